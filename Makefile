@@ -1,0 +1,46 @@
+# One command each; `make help` lists them. Setting up happens once, and again only where its inputs change.
+.DEFAULT_GOAL := help
+.PHONY: help setup programs demo up test check bench
+
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := .venv/installed
+KAFKA := .local/kafka/installed
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup: programs $(PACKAGES) $(KAFKA) ## install all that is needed: programs, .venv, Kafka
+
+demo: setup ## a site at work, from the camera to the motor (PHOTOS=folder for your own faces)
+	$(BIN)/fairroll demo $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+up: setup ## the whole pipeline on this machine, until Ctrl-C
+	$(BIN)/fairroll up
+
+test: setup ## every test, against real brokers
+	$(BIN)/pytest
+
+check: setup ## style, types and the borders between folders
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup ## how fast it answers
+	$(BIN)/python -m tests.bench
+
+programs:
+	@infra/local/system-packages
+
+$(PACKAGES): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python 3.11 or newer is needed: make setup PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install -c constraints.txt -e '.[device,vision,pipeline,dev]'
+	$(BIN)/pip install -c constraints.txt --no-deps facenet-pytorch
+	@touch $@
+
+$(KAFKA): infra/local/pom.xml | programs
+	rm -rf $(@D)/lib
+	mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory='$(CURDIR)/$(@D)/lib'
+	@touch $@

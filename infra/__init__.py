@@ -1,0 +1,1 @@
+"""How fairroll is run."""

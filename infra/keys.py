@@ -1,0 +1,54 @@
+"""The secrets that live in files: the pipeline's own, and one for each site's devices."""
+
+import os
+import secrets
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from models.errors import ConfigError
+
+__all__ = ["make_keys"]
+
+_KEY_BYTES = 32
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def make_keys(folder: Path, sites: Iterable[str]) -> list[Path]:
+    """Make `pipeline.key` and `site-<name>.key` where they are missing, and return those: 32 random bytes in hex.
+
+    A key that is there stays as it is. Raises ConfigError where others may read the folder or a key, or where a
+    key's file holds something else.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _refuse_others(folder)
+    return [key for name in ("pipeline", *(f"site-{site}" for site in sites)) if _is_new(key := folder / f"{name}.key")]
+
+
+def _is_new(key: Path) -> bool:
+    """Whether it had to be made."""
+    try:
+        descriptor = os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        _check(key)
+        return False
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(_KEY_BYTES) + "\n")
+        file.flush()
+        os.fsync(descriptor)
+    return True
+
+
+def _check(key: Path) -> None:
+    _refuse_others(key)
+    try:
+        content = bytes.fromhex(key.read_text())
+    except ValueError:
+        content = b""
+    if len(content) != _KEY_BYTES:
+        raise ConfigError(f"{key} is not a key of {_KEY_BYTES} bytes in hex: remove it to get a new one")
+
+
+def _refuse_others(path: Path) -> None:
+    if path.stat().st_mode & _OTHERS:
+        raise ConfigError(f"{path} is open to others: chmod go= {path}")

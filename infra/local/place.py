@@ -1,0 +1,69 @@
+"""Where a stack lives: its folder, its ports, its addresses, and the programs that it finds on this machine."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from infra.local.ports import Ports
+from models.errors import ConfigError
+from models.settings import Settings
+
+__all__ = ["KAFKA_LIB", "Place", "kafka_classpath", "program"]
+
+KAFKA_LIB = Path(__file__).parents[2] / ".local" / "kafka" / "lib"
+"""Where `make setup` puts Kafka's jars."""
+_TEMPLATES = Path(__file__).parent
+_SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
+"""Where servers are installed, and where not everybody's PATH looks."""
+
+
+class _Config(Template):
+    """A configuration file with words as `@word`: `$` is nginx's own."""
+
+    delimiter = "@"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folder gets `config`, `data`, `logs` and `secrets`."""
+
+    folder: Path
+    ports: Ports
+    settings: Settings
+
+    def data(self, part: str) -> Path:
+        """The part's own folder, made if need be."""
+        folder = self.folder / "data" / part
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def log(self, part: str) -> Path:
+        """The file that the part's output goes to."""
+        folder = self.folder / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{part}.log"
+
+    def config(self, template: str, **words: object) -> Path:
+        """Fill the template of that name; ports are words of every template. Returns the file to start with."""
+        folder = self.folder / "config"
+        folder.mkdir(parents=True, exist_ok=True)
+        text = _Config((_TEMPLATES / template).read_text()).substitute(vars(self.ports) | words)
+        filled = folder / template
+        filled.write_text(text)
+        return filled
+
+
+def program(name: str) -> str:
+    """Its path. Raises ConfigError where it is not installed."""
+    found = shutil.which(name) or shutil.which(name, path=_SYSTEM_FOLDERS)
+    if found is None:
+        raise ConfigError(f"{name} is not installed: run make setup")
+    return found
+
+
+def kafka_classpath() -> str:
+    """Raises ConfigError where the jars are missing."""
+    if not any(KAFKA_LIB.glob("kafka_*.jar")):
+        raise ConfigError(f"no Kafka in {KAFKA_LIB}: run make setup")
+    return f"{KAFKA_LIB}/*"

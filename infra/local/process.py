@@ -1,0 +1,119 @@
+"""A part while it runs: one process of the operating system, its output in a log file."""
+
+import asyncio
+import os
+import shutil
+import signal
+from pathlib import Path
+
+from infra.local.parts import Part
+from models.errors import FairrollError
+
+__all__ = ["PartDied", "Process"]
+
+_START_S = 60
+_STOP_S = 15
+_LOOK_AGAIN_S = 0.03
+_TAIL_LINES = 20
+
+
+class PartDied(FairrollError):
+    """A part ended by itself, or never became ready. The text names it and gives the end of its log."""
+
+
+class Process:
+    """In a session of its own: Ctrl-C in a terminal reaches only the stack, which then stops its parts in order.
+
+    On Linux it also ends (SIGTERM) when the stack's own process is killed.
+    """
+
+    def __init__(self, part: Part, log: Path) -> None:
+        self.part = part
+        self.log = log
+        self._child: asyncio.subprocess.Process | None = None
+        self._log_start = 0
+        self._is_wanted = False
+
+    @property
+    def is_running(self) -> bool:
+        return self._child is not None and self._child.returncode is None
+
+    @property
+    def pid(self) -> int | None:
+        """None before the first start."""
+        return self._child.pid if self._child else None
+
+    async def start(self) -> None:
+        """Returns before the part is ready."""
+        await self.part.prepare()
+        with self.log.open("ab") as log:
+            self._log_start = log.tell()
+            self._child = await asyncio.create_subprocess_exec(
+                *_ending_with_us(),
+                *self.part.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | self.part.environ,
+                start_new_session=True,
+            )
+        self._is_wanted = True
+
+    async def until_ready(self) -> None:
+        """Raises PartDied if it ends before, or takes longer than a minute."""
+        try:
+            async with asyncio.timeout(_START_S):
+                while not await self._is_ready():
+                    self.check()
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+                self.check()
+        except TimeoutError:
+            raise PartDied(f"{self.part.name} was not ready after {_START_S} s; {self._last_words()}") from None
+
+    def check(self) -> None:
+        """Raises PartDied if it ended and nobody had asked for that."""
+        if self._is_wanted and self._child and self._child.returncode is not None:
+            raise PartDied(f"{self.part.name} died ({_told(self._child.returncode)}); {self._last_words()}")
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL after 15 s; returns when it is gone."""
+        self._is_wanted = False
+        if not (self._child and self.is_running):
+            return
+        self._child.terminate()
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await self._child.wait()
+        except TimeoutError:
+            await self.kill()
+
+    async def kill(self) -> None:
+        """SIGKILL, to whatever it started too; returns when it is gone."""
+        self._is_wanted = False
+        if self._child and self.is_running:
+            os.killpg(self._child.pid, signal.SIGKILL)
+            await self._child.wait()
+
+    async def _is_ready(self) -> bool:
+        if self.part.ready:
+            return await self.part.ready()
+        return any(line.startswith("ready") for line in self._output())
+
+    def _output(self) -> list[str]:
+        """The lines since the last start."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            return log.read().decode(errors="replace").splitlines()
+
+    def _last_words(self) -> str:
+        lines = self._output()[-_TAIL_LINES:]
+        return "\n".join([f"the end of {self.log}:", *lines]) if lines else f"{self.log} has no word of it"
+
+
+def _ending_with_us() -> tuple[str, ...]:
+    setpriv = shutil.which("setpriv")
+    return (setpriv, "--pdeathsig", "TERM", "--") if setpriv else ()
+
+
+def _told(returncode: int) -> str:
+    return f"exit code {returncode}" if returncode >= 0 else signal.Signals(-returncode).name

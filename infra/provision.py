@@ -1,0 +1,127 @@
+"""What must be there before the first process starts: keys, and Kafka's topics with their settings."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_code
+
+from infra.keys import make_keys
+from models.errors import ConfigError
+from models.policy import Sites, parse_sites
+from models.settings import Settings
+from models.topics import KafkaTopic, kafka_topics
+
+__all__ = ["provision", "provision_topics", "read_sites"]
+
+_REPLICAS = 3
+"""As many copies of a topic as there are brokers, up to this."""
+_VISIBLE_S = 30
+
+
+async def provision(settings: Settings) -> list[str]:
+    """Make what is missing, and return a sentence for each thing made or changed; repeating it is harmless.
+
+    Raises ConfigError for a bad file of sites, a key open to others, or topics of another number of partitions.
+    """
+    sites = read_sites(settings.sites)
+    keys = make_keys(settings.secrets, sites.sites)
+    topics = await provision_topics(settings.kafka, kafka_topics(settings.partitions, sites.longest_window_s))
+    return [f"made {key}" for key in keys] + topics
+
+
+def read_sites(path: Path) -> Sites:
+    """The operator's file of sites. Raises ConfigError."""
+    try:
+        return parse_sites(path.read_text(), str(path))
+    except OSError as error:
+        raise ConfigError(f"{path} (FAIRROLL_SITES) cannot be read: {error.strerror}") from None
+
+
+async def provision_topics(kafka: str, topics: Sequence[KafkaTopic]) -> list[str]:
+    """Create the missing topics, give the others the settings listed here; returns what changed, a sentence each.
+
+    A setting that is not listed goes back to the broker's default. Raises ConfigError for another number of
+    partitions, which would send a site's events to two places, and changes nothing then.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    try:
+        await admin.start()
+        counts = await _partition_counts(admin)
+        for topic in topics:
+            _check_partitions(topic, counts.get(topic.name, topic.partitions))
+        missing = [topic for topic in topics if topic.name not in counts]
+        await _create(admin, missing)
+        changed = await _settle(admin, [topic for topic in topics if topic.name in counts])
+    except KafkaConnectionError:
+        raise ConfigError(f"no Kafka answers at {kafka} (FAIRROLL_KAFKA)") from None
+    finally:
+        await admin.close()
+    return [f"created {topic.name}" for topic in missing] + [f"changed the settings of {name}" for name in changed]
+
+
+def _check_partitions(topic: KafkaTopic, count: int) -> None:
+    if count != topic.partitions:
+        raise ConfigError(
+            f"{topic.name} has {count} partitions, not {topic.partitions}, and the number cannot change:"
+            f" set FAIRROLL_PARTITIONS={count}, or start with an empty Kafka"
+        )
+
+
+async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """Of the topics that every partition has a leader for."""
+    return {
+        topic["topic"]: len(topic["partitions"])
+        for topic in await admin.describe_topics()
+        if topic["partitions"] and all(partition["leader"] >= 0 for partition in topic["partitions"])
+    }
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: Sequence[KafkaTopic]) -> None:
+    """Returns when clients can see them: a Faust worker passes over a topic that is not there yet."""
+    if not topics:
+        return
+    brokers = len((await admin.describe_cluster())["brokers"])
+    copies = min(_REPLICAS, brokers)
+    wanted = [NewTopic(topic.name, topic.partitions, copies, topic_configs=topic.config) for topic in topics]
+    answer = await admin.create_topics(wanted)
+    _raise_for((name, code) for name, code, *_ in answer.topic_errors)
+    await _until_visible(admin, {topic.name for topic in topics})
+
+
+async def _until_visible(admin: AIOKafkaAdminClient, names: set[str]) -> None:
+    try:
+        async with asyncio.timeout(_VISIBLE_S):
+            while names - (await _partition_counts(admin)).keys():  # noqa: ASYNC110  # Kafka tells nobody
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise ConfigError(f"Kafka made the topics, but has no leader for them after {_VISIBLE_S} s") from None
+
+
+async def _settle(admin: AIOKafkaAdminClient, topics: Sequence[KafkaTopic]) -> list[str]:
+    """Returns the topics whose settings differed."""
+    found = await _settings(admin, [topic.name for topic in topics])
+    different = [topic for topic in topics if not topic.config.items() <= found[topic.name].items()]
+    if different:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name, topic.config) for topic in different]
+        answers = await admin.alter_configs(resources)
+        _raise_for((name, code) for answer in answers for code, _, _, name in answer.resources)
+    return [topic.name for topic in different]
+
+
+async def _settings(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
+    return {
+        name: {key: value for key, value, *_ in entries}
+        for answer in answers
+        for _, _, _, name, entries in answer.resources
+    }
+
+
+def _raise_for(results: Iterable[tuple[str, int]]) -> None:
+    """A topic that another provisioning made meanwhile is as good as ours."""
+    for name, code in results:
+        if code and code != TopicAlreadyExistsError.errno:
+            raise ConfigError(f"Kafka refuses {name}: {for_code(code).description}")

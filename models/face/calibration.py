@@ -1,0 +1,141 @@
+"""From a folder of people's photos to a table of errors, thresholds, and the file of a centre.
+
+    python -m models.face.calibration FOLDER [--model ID] [--weights FOLDER] [--write FILE --source TEXT]
+
+FOLDER holds one folder a person with photos inside. How thresholds are chosen stands in models/face/scoring.py.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from msgspec import Struct
+from PIL import Image, UnidentifiedImageError
+
+from models.errors import ConfigError, FairrollError
+from models.face.centres import Centre, encode_centre
+from models.face.detection import FaceDetector
+from models.face.embedding import Embedder, Embedding
+from models.face.quality import Poor, QualityGate
+from models.face.scoring import (
+    People,
+    Scores,
+    centre_of,
+    judge,
+    left_out_scores,
+    random_keys,
+    thresholds,
+)
+from models.face.vision import open_embedder
+from models.face_models import FaceModel
+
+__all__ = ["Look", "Photos", "look_at", "main", "people_of", "table"]
+
+
+class Look(Struct, frozen=True, kw_only=True, eq=False):
+    """What one photo gave: an embedding of its largest face, or the reason why not."""
+
+    person: str
+    photo: str
+    embedding: Embedding | None = None
+    reason: Poor | str = ""
+
+
+class Photos(Struct, frozen=True, kw_only=True):
+    """What looks at photos for a calibration: as Vision does, up to the embedding."""
+
+    detector: FaceDetector
+    gate: QualityGate
+    embedder: Embedder
+
+    def look(self, path: Path) -> Look:
+        person, photo = path.parent.name, path.name
+        try:
+            with Image.open(path) as image:
+                image.load()
+                return self._look(image, person, photo)
+        except (OSError, UnidentifiedImageError):
+            return Look(person=person, photo=photo, reason="not_an_image")
+
+    def _look(self, image: Image.Image, person: str, photo: str) -> Look:
+        faces = self.detector.detect(image)
+        reason = self.gate.judge(image, faces[0]) if faces else "no_face"
+        if reason is not None:
+            return Look(person=person, photo=photo, reason=reason)
+        return Look(person=person, photo=photo, embedding=self.embedder.embed(image, faces[0]))
+
+
+def look_at(folder: Path, photos: Photos) -> list[Look]:
+    """Look at every file of every person's folder. Raises ConfigError if there is none."""
+    paths = sorted(path for path in folder.glob("*/*") if path.is_file() and not path.name.startswith("."))
+    if not paths:
+        raise ConfigError(f"{folder} holds no photos: it needs one folder a person with photos inside")
+    return [photos.look(path) for path in paths]
+
+
+def people_of(looks: list[Look]) -> People:
+    """Keep what passed; people are numbered in the order of their folders."""
+    order = sorted({look.person for look in looks})
+    passed = [(look.embedding, order.index(look.person)) for look in looks if look.embedding is not None]
+    if not passed:
+        raise ConfigError("no photo passed the quality gate")
+    return People(np.stack([embedding for embedding, _ in passed]), np.array([who for _, who in passed]))
+
+
+def table(model: FaceModel, looks: list[Look], people: People) -> str:
+    """Say what passed, what failed and why, what was found, and what errors that makes."""
+    keys = random_keys()
+    same, strangers = left_out_scores(model, people, keys)
+    found = thresholds(same, strangers)
+    errors = judge(model, people, centre_of(people), found.same, keys)
+    reasons = Counter(look.reason for look in looks if look.embedding is None)
+    rows = [
+        ("photos", f"{len(looks)}, {len(people.who)} passed, of {len(people.names)} people"),
+        *((f"  {reason}", str(count)) for reason, count in sorted(reasons.items())),
+        ("keys", str(len(keys))),
+        ("one person", f"{_spread(same)} equal bits, left out of the centre"),
+        ("strangers", f"{_spread(strangers)} equal bits, left out of the centre"),
+        ("same, doubt", f"{found.same}, {found.doubt} (now {model.same}, {model.doubt})"),
+        ("false matches", f"{errors.false_matches} of {errors.strangers}, centre of all"),
+        ("false non-matches", f"{errors.false_non_matches} of {errors.same}, centre of all"),
+        ("left out", f"{(strangers >= found.same).sum()} and {(same < found.same).sum()} of as many"),
+    ]
+    return "\n".join(f"{name:<20}{value}" for name, value in rows)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the table; write the centre if asked."""
+    options = _parser().parse_args(arguments)
+    try:
+        embedder = open_embedder(options.model, options.weights)
+        photos = Photos(detector=FaceDetector(), gate=QualityGate(), embedder=embedder)
+        looks = look_at(options.folder, photos)
+        people = people_of(looks)
+        sys.stdout.write(table(embedder.model, looks, people) + "\n")
+        if options.write is not None:
+            values = tuple(centre_of(people).tolist())
+            centre = Centre(model=embedder.model.id, source=options.source, values=values)
+            options.write.write_bytes(encode_centre(centre))
+    except FairrollError as error:
+        raise SystemExit(str(error)) from None
+
+
+def _spread(values: Scores) -> str:
+    least, low, middle, high, most = np.percentile(values, [0, 5, 50, 99, 100])
+    return f"least {least:.0f}, 5 % {low:.0f}, middle {middle:.0f}, 99 % {high:.0f}, most {most:.0f}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m models.face.calibration", description="Calibrate a face model.")
+    parser.add_argument("folder", type=Path, help="one folder a person, photos inside")
+    parser.add_argument("--model", default="dlib-resnet/1", help="a face model's id")
+    parser.add_argument("--weights", type=Path, default=Path(".cache"), help="where fetched weights are kept")
+    parser.add_argument("--write", type=Path, help="the centre's file to write")
+    parser.add_argument("--source", default="not said", help="what the photos are, kept in the centre's file")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

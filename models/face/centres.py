@@ -1,0 +1,57 @@
+"""The centre of each face model: where its embeddings gather, taken away before signs are taken."""
+
+import json
+import textwrap
+from importlib.resources import files
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import ConfigError
+from models.face_models import FaceModel
+
+__all__ = ["SCALE", "Centre", "encode_centre", "file_name", "load_centre", "to_scale"]
+
+SCALE: Final = 2**20
+"""An embedding's number times this, rounded, is an integer; float32 keeps about as much."""
+
+
+class Centre(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the folder `centres`."""
+
+    model: str
+    source: str
+    """which photos or which reasoning it came from"""
+    values: tuple[int, ...]
+    """at SCALE, one a dimension"""
+
+
+def load_centre(model: FaceModel) -> NDArray[np.int64]:
+    """Return int64 of shape (model.dimensions,). Raises ConfigError if this version has no valid one."""
+    path = files("models.face") / "centres" / file_name(model.id)
+    try:
+        centre = msgspec.json.decode(path.read_bytes(), type=Centre)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(f"no centre for face model {model.id}: {error}") from error
+    if (centre.model, len(centre.values)) != (model.id, model.dimensions):
+        raise ConfigError(f"{file_name(model.id)} is the centre of another model than {model.id}")
+    return np.array(centre.values, dtype=np.int64)
+
+
+def to_scale(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return whole numbers: floor(x * SCALE + 0.5), in double precision as docs/template.md says."""
+    return np.floor(vector * SCALE + 0.5)
+
+
+def encode_centre(centre: Centre) -> bytes:
+    """Return JSON with some ten values a line, so that a change can be read in a diff."""
+    rows = textwrap.fill(", ".join(map(str, centre.values)), 100, initial_indent="  ", subsequent_indent="  ")
+    model, source = json.dumps(centre.model), json.dumps(centre.source)
+    return f'{{\n "model": {model},\n "source": {source},\n "values": [\n{rows}\n ]\n}}\n'.encode()
+
+
+def file_name(model_id: str) -> str:
+    """Of the model's centre: a path knows no slash in a name."""
+    return model_id.replace("/", "-") + ".json"

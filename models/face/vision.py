@@ -1,0 +1,85 @@
+"""From a photo to a template, all in memory: no frame and no embedding is ever written or kept."""
+
+from pathlib import Path
+from typing import Final, Literal
+
+from msgspec import Struct
+from PIL import Image
+
+from models.errors import ConfigError
+from models.face.detection import FaceDetector
+from models.face.embedding import DlibEmbedder, Embedder, FaceNetEmbedder
+from models.face.face import Face, upright_rgb
+from models.face.protection import Protector
+from models.face.quality import Poor, QualityGate
+from models.face.weights import FACENET_VGGFACE2, fetch
+from models.face_models import face_model
+
+__all__ = ["NotSeen", "Seen", "Vision", "open_embedder", "open_vision"]
+
+_BYSTANDER: Final = 0.5
+"""Heads are about one size, so a face less than half as wide as the largest stands more than twice as far away."""
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """What may leave the device (model, epoch, template), and the face for whoever draws a box on the spot."""
+
+    model: str
+    epoch: int
+    template: bytes
+    face: Face
+
+
+class NotSeen(Struct, frozen=True, kw_only=True):
+    """No template, and why: of several faces, the largest one's reason."""
+
+    reason: Literal["no_face"] | Poor
+
+
+class Vision(Struct, frozen=True, kw_only=True):
+    """One camera's eye. A new epoch: `msgspec.structs.replace(vision, protector=...)`, the networks stay loaded."""
+
+    detector: FaceDetector
+    gate: QualityGate
+    embedder: Embedder
+    protector: Protector
+
+    def see(self, image: Image.Image) -> Seen | NotSeen:
+        """Make a template of the largest face that is good enough and not a bystander's. Any size, mode, EXIF turn."""
+        image = upright_rgb(image)
+        reasons: list[Poor] = []
+        for face in _who_asks(self.detector.detect(image)):
+            poor = self.gate.judge(image, face)
+            if poor is None:
+                return self._seen(image, face)
+            reasons.append(poor)
+        return NotSeen(reason=reasons[0] if reasons else "no_face")
+
+    def _seen(self, image: Image.Image, face: Face) -> Seen:
+        template = self.protector.protect(self.embedder.embed(image, face))
+        return Seen(model=self.embedder.model.id, epoch=self.protector.epoch, template=template, face=face)
+
+
+def open_vision(model_id: str, site_key: bytes, epoch: int, weights_folder: Path) -> Vision:
+    """Load the networks. `site_key` is the key of `epoch` itself (protection.epoch_key), 32 bytes.
+
+    Raises ConfigError if the model is unknown, sees nothing, or its weights cannot be had; ValueError for a bad key.
+    """
+    embedder = open_embedder(model_id, weights_folder)
+    protector = Protector(site_key, embedder.model, epoch)
+    return Vision(detector=FaceDetector(), gate=QualityGate(), embedder=embedder, protector=protector)
+
+
+def open_embedder(model_id: str, weights_folder: Path) -> Embedder:
+    """Load the embedder. Raises ConfigError if the model is unknown or sees nothing, or its weights cannot be had."""
+    match face_model(model_id).id:
+        case "dlib-resnet/1":
+            return DlibEmbedder()
+        case "facenet-vggface2/1":
+            return FaceNetEmbedder.from_file(fetch(FACENET_VGGFACE2, weights_folder))
+        case other:
+            raise ConfigError(f"{other} has no eyes: it is for simulated fleets")
+
+
+def _who_asks(faces: list[Face]) -> list[Face]:
+    return [face for face in faces if face.width >= _BYSTANDER * faces[0].width]

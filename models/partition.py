@@ -1,0 +1,102 @@
+"""A partition in memory: its sites, its time, and the offset that it folded last."""
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from models.accounts import PARTITION_KEY, PartitionRow, Row, site_of
+from models.decision import Decision, Moment
+from models.events import Record, Reported, Requested, SiteConfigured, Ticked
+from models.fold import control_changed, decide
+from models.granting import Asked, answer_again
+from models.identity import site_secret
+from models.outcomes import Outcome, SiteCounted
+from models.settling import kept
+from models.site import Site
+
+__all__ = ["Partition"]
+
+
+class Partition:
+    """Folds the records of one partition, in the order of their offsets.
+
+    Everything in it comes from the rows that it wrote: put them back in any order and it is the same again.
+    """
+
+    def __init__(self, pipeline_secret: bytes, rows: Iterable[tuple[str, Row]] = ()) -> None:
+        self._secret = pipeline_secret
+        self.sites: dict[str, Site] = {}
+        self.offset = -1
+        """the highest offset folded, -1 before the first"""
+        self.at = 0
+        """the latest append time seen, milliseconds since 1970: the only clock of decisions"""
+        for key, row in rows:
+            self._put(key, row)
+
+    def fold(self, record: Record) -> Decision:
+        """Decide a record and take over its row; one at or below `offset` is answered again and changes nothing."""
+        if record.offset <= self.offset:
+            return Decision(outcomes=self._again(record))
+        decision = self.decide(record)
+        for key in decision.removed:
+            self._site(site_of(key)).remove(key)
+        if decision.row is not None:
+            self._put(decision.key, decision.row)
+        return decision
+
+    def decide(self, record: Record) -> Decision:
+        """Say what becomes of a record, changing nothing."""
+        at = max(self.at, record.at)
+        match record.event:
+            case Ticked():
+                return self._tick(at, record.offset)
+            case Requested() | Reported() | SiteConfigured() as event:
+                return decide(self._site(event.site), event, at=at, offset=record.offset)
+            case unknown:
+                assert_never(unknown)
+
+    def _tick(self, at: int, offset: int) -> Decision:
+        """Erase what has expired, and tell what each site remembers."""
+        expired = {name: site.expired(site.horizon(at)) for name, site in sorted(self.sites.items())}
+        return Decision(
+            outcomes=tuple(_counted(self.sites[name], at, offset, len(keys)) for name, keys in expired.items()),
+            removed=tuple(key for keys in expired.values() for key in keys),
+            key=PARTITION_KEY,
+            row=PartitionRow(offset=offset, at=at),
+        )
+
+    def _again(self, record: Record) -> tuple[Outcome, ...]:
+        event = record.event
+        if isinstance(event, Ticked):
+            return ()
+        site = self._site(event.site)
+        moment = Moment(self.at, record.offset, site.horizon(self.at))
+        match event:
+            case Requested():
+                answered = answer_again(Asked(site, event, moment))
+                return (answered,) if answered else ()
+            case Reported():
+                return (kept(event, moment),)
+            case SiteConfigured():
+                return (control_changed(site.name, site.settings),) if site.settings else ()
+
+    def _site(self, name: str) -> Site:
+        if name not in self.sites:
+            self.sites[name] = Site(name, site_secret(self._secret, name))
+        return self.sites[name]
+
+    def _put(self, key: str, row: Row) -> None:
+        self.offset, self.at = max(self.offset, row.offset), max(self.at, row.at)
+        if key != PARTITION_KEY:
+            self._site(site_of(key)).put(key, row)
+
+
+def _counted(site: Site, at: int, offset: int, expired: int) -> SiteCounted:
+    captures = site.captures(site.horizon(at))
+    return SiteCounted(
+        site=site.name,
+        offset=offset,
+        at=at,
+        templates=len(captures),
+        accounts=len(site.accounts) - expired,
+        oldest_s=(at - min(captures)) / 1000 if captures else 0.0,
+    )

@@ -1,0 +1,85 @@
+"""What a site grants, as data: the operator's file of sites, read once and checked whole."""
+
+import hashlib
+import tomllib
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from models.errors import ConfigError
+from models.topics import Name
+
+__all__ = ["Policy", "SiteSpec", "Sites", "parse_sites"]
+
+_MIN_WINDOW_S = 60
+"""The shortest time for which a repeated request is known again (design: 60 s at least)."""
+_MAX_WINDOW_S = 86_400
+_Centimetres = Annotated[int, Meta(ge=1, le=100_000)]
+
+
+class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much, to whom, how often. The defaults are those reported of the first deployments (docs/field.md)."""
+
+    portion_cm: _Centimetres = 60
+    """what one grant dispenses"""
+    limit_cm: _Centimetres = 60
+    """what one visitor is granted in the trailing window"""
+    window_s: Annotated[int, Meta(ge=_MIN_WINDOW_S, le=_MAX_WINDOW_S)] = 540
+    """how long a grant counts, and the longest that a template lives"""
+    button_budget_cm: _Centimetres = 3_000
+    """what one dispenser gives without a face in a window: by button, by local ration, to the forgotten"""
+    dispenser_limit_cm: _Centimetres = 12_000
+    """what one dispenser gives in a window, staff apart: a stranger's photo costs paper, never more than this"""
+
+    def __post_init__(self) -> None:
+        for name in ("limit_cm", "button_budget_cm", "dispenser_limit_cm"):
+            if getattr(self, name) < self.portion_cm:
+                raise ValueError(f"{name} is below portion_cm, so that nobody would ever be served")
+
+    @property
+    def window_ms(self) -> int:
+        return self.window_s * 1000
+
+    @property
+    def version(self) -> str:
+        """The first 12 hex digits of the SHA-256 of the policy's JSON."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:12]
+
+
+class SiteSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One site of the operator's file."""
+
+    devices: tuple[Name, ...]
+    placement: Literal["entrance", "inside"] = "entrance"
+    """Inside a restroom no camera may look at anybody (docs/field.md, law)."""
+    mode: Literal["face", "button"] = "button"
+    simulated: bool = False
+    """True where only synthetic devices speak."""
+    policy: Policy = Policy()
+
+    def __post_init__(self) -> None:
+        if self.placement == "inside" and self.mode == "face":
+            raise ValueError('placement = "inside" forbids mode = "face"')
+
+
+class Sites(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The operator's file: every site that the pipeline serves."""
+
+    sites: dict[Name, SiteSpec]
+
+    def knows(self, site: str, device: str) -> bool:
+        spec = self.sites.get(site)
+        return spec is not None and device in spec.devices
+
+    @property
+    def longest_window_s(self) -> int:
+        return max((spec.policy.window_s for spec in self.sites.values()), default=_MIN_WINDOW_S)
+
+
+def parse_sites(text: str, source: str) -> Sites:
+    """The sites of a TOML text; raises ConfigError naming `source` and the place in it."""
+    try:
+        return msgspec.convert(tomllib.loads(text), Sites)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{source}: {error}") from None

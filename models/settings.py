@@ -1,0 +1,68 @@
+"""Where everything is: read from the environment once, at the entry point, into one frozen object."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from models.errors import ConfigError
+
+__all__ = ["Settings"]
+
+_LAST_PORT = 65_535
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Addresses and files. Each field is the variable `FAIRROLL_<FIELD>`."""
+
+    mqtt: str = "127.0.0.1:1883"
+    """host:port of the MQTT broker"""
+    kafka: str = "127.0.0.1:9092"
+    """host:port of a Kafka bootstrap server"""
+    influx_url: str = "http://127.0.0.1:8086"
+    influx_token: str = "fairroll-local"  # noqa: S105 - opens nothing but the local stack
+    """Sent as `Authorization: Token ...`; the default is the one of the local stack."""
+    influx_org: str = "fairroll"
+    influx_bucket: str = "fairroll"
+    partitions: Annotated[int, Meta(ge=1, le=256)] = 4
+    """How many partitions the Kafka topics have; fixed when they are created."""
+    instance: str = "1"
+    """Tells apart several ingresses or egresses: the name of a session that outlives a restart."""
+    sites: Path = Path("sites.toml")
+    """The operator's file of sites, dispensers and policies."""
+    secrets: Path = Path(".local/secrets")
+    """A folder of mode 0700 with the pipeline's secret and, on devices, the site's key."""
+    data: Path = Path(".local/data")
+    """What a process may write: Faust's data folder, a dispenser's journal."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
+        """Raises ConfigError naming the variable."""
+        given = {field: environ[_variable(field)] for field in cls.__struct_fields__ if _variable(field) in environ}
+        for field, text in given.items():
+            if not text:
+                raise ConfigError(f"{_variable(field)} is empty: unset it, or give it a value")
+        try:
+            settings = msgspec.convert(given, cls, strict=False, dec_hook=lambda kind, text: kind(text))
+        except msgspec.ValidationError as error:
+            field = str(error).rpartition("$.")[2].rstrip("`")
+            raise ConfigError(f"{_variable(field)}={given.get(field)!r}: {error}") from None
+        for field in ("mqtt", "kafka"):
+            _check_address(_variable(field), getattr(settings, field))
+        return settings
+
+    def to_environ(self) -> dict[str, str]:
+        """The same settings as variables, for a child process."""
+        return {_variable(field): str(getattr(self, field)) for field in self.__struct_fields__}
+
+
+def _variable(field: str) -> str:
+    return f"FAIRROLL_{field.upper()}"
+
+
+def _check_address(variable: str, address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
+        raise ConfigError(f"{variable}={address!r} is not host:port")

@@ -1,0 +1,1 @@
+"""The pipeline between the brokers: thin shells over models."""

@@ -1,0 +1,64 @@
+"""The decider without Faust: partitions in memory over a table of rows."""
+
+from collections.abc import MutableMapping
+from typing import NamedTuple
+
+import structlog
+
+from models.codec import decode_event, decode_row, encode
+from models.decision import Decision
+from models.events import Record
+from models.partition import Partition
+
+__all__ = ["Ledger", "Message"]
+
+log = structlog.get_logger()
+
+
+class Message(NamedTuple):
+    """A record of `fairroll.events` as Kafka hands it over."""
+
+    partition: int
+    offset: int
+    at: int
+    """append time, milliseconds since 1970"""
+    value: bytes
+
+
+class Ledger:
+    """Folds messages and writes their rows to `table`: removed rows first, then the one that carries the offset."""
+
+    def __init__(self, table: MutableMapping[bytes, bytes], pipeline_secret: bytes) -> None:
+        self._table = table
+        self._secret = pipeline_secret
+        self._partitions: dict[int, Partition] = {}
+
+    def fold(self, message: Message) -> Decision:
+        """Decide a message; raises MalformedMessage where it is no event, and then nothing is written."""
+        partition = self.partition(message.partition)
+        record = Record(offset=message.offset, at=message.at, event=decode_event(message.value))
+        if message.offset > partition.offset + 1 and partition.offset >= 0:
+            log.error("jump", partition=message.partition, after=partition.offset, to=message.offset)
+        decision = partition.fold(record)
+        for key in decision.removed:
+            del self._table[_table_key(message.partition, key)]
+        if decision.row is not None:
+            self._table[_table_key(message.partition, decision.key)] = encode(decision.row)
+        return decision
+
+    def partition(self, number: int) -> Partition:
+        """The partition in memory, rebuilt from the table where it is not."""
+        if number not in self._partitions:
+            prefix = _table_key(number, "")
+            rows = ((k[len(prefix) :].decode(), decode_row(v)) for k, v in self._table.items() if k.startswith(prefix))
+            self._partitions[number] = Partition(self._secret, rows)
+        return self._partitions[number]
+
+    def drop(self, number: int) -> None:
+        """Forget a partition's memory; its rows in the table are the caller's."""
+        self._partitions.pop(number, None)
+
+
+def _table_key(partition: int, key: str) -> bytes:
+    """Rows are told apart by partition, so that those of a revoked one can be dropped."""
+    return f"{partition}/{key}".encode()

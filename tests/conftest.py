@@ -1,0 +1,26 @@
+"""What tests of several folders stand on."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from infra.local.parts import BROKERS
+from infra.local.ports import Ports
+from infra.local.stack import LocalStack
+from infra.provision import provision_topics
+from models.settings import Settings
+from models.topics import kafka_topics
+
+_WINDOW_S = 540
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def brokers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Settings]:
+    """Real brokers for the whole run, with the pipeline's topics. They start when a test first asks for them.
+
+    Only addresses come out of it: a test runs in a loop of its own.
+    """
+    async with LocalStack(tmp_path_factory.mktemp("brokers"), parts=BROKERS, ports=Ports.free()) as stack:
+        await provision_topics(stack.settings.kafka, kafka_topics(stack.settings.partitions, _WINDOW_S))
+        yield stack.settings

@@ -1,0 +1,44 @@
+"""`fairroll` speaks in one line, and Ctrl-C stops all of it."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from infra.cli import main
+
+
+def test_wrong_setting_is_one_line_and_exit_code_2() -> None:
+    result = CliRunner().invoke(main, ["provision"], env={"FAIRROLL_PARTITIONS": "many"})
+    assert result.exit_code == 2
+    [line] = result.stderr.splitlines()
+    assert line.startswith("fairroll: FAIRROLL_PARTITIONS='many'")
+
+
+@pytest.mark.parametrize("command", ["up", "provision", "ingress", "egress", "decider", "sink"])
+def test_every_command_has_help(command: str) -> None:
+    result = CliRunner().invoke(main, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"main {command}" in result.output
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+async def test_up_shows_where_it_listens_and_stops_when_told(tmp_path: Path, end: signal.Signals) -> None:
+    up = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "infra.cli", "up", "--brokers", "--ports", "free", "--folder", str(tmp_path)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("FAIRROLL_")},
+        start_new_session=True,
+    )
+    assert up.stdout
+    shown = await asyncio.wait_for(up.stdout.readuntil(b"Ctrl-C"), 60)
+    assert all(part in shown for part in (b"mosquitto", b"kafka", b"influxd", b"gateway", b"127.0.0.1:"))
+    os.killpg(up.pid, end)
+    rest, _ = await asyncio.wait_for(up.communicate(), 30)
+    assert rest.endswith(b"stopped\n")
+    assert up.returncode == 0

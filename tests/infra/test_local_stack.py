@@ -1,0 +1,140 @@
+"""A local stack comes up whole, says what is wrong, and leaves nothing behind."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from infra.local.parts import BROKERS
+from infra.local.ports import LOOPBACK, Ports
+from infra.local.probes import mqtt_answers
+from infra.local.process import PartDied
+from infra.local.stack import LocalStack
+from models.errors import ConfigError
+
+_METRICS = ("influxd", "gateway")
+
+_A_STACK = """
+import asyncio, sys
+from pathlib import Path
+from infra.local.ports import Ports
+from infra.local.stack import LocalStack
+
+async def main():
+    async with LocalStack(Path(sys.argv[1]), parts=["mosquitto", "influxd"], ports=Ports.free()) as stack:
+        print(*(process.pid for process in stack), flush=True)
+        await stack.watch()
+
+asyncio.run(main())
+"""
+
+
+def _is_alive(pid: int | None) -> bool:
+    return pid is not None and Path(f"/proc/{pid}").exists()
+
+
+async def _until_gone(*pids: int) -> None:
+    async with asyncio.timeout(10):
+        while any(map(_is_alive, pids)):  # noqa: ASYNC110  # other processes' ends are no event of ours
+            await asyncio.sleep(0.05)
+
+
+async def test_all_brokers_stop_and_leave_no_process(tmp_path: Path) -> None:
+    async with LocalStack(tmp_path, parts=BROKERS, ports=Ports.free()) as stack:
+        pids = [process.pid for process in stack]
+        assert len(pids) == len(BROKERS)
+        assert all(map(_is_alive, pids))
+    assert not any(map(_is_alive, pids))
+
+
+async def test_what_was_kept_is_there_at_the_next_start(tmp_path: Path) -> None:
+    ports = Ports.free()
+    async with LocalStack(tmp_path, parts=["mosquitto"], ports=ports), aiomqtt.Client(LOOPBACK, ports.mqtt) as client:
+        await client.publish("kept", b"paper", qos=1, retain=True)
+    async with LocalStack(tmp_path, parts=["mosquitto"], ports=ports), aiomqtt.Client(LOOPBACK, ports.mqtt) as client:
+        await client.subscribe("kept")
+        message = await anext(aiter(client.messages))
+    assert message.payload == b"paper"
+
+
+async def test_part_that_dies_is_named_with_the_end_of_its_log(tmp_path: Path) -> None:
+    async with LocalStack(tmp_path, parts=["influxd"], ports=Ports.free()) as stack:
+        os.kill(stack["influxd"].pid or 0, signal.SIGKILL)
+        with pytest.raises(
+            PartDied, match=r"(?s)influxd died \(SIGKILL\); the end of .*influxd.log:\n.*Listening on HTTP"
+        ):
+            await asyncio.wait_for(stack.watch(), 10)
+
+
+async def test_part_that_is_killed_on_purpose_is_no_failure_and_comes_back(tmp_path: Path) -> None:
+    async with LocalStack(tmp_path, parts=["mosquitto"], ports=Ports.free()) as stack:
+        await stack.kill("mosquitto")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(stack.watch(), 0.5)
+        assert not await mqtt_answers(stack.settings.mqtt)
+        await stack.start("mosquitto")
+        assert await mqtt_answers(stack.settings.mqtt)
+
+
+async def test_restarted_part_is_another_process(tmp_path: Path) -> None:
+    async with LocalStack(tmp_path, parts=["mosquitto"], ports=Ports.free()) as stack:
+        before = stack["mosquitto"].pid
+        await stack.restart("mosquitto")
+        assert stack["mosquitto"].pid != before
+        assert not _is_alive(before)
+
+
+async def test_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
+    ports = Ports.free()
+    with socket.create_server((LOOPBACK, ports.gateway)):
+        stack = LocalStack(tmp_path, parts=["mosquitto", *_METRICS], ports=ports)
+        with pytest.raises(ConfigError, match=rf"port {ports.gateway}, which gateway needs.*FAIRROLL_INFLUX_URL"):
+            await stack.__aenter__()
+    assert not list(stack)
+
+
+async def test_missing_file_of_sites_is_told_before_anything_starts(tmp_path: Path) -> None:
+    environ = {"FAIRROLL_SITES": str(tmp_path / "sites.toml")}
+    stack = LocalStack(tmp_path, parts=["mosquitto", "ingress"], ports=Ports.free(), environ=environ)
+    with pytest.raises(ConfigError, match="FAIRROLL_SITES"):
+        await stack.__aenter__()
+    assert not list(stack)
+
+
+async def test_broker_that_runs_elsewhere_is_not_started(tmp_path: Path) -> None:
+    environ = {"FAIRROLL_MQTT": "broker.example:1883", "FAIRROLL_INFLUX_URL": "http://influx.example:8086"}
+    async with LocalStack(tmp_path, parts=["mosquitto", *_METRICS], ports=Ports.free(), environ=environ) as stack:
+        assert not list(stack)
+        assert stack.external == ("mosquitto", "influxd", "gateway")
+        assert stack.settings.mqtt == "broker.example:1883"
+        assert stack.settings.influx_url == "http://influx.example:8086"
+
+
+async def test_missing_jars_ask_for_make_setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.local.place.KAFKA_LIB", tmp_path)
+    with pytest.raises(ConfigError, match="run make setup"):
+        await LocalStack(tmp_path, parts=["kafka"], ports=Ports.free()).__aenter__()
+
+
+async def test_missing_program_asks_for_make_setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(ConfigError, match="mosquitto is not installed: run make setup"):
+        await LocalStack(tmp_path, parts=["mosquitto"], ports=Ports.free()).__aenter__()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+async def test_parts_do_not_outlive_a_killed_stack(tmp_path: Path) -> None:
+    stack = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _A_STACK, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    assert stack.stdout
+    pids = [int(pid) for pid in (await stack.stdout.readline()).split()]
+    assert len(pids) == 2
+    stack.kill()
+    await stack.wait()
+    await _until_gone(*pids)

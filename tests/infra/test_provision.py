@@ -1,0 +1,87 @@
+"""Provisioning can be repeated, and refuses what it cannot mend."""
+
+import uuid
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from infra.local.ports import LOOPBACK, Ports
+from infra.provision import provision, provision_topics
+from models.errors import ConfigError
+from models.settings import Settings
+from models.topics import KafkaTopic
+
+
+def _topic(partitions: int = 2, setting: str = "retention.ms") -> KafkaTopic:
+    return KafkaTopic(f"t{uuid.uuid4().hex}", partitions, {setting: "60000"})
+
+
+async def _setting(kafka: str, topic: str, name: str) -> str:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {name: ""})])
+    finally:
+        await admin.close()
+    [(_, _, _, _, [(_, value, *_)])] = answer.resources
+    return str(value)
+
+
+async def test_topics_are_made_once(brokers: Settings) -> None:
+    topics = [_topic(), _topic()]
+    assert await provision_topics(brokers.kafka, topics) == [f"created {topic.name}" for topic in topics]
+    assert await provision_topics(brokers.kafka, topics) == []
+
+
+async def test_topics_get_their_settings(brokers: Settings) -> None:
+    topic = _topic()
+    await provision_topics(brokers.kafka, [topic])
+    assert await _setting(brokers.kafka, topic.name, "retention.ms") == "60000"
+
+
+async def test_changed_setting_reaches_a_topic_that_is_there(brokers: Settings) -> None:
+    topic = _topic()
+    await provision_topics(brokers.kafka, [topic])
+    longer = msgspec.structs.replace(topic, config={"retention.ms": "120000"})
+    assert await provision_topics(brokers.kafka, [longer]) == [f"changed the settings of {topic.name}"]
+    assert await _setting(brokers.kafka, topic.name, "retention.ms") == "120000"
+
+
+async def test_another_number_of_partitions_is_refused_and_nothing_is_made(brokers: Settings) -> None:
+    topic, other = _topic(partitions=2), _topic()
+    await provision_topics(brokers.kafka, [topic])
+    with pytest.raises(ConfigError, match=r"has 2 partitions, not 3.*FAIRROLL_PARTITIONS=2"):
+        await provision_topics(brokers.kafka, [other, msgspec.structs.replace(topic, partitions=3)])
+    assert await provision_topics(brokers.kafka, [other]) == [f"created {other.name}"]
+
+
+async def test_unknown_setting_is_refused(brokers: Settings) -> None:
+    with pytest.raises(ConfigError, match="Kafka refuses"):
+        await provision_topics(brokers.kafka, [_topic(setting="no.such.setting")])
+
+
+async def test_silent_kafka_is_named() -> None:
+    address = f"{LOOPBACK}:{Ports.free().kafka}"
+    with pytest.raises(ConfigError, match=f"no Kafka answers at {address}"):
+        await provision_topics(address, [_topic()])
+
+
+async def test_provisioning_makes_a_key_for_each_site(brokers: Settings, tmp_path: Path) -> None:
+    settings = _with_sites(brokers, tmp_path, '[sites.gate]\ndevices = ["gate-1"]\n')
+    made = await provision(settings)
+    assert made[:2] == [f"made {settings.secrets}/pipeline.key", f"made {settings.secrets}/site-gate.key"]
+    assert await provision(settings) == []
+
+
+async def test_missing_file_of_sites_is_named(brokers: Settings, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"sites.toml \(FAIRROLL_SITES\) cannot be read"):
+        await provision(msgspec.structs.replace(brokers, sites=tmp_path / "sites.toml"))
+
+
+def _with_sites(brokers: Settings, folder: Path, text: str) -> Settings:
+    sites = folder / "sites.toml"
+    sites.write_text(text)
+    return msgspec.structs.replace(brokers, sites=sites, secrets=folder / "secrets")
