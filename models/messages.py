@@ -17,10 +17,12 @@ __all__ = [
     "Command",
     "Control",
     "Declined",
+    "DeclinedBecause",
     "DeviceState",
     "Dispense",
     "Dispensed",
     "FaceSeen",
+    "Fault",
     "ForgetAsked",
     "Forgotten",
     "LocalRation",
@@ -50,6 +52,7 @@ Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 
 Mode = Literal["face", "button", "held"]
 RefusedBy = Literal["quota", "button_budget", "dispenser_limit"]
+DeclinedBecause = Literal["late", "closed", "unknown", "retained"]
 Fault = Literal["jam", "empty"]
 
 
@@ -149,7 +152,7 @@ class Declined(_Report, tag="declined", frozen=True, kw_only=True):
     """A command was not obeyed, so nothing came out."""
 
     request: RequestId
-    reason: Literal["late", "closed", "unknown", "retained"]
+    reason: DeclinedBecause
 
 
 class LocalRation(_Report, tag="local", frozen=True, kw_only=True):

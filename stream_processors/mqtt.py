@@ -1,5 +1,6 @@
 """The pipeline's MQTT sessions: manual acknowledgement, wrapped once."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -57,6 +58,8 @@ async def open_session(settings: Settings, identifier: str, receive_maximum: int
         protocol=ProtocolVersion.V5,
         clean_start=False,
         properties=properties,
+        # Nagle's algorithm would hold a publish back by 40 ms until the broker's delayed ACK
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
     # before connecting: afterwards one message of a backlog is acknowledged by itself at each reconnect
     client._client.manual_ack_set(True)  # noqa: FBT003, SLF001 - paho's signature; issue 345, as above

@@ -1,12 +1,14 @@
 """Where a local stack listens: always on the loopback interface."""
 
+import random
 import socket
-from contextlib import ExitStack
 from dataclasses import dataclass, fields
 
 __all__ = ["LOOPBACK", "Ports", "is_taken"]
 
 LOOPBACK = "127.0.0.1"
+_BELOW_CLIENTS = range(20_000, 32_000)
+"""Linux gives its clients ports from 32768 on: one of those could be gone again before a part listens there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +26,9 @@ class Ports:
 
     @classmethod
     def free(cls) -> "Ports":
-        """Ports that nobody listens on now."""
-        with ExitStack() as held:
-            sockets = {field.name: held.enter_context(socket.create_server((LOOPBACK, 0))) for field in fields(cls)}
-            return cls(**{name: taken.getsockname()[1] for name, taken in sockets.items()})
+        """Ports that nobody listens on now, and that no client is given while the parts start."""
+        untaken = (port for port in random.sample(_BELOW_CLIENTS, len(_BELOW_CLIENTS)) if not is_taken(port))
+        return cls(**{field.name: next(untaken) for field in fields(cls)})
 
 
 def is_taken(port: int) -> bool:

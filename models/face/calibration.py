@@ -18,7 +18,7 @@ from models.errors import ConfigError, FairrollError
 from models.face.centres import Centre, encode_centre
 from models.face.detection import FaceDetector
 from models.face.embedding import Embedder, Embedding
-from models.face.quality import Poor, QualityGate
+from models.face.quality import QualityGate
 from models.face.scoring import (
     People,
     Scores,
@@ -28,6 +28,7 @@ from models.face.scoring import (
     random_keys,
     thresholds,
 )
+from models.face.seen import Poor
 from models.face.vision import open_embedder
 from models.face_models import FaceModel
 

@@ -1,7 +1,7 @@
 """Is a face good enough to become a template? A reason why not is a value, never an error."""
 
 from math import atan2, degrees, hypot
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from msgspec import Struct
@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.face.face import Face, Landmarks, upright_rgb
+from models.face.seen import Poor
 
-__all__ = ["Poor", "QualityGate", "roll", "sharpness", "turn"]
-
-Poor = Literal["too_small", "unsure", "blurred", "turned_away"]
+__all__ = ["QualityGate", "roll", "sharpness", "turn"]
 
 _SIDE: Final = 64
 """Sharpness is judged on a crop of 64 x 64 pixels: what every face that is large enough can fill."""

@@ -1,7 +1,7 @@
 """From a photo to a template, all in memory: no frame and no embedding is ever written or kept."""
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from msgspec import Struct
 from PIL import Image
@@ -11,29 +11,15 @@ from models.face.detection import FaceDetector
 from models.face.embedding import DlibEmbedder, Embedder, FaceNetEmbedder
 from models.face.face import Face, upright_rgb
 from models.face.protection import Protector
-from models.face.quality import Poor, QualityGate
+from models.face.quality import QualityGate
+from models.face.seen import NotSeen, Poor, Seen
 from models.face.weights import FACENET_VGGFACE2, fetch
 from models.face_models import face_model
 
-__all__ = ["NotSeen", "Seen", "Vision", "open_embedder", "open_vision"]
+__all__ = ["Vision", "open_embedder", "open_vision"]
 
 _BYSTANDER: Final = 0.5
 """Heads are about one size, so a face less than half as wide as the largest stands more than twice as far away."""
-
-
-class Seen(Struct, frozen=True, kw_only=True):
-    """What may leave the device (model, epoch, template), and the face for whoever draws a box on the spot."""
-
-    model: str
-    epoch: int
-    template: bytes
-    face: Face
-
-
-class NotSeen(Struct, frozen=True, kw_only=True):
-    """No template, and why: of several faces, the largest one's reason."""
-
-    reason: Literal["no_face"] | Poor
 
 
 class Vision(Struct, frozen=True, kw_only=True):
@@ -57,7 +43,7 @@ class Vision(Struct, frozen=True, kw_only=True):
 
     def _seen(self, image: Image.Image, face: Face) -> Seen:
         template = self.protector.protect(self.embedder.embed(image, face))
-        return Seen(model=self.embedder.model.id, epoch=self.protector.epoch, template=template, face=face)
+        return Seen(model=self.embedder.model.id, epoch=self.protector.epoch, template=template)
 
 
 def open_vision(model_id: str, site_key: bytes, epoch: int, weights_folder: Path) -> Vision:

@@ -9,6 +9,7 @@ from models.messages import (
     Dispense,
     Dispensed,
     FaceSeen,
+    ForgetAsked,
     Forgotten,
     LocalRation,
     Refuse,
@@ -216,21 +217,13 @@ def test_forgetting_erases_every_matching_template_and_moves_the_grants_to_the_d
     story.face("ann")
     story.face("ann", flipped=SAME + 1)
     story.face("bob")
-    receipt = story.answered(
-        # halfway between ann's two looks
-        request := _forget_halfway(story)
-    ).command
-    assert receipt == Forgotten(request=request.id, erased=2)
+    halfway = template("ann", (SAME + 1) // 2)  # between her two looks
+    receipt = story.answered(ForgetAsked(id="forget-ann-000001", model=MODEL, template=halfway)).command
+    assert receipt == Forgotten(request="forget-ann-000001", erased=2)
     [counted] = story.tick().outcomes
     assert isinstance(counted, SiteCounted)
     assert counted.templates == 1
     assert isinstance(story.button().command, Refuse)
-
-
-def _forget_halfway(story: Story):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a request for one test
-    from models.messages import ForgetAsked
-
-    return ForgetAsked(id=story.next_id(), model=MODEL, template=template("ann", (SAME + 1) // 2))
 
 
 def test_forgetting_a_stranger_is_answered_too() -> None:

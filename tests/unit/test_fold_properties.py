@@ -1,6 +1,7 @@
 """What holds for every stream of events."""
 
 import random
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -169,10 +170,8 @@ def test_ticks_only_erase_and_no_decision_depends_on_one(records: list[Record]) 
         return [encode(d.outcomes) for r, d in pairs if not isinstance(r.event, Ticked)]
 
     partition = Partition(SECRET)
-    unticked = [
-        partition.fold(r) if not isinstance(r.event, Ticked) else Decision(outcomes=()) for r in records
-    ]
-    times_go_on = all(later.at >= r.at for r, later in zip(records, records[1:], strict=False))
+    unticked = [partition.fold(r) if not isinstance(r.event, Ticked) else Decision(outcomes=()) for r in records]
+    times_go_on = all(later.at >= r.at for r, later in pairwise(records))
     if times_go_on:
         assert without_ticks(folded(records)[1]) == without_ticks(unticked)
 

@@ -1,0 +1,1 @@
+"""The dispenser: what stands at the site."""

@@ -1,0 +1,128 @@
+"""`dispenser`: what runs on a device, and a simulated fleet of them."""
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+from typing import get_args
+
+import click
+import msgspec
+
+from devices.fleet import Fleet, Tally, Visits
+from devices.motor import SimulatedMotor
+from devices.panel import Eye, Panel, Press, said
+from devices.session import Dispenser, Identity
+from models.errors import ConfigError, FairrollError
+from models.keys import parse_key, site_key_name
+from models.policy import parse_sites
+from models.settings import Settings
+
+__all__ = ["main", "read_site_key"]
+
+_PROGRESS_S = 0.5
+
+
+def main() -> None:
+    """The `dispenser` command; what is wrong is said in a line."""
+    try:
+        commands()
+    except FairrollError as error:
+        click.echo(f"dispenser: {error}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def commands() -> None:
+    """A paper dispenser that speaks fairroll's contract (docs/contract.md).
+
+    The broker is FAIRROLL_MQTT (host:port); the site's key lies in the folder FAIRROLL_SECRETS.
+    """
+
+
+@commands.command()
+@click.argument("site")
+@click.argument("device")
+@click.option("--photos", type=click.Path(exists=True, path_type=Path), help="What the camera sees: a folder, a file.")
+@click.option("--model", default="dlib-resnet/1", show_default=True, help="The face model.")
+@click.option("--patience", default=3.0, show_default=True, help="Seconds until it serves by itself.")
+def run(site: str, device: str, photos: Path | None, model: str, patience: float) -> None:
+    """Run one dispenser. It reads what people do from standard input: face, button, staff, forget; a line each."""
+    settings = Settings.from_environ(os.environ)
+    identity = Identity(site=site, device=device, model=model if photos else "")
+    dispenser = Dispenser(identity, SimulatedMotor(), settings.mqtt, patience_s=patience)
+    asyncio.run(_run(Panel(dispenser, _eye(settings, site, model, photos)), dispenser))
+
+
+@commands.command()
+@click.option("--visitors", default=400, show_default=True)
+@click.option("--seconds", default=60.0, show_default=True, help="From the first arrival to the last.")
+@click.option("--seed", default=1, show_default=True)
+def fleet(visitors: int, seconds: float, seed: int) -> None:
+    """Simulate every dispenser of the sites marked `simulated` in FAIRROLL_SITES; prints its tally as JSON lines."""
+    settings = Settings.from_environ(os.environ)
+    sites = parse_sites(_text(settings.sites), str(settings.sites)).sites
+    simulated = {name: spec.devices for name, spec in sites.items() if spec.simulated}
+    if not simulated:
+        raise ConfigError(f"no site in {settings.sites} is marked simulated = true")
+    keys = {site: read_site_key(settings, site) for site in simulated}
+    visits = Visits(visitors=visitors, seconds=seconds, seed=seed)
+    tally = asyncio.run(_simulate(Fleet(settings.mqtt, keys, simulated), visits))
+    click.echo(msgspec.json.encode(tally))
+
+
+def read_site_key(settings: Settings, site: str) -> bytes:
+    """The site's key of epoch 0, from its file; raises ConfigError."""
+    path = settings.secrets / site_key_name(site)
+    return parse_key(_text(path), str(path))
+
+
+async def _run(panel: Panel, dispenser: Dispenser) -> None:
+    """Serve whoever presses, until the end of standard input."""
+    session = asyncio.create_task(dispenser.run(), name="session")
+    try:
+        await dispenser.controlled.wait()
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            if (pressed := line.strip()) in get_args(Press):
+                click.echo(said(await panel.press(pressed)))
+            elif pressed:
+                click.echo(f"{pressed}? press one of {', '.join(get_args(Press))}")
+    finally:
+        session.cancel()
+        await asyncio.gather(session, return_exceptions=True)
+
+
+async def _simulate(fleet: Fleet, visits: Visits) -> Tally:
+    """Print the tally while it grows, at most twice a second."""
+    printed = 0.0
+
+    def told(tally: Tally) -> None:
+        nonlocal printed
+        if time.monotonic() - printed >= _PROGRESS_S:
+            printed = time.monotonic()
+            click.echo(msgspec.json.encode(tally))
+
+    return await fleet.serve(visits, told)
+
+
+def _eye(settings: Settings, site: str, model: str, photos: Path | None) -> Eye | None:
+    """Vision is loaded only where there is a camera: a button-only dispenser has none of its packages."""
+    if photos is None:
+        return None
+    try:
+        from devices.eye import open_eye  # noqa: PLC0415 - see above
+    except ImportError as error:
+        raise ConfigError(f"{error.name} is missing: a camera needs the extra fairroll[vision]") from None
+    return open_eye(photos, model, read_site_key(settings, site), settings.data / "weights")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from None
+
+
+if __name__ == "__main__":
+    main()
