@@ -14,7 +14,7 @@ from devices.fleet import Fleet, Tally, Visits
 from devices.motor import SimulatedMotor
 from devices.panel import Eye, Panel, Press, said
 from devices.session import Dispenser, Identity
-from models.errors import ConfigError, FairrollError
+from models.errors import ConfigError, FairrollError, first_of
 from models.keys import parse_key, site_key_name
 from models.policy import parse_sites
 from models.settings import Settings
@@ -26,11 +26,14 @@ _PROGRESS_S = 0.5
 
 def main() -> None:
     """The `dispenser` command; what is wrong is said in a line."""
+    code = 0
     try:
-        commands()
-    except FairrollError as error:
+        commands(prog_name="dispenser")
+    except* FairrollError as group:
+        error = first_of(group)
         click.echo(f"dispenser: {error}", err=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+        code = error.exit_code
+    sys.exit(code)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

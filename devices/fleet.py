@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -45,7 +44,8 @@ class Tally(Struct, kw_only=True):
     portions: int = 0
     cm: int = 0
     rations: int = 0
-    refusals: Counter[str] = field(default_factory=Counter)
+    refusals: dict[str, int] = field(default_factory=dict)
+    """by reason"""
     forgotten: int = 0
     waits_ms: list[float] = field(default_factory=list)
     """publish to command, one for each answer"""
@@ -65,7 +65,7 @@ class Tally(Struct, kw_only=True):
             case Dispense():
                 self.portions += 1
             case Refuse():
-                self.refusals[closed.answer.reason] += 1
+                self.refusals[closed.answer.reason] = self.refusals.get(closed.answer.reason, 0) + 1
             case _:
                 self.forgotten += 1
 

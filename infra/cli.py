@@ -1,11 +1,13 @@
 """`fairroll`: what runs the pipeline, and all that operators do.
 
-A new command is a function under `@main.command()`; it takes its settings from `_settings()` and raises FairrollError.
+A new command is a function under `@commands.command()`; its settings come from `_settings()`, its errors are
+FairrollErrors.
 """
 
 import asyncio
 import os
 import signal
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
@@ -18,33 +20,27 @@ from infra.local.parts import BROKERS, EVERYTHING, INSTEAD
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from infra.provision import provision as make_what_is_missing
-from models.errors import ConfigError, FairrollError
+from models.errors import FairrollError, first_of
 from models.settings import Settings
+from stream_processors.sites import configure_sites, read_sites
 
 __all__ = ["main"]
 
 
-class _Told(click.ClickException):
-    """An error of ours as one line, without a traceback."""
-
-    def __init__(self, error: FairrollError) -> None:
-        super().__init__(str(error))
-        self.exit_code = 2 if isinstance(error, ConfigError) else 1
-
-    def show(self, file: object = None) -> None:  # noqa: ARG002  # click's signature
-        click.echo(f"fairroll: {self.message}", err=True)
-
-
-class _Commands(click.Group):
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except FairrollError as error:
-            raise _Told(error) from error
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
+    """The `fairroll` command; what is wrong is said in a line."""
+    code = 0
+    try:
+        commands(prog_name="fairroll")
+    except* FairrollError as group:
+        error = first_of(group)
+        click.echo(f"fairroll: {error}", err=True)
+        code = error.exit_code
+    sys.exit(code)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def commands() -> None:
     """A fair share of paper for everyone, a face kept for no one.
 
     Addresses and files come from FAIRROLL_ variables: FAIRROLL_MQTT, FAIRROLL_KAFKA, FAIRROLL_INFLUX_URL,
@@ -52,7 +48,7 @@ def main() -> None:
     """
 
 
-@main.command()
+@commands.command()
 @click.option("--folder", type=click.Path(path_type=Path), default=".local", show_default=True, help="Data and logs.")
 @click.option("--ports", type=click.Choice(["fixed", "free"]), default="fixed", show_default=True)
 @click.option("--brokers", is_flag=True, help="Only the brokers, none of fairroll's own processes.")
@@ -94,32 +90,57 @@ def _table(stack: LocalStack) -> Table:
     return table
 
 
-@main.command()
+@commands.command()
+@click.option("--photos", type=click.Path(exists=True, path_type=Path), help="Your own: a folder a person, or files.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), default=".local/demo", show_default=True, help="Emptied first."
+)
+def demo(photos: Path | None, folder: Path) -> None:
+    """Show the main job: a real face at one dispenser, and a simulated fleet, on real brokers."""
+    from infra.demo import demonstrate  # noqa: PLC0415 - only the demo needs the vision packages
+
+    demonstrate(folder, Console(), photos)
+
+
+@commands.command()
+def apply() -> None:
+    """Tell a running pipeline how sites work from now on.
+
+    Reads FAIRROLL_SITES; a new site or dispenser is known to ingress when it starts again.
+    """
+    settings = _settings()
+    sites = read_sites(settings.sites)
+    asyncio.run(configure_sites(settings, sites))
+    for name, spec in sites.sites.items():
+        click.echo(f"{name}: {spec.mode}, policy {spec.policy.version}, {len(spec.devices)} dispensers")
+
+
+@commands.command()
 def provision() -> None:
     """Make keys and Kafka's topics where they are missing. Repeating it is harmless."""
     for sentence in asyncio.run(make_what_is_missing(_settings())) or ["everything is there"]:
         click.echo(sentence)
 
 
-@main.command()
+@commands.command()
 def ingress() -> None:
-    """From MQTT to Kafka: check, seal and keep what dispensers say."""
+    """From MQTT to Kafka: check and keep what dispensers say."""
     _run("ingress")
 
 
-@main.command()
+@commands.command()
 def egress() -> None:
     """From Kafka to MQTT: bring every decision to its dispenser."""
     _run("egress")
 
 
-@main.command()
+@commands.command()
 def decider() -> None:
     """Decide: one worker of the Faust application."""
     _run("decider")
 
 
-@main.command()
+@commands.command()
 def sink() -> None:
     """From Kafka to InfluxDB: write the metrics."""
     _run("sink")
@@ -136,4 +157,4 @@ def _settings() -> Settings:
 
 
 if __name__ == "__main__":
-    main(prog_name="fairroll")
+    main()

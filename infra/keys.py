@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from models.errors import ConfigError
+from models.keys import KEY_BYTES, PIPELINE_KEY, parse_key, site_key_name
 
 __all__ = ["make_keys"]
 
-_KEY_BYTES = 32
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -22,7 +22,8 @@ def make_keys(folder: Path, sites: Iterable[str]) -> list[Path]:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _refuse_others(folder)
-    return [key for name in ("pipeline", *(f"site-{site}" for site in sites)) if _is_new(key := folder / f"{name}.key")]
+    names = (PIPELINE_KEY, *(site_key_name(site) for site in sites))
+    return [key for name in names if _is_new(key := folder / name)]
 
 
 def _is_new(key: Path) -> bool:
@@ -33,7 +34,7 @@ def _is_new(key: Path) -> bool:
         _check(key)
         return False
     with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(_KEY_BYTES) + "\n")
+        file.write(secrets.token_hex(KEY_BYTES) + "\n")
         file.flush()
         os.fsync(descriptor)
     return True
@@ -41,12 +42,7 @@ def _is_new(key: Path) -> bool:
 
 def _check(key: Path) -> None:
     _refuse_others(key)
-    try:
-        content = bytes.fromhex(key.read_text())
-    except ValueError:
-        content = b""
-    if len(content) != _KEY_BYTES:
-        raise ConfigError(f"{key} is not a key of {_KEY_BYTES} bytes in hex: remove it to get a new one")
+    parse_key(key.read_text(errors="replace"), str(key))
 
 
 def _refuse_others(path: Path) -> None:

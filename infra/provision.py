@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -10,11 +9,11 @@ from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_c
 
 from infra.keys import make_keys
 from models.errors import ConfigError
-from models.policy import Sites, parse_sites
 from models.settings import Settings
 from models.topics import KafkaTopic, kafka_topics
+from stream_processors.sites import read_sites
 
-__all__ = ["provision", "provision_topics", "read_sites"]
+__all__ = ["provision", "provision_topics"]
 
 _REPLICAS = 3
 """As many copies of a topic as there are brokers, up to this."""
@@ -30,14 +29,6 @@ async def provision(settings: Settings) -> list[str]:
     keys = make_keys(settings.secrets, sites.sites)
     topics = await provision_topics(settings.kafka, kafka_topics(settings.partitions, sites.longest_window_s))
     return [f"made {key}" for key in keys] + topics
-
-
-def read_sites(path: Path) -> Sites:
-    """The operator's file of sites. Raises ConfigError."""
-    try:
-        return parse_sites(path.read_text(), str(path))
-    except OSError as error:
-        raise ConfigError(f"{path} (FAIRROLL_SITES) cannot be read: {error.strerror}") from None
 
 
 async def provision_topics(kafka: str, topics: Sequence[KafkaTopic]) -> list[str]:

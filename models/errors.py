@@ -1,10 +1,12 @@
 """Errors that say whose fault they are."""
 
-__all__ = ["ConfigError", "FairrollError", "MalformedMessage"]
+__all__ = ["ConfigError", "FairrollError", "MalformedMessage", "first_of"]
 
 
 class FairrollError(Exception):
-    """The base of everything that fairroll raises on purpose."""
+    """The base of everything that fairroll raises on purpose: its text is for a person, in one line."""
+
+    exit_code = 1
 
 
 class MalformedMessage(FairrollError):
@@ -13,3 +15,11 @@ class MalformedMessage(FairrollError):
 
 class ConfigError(FairrollError):
     """Ours, the operator's: a setting or a file is wrong. The text says which one and what to do."""
+
+    exit_code = 2
+
+
+def first_of(group: BaseExceptionGroup[FairrollError]) -> FairrollError:
+    """The first error in a group of groups: what to tell when several tasks failed of one cause."""
+    first = group.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first

@@ -90,7 +90,7 @@ async def _format_storage(place: Place, command: tuple[str, ...]) -> None:
         return
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     tool = await asyncio.create_subprocess_exec(
-        *command, "-t", cluster, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command, f"--cluster-id={cluster}", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     said, _ = await tool.communicate()
     if tool.returncode:

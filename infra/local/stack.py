@@ -10,9 +10,10 @@ from infra.local.parts import BROKERS, EVERYTHING, INSTEAD, PROCESSES, Part, par
 from infra.local.place import Place
 from infra.local.ports import LOOPBACK, Ports, is_taken
 from infra.local.process import Process
-from infra.provision import provision, read_sites
+from infra.provision import provision
 from models.errors import ConfigError
 from models.settings import Settings
+from stream_processors.sites import configure_sites, read_sites
 
 __all__ = ["LocalStack"]
 
@@ -20,7 +21,7 @@ _WATCH_S = 0.2
 
 
 class LocalStack:
-    """`async with` starts the parts, provisions before the first process, waits until all are ready, stops them after.
+    """`async with` starts the parts, waits until all are ready, tells them the sites, and stops them after.
 
     A broker whose variable (`FAIRROLL_MQTT`, `FAIRROLL_KAFKA`, `FAIRROLL_INFLUX_URL`) stands in `environ` runs
     elsewhere already: it is `external` and not started. Starting raises ConfigError before anything runs (a port is
@@ -57,6 +58,7 @@ class LocalStack:
             if self._has_processes:
                 await provision(self.settings)
                 await self._start_all(PROCESSES)
+                await configure_sites(self.settings, read_sites(self.settings.sites))
         except BaseException:
             await self._stop_all()
             raise

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import uuid
 from pathlib import Path
 
 import aiomqtt
@@ -113,6 +114,15 @@ async def test_broker_that_runs_elsewhere_is_not_started(tmp_path: Path) -> None
         assert stack.external == ("mosquitto", "influxd", "gateway")
         assert stack.settings.mqtt == "broker.example:1883"
         assert stack.settings.influx_url == "http://influx.example:8086"
+
+
+async def test_kafka_starts_under_a_name_that_looks_like_an_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uuid.uuid4", lambda: uuid.UUID(bytes=b"\xfb" * 16))
+    async with LocalStack(tmp_path, parts=["kafka"], ports=Ports.free()) as stack:
+        assert "cluster.id=-" in (tmp_path / "data/kafka/meta.properties").read_text()
+        assert stack["kafka"].is_running
 
 
 async def test_missing_jars_ask_for_make_setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
