@@ -44,7 +44,9 @@ __all__ = [
 ]
 
 _REPEAT_REQUEST_S = 1.0
+"""Some thirty times the p99 of an answer: rarely in vain, and twice within the usual patience of 3 s."""
 _REPEAT_REPORT_S = 5.0
+"""Nobody waits for a report to be noted."""
 _REMEMBERED = 64
 """Closed requests whose late commands are told apart from unknown ones."""
 DEFAULT_RATION_CM = 60

@@ -122,16 +122,15 @@ class Dispenser:
         commands, control = self.identity.topic("command"), control_topic(self.identity.site)
         async with self._connect() as client:
             await client.subscribe([(commands, _QOS), (control, _QOS)])
-            await client.publish(self.identity.topic("state"), self._said(online=True), _QOS, retain=True)
             self._client = client
+            await self._announce(online=True)
             self._happened(Connected())
             try:
                 async for message in client.messages:
                     self._receive(message, is_control=str(message.topic) == control)
             finally:
+                await self._announce(online=False)
                 self._client = None
-                with contextlib.suppress(MqttError):
-                    await client.publish(self.identity.topic("state"), self._said(online=False), _QOS, retain=True)
 
     def _connect(self) -> Client:
         """A session that ends with its connection: what was missed is asked for again, under the same ids."""
@@ -155,6 +154,7 @@ class Dispenser:
             if is_control:
                 self._happened(Controlled(decode_control(payload)))
                 self.controlled.set()
+                self._start(self._announce(online=True))
             else:
                 self._happened(Commanded(decode_command(payload), retained=bool(message.retain)))
         except MalformedMessage as error:
@@ -181,17 +181,20 @@ class Dispenser:
             case _:
                 assert_never(action)
 
+    async def _announce(self, *, online: bool) -> None:
+        await self._publish("state", self._said(online=online), None, retain=True)
+
     async def _run_motor(self, cm: int) -> None:
         self._happened(await self._motor.dispense(cm))
 
-    async def _publish(self, channel: Channel, payload: bytes, expiry_s: int | None) -> None:
+    async def _publish(self, channel: Channel, payload: bytes, expiry_s: int | None, *, retain: bool = False) -> None:
         """Send if there is a connection; what is not answered is sent again anyway."""
         properties = Properties(PacketTypes.PUBLISH)
         if expiry_s is not None:
             properties.MessageExpiryInterval = expiry_s
         if self._client:
             with contextlib.suppress(MqttError):
-                await self._client.publish(self.identity.topic(channel), payload, _QOS, properties=properties)
+                await self._client.publish(self.identity.topic(channel), payload, _QOS, retain, properties)
 
     async def _keep_time(self) -> None:
         """Tell the machine when something is due."""

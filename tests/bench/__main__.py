@@ -1,0 +1,19 @@
+"""Prints the figures of the README, as ratios measured side by side."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.bench import decisions, round_trip
+
+
+def main() -> None:
+    console = Console(width=110)
+    console.print(decisions.table())
+    with tempfile.TemporaryDirectory(prefix="fairroll-bench-") as folder:
+        console.print(asyncio.run(round_trip.table(Path(folder))))
+
+
+main()
