@@ -15,8 +15,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from devices.camera import photos
-from devices.eye import open_eye
+from devices.camera import PhotoFolder, photos
+from devices.eye import CameraEye
 from devices.fleet import Tally
 from devices.machine import Closed
 from devices.motor import SimulatedMotor
@@ -26,6 +26,7 @@ from infra.influxql import query
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from models.errors import ConfigError
+from models.face.vision import open_vision
 from models.keys import parse_key, site_key_name
 from models.policy import Sites
 from models.settings import Settings
@@ -70,10 +71,13 @@ def demonstrate(folder: Path, console: Console, own_photos: Path | None) -> None
 
 
 async def _demonstrate(folder: Path, sites_file: Path, people: list[tuple[str, Path]], console: Console) -> None:
-    console.print("starting mosquitto, Kafka, InfluxDB and the pipeline on free ports of this machine")
+    console.print(
+        "Starting mosquitto, Kafka, InfluxDB and the pipeline, on free ports of this machine.", soft_wrap=True
+    )
     async with LocalStack(folder, ports=Ports.free(), environ={"FAIRROLL_SITES": str(sites_file)}) as stack:
         sites = read_sites(sites_file)
         scene = await _play(stack, people, console)
+        console.print()
         console.print(await _summary(stack.settings, sites, scene))
 
 
@@ -96,10 +100,10 @@ async def _at_the_gate(settings: Settings, people: list[tuple[str, Path]], scene
     key_file = settings.secrets / site_key_name(_SITE)
     key = parse_key(key_file.read_text(), str(key_file))
     try:
+        vision = await asyncio.to_thread(open_vision, _MODEL, key, 0, settings.data / "weights")
         await dispenser.controlled.wait()
         for name, path in people:
-            eye = await asyncio.to_thread(open_eye, path, _MODEL, key, settings.data / "weights")
-            panel = Panel(dispenser, eye)
+            panel = Panel(dispenser, CameraEye(PhotoFolder(path), vision))
             for press in ("face", "face", "button"):
                 await _press(panel, name, press, scene)
         await _press(Panel(dispenser), "staff", "staff", scene)
@@ -217,7 +221,12 @@ def _sites() -> str:
 
 
 def _point_on(console: Console, folder: Path) -> None:
-    console.print(f"Everything is stopped. Logs: {folder / 'logs'}. What to look at next:")
-    console.print("  make up                the same pipeline, to stay")
-    console.print("  make demo PHOTOS=dir   your own faces: one folder a person, or single photos")
-    console.print("  docs/architecture.md   how one request travels; docs/contract.md: build a dispenser")
+    """Where to look next."""
+    console.print(f"\nEverything is stopped. The logs are in {folder / 'logs'}. Next:", soft_wrap=True)
+    for what, why in (
+        ("make up", "the same pipeline, to stay"),
+        ("make demo PHOTOS=dir", "your own faces: a folder a person, or single photos"),
+        ("docs/architecture.md", "how one request travels"),
+        ("docs/contract.md", "how to build a dispenser"),
+    ):
+        console.print(f"  {what:<22}{why}", soft_wrap=True)

@@ -50,7 +50,7 @@ def run(settings: Settings) -> None:
     for name in ("aiokafka", "faust", "kafka", "mode"):  # their DEBUG records are built at any level
         logging.getLogger(name).setLevel(logging.WARNING)
     app = create_app(settings, _pipeline_secret(settings.secrets / PIPELINE_KEY))
-    faust.Worker(app, loglevel=logging.WARNING, redirect_stdouts=False).execute_from_commandline()
+    faust.Worker(app, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True).execute_from_commandline()
 
 
 def create_app(settings: Settings, pipeline_secret: bytes) -> faust.App:
