@@ -173,6 +173,9 @@ class State(Struct, frozen=True, kw_only=True):
     running: _Running | None = None
     forgets: tuple[_Open, ...] = ()
     closed: tuple[str, ...] = ()
+    """requests that ended without their `dispense`: refused, or served by the local ration"""
+    obeyed: tuple[str, ...] = ()
+    """requests whose `dispense` ran the motor"""
     reports: tuple[_Kept, ...] = ()
     last_number: int = 0
 
@@ -234,6 +237,8 @@ def _ask(state: State, event: Asked, now: float) -> Step:
 
 def _obey(state: State, event: Commanded, now: float) -> Step:
     command = event.command
+    if event.retained and not isinstance(command, Dispense):
+        return state, ()
     match command:
         case Noted():
             kept = tuple(kept for kept in state.reports if kept.report.number not in command.numbers)
@@ -258,16 +263,22 @@ def _forgotten(state: State, command: Forgotten, now: float) -> Step:
 
 
 def _dispense(state: State, command: Dispense, now: float, *, retained: bool) -> Step:
-    """Run the motor for the open request, and for no other."""
+    """Run the motor for the open request, and for no other.
+
+    The same command once more says nothing new: its report is on the way, or noted.
+    """
     opened = _open(state, command.request)
+    if command.request in state.obeyed:
+        return state, ()
     if retained or opened is None:
         known = command.request in state.closed
         reason: DeclinedBecause = "retained" if retained else "closed" if known else "unknown"
         return _report(state, Declined(number=1, request=command.request, reason=reason), now)
     if now >= opened.deadline:
         return _give_ration(state, opened, now)
+    obeyed = (*state.obeyed, command.request)[-_REMEMBERED:]
     running = _Running(command.request, command, now - opened.asked)
-    return structs.replace(_close(state, command.request), running=running), (RunMotor(command.cm),)
+    return structs.replace(state, open=None, obeyed=obeyed, running=running), (RunMotor(command.cm),)
 
 
 def _give_ration(state: State, opened: _Open, now: float) -> Step:

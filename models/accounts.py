@@ -28,7 +28,7 @@ class Entry(Struct, frozen=True, array_like=True):
 
     device: str
     id: str
-    """the request's id; `#{number}` for a report without a known one"""
+    """the request's id; `#{request}` for a report whose request was not known"""
     at: int
     by: By
     command: Command | None

@@ -4,6 +4,7 @@ What does not follow the contract raises MalformedMessage; its text is fit for a
 the place and the expectation but never quotes a value that could hold a face.
 """
 
+import re
 from typing import Final, TypeVar
 
 import msgspec
@@ -33,6 +34,9 @@ MAX_PAYLOAD_BYTES: Final = 4096
 """The largest message that a device may send; a face request has about 250 bytes."""
 
 _T = TypeVar("_T")
+_QUOTED = re.compile(r"(?<=value )'(.*)'", re.DOTALL)
+"""What msgspec quotes: a kind or a word that it does not know."""
+_WORD = re.compile(r"[a-z_]{1,20}")
 
 _request: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _report: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
@@ -106,6 +110,11 @@ def _decoded(decoder: "msgspec.json.Decoder[_T]", payload: bytes) -> _T:
     try:
         return decoder.decode(payload)
     except msgspec.ValidationError as error:
-        raise MalformedMessage(str(error)[:300]) from None
+        raise MalformedMessage(_QUOTED.sub(_if_a_word, str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedMessage(f"not JSON: {error}"[:300]) from None
+
+
+def _if_a_word(quoted: re.Match[str]) -> str:
+    """Quote what may be a misspelt kind; whatever is longer could be a template in the wrong place."""
+    return quoted[0] if _WORD.fullmatch(quoted[1]) else "(not quoted)"

@@ -40,9 +40,9 @@ __all__ = [
 TEMPLATE_BYTES = 64
 """A template is 512 bits; docs/contract.md, Template."""
 
-RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
+RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16,64}\Z")]
 """Chosen by the dispenser, never used twice; 16 characters or more, so that ids of two devices do not meet."""
-ModelId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9./-]{0,62}$")]
+ModelId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9./-]{0,62}\Z")]
 Template = Annotated[bytes, Meta(min_length=TEMPLATE_BYTES, max_length=TEMPLATE_BYTES)]
 Epoch = Annotated[int, Meta(ge=0, le=2**53)]
 Centimetres = Annotated[int, Meta(ge=0, le=100_000)]

@@ -43,6 +43,12 @@ class Partition:
             self._put(decision.key, decision.row)
         return decision
 
+    def pass_over(self, offset: int, at: int) -> Decision:
+        """Remember that there was something at `offset` that nobody can read."""
+        row = PartitionRow(offset=max(self.offset, offset), at=max(self.at, at))
+        self._put(PARTITION_KEY, row)
+        return Decision(outcomes=(), key=PARTITION_KEY, row=row)
+
     def decide(self, record: Record) -> Decision:
         """Say what becomes of a record, changing nothing."""
         at = max(self.at, record.at)

@@ -53,10 +53,9 @@ def _settle(site: Site, event: Reported, report: _MotorReport, moment: Moment) -
     happened = moment.at - ceil(report.ago_s * 1000)
     if happened <= moment.horizon:
         return None
-    cm = 0 if isinstance(report, Declined) else report.cm
     if held := site.held(event.device, report.request, moment.horizon):
-        return _settle_entry(site, event, cm, moment, *held)
-    return _charge_dispenser(site, event, cm, moment, happened) if cm else None
+        return _settle_entry(site, event, 0 if isinstance(report, Declined) else report.cm, moment, *held)
+    return None if isinstance(report, Declined) else _charge_dispenser(site, event, report, moment, happened)
 
 
 def _settle_entry(site: Site, event: Reported, cm: int, moment: Moment, key: str, entry: Entry) -> Decision | None:
@@ -72,12 +71,17 @@ def _settle_entry(site: Site, event: Reported, cm: int, moment: Moment, key: str
     return Decision(outcomes=(kept(event, moment, after - (before or 0)),), key=key, row=row)
 
 
-def _charge_dispenser(site: Site, event: Reported, cm: int, moment: Moment, happened: int) -> Decision | None:
-    """Charge the dispenser with what it gave for a request that no account knows, once by the report's number."""
-    entry_id = f"#{event.report.number}"
+def _charge_dispenser(
+    site: Site, event: Reported, report: Dispensed | LocalRation, moment: Moment, happened: int
+) -> Decision | None:
+    """Charge the dispenser with what it gave for a request that no account knows, once for each request.
+
+    The number would not do: a dispenser that lost its memory counts from 1 again.
+    """
+    entry_id = f"#{report.request}"
     if site.held(event.device, entry_id, moment.horizon):
         return None
     key, entries = site.open_row(event.device, moment.horizon)
-    entry = Entry(event.device, entry_id, happened, "local", None, cm)
+    entry = Entry(event.device, entry_id, happened, "local", None, report.cm)
     row = DispenserAccount(offset=moment.offset, at=moment.at, entries=(*entries, entry))
-    return Decision(outcomes=(kept(event, moment, cm),), key=key, row=row)
+    return Decision(outcomes=(kept(event, moment, report.cm),), key=key, row=row)

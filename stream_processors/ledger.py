@@ -7,6 +7,7 @@ import structlog
 
 from models.codec import decode_event, decode_row, encode
 from models.decision import Decision
+from models.errors import MalformedMessage
 from models.events import Record
 from models.partition import Partition
 
@@ -34,16 +35,17 @@ class Ledger:
         self._partitions: dict[int, Partition] = {}
 
     def fold(self, message: Message) -> Decision:
-        """Decide a message; raises MalformedMessage where it is no event, and then nothing is written."""
+        """Decide a message; raises MalformedMessage where it is no event, which is remembered by its offset alone."""
         partition = self.partition(message.partition)
-        record = Record(offset=message.offset, at=message.at, event=decode_event(message.value))
-        if message.offset > partition.offset + 1 and partition.offset >= 0:
+        if 0 <= partition.offset < message.offset - 1:
             log.error("jump", partition=message.partition, after=partition.offset, to=message.offset)
-        decision = partition.fold(record)
-        for key in decision.removed:
-            del self._table[_table_key(message.partition, key)]
-        if decision.row is not None:
-            self._table[_table_key(message.partition, decision.key)] = encode(decision.row)
+        try:
+            event = decode_event(message.value)
+        except MalformedMessage:
+            self._write(message.partition, partition.pass_over(message.offset, message.at))
+            raise
+        decision = partition.fold(Record(offset=message.offset, at=message.at, event=event))
+        self._write(message.partition, decision)
         return decision
 
     def partition(self, number: int) -> Partition:
@@ -57,6 +59,12 @@ class Ledger:
     def drop(self, number: int) -> None:
         """Forget a partition's memory; its rows in the table are the caller's."""
         self._partitions.pop(number, None)
+
+    def _write(self, number: int, decision: Decision) -> None:
+        for key in decision.removed:
+            del self._table[_table_key(number, key)]
+        if decision.row is not None:
+            self._table[_table_key(number, decision.key)] = encode(decision.row)
 
 
 def _table_key(partition: int, key: str) -> bytes:

@@ -6,6 +6,7 @@ Tags come from the lists below and from nowhere else: no tag, field or measureme
 from collections.abc import Mapping
 
 from models.dead_letters import DeadLetter
+from models.face_models import FACE_MODELS
 from models.messages import DeviceState, Dispense, Forgotten, Noted, Refuse
 from models.outcomes import Answered, ControlChanged, Outcome, ReportKept, SiteCounted
 
@@ -64,7 +65,7 @@ def _answered(outcome: Answered, appended: int, at: int) -> str:
         "outcome": _outcome_name(command),
         "reason": command.reason if isinstance(command, Refuse) else None,
         "identity": outcome.identity,
-        "model": outcome.model,
+        "model": outcome.model if outcome.model in FACE_MODELS else None,
     }
     fields: Fields = {
         "cm": command.cm if isinstance(command, Dispense) else 0,
@@ -82,7 +83,7 @@ def _outcome_name(command: Dispense | Refuse | Forgotten | Noted) -> str:
 
 
 def _line(measurement: str, tags: Mapping[str, str | None], fields: Fields, at: int) -> str:
-    """Tags are names of ours, of letters, digits and -/: nothing in them needs escaping."""
+    """Tags are names of sites, devices and models that we know: nothing in them needs escaping."""
     head = ",".join([measurement, *(f"{name}={value}" for name, value in tags.items() if value)])
     body = ",".join(f"{name}={_field(value)}" for name, value in fields.items() if value is not None)
     return f"{head} {body} {at}"

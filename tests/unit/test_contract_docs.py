@@ -176,7 +176,20 @@ def _schema(struct: type[Struct]) -> Any:
     schema = _without_notes(definitions[struct.__name__])
     if "template" in schema["properties"]:
         schema["properties"]["template"] = schema["properties"]["template"]["anyOf"][0]
-    return schema
+    return _in_javascript(schema)
+
+
+def _in_javascript(schema: Any) -> Any:
+    """Python's \\Z, the end and nothing after it, is $ in JSON Schema's regular expressions."""
+    match schema:
+        case dict():
+            return {word: _in_javascript(value) for word, value in schema.items()}
+        case list():
+            return [_in_javascript(one) for one in schema]
+        case str():
+            return schema.replace(r"\Z", "$")
+        case _:
+            return schema
 
 
 def _resolved(schema: Any) -> Any:
