@@ -246,9 +246,7 @@ def _obey(state: State, event: Commanded, now: float) -> Step:
         case Forgotten():
             return _forgotten(state, command, now)
         case Refuse():
-            opened = _open(state, command.request)
-            told = (Closed(command.request, command, now - opened.asked),) if opened else ()
-            return (_close(state, command.request) if opened else state), told
+            return _refused(state, command, now)
         case Dispense():
             return _dispense(state, command, now, retained=event.retained)
         case _:
@@ -260,6 +258,15 @@ def _forgotten(state: State, command: Forgotten, now: float) -> Step:
     rest = tuple(forget for forget in state.forgets if forget not in done)
     told = [Closed(command.request, command, now - forget.asked) for forget in done]
     return structs.replace(state, forgets=rest), told
+
+
+def _refused(state: State, command: Refuse, now: float) -> Step:
+    opened = _open(state, command.request)
+    if opened is None:
+        return state, ()
+    if now >= opened.deadline:
+        return _give_ration(state, opened, now)
+    return _close(state, command.request), (Closed(command.request, command, now - opened.asked),)
 
 
 def _dispense(state: State, command: Dispense, now: float, *, retained: bool) -> Step:

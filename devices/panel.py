@@ -1,5 +1,6 @@
 """The panel in front of a dispenser: what a person can press, and what the display tells them."""
 
+import asyncio
 from typing import Literal, Protocol, assert_never
 
 from devices.machine import Closed
@@ -10,8 +11,9 @@ from models.messages import ButtonPressed, Dispense, FaceSeen, ForgetAsked, Forg
 __all__ = ["Eye", "Panel", "Press", "Shown", "said"]
 
 Press = Literal["face", "button", "staff", "forget"]
-Shown = Closed | NotSeen | Literal["busy", "no_camera"]
-"""What came of a press: an answer or a local ration, no usable face, somebody else's turn, no face mode here."""
+Shown = Closed | NotSeen | Literal["busy", "forgetting", "no_camera"]
+"""What came of a press: an answer or a local ration; no usable face; somebody else's turn; not forgotten yet, but the
+dispenser goes on asking; no face mode here."""
 
 
 class Eye(Protocol):
@@ -25,9 +27,11 @@ class Eye(Protocol):
 class Panel:
     """One dispenser's panel. The camera looks only after somebody pressed for it, and only at a site in face mode."""
 
-    def __init__(self, dispenser: Dispenser, eye: Eye | None = None) -> None:
+    def __init__(self, dispenser: Dispenser, eye: Eye | None = None, *, receipt_s: float = 5.0) -> None:
+        """`receipt_s`: how long somebody stands here to be told that they are forgotten."""
         self._dispenser = dispenser
         self._eye = eye
+        self._receipt_s = receipt_s
 
     async def press(self, what: Press) -> Shown:
         """Wait for what the person gets."""
@@ -48,7 +52,11 @@ class Panel:
         if isinstance(seen, NotSeen):
             return seen
         request = kind(id=new_id(), model=seen.model, epoch=seen.epoch, template=seen.template)
-        return await self._dispenser.ask(request) or "busy"
+        try:
+            async with asyncio.timeout(self._receipt_s if isinstance(request, ForgetAsked) else None):
+                return await self._dispenser.ask(request) or "busy"
+        except TimeoutError:
+            return "forgetting"
 
 
 def said(shown: Shown) -> str:
@@ -56,6 +64,8 @@ def said(shown: Shown) -> str:
     match shown:
         case "busy":
             return "one moment, somebody else is being served"
+        case "forgetting":
+            return "you will be forgotten as soon as the site can be reached, and at the end of the window anyway"
         case "no_camera":
             return "no face is looked at here: please press the button"
         case NotSeen(reason=reason):

@@ -2,7 +2,7 @@
 
 import hashlib
 import tomllib
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -80,6 +80,22 @@ class Sites(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def parse_sites(text: str, source: str) -> Sites:
     """The sites of a TOML text; raises ConfigError naming `source` and the place in it."""
     try:
-        return msgspec.convert(tomllib.loads(text), Sites)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source}: {error}") from None
+    try:
+        return msgspec.convert(tables, Sites)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{source}: {_with_its_site(str(error), tables)}") from None
+
+
+def _with_its_site(error: str, tables: dict[str, Any]) -> str:
+    """Msgspec tells the place within a site, but not which site it is."""
+    if "sites[...]" not in error:
+        return error
+    for name, table in tables["sites"].items():
+        try:
+            msgspec.convert({"sites": {name: table}}, Sites)
+        except msgspec.ValidationError:
+            return error.replace("sites[...]", f"sites.{name}")
+    return error

@@ -6,7 +6,6 @@ from typing import Any
 
 import faust
 import structlog
-from faust.transport.drivers.aiokafka import aiokafka as faust_aiokafka
 from mode.loop import use
 
 from models.codec import encode
@@ -17,8 +16,9 @@ from models.keys import PIPELINE_KEY, parse_key
 from models.outcomes import ControlChanged, Outcome
 from models.settings import Settings
 from models.topics import CONTROLS, DEAD_LETTERS, DECIDER_GROUP, DECISIONS, EVENTS
-from stream_processors.kafka import FETCH_WAIT_MS
 from stream_processors.ledger import Ledger, Message
+from stream_processors.repair import missing_messages
+from stream_processors.safe_faust import install
 from stream_processors.service import announce_ready, log_to_stderr
 
 __all__ = ["create_app", "run"]
@@ -35,26 +35,22 @@ _RAW: dict[str, Any] = {
 }
 
 
-class _PromptConsumer(faust_aiokafka.AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
-    """Faust has no setting for how long a fetch may be held back, and asks for 1.5 s."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "fetch_max_wait_ms": FETCH_WAIT_MS})
-
-
 def run(settings: Settings) -> None:
     """Serve until told to stop."""
     log_to_stderr()
     use("uvloop")
-    faust_aiokafka.AIOKafkaConsumer = _PromptConsumer
+    install()
     for name in ("aiokafka", "faust", "kafka", "mode"):  # their DEBUG records are built at any level
         logging.getLogger(name).setLevel(logging.WARNING)
     app = create_app(settings, _pipeline_secret(settings.secrets / PIPELINE_KEY))
-    faust.Worker(app, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True).execute_from_commandline()
+    worker = faust.Worker(app, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
+    worker.spinner = None  # it writes to a log file as to a terminal
+    worker.execute_from_commandline()
 
 
 def create_app(settings: Settings, pipeline_secret: bytes) -> faust.App:
-    """The Faust application: agent, table of accounts, ticks."""
+    """The Faust application: one agent, the table of accounts, the ticks."""
+    settings.data.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         DECIDER_GROUP,
         broker=f"kafka://{settings.kafka}",
@@ -69,38 +65,57 @@ def create_app(settings: Settings, pipeline_secret: bytes) -> faust.App:
         broker_heartbeat_interval=1.5,
         broker_rebalance_timeout=10.0,
     )
-    settings.data.mkdir(parents=True, exist_ok=True)
-    events = app.topic(EVENTS, **_RAW)
-    accounts = app.Table("accounts", partitions=settings.partitions, schema=faust.Schema(**_RAW))
-    ledger = Ledger(accounts, pipeline_secret)
+    decider = _Decider(app, settings, pipeline_secret)
+    app.agent(decider.events, name="decide")(decider.decide)
+    app.timer(_TICK_S)(decider.tick)
+    app.on_partitions_revoked.connect(decider.end)
+    decider.accounts.on_recover(decider.begin)
+    return app
 
-    topics = {name: app.topic(name, **_RAW) for name in (DECISIONS, CONTROLS, DEAD_LETTERS)}
 
-    @app.agent(events)
-    async def decide(stream: Any) -> None:
-        """Fold each event, in the order of its partition, and send what came of it."""
+class _Decider:
+    """What the application does, event by event."""
+
+    def __init__(self, app: faust.App, settings: Settings, pipeline_secret: bytes) -> None:
+        self._app = app
+        self._settings = settings
+        self.events = app.topic(EVENTS, **_RAW)
+        self.accounts = app.Table("accounts", partitions=settings.partitions, key_type=bytes, value_type=bytes)
+        self._topics = {name: app.topic(name, **_RAW) for name in (DECISIONS, CONTROLS, DEAD_LETTERS)}
+        self._ledger = Ledger(self.accounts, pipeline_secret)
+
+    async def decide(self, stream: Any) -> None:
+        """Fold each event, in the order of its partition; what Faust left out is read from Kafka first."""
         async for event in stream.events():
             message = _message(event.message)
-            for topic, key, value in _fold(ledger, message):
-                await topics[topic].send(key=key, value=value, partition=_partition(topic, message))
+            if not self._ledger.is_complete:  # still under way when its partition was revoked
+                continue
+            next_offset = self._ledger.next_offset(message.partition)
+            async for missing in missing_messages(self._settings, message.partition, next_offset, message.offset):
+                await self._answer(missing)
+            await self._answer(message)
 
-    @app.timer(_TICK_S)
-    async def tick() -> None:
+    async def _answer(self, message: Message) -> None:
+        for topic, key, value in _fold(self._ledger, message):
+            await self._topics[topic].send(key=key, value=value, partition=_partition(topic, message))
+
+    async def tick(self) -> None:
         """Send every partition of ours the time: only an event may change the table."""
-        for assigned in app.consumer.assignment():
-            if assigned.topic == EVENTS:
-                await events.send(value=encode(Ticked()), partition=assigned.partition)
+        for number in self._partitions():
+            await self.events.send(value=encode(Ticked()), partition=number)
 
-    @accounts.on_recover
-    async def recovered() -> None:
+    async def begin(self) -> None:
+        """The table is complete: what comes now is decided on all that was."""
+        for key in self._ledger.begin(self._partitions()):
+            del self.accounts.data[key]  # not through the table, which would write a tombstone
         announce_ready("decider")
 
-    @app.on_partitions_revoked.connect
-    async def revoked(_app: Any, partitions: Any, **_: Any) -> None:
-        for partition in {assigned.partition for assigned in partitions}:
-            ledger.drop(partition)
+    async def end(self, *_: Any, **__: Any) -> None:
+        """Partitions may be another worker's from now on."""
+        self._ledger.end()
 
-    return app
+    def _partitions(self) -> set[int]:
+        return {assigned.partition for assigned in self._app.consumer.assignment() if assigned.topic == EVENTS}
 
 
 def _pipeline_secret(file: Path) -> bytes:

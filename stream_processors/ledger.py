@@ -1,9 +1,7 @@
 """The decider without Faust: partitions in memory over a table of rows."""
 
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from typing import NamedTuple
-
-import structlog
 
 from models.codec import decode_event, decode_row, encode
 from models.decision import Decision
@@ -12,8 +10,6 @@ from models.events import Record
 from models.partition import Partition
 
 __all__ = ["Ledger", "Message"]
-
-log = structlog.get_logger()
 
 
 class Message(NamedTuple):
@@ -33,12 +29,11 @@ class Ledger:
         self._table = table
         self._secret = pipeline_secret
         self._partitions: dict[int, Partition] = {}
+        self._is_complete = False
 
     def fold(self, message: Message) -> Decision:
         """Decide a message; raises MalformedMessage where it is no event, which is remembered by its offset alone."""
         partition = self.partition(message.partition)
-        if 0 <= partition.offset < message.offset - 1:
-            log.error("jump", partition=message.partition, after=partition.offset, to=message.offset)
         try:
             event = decode_event(message.value)
         except MalformedMessage:
@@ -56,9 +51,28 @@ class Ledger:
             self._partitions[number] = Partition(self._secret, rows)
         return self._partitions[number]
 
-    def drop(self, number: int) -> None:
-        """Forget a partition's memory; its rows in the table are the caller's."""
-        self._partitions.pop(number, None)
+    def next_offset(self, number: int) -> int:
+        """The offset that follows the one folded last: 0 in a partition where nothing was."""
+        return self.partition(number).offset + 1
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the table holds all rows of the partitions that are ours; before, nothing may be decided."""
+        return self._is_complete
+
+    def begin(self, numbers: Collection[int]) -> list[bytes]:
+        """The table has been recovered for these partitions: decide on it from now on.
+
+        Returns the keys of rows that are left of other partitions, for the caller to drop.
+        """
+        self._partitions.clear()
+        self._is_complete = True
+        ours = tuple(_table_key(number, "") for number in numbers)
+        return [key for key in self._table if not key.startswith(ours)]
+
+    def end(self) -> None:
+        """Partitions were revoked: decide nothing until the next `begin`."""
+        self._is_complete = False
 
     def _write(self, number: int, decision: Decision) -> None:
         for key in decision.removed:

@@ -137,6 +137,16 @@ def test_a_command_that_comes_at_the_deadline_finds_the_ration_even_before_time_
     assert gate.is_told(cm=45) == declined(ANN.id, "closed", 1)
 
 
+def test_a_refusal_that_comes_after_the_deadline_is_too_late_to_refuse() -> None:
+    gate = Gate()
+    gate.asks()
+    refusal = Refuse(request=ANN.id, reason="quota", retry_after_s=400)
+    assert gate.happens(Commanded(refusal), after=PATIENCE_S) == [RunMotor(60)]
+    sent, closed = gate.happens(Ran(60))
+    assert sent == SendReport(LocalRation(number=1, request=ANN.id, cm=60))
+    assert closed == Closed(ANN.id, None, PATIENCE_S, 60)
+
+
 def test_a_refusal_closes_and_tells_when_to_come_again() -> None:
     gate = Gate()
     gate.asks()

@@ -1,0 +1,123 @@
+"""What any camera, and any eye behind it, must do."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from devices.camera import Camera, PhotoFolder, photos
+from devices.eye import CameraEye, open_eye
+from devices.panel import Eye
+from models.errors import ConfigError
+from models.face.seen import NotSeen, Seen
+from models.messages import TEMPLATE_BYTES
+
+RED, GREEN = (255, 0, 0), (0, 255, 0)
+
+
+class Wall:
+    """A camera that looks at a wall: the least that a port asks for."""
+
+    def look(self) -> Image.Image:
+        return Image.new("RGB", (640, 480), RED)
+
+
+class Ann:
+    """An eye that sees one person; what tests of the panel stand on."""
+
+    async def look(self) -> Seen | NotSeen:
+        return Seen(model="synthetic/1", epoch=0, template=bytes(TEMPLATE_BYTES))
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    for name, colour in (("b.png", GREEN), ("a.JPG", RED), ("notes.txt", None)):
+        if colour:
+            Image.new("RGB", (64, 48), colour).save(tmp_path / name)
+        else:
+            (tmp_path / name).write_text("no photo")
+    return tmp_path
+
+
+def _wall(_: Path) -> Camera:
+    return Wall()
+
+
+@pytest.mark.parametrize("camera_of", [_wall, PhotoFolder])
+def test_every_look_is_a_picture_of_its_own(camera_of: Callable[[Path], Camera], album: Path) -> None:
+    camera = camera_of(album)
+    looks = [camera.look() for _ in range(4)]
+    assert len({id(look) for look in looks}) == 4
+    assert all(min(look.size) > 0 for look in looks)
+    looks[0].paste((0, 0, 0), (0, 0, 9, 9))
+    assert looks[2].convert("RGB").getpixel((1, 1)) != (0, 0, 0)
+
+
+def test_photos_are_seen_in_the_order_of_their_names_again_and_again(album: Path) -> None:
+    camera = PhotoFolder(album)
+    greens = [_green(camera.look()) for _ in range(4)]
+    assert greens == [False, True, False, True]
+
+
+def test_a_single_photo_is_seen_whatever_its_name(album: Path) -> None:
+    (album / "b.png").rename(album / "photo")
+    camera = PhotoFolder(album / "photo")
+    assert all(_green(camera.look()) for _ in range(2))
+
+
+def test_a_folder_without_a_photo_is_named_with_what_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no photo in .*: \.bmp, \.jpeg, \.jpg"):
+        photos(tmp_path)
+
+
+def test_a_file_that_is_no_photo_is_named(album: Path) -> None:
+    camera = PhotoFolder(album / "notes.txt")
+    with pytest.raises(ConfigError, match=r"notes\.txt is no readable photo"):
+        camera.look()
+
+
+def test_a_torn_photo_is_named(album: Path) -> None:
+    torn = album / "b.png"
+    torn.write_bytes(torn.read_bytes()[:60])
+    with pytest.raises(ConfigError, match=r"b\.png is no readable photo"):
+        PhotoFolder(torn).look()
+
+
+def _ann(_: Path) -> Eye:
+    return Ann()
+
+
+def _photos(path: Path) -> Eye:
+    return open_eye(path, "dlib-resnet/1", bytes(range(32)), path)
+
+
+def _at_a_wall(path: Path) -> Eye:
+    eye = open_eye(path, "dlib-resnet/1", bytes(range(32)), path)
+    return CameraEye(Wall(), eye._vision)  # noqa: SLF001 - the networks are loaded once
+
+
+@pytest.mark.parametrize("eye_of", [_ann, _photos, _at_a_wall])
+async def test_a_look_is_a_template_or_a_reason_and_nothing_else(eye_of: Callable[[Path], Eye], album: Path) -> None:
+    match await eye_of(album).look():
+        case Seen(template=template):
+            assert len(template) == TEMPLATE_BYTES
+        case NotSeen(reason=reason):
+            assert reason == "no_face"
+
+
+async def test_the_eye_lets_others_work_while_it_looks(album: Path) -> None:
+    looking = asyncio.ensure_future(_photos(album).look())
+    worked = 0
+    while not looking.done():
+        worked += 1
+        await asyncio.sleep(0.001)
+    assert worked > 1
+    assert looking.result() == NotSeen(reason="no_face")
+
+
+def _green(look: Image.Image) -> bool:
+    pixel = look.convert("RGB").getpixel((30, 20))
+    assert isinstance(pixel, tuple)
+    return pixel[1] > pixel[0]

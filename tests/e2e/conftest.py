@@ -1,0 +1,36 @@
+"""The whole pipeline on free ports, once for all of these tests."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from infra.local.ports import Ports
+from infra.local.stack import LocalStack
+
+SITES = """\
+[sites.park]
+devices = ["gate", "door", "window", "wall"]
+mode = "face"
+
+[sites.hall]
+devices = ["gate"]
+mode = "button"
+
+[sites.meadow]
+devices = ["north", "south", "west"]
+mode = "face"
+simulated = true
+"""
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def pipeline(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
+    """Brokers and processes; each test takes a dispenser, or people, whom no other test takes."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    sites = folder / "sites.toml"
+    sites.write_text(SITES)
+    async with LocalStack(folder, ports=Ports.free(), environ={"FAIRROLL_SITES": str(sites)}) as stack:
+        yield stack
+        for process in stack:
+            process.check()

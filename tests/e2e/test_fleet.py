@@ -1,0 +1,72 @@
+"""Nothing is lost between a crowd and the books: what dispensers tell, what Kafka keeps, what InfluxDB counts."""
+
+import base64
+import hashlib
+import uuid
+from typing import TypeGuard
+
+import msgspec
+import pytest
+
+from devices.fleet import Tally
+from infra.local.stack import LocalStack
+from models.codec import decode_event, decode_outcome
+from models.events import Reported, Requested
+from models.messages import Dispensed, FaceSeen, ForgetAsked, LocalRation, Noted
+from models.outcomes import Answered
+from models.topics import CONTROLS, DEAD_LETTERS, DECISIONS, EVENTS, STATES
+from tests.e2e.looks import dispenser, eventually, in_influx, listen, records
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+COUNT = "SELECT count(decided_ms) AS n FROM requests WHERE site = 'meadow' AND repeated = false"
+
+
+async def test_a_crowd_is_answered_to_the_last_and_every_book_agrees(pipeline: LocalStack) -> None:
+    settings = pipeline.settings
+    *_, last = await dispenser(pipeline, "fleet", "--visitors", "60", "--seconds", "6", "--seed", "3")
+    tally = msgspec.json.decode(last, type=Tally)
+    assert tally.done
+    assert tally.requests >= 60
+    assert tally.requests == tally.answers + tally.rations
+    assert (tally.answers, tally.unnoted) == (tally.requests, 0)
+    assert tally.answers == tally.portions + sum(tally.refusals.values()) + tally.forgotten
+
+    events = [e for e in map(decode_event, await values(pipeline, EVENTS)) if is_of_the_fleet(e)]
+    asked = {e.request.id for e in events if isinstance(e, Requested)}
+    outcomes = map(decode_outcome, await values(pipeline, DECISIONS))
+    answered = [o for o in outcomes if isinstance(o, Answered) and o.site == "meadow" and not o.repeated]
+    decided = [o.command.request for o in answered if not isinstance(o.command, Noted)]
+    assert len(asked) == tally.requests
+    assert sorted(decided) == sorted(asked)
+
+    told = {(e.device, e.report.number): e.report for e in events if isinstance(e, Reported)}
+    assert sum(r.cm for r in told.values() if isinstance(r, Dispensed | LocalRation)) == tally.cm
+
+    async def counted() -> int:
+        rows = await in_influx(settings, COUNT)
+        return sum(row["n"] for row in rows)
+
+    assert await eventually(counted, lambda n: n >= len(decided)) == len(decided)
+
+
+async def test_no_template_leaves_the_events(pipeline: LocalStack) -> None:
+    mine = FaceSeen(id=uuid.uuid4().hex, model="synthetic/1", template=hashlib.sha512(b"fay").digest())
+    async with listen(pipeline, "park", "window") as window:
+        await window.ask(msgspec.to_builtins(mine))
+    events = map(decode_event, await values(pipeline, EVENTS))
+    requests = [mine, *(e.request for e in events if isinstance(e, Requested))]
+    faces = [r.template for r in requests if isinstance(r, FaceSeen | ForgetAsked) and r.template]
+    for topic in (DECISIONS, STATES, CONTROLS, DEAD_LETTERS):
+        kept = b"\n".join(await values(pipeline, topic))
+        for face in faces:
+            for written in (face, face.hex().encode(), base64.b64encode(face)):
+                assert written[:24] not in kept, topic
+
+
+def is_of_the_fleet(event: object) -> TypeGuard[Requested | Reported]:
+    return isinstance(event, Requested | Reported) and event.site == "meadow"
+
+
+async def values(pipeline: LocalStack, topic: str) -> list[bytes]:
+    return [record.value for record in await records(pipeline.settings, topic)]

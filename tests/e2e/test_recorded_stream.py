@@ -1,0 +1,61 @@
+"""Live and replayed are one: Kafka's own record of the events, folded plainly, gives the decisions to the byte."""
+
+import uuid
+from collections import defaultdict
+
+import pytest
+
+from infra.local.stack import LocalStack
+from models.codec import decode_event, decode_outcome, encode
+from models.events import Record
+from models.keys import PIPELINE_KEY, parse_key
+from models.outcomes import ControlChanged
+from models.partition import Partition
+from models.topics import CONTROLS, DECISIONS, EVENTS
+from tests.e2e.looks import Kept, eventually, listen, records
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_plain_fold_of_the_recorded_events_gives_the_decisions_byte_for_byte(pipeline: LocalStack) -> None:
+    settings = pipeline.settings
+    async with listen(pipeline, "park", "window") as window:
+        for kind in ("button", "staff", "button"):
+            await window.ask({"kind": kind, "id": uuid.uuid4().hex})
+    events = await records(settings, EVENTS)
+    [number] = {event.partition for event in events if event.key == b"park"}
+    mine = [event for event in events if event.partition == number]
+    decisions, controls = _folded(mine, parse_key((settings.secrets / PIPELINE_KEY).read_text(), PIPELINE_KEY))
+    assert len(decisions) > 3
+
+    async def live() -> dict[int, list[bytes]]:
+        return _by_event([kept for kept in await records(settings, DECISIONS) if kept.partition == number])
+
+    seen = await eventually(live, lambda told: decisions.keys() <= told.keys())
+    for offset, expected in decisions.items():
+        assert seen[offset][: len(expected)] == expected
+    published = [kept.value for kept in await records(settings, CONTROLS) if kept.partition == number]
+    assert list(dict.fromkeys(published)) == list(dict.fromkeys(controls))
+
+
+def _folded(events: list[Kept], secret: bytes) -> tuple[dict[int, list[bytes]], list[bytes]]:
+    """What is said of each event, and every control."""
+    partition = Partition(secret)
+    decisions: defaultdict[int, list[bytes]] = defaultdict(list)
+    controls: list[bytes] = []
+    for kept in events:
+        record = Record(offset=kept.offset, at=kept.at, event=decode_event(kept.value))
+        for outcome in partition.fold(record).outcomes:
+            if isinstance(outcome, ControlChanged):
+                controls.append(encode(outcome.control))
+            else:
+                decisions[kept.offset].append(encode(outcome))
+    return dict(decisions), controls
+
+
+def _by_event(decisions: list[Kept]) -> dict[int, list[bytes]]:
+    """A redelivered event is answered once more, after its first answers."""
+    found: defaultdict[int, list[bytes]] = defaultdict(list)
+    for kept in decisions:
+        found[decode_outcome(kept.value).offset].append(kept.value)
+    return dict(found)

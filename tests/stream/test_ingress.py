@@ -1,0 +1,96 @@
+import base64
+import hashlib
+import json
+
+import pytest
+
+from models.codec import MAX_PAYLOAD_BYTES, decode_dead_letter, decode_event, decode_state, encode
+from models.events import Reported, Requested
+from models.messages import ButtonPressed, DeviceState, FaceSeen, ForgetAsked, LocalRation, Report, Request, Stock
+from models.policy import Sites, SiteSpec
+from models.topics import DEAD_LETTERS, EVENTS, STATES
+from stream_processors.ingress import Publication, on_message
+
+SITES = Sites(sites={"park": SiteSpec(devices=("gate", "door"), mode="face")})
+ID = "request-0000000001"
+TEMPLATE = bytes(range(64))
+WRITTEN = base64.b64encode(TEMPLATE)
+FACE = FaceSeen(id=ID, model="synthetic/1", template=TEMPLATE)
+AT_THE_GATE = "fairroll/v1/park/gate"
+
+
+def without(template: bytes) -> bytes:
+    return json.dumps({"kind": "face", "id": ID, "model": "synthetic/1", "template": template.decode()}).encode()
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "reason"),
+    [
+        pytest.param(f"{AT_THE_GATE}/request", b"{not JSON " + WRITTEN, "not JSON", id="not JSON"),
+        pytest.param("fairroll/v2/park/gate/request", encode(FACE), "unknown version", id="wrong version"),
+        pytest.param(f"{AT_THE_GATE}/report", b'{"kind":"stock","number":1,"cm":NaN}', "not JSON", id="NaN"),
+        pytest.param(f"{AT_THE_GATE}/request", without(WRITTEN[:-4]), "$.template", id="short template"),
+        pytest.param(f"{AT_THE_GATE}/request", without(WRITTEN[:-2] + b"AAAA"), "$.template", id="long template"),
+        pytest.param(f"{AT_THE_GATE}/request", without(b"\0"), "$.template", id="no base64"),
+        pytest.param(f"{AT_THE_GATE}/request", encode(FACE)[:-4].replace(b"}", b"") + b"=}", "not JSON", id="torn"),
+        pytest.param(f"{AT_THE_GATE}/request", WRITTEN * 11_400, f"at most {MAX_PAYLOAD_BYTES}", id="1 MB"),
+        pytest.param("fairroll/v1/moon/gate/request", encode(FACE), "unknown site or device", id="unknown site"),
+        pytest.param("fairroll/v1/park/moon/request", encode(FACE), "unknown site or device", id="unknown device"),
+        pytest.param("fairroll/v1/park/gate\n/request", encode(FACE), "bad name", id="name with a new line"),
+        pytest.param(f"{AT_THE_GATE}/command", encode(FACE), "a device does not command", id="command"),
+        pytest.param(f"{AT_THE_GATE}/orders", encode(FACE), "unknown topic", id="unknown channel"),
+        pytest.param(f"{AT_THE_GATE}/request", encode(Stock(number=1, cm=9)), "$.kind", id="unknown kind"),
+        pytest.param(f"{AT_THE_GATE}/report", encode(FACE), "$.kind", id="a request as a report"),
+        pytest.param(f"{AT_THE_GATE}/state", b'{"online":"yes"}', "$.online", id="wrong state"),
+        pytest.param(f"{AT_THE_GATE}/request", b"", "not JSON", id="nothing"),
+        pytest.param(f"{AT_THE_GATE}/request", encode(FaceSeen(id=ID, model="a", template=None)), "null", id="null"),
+    ],
+)
+def test_what_cannot_be_read_becomes_a_dead_letter_without_its_payload(topic: str, payload: bytes, reason: str) -> None:
+    record = on_message(Publication(topic, payload), SITES)
+    letter = decode_dead_letter(record.value)
+    assert (record.topic, record.key, letter.source) == (DEAD_LETTERS, topic, topic)
+    assert reason in letter.reason
+    assert (letter.size, letter.sha256) == (len(payload), hashlib.sha256(payload).hexdigest())
+    assert WRITTEN[:16] not in record.value
+    assert len(record.value) < 1000
+
+
+def test_an_endless_topic_is_cut() -> None:
+    record = on_message(Publication("x" * 60_000, b"{}"), SITES)
+    assert record.topic == DEAD_LETTERS
+    assert (len(record.key), len(decode_dead_letter(record.value).source)) == (200, 200)
+
+
+@pytest.mark.parametrize(
+    "request_", [FACE, ForgetAsked(id=ID, model="synthetic/1", template=TEMPLATE), ButtonPressed(id=ID)]
+)
+@pytest.mark.parametrize("patience_s", [None, 3])
+def test_a_request_becomes_an_event_of_its_site_with_what_is_left_of_the_patience(
+    request_: Request, patience_s: int | None
+) -> None:
+    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(request_), patience_s), SITES)
+    assert (record.topic, record.key) == (EVENTS, "park")
+    asked = Requested(site="park", device="gate", request=request_, patience_s=patience_s)
+    assert decode_event(record.value) == asked
+
+
+@pytest.mark.parametrize("report", [LocalRation(number=3, request=ID, cm=60, ago_s=4.5), Stock(number=4, cm=9)])
+def test_a_report_becomes_an_event_of_its_site(report: Report) -> None:
+    record = on_message(Publication("fairroll/v1/park/door/report", encode(report)), SITES)
+    assert (record.topic, record.key) == (EVENTS, "park")
+    assert decode_event(record.value) == Reported(site="park", device="door", report=report)
+
+
+def test_a_state_is_kept_for_its_device() -> None:
+    state = DeviceState(online=False, firmware="2.4.0")
+    record = on_message(Publication(f"{AT_THE_GATE}/state", encode(state)), SITES)
+    assert (record.topic, record.key, decode_state(record.value)) == (STATES, "park/gate", state)
+
+
+def test_a_field_that_is_not_of_the_contract_goes_no_further() -> None:
+    payload = json.dumps({"kind": "button", "id": ID, "name": "Ann", "clock": "1970-01-01"}).encode()
+    record = on_message(Publication(f"{AT_THE_GATE}/request", payload), SITES)
+    assert record.topic == EVENTS
+    assert b"Ann" not in record.value
+    assert b"1970" not in record.value

@@ -1,0 +1,170 @@
+from collections.abc import Iterator, MutableMapping
+
+import pytest
+from hypothesis import given
+
+from models.codec import decode_row, encode
+from models.errors import MalformedMessage
+from models.events import Record
+from models.partition import Partition
+from stream_processors.ledger import Ledger, Message
+from tests.unit.story import SECRET, SITE, Story, folded
+from tests.unit.test_fold_properties import streams
+
+
+class Table(MutableMapping[bytes, bytes]):
+    """A dictionary that tells what was done to it, in order."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, bytes] = {}
+        self.done: list[tuple[str, bytes]] = []
+
+    def __setitem__(self, key: bytes, row: bytes) -> None:
+        self.done.append(("put", key))
+        self.rows[key] = row
+
+    def __delitem__(self, key: bytes) -> None:
+        self.done.append(("remove", key))
+        del self.rows[key]
+
+    def __getitem__(self, key: bytes) -> bytes:
+        return self.rows[key]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def message(record: Record, partition: int = 2) -> Message:
+    return Message(partition, record.offset, record.at, encode(record.event))
+
+
+def day() -> Story:
+    """Somebody asks by face, by button, is forgotten, and time passes."""
+    story = Story()
+    for person in ("ann", "bob", "ann"):
+        story.face(person)
+    story.button()
+    story.forget("bob")
+    story.wait(600)
+    story.face("cid")
+    story.tick()
+    return story
+
+
+@given(streams())
+def test_the_table_holds_what_a_plain_fold_remembers(records: list[Record]) -> None:
+    table = Table()
+    ledger = Ledger(table, SECRET)
+    plain, decisions = folded(records)
+    assert [ledger.fold(message(record)) for record in records] == decisions
+    rows = {key.decode(): decode_row(row) for key, row in table.items()}
+    assert all(key.startswith("2/") for key in rows)
+    accounts = {
+        key.removeprefix("2/"): row for key, row in rows.items() if key.split("/")[1] in ("visitor", "dispenser")
+    }
+    assert accounts == plain.sites[SITE].accounts
+    assert rows[f"2/site/{SITE}"] == plain.sites[SITE].settings
+
+
+@given(streams())
+def test_an_event_is_one_put_after_what_it_removes(records: list[Record]) -> None:
+    table = Table()
+    ledger = Ledger(table, SECRET)
+    for record in records:
+        table.done.clear()
+        decision = ledger.fold(message(record))
+        assert [what for what, _ in table.done] == ["remove"] * len(decision.removed) + ["put"]
+        assert decode_row(table[table.done[-1][1]]).offset == record.offset
+
+
+def test_a_ledger_over_the_same_table_goes_on_where_the_other_ended() -> None:
+    story = day()
+    table = Table()
+    for n, record in enumerate(story.records):
+        ledger = Ledger(table, SECRET)
+        assert ledger.partition(2).offset == n - 1
+        assert ledger.fold(message(record)) == story.decisions[n]
+
+
+def test_after_a_recovery_a_partition_is_read_from_the_table_again() -> None:
+    story = day()
+    table = Table()
+    ledger = Ledger(table, SECRET)
+    for record, decision in zip(story.records, story.decisions, strict=True):
+        assert ledger.fold(message(record)) == decision
+        assert ledger.begin([2]) == []
+    table.rows.clear()
+    ledger.begin([2])
+    assert ledger.partition(2).offset == -1
+
+
+def test_between_a_revocation_and_the_next_recovery_nothing_may_be_decided() -> None:
+    ledger = Ledger(Table(), SECRET)
+    complete = [ledger.is_complete]
+    ledger.begin([2])
+    complete.append(ledger.is_complete)
+    ledger.end()
+    assert [*complete, ledger.is_complete] == [False, True, False]
+
+
+def test_rows_of_partitions_that_are_no_longer_ours_are_named_for_dropping() -> None:
+    table = Table()
+    ledger = Ledger(table, SECRET)
+    for number in (2, 21):
+        ledger.fold(message(day().records[0], number))
+    assert ledger.begin([21]) == [key for key in table if key.startswith(b"2/")]
+    assert ledger.begin([2, 21]) == []
+
+
+def test_partitions_do_not_see_each_other() -> None:
+    table = Table()
+    ledger = Ledger(table, SECRET)
+    story = day()
+    for partition in (2, 21, 1):
+        for record, decision in zip(story.records, story.decisions, strict=True):
+            assert ledger.fold(message(record, partition)) == decision
+    assert Ledger(table, SECRET).partition(2).sites[SITE].accounts == story.partition.sites[SITE].accounts
+
+
+def test_a_redelivered_event_writes_nothing_and_is_answered_again() -> None:
+    story = day()
+    table = Table()
+    ledger = Ledger(table, SECRET)
+    for record in story.records:
+        ledger.fold(message(record))
+    table.done.clear()
+    for record in story.records:
+        ledger.fold(message(record))
+    assert table.done == []
+
+
+@pytest.mark.parametrize("value", [b"", b"{}", b"\xff", b'{"kind":"ticked","v":2}', b"[" * 5000])
+def test_what_is_no_event_leaves_nothing_but_its_offset_and_the_next_one_is_folded(value: bytes) -> None:
+    story = day()
+    table = Table()
+    ledger = Ledger(table, SECRET)
+    first, *rest = story.records
+    ledger.fold(message(first))
+    unreadable = Message(2, first.offset + 1, first.at, value)
+    before = dict(table.rows)
+    with pytest.raises(MalformedMessage):
+        ledger.fold(unreadable)
+    assert ledger.partition(2).offset == unreadable.offset
+    assert set(table.rows.items()) - set(before.items()) == {(b"2/partition", table[b"2/partition"])}
+    ledger.begin([2])
+    assert ledger.partition(2).offset == unreadable.offset
+    plain = Partition(SECRET)
+    plain.fold(first)
+    for record in rest:
+        later = Record(offset=record.offset + 1, at=record.at, event=record.event)
+        assert ledger.fold(message(later)) == plain.fold(later)
+    with pytest.raises(MalformedMessage):
+        ledger.fold(unreadable)
+    ledger.begin([2])
+    assert (ledger.partition(2).offset, ledger.partition(2).sites[SITE].accounts) == (
+        plain.offset,
+        plain.sites[SITE].accounts,
+    )

@@ -1,0 +1,114 @@
+"""Two deciders on real brokers: one joins under load and leaves again, and nothing is lost or decided otherwise."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from infra.local.parts import BROKERS
+from infra.local.ports import Ports
+from infra.local.stack import LocalStack
+from models.codec import decode_event, decode_outcome, encode
+from models.events import Record, Requested
+from models.keys import PIPELINE_KEY, parse_key
+from models.messages import ButtonPressed, FaceSeen
+from models.outcomes import Answered
+from models.partition import Partition
+from models.settings import Settings
+from models.topics import DECISIONS, EVENTS
+from stream_processors.kafka import open_consumer, open_producer
+from tests.unit.story import MODEL, template
+
+SITES = [f"s{number}" for number in range(8)]
+REQUESTS = 3_000
+PER_SECOND = 150
+
+
+async def test_a_decider_joins_and_leaves_under_load(tmp_path: Path) -> None:
+    (tmp_path / "sites.toml").write_text("".join(f'[sites.{s}]\nmode = "face"\ndevices = ["d"]\n' for s in SITES))
+    environ = {"FAIRROLL_SITES": str(tmp_path / "sites.toml")}
+    async with LocalStack(tmp_path, parts=(*BROKERS, "decider"), ports=Ports.free(), environ=environ) as stack:
+        async with open_producer(stack.settings) as producer, asyncio.TaskGroup() as tasks:
+            tasks.create_task(_ask(producer))
+            await asyncio.sleep(REQUESTS / PER_SECOND / 5)
+            async with _second_decider(stack.settings, tmp_path / "second"):
+                await asyncio.sleep(REQUESTS / PER_SECOND / 3)
+        await _until_all_are_decided(stack.settings)
+        await _check(stack.settings)
+
+
+async def _ask(producer: AIOKafkaProducer) -> None:
+    for number in range(REQUESTS):
+        request_id = f"request-{number:010}"
+        face = FaceSeen(id=request_id, model=MODEL, template=template(f"person {number % 700}"))
+        request = face if number % 3 else ButtonPressed(id=request_id)
+        site = SITES[number % len(SITES)]
+        await producer.send(EVENTS, encode(Requested(site=site, device="d", request=request)), key=site.encode())
+        await asyncio.sleep(1 / PER_SECOND)
+    await producer.flush()
+
+
+@asynccontextmanager
+async def _second_decider(settings: Settings, data: Path) -> AsyncIterator[None]:
+    decider = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "infra.cli", "decider"),
+        env=settings.to_environ() | {"FAIRROLL_DATA": str(data)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert decider.stdout
+    try:
+        assert (await asyncio.wait_for(decider.stdout.readline(), 30)).startswith(b"ready")
+        yield
+    finally:
+        decider.terminate()
+        await asyncio.wait_for(decider.wait(), 20)
+
+
+async def _until_all_are_decided(settings: Settings) -> None:
+    decided: set[str] = set()
+    async with asyncio.timeout(60), open_consumer(settings, DECISIONS, group=None) as consumer:
+        async for record in consumer:
+            outcome = decode_outcome(record.value)
+            if isinstance(outcome, Answered):
+                decided.add(outcome.command.request)  # type: ignore[union-attr]  # an answer has one
+            if len(decided) == REQUESTS:
+                return
+
+
+async def _check(settings: Settings) -> None:
+    """Fold what Kafka has with a plain fold, and compare, byte for byte, with what the two workers said."""
+    secret = parse_key((settings.secrets / PIPELINE_KEY).read_text(), "")
+    events, decisions = await _read(settings, EVENTS), await _read(settings, DECISIONS)
+    answered = 0
+    for number in range(settings.partitions):
+        partition = Partition(secret)
+        expected = {}
+        for offset, at, value in events[number]:
+            for outcome in partition.fold(Record(offset=offset, at=at, event=decode_event(value))).outcomes:
+                if isinstance(outcome, Answered):
+                    expected[offset] = encode(outcome)
+        said: dict[int, set[bytes]] = {}
+        for _, _, value in decisions[number]:
+            outcome = decode_outcome(value)
+            if isinstance(outcome, Answered) and not outcome.repeated:
+                said.setdefault(outcome.offset, set()).add(value)
+        assert {offset: {value} for offset, value in expected.items()} == said
+        answered += len(said)
+    assert answered == REQUESTS
+
+
+async def _read(settings: Settings, topic: str) -> dict[int, list[tuple[int, int, bytes]]]:
+    found: dict[int, list[tuple[int, int, bytes]]] = {}
+    async with open_consumer(settings, group=None) as consumer:
+        partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        for partition, end in ends.items():
+            rows = found.setdefault(partition.partition, [])
+            while (rows[-1][0] if rows else -1) < end - 1:
+                for record in (await consumer.getmany(partition, timeout_ms=500)).get(partition, []):
+                    rows.append((record.offset, record.timestamp, record.value))
+    return found

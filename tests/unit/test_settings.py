@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import ConfigError
+from models.settings import Settings
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert Settings.from_environ({}) == Settings()
+
+
+def test_variables_are_named_after_the_fields_and_others_are_nobody_s_business() -> None:
+    environ = {"FAIRROLL_MQTT": "broker:8883", "FAIRROLL_PARTITIONS": "8", "FAIRROLL_SITES": "/a/b.toml", "MQTT": "?"}
+    settings = Settings.from_environ(environ)
+    assert (settings.mqtt, settings.partitions, settings.sites) == ("broker:8883", 8, Path("/a/b.toml"))
+    assert settings.kafka == Settings().kafka
+
+
+@given(st.integers(1, 256), st.text("abc/._-", min_size=1), st.integers(1, 65_535))
+def test_a_child_process_gets_the_same_settings(partitions: int, path: str, port: int) -> None:
+    settings = Settings(partitions=partitions, sites=Path(path), kafka=f"[::1]:{port}", instance=path)
+    assert Settings.from_environ(settings.to_environ()) == settings
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "expected"),
+    [
+        ("FAIRROLL_PARTITIONS", "many", "`int`"),
+        ("FAIRROLL_PARTITIONS", "0", ">= 1"),
+        ("FAIRROLL_PARTITIONS", "257", "<= 256"),
+        ("FAIRROLL_PARTITIONS", "", "is empty: unset it"),
+        ("FAIRROLL_MQTT", "", "is empty: unset it"),
+        ("FAIRROLL_MQTT", "broker", "is not host:port"),
+        ("FAIRROLL_MQTT", ":1883", "is not host:port"),
+        ("FAIRROLL_MQTT", "broker:", "is not host:port"),
+        ("FAIRROLL_MQTT", "broker:mqtt", "is not host:port"),
+        ("FAIRROLL_KAFKA", "broker:0", "is not host:port"),
+        ("FAIRROLL_KAFKA", "broker:65536", "is not host:port"),
+    ],
+)
+def test_a_wrong_variable_is_named(variable: str, text: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        Settings.from_environ({variable: text})
+    assert str(error.value).startswith(variable)
+    assert expected in str(error.value)
