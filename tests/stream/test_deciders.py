@@ -1,4 +1,4 @@
-"""Two deciders on real brokers: one joins under load and leaves again, and nothing is lost or decided otherwise."""
+"""Deciders on real brokers: one joins and leaves under load, one is killed; nothing is lost or decided otherwise."""
 
 import asyncio
 import sys
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from infra.local.parts import BROKERS
 from infra.local.ports import Ports
@@ -14,7 +14,7 @@ from infra.local.stack import LocalStack
 from models.codec import decode_event, decode_outcome, encode
 from models.events import Record, Requested
 from models.keys import PIPELINE_KEY, parse_key
-from models.messages import ButtonPressed, FaceSeen
+from models.messages import ButtonPressed, Dispense, FaceSeen, Refuse
 from models.outcomes import Answered
 from models.partition import Partition
 from models.settings import Settings
@@ -38,6 +38,35 @@ async def test_a_decider_joins_and_leaves_under_load(tmp_path: Path) -> None:
                 await asyncio.sleep(REQUESTS / PER_SECOND / 3)
         await _until_all_are_decided(stack.settings)
         await _check(stack.settings)
+
+
+async def test_a_killed_decider_remembers_who_was_served(tmp_path: Path) -> None:
+    (tmp_path / "sites.toml").write_text('[sites.park]\nmode = "face"\ndevices = ["d"]\n')
+    environ = {"FAIRROLL_SITES": str(tmp_path / "sites.toml")}
+    async with (
+        LocalStack(tmp_path, parts=(*BROKERS, "decider"), ports=Ports.free(), environ=environ) as stack,
+        open_producer(stack.settings) as producer,
+        open_consumer(stack.settings, DECISIONS, group=None) as said,
+    ):
+        first = await _decided(producer, said, "request-before-00")
+        await stack.kill("decider")
+        await stack.start("decider")
+        second = await _decided(producer, said, "request-after-001")
+    assert isinstance(first.command, Dispense)
+    assert isinstance(second.command, Refuse)
+    assert second.visitor == first.visitor
+
+
+async def _decided(producer: AIOKafkaProducer, said: AIOKafkaConsumer, request_id: str) -> Answered:
+    """Ann asks; what was decided of it."""
+    face = FaceSeen(id=request_id, model=MODEL, template=template("ann"))
+    await producer.send_and_wait(EVENTS, encode(Requested(site="park", device="d", request=face)), key=b"park")
+    async with asyncio.timeout(60):
+        async for record in said:
+            outcome = decode_outcome(record.value)
+            if isinstance(outcome, Answered) and outcome.command.request == request_id:  # type: ignore[union-attr]  # an answer has one
+                return outcome
+    raise AssertionError
 
 
 async def _ask(producer: AIOKafkaProducer) -> None:
