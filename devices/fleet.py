@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from msgspec import Struct, field
 
-from devices.machine import Closed
 from devices.motor import SimulatedMotor
+from devices.moves import Closed
 from devices.session import Dispenser, Identity, new_id
 from devices.synthetic import SYNTHETIC, SyntheticFace
 from models.face.protection import Protector
@@ -131,7 +131,7 @@ class Fleet:
             dispenser.measure(Stock(number=1, cm=_ROLL_CM))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_S):
-                while self._unnoted():  # noqa: ASYNC110 - polled, since each dispenser settles by itself
+                while self._unnoted():
                     await asyncio.sleep(0.1)
         self.tally.unnoted = self._unnoted()
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 from typing import Protocol
 
-from devices.machine import Ran
+from devices.moves import Ran
 
 __all__ = ["Motor", "SimulatedMotor"]
 

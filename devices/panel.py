@@ -3,7 +3,7 @@
 import asyncio
 from typing import Literal, Protocol, assert_never
 
-from devices.machine import Closed
+from devices.moves import Closed
 from devices.session import Dispenser, new_id
 from models.face.seen import NotSeen, Seen
 from models.messages import ButtonPressed, Dispense, FaceSeen, ForgetAsked, Forgotten, Refuse, StaffPressed

@@ -15,7 +15,9 @@ from msgspec import Struct
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from devices.machine import (
+from devices.machine import State, step
+from devices.motor import Motor
+from devices.moves import (
     Action,
     Asked,
     Closed,
@@ -27,11 +29,8 @@ from devices.machine import (
     RunMotor,
     SendReport,
     SendRequest,
-    State,
     TimePassed,
-    step,
 )
-from devices.motor import Motor
 from models.codec import decode_command, decode_control, encode
 from models.errors import MalformedMessage
 from models.messages import DeviceState, ForgetAsked, Mode, Report, Request

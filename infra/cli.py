@@ -20,7 +20,7 @@ from infra.local.parts import BROKERS, EVERYTHING, INSTEAD
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from infra.provision import provision as make_what_is_missing
-from models.errors import FairrollError, first_of
+from models.errors import ConfigError, FairrollError, first_of
 from models.settings import Settings
 from stream_processors.sites import configure_sites, read_sites
 
@@ -97,8 +97,10 @@ def _table(stack: LocalStack) -> Table:
 )
 def demo(photos: Path | None, folder: Path) -> None:
     """Show the main job: a real face at one dispenser, and a simulated fleet, on real brokers."""
-    from infra.demo import demonstrate  # noqa: PLC0415 - only the demo needs the vision packages
-
+    try:
+        from infra.demo import demonstrate  # noqa: PLC0415 - only the demo needs the vision packages
+    except ImportError as error:
+        raise ConfigError(f"{error.name} is missing: the demo needs every extra; run make setup") from None
     demonstrate(folder, Console(), photos)
 
 

@@ -18,8 +18,8 @@ from rich.table import Table
 from devices.camera import PhotoFolder, photos
 from devices.eye import CameraEye
 from devices.fleet import Tally
-from devices.machine import Closed
 from devices.motor import SimulatedMotor
+from devices.moves import Closed
 from devices.panel import Panel, Press, Shown, said
 from devices.session import Dispenser, Identity
 from infra.influxql import query

@@ -85,7 +85,7 @@ async def _create(admin: AIOKafkaAdminClient, topics: Sequence[KafkaTopic]) -> N
 async def _until_visible(admin: AIOKafkaAdminClient, names: set[str]) -> None:
     try:
         async with asyncio.timeout(_VISIBLE_S):
-            while names - (await _partition_counts(admin)).keys():  # noqa: ASYNC110  # Kafka tells nobody
+            while names - (await _partition_counts(admin)).keys():
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise ConfigError(f"Kafka made the topics, but has no leader for them after {_VISIBLE_S} s") from None

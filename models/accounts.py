@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from models.messages import Command, Dispense, Mode
+from models.messages import Answer, Dispense, Mode
 from models.outcomes import By
 from models.policy import Policy
 
@@ -31,7 +31,7 @@ class Entry(Struct, frozen=True, array_like=True):
     """the request's id; `#{request}` for a report whose request was not known"""
     at: int
     by: By
-    command: Command | None
+    command: Answer | None
     """the answer, given again to a repetition; None for a report"""
     dispensed_cm: int | None = None
     """what the motor gave, None until a report tells"""

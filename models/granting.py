@@ -18,8 +18,8 @@ from models.events import Requested
 from models.face_models import FACE_MODELS
 from models.identity import Match, pseudonym
 from models.messages import (
+    Answer,
     ButtonPressed,
-    Command,
     Dispense,
     FaceSeen,
     ForgetAsked,
@@ -127,7 +127,7 @@ def _on_forget(asked: Asked, request: ForgetAsked) -> Decision:
     )
 
 
-def _without_identity(asked: Asked, by: By, command: Command, seen: _Seen | None = None) -> Decision:
+def _without_identity(asked: Asked, by: By, command: Answer, seen: _Seen | None = None) -> Decision:
     """Write an answer into the dispenser's account: a refusal, or a portion for nobody in particular."""
     site, event, moment = asked
     key, entries = site.open_row(event.device, moment.horizon)
@@ -187,7 +187,7 @@ def _live_entries(asked: Asked, keys: Iterable[str]) -> tuple[Entry, ...]:
     return tuple(entry for account in accounts for entry in account.entries if entry.at > asked.moment.horizon)
 
 
-def _entry(asked: Asked, by: By, command: Command) -> Entry:
+def _entry(asked: Asked, by: By, command: Answer) -> Entry:
     return Entry(asked.event.device, asked.event.request.id, asked.moment.at, by, command)
 
 
@@ -207,7 +207,7 @@ def _visitor_row(
 def _answered(
     asked: Asked,
     by: By,
-    command: Command,
+    command: Answer,
     seen: _Seen | None = None,
     key: str | None = None,
     *,

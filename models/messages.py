@@ -12,6 +12,7 @@ from models.topics import Name
 
 __all__ = [
     "TEMPLATE_BYTES",
+    "Answer",
     "Battery",
     "ButtonPressed",
     "Command",
@@ -128,7 +129,9 @@ class Noted(_Message, tag="noted", frozen=True, kw_only=True):
     numbers: tuple[Number, ...]
 
 
-Command = Dispense | Refuse | Forgotten | Noted
+Answer = Dispense | Refuse | Forgotten
+"""What a request gets, once."""
+Command = Answer | Noted
 
 
 # -- reports: topic .../report ------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from models.messages import Command, Control, Noted
+from models.messages import Answer, Control, Noted
 
 __all__ = ["Answered", "By", "ControlChanged", "Identity", "Outcome", "ReportKept", "SiteCounted"]
 
@@ -27,7 +27,7 @@ class Answered(_Outcome, tag="answered", frozen=True, kw_only=True):
 
     device: str
     by: By
-    command: Command
+    command: Answer
     expires_at: int | None = None
     """when the dispenser stops waiting, milliseconds since 1970; only saves traffic"""
     repeated: bool = False

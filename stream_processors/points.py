@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from models.dead_letters import DeadLetter
 from models.face_models import FACE_MODELS
-from models.messages import DeviceState, Dispense, Forgotten, Noted, Refuse
+from models.messages import DeviceState, Dispense, Forgotten, Refuse
 from models.outcomes import Answered, ControlChanged, Outcome, ReportKept, SiteCounted
 
 __all__ = ["dead_letter_point", "outcome_point", "state_point"]
@@ -62,7 +62,7 @@ def _answered(outcome: Answered, appended: int, at: int) -> str:
         "site": outcome.site,
         "device": outcome.device,
         "by": outcome.by,
-        "outcome": _outcome_name(command),
+        "outcome": str(command.__struct_config__.tag),
         "reason": command.reason if isinstance(command, Refuse) else None,
         "identity": outcome.identity,
         "model": outcome.model if outcome.model in FACE_MODELS else None,
@@ -76,10 +76,6 @@ def _answered(outcome: Answered, appended: int, at: int) -> str:
         "repeated": outcome.repeated,
     }
     return _line("requests", tags, fields, at)
-
-
-def _outcome_name(command: Dispense | Refuse | Forgotten | Noted) -> str:
-    return str(command.__struct_config__.tag)
 
 
 def _line(measurement: str, tags: Mapping[str, str | None], fields: Fields, at: int) -> str:

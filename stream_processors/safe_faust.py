@@ -39,7 +39,7 @@ class _SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]  # Faust's
     _delivers = False
     """a fetched record is being handed to the streams"""
 
-    async def getmany(self, timeout: float) -> AsyncIterator[Any]:  # noqa: ASYNC109 - Faust's signature
+    async def getmany(self, timeout: float) -> AsyncIterator[Any]:
         async for item in super().getmany(timeout):
             self._delivers = True
             try:
@@ -47,7 +47,7 @@ class _SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]  # Faust's
             finally:
                 self._delivers = False
 
-    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's signature
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
         seeks = self._seeks
         records = await super()._getmany(active_partitions, timeout)
         if records and not self.flow_active:  # Faust drops them, and seeks back only where something is committed
@@ -68,7 +68,7 @@ class _SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]  # Faust's
     async def perform_seek(self) -> None:
         """Stop the flow first; whoever calls this resumes it afterwards."""
         self.stop_flow()
-        while self._delivers:  # noqa: ASYNC110 - at most a record's time, and nothing tells its end
+        while self._delivers:
             await asyncio.sleep(0)
         await self._seek_to_committed()
         self._seeks += 1

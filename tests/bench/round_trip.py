@@ -83,7 +83,7 @@ class _Path:
                 self._asked[request] = time.perf_counter()
                 asking.create_task(self._client.publish(topic, payload, 1))
         async with asyncio.timeout(10):
-            while self._asked:  # noqa: ASYNC110 - the listener empties it
+            while self._asked:
                 await asyncio.sleep(0.05)
 
     def answered(self, request: str, now: float) -> None:

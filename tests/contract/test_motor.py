@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from devices.machine import Ran
 from devices.motor import Motor, SimulatedMotor
+from devices.moves import Ran
 
 
 class Roll:

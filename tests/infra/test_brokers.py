@@ -55,7 +55,7 @@ async def test_influx_answers_in_influxql_what_was_written_to_version_2(brokers:
     measurement = f"m{uuid.uuid4().hex}"
     async with _influx(brokers, brokers.influx_token) as client:
         assert await client.write_api().write(brokers.influx_bucket, record=f"{measurement} value=7i")
-    question = {"db": brokers.influx_bucket, "q": f'SELECT value FROM "autogen"."{measurement}"'}  # noqa: S608  # ours
+    question = {"db": brokers.influx_bucket, "q": f'SELECT value FROM "autogen"."{measurement}"'}
     answer = await _query(brokers, question, brokers.influx_token)
     assert answer["results"][0]["series"][0]["values"][0][1] == 7
 
@@ -68,7 +68,7 @@ async def test_bucket_and_precision_reach_influx(brokers: Settings, bucket: str,
     measurement = f"m{uuid.uuid4().hex}"
     async with _influx(brokers, brokers.influx_token) as client:
         await client.write_api().write(bucket, record=f"{measurement} value=1 {stamp}", write_precision=precision)
-    question = {"db": "fairroll", "epoch": "ms", "q": f'SELECT value FROM "autogen"."{measurement}"'}  # noqa: S608  # ours
+    question = {"db": "fairroll", "epoch": "ms", "q": f'SELECT value FROM "autogen"."{measurement}"'}
     answer = await _query(brokers, question, brokers.influx_token)
     assert answer["results"][0]["series"][0]["values"] == [[1000, 1]]
 

@@ -41,7 +41,7 @@ def _is_alive(pid: int | None) -> bool:
 
 async def _until_gone(*pids: int) -> None:
     async with asyncio.timeout(10):
-        while any(map(_is_alive, pids)):  # noqa: ASYNC110  # other processes' ends are no event of ours
+        while any(map(_is_alive, pids)):
             await asyncio.sleep(0.05)
 
 

@@ -64,7 +64,7 @@ async def _decided(producer: AIOKafkaProducer, said: AIOKafkaConsumer, request_i
     async with asyncio.timeout(60):
         async for record in said:
             outcome = decode_outcome(record.value)
-            if isinstance(outcome, Answered) and outcome.command.request == request_id:  # type: ignore[union-attr]  # an answer has one
+            if isinstance(outcome, Answered) and outcome.command.request == request_id:
                 return outcome
     raise AssertionError
 
@@ -102,7 +102,7 @@ async def _until_all_are_decided(settings: Settings) -> None:
         async for record in consumer:
             outcome = decode_outcome(record.value)
             if isinstance(outcome, Answered):
-                decided.add(outcome.command.request)  # type: ignore[union-attr]  # an answer has one
+                decided.add(outcome.command.request)
             if len(decided) == REQUESTS:
                 return
 

@@ -1,6 +1,6 @@
 import pytest
 
-from models.messages import Command, Control, Dispense, Forgotten, Noted, Refuse
+from models.messages import Answer, Control, Dispense, Forgotten, Noted, Refuse
 from models.outcomes import Answered, ControlChanged, Outcome, ReportKept, SiteCounted
 from stream_processors.egress import Command as Published
 from stream_processors.egress import on_outcome
@@ -10,7 +10,7 @@ ID = "request-0000000001"
 TOPIC = "fairroll/v1/park/gate/command"
 
 
-def answered(command: Command, expires_at: int | None = None) -> Answered:
+def answered(command: Answer, expires_at: int | None = None) -> Answered:
     return Answered(
         site="park",
         device="gate",
@@ -35,7 +35,7 @@ def answered(command: Command, expires_at: int | None = None) -> Answered:
         (Forgotten(request=ID, erased=1), b'{"kind":"forgotten","request":"request-0000000001","erased":1}'),
     ],
 )
-def test_an_answer_goes_to_its_dispenser_and_carries_nothing_but_the_command(command: Command, payload: bytes) -> None:
+def test_an_answer_goes_to_its_dispenser_and_carries_nothing_but_the_command(command: Answer, payload: bytes) -> None:
     assert on_outcome(answered(command), NOW) == Published(TOPIC, payload, None)
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from devices import machine
-from devices.machine import (
+from devices.machine import State, step
+from devices.moves import (
     Action,
     Asked,
     Closed,
@@ -23,9 +24,7 @@ from devices.machine import (
     RunMotor,
     SendReport,
     SendRequest,
-    State,
     TimePassed,
-    step,
 )
 from models.messages import (
     ButtonPressed,

@@ -3,7 +3,7 @@ from typing import cast
 
 import pytest
 
-from devices.machine import Closed
+from devices.moves import Closed
 from devices.panel import Panel, Press, Shown, said
 from devices.session import Dispenser
 from models.face.seen import NotSeen, Seen
