@@ -9,6 +9,7 @@ from typing import get_args
 
 import click
 import msgspec
+import structlog
 
 from devices.fleet import Fleet, Tally, Visits
 from devices.motor import SimulatedMotor
@@ -22,10 +23,13 @@ from models.settings import Settings
 __all__ = ["main", "read_site_key"]
 
 _PROGRESS_S = 0.5
+_CONTROL_S = 3.0
 
 
 def main() -> None:
     """The `dispenser` command; what is wrong is said in a line."""
+    # standard output belongs to what people and programs read
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     code = 0
     try:
         commands(prog_name="dispenser")
@@ -85,7 +89,7 @@ async def _run(panel: Panel, dispenser: Dispenser) -> None:
     """Serve whoever presses, until the end of standard input."""
     session = asyncio.create_task(dispenser.run(), name="session")
     try:
-        await dispenser.controlled.wait()
+        await _until_controlled(dispenser)
         while line := await asyncio.to_thread(sys.stdin.readline):
             if (pressed := line.strip()) in get_args(Press):
                 click.echo(said(await panel.press(pressed)))
@@ -94,6 +98,15 @@ async def _run(panel: Panel, dispenser: Dispenser) -> None:
     finally:
         session.cancel()
         await asyncio.gather(session, return_exceptions=True)
+
+
+async def _until_controlled(dispenser: Dispenser) -> None:
+    """Give the site a moment to tell its mode; without it the dispenser serves by itself."""
+    try:
+        async with asyncio.timeout(_CONTROL_S):
+            await dispenser.controlled.wait()
+    except TimeoutError:
+        click.echo("the site does not answer: buttons are served with a local ration, no face is looked at")
 
 
 async def _simulate(fleet: Fleet, visits: Visits) -> Tally:

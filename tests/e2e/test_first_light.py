@@ -1,6 +1,9 @@
 """The main job, with a real photo: from the camera to the motor and back to oblivion."""
 
+import asyncio
 import re
+import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +34,21 @@ async def test_a_person_is_served_refused_helped_forgotten_and_served_again(
     assert len(told) == len(EXPECTED)
     for line, (press, expected) in zip(told, EXPECTED, strict=True):
         assert re.fullmatch(expected, line), (press, line)
+
+
+async def test_without_a_broker_the_dispenser_serves_by_itself_and_looks_at_nobody() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+    command = (sys.executable, "-m", "devices.cli", "run", "park", "gate", "--patience", "0.5")
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=pipe, stdout=pipe, stderr=pipe, env={"FAIRROLL_MQTT": address}
+    )
+    told, _ = await asyncio.wait_for(process.communicate(b"button\nface\nstaff\n"), 30)
+    assert told.decode().splitlines() == [
+        "the site does not answer: buttons are served with a local ration, no face is looked at",
+        "60 cm by itself: no answer within 0.5 s",
+        "no face is looked at here: please press the button",
+        "60 cm by itself: no answer within 0.5 s",
+    ]
+    assert process.returncode == 0
