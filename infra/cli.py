@@ -93,15 +93,18 @@ def _table(stack: LocalStack) -> Table:
 @commands.command()
 @click.option("--photos", type=click.Path(exists=True, path_type=Path), help="Your own: a folder a person, or files.")
 @click.option(
-    "--folder", type=click.Path(path_type=Path), default=".local/demo", show_default=True, help="Emptied first."
+    "--folder", type=click.Path(path_type=Path), default=".local/demo", show_default=True, help="Data and logs."
 )
-def demo(photos: Path | None, folder: Path) -> None:
+@click.option("--visitors", default=400, show_default=True, help="Of the simulated fleet.")
+@click.option("--seconds", default=45.0, show_default=True, help="From their first arrival to the last.")
+def demo(photos: Path | None, folder: Path, visitors: int, seconds: float) -> None:
     """Show the main job: a real face at one dispenser, and a simulated fleet, on real brokers."""
     try:
-        from infra.demo import demonstrate  # noqa: PLC0415 - only the demo needs the vision packages
+        from devices.fleet import Visits  # noqa: PLC0415 - only the demo needs the devices' packages
+        from infra.demo import demonstrate  # noqa: PLC0415 - and those of the vision
     except ImportError as error:
         raise ConfigError(f"{error.name} is missing: the demo needs every extra; run make setup") from None
-    demonstrate(folder, Console(), photos)
+    demonstrate(folder, Console(), photos, Visits(visitors=visitors, seconds=seconds))
 
 
 @commands.command()
