@@ -1,6 +1,7 @@
 """The decider: one Faust agent on one topic, around the pure fold."""
 
 import logging
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +88,16 @@ class _Decider:
     async def decide(self, stream: Any) -> None:
         """Fold each event, in the order of its partition; what Faust left out is read from Kafka first."""
         async for event in stream.events():
-            message = _message(event.message)
-            if not self._ledger.is_complete:  # still under way when its partition was revoked
-                continue
+            async for message in self._with_missing(_message(event.message)):
+                if self._ledger.is_complete:  # else its partition was revoked while it was under way
+                    await self._answer(message)
+
+    async def _with_missing(self, message: Message) -> AsyncIterator[Message]:
+        if self._ledger.is_complete:
             next_offset = self._ledger.next_offset(message.partition)
             async for missing in missing_messages(self._settings, message.partition, next_offset, message.offset):
-                await self._answer(missing)
-            await self._answer(message)
+                yield missing
+        yield message
 
     async def _answer(self, message: Message) -> None:
         for topic, key, value in _fold(self._ledger, message):
