@@ -11,16 +11,15 @@ import click
 import msgspec
 import structlog
 
+from devices.files import read_site_key, read_sites
 from devices.fleet import Fleet, Tally, Visits
 from devices.motor import SimulatedMotor
 from devices.panel import Eye, Panel, Press, said
 from devices.session import Dispenser, Identity
 from models.errors import ConfigError, FairrollError, first_of
-from models.keys import parse_key, site_key_name
-from models.policy import parse_sites
 from models.settings import Settings
 
-__all__ = ["main", "read_site_key"]
+__all__ = ["main"]
 
 _PROGRESS_S = 0.5
 _CONTROL_S = 3.0
@@ -69,20 +68,13 @@ def run(site: str, device: str, photos: Path | None, model: str, patience: float
 def fleet(visitors: int, seconds: float, seed: int) -> None:
     """Simulate every dispenser of the sites marked `simulated` in FAIRROLL_SITES; prints its tally as JSON lines."""
     settings = Settings.from_environ(os.environ)
-    sites = parse_sites(_text(settings.sites), str(settings.sites)).sites
-    simulated = {name: spec.devices for name, spec in sites.items() if spec.simulated}
+    simulated = {name: spec.devices for name, spec in read_sites(settings).sites.items() if spec.simulated}
     if not simulated:
         raise ConfigError(f"no site in {settings.sites} is marked simulated = true")
     keys = {site: read_site_key(settings, site) for site in simulated}
     visits = Visits(visitors=visitors, seconds=seconds, seed=seed)
     tally = asyncio.run(_simulate(Fleet(settings.mqtt, keys, simulated), visits))
     click.echo(msgspec.json.encode(tally))
-
-
-def read_site_key(settings: Settings, site: str) -> bytes:
-    """The site's key of epoch 0, from its file; raises ConfigError."""
-    path = settings.secrets / site_key_name(site)
-    return parse_key(_text(path), str(path))
 
 
 async def _run(panel: Panel, dispenser: Dispenser) -> None:
@@ -131,13 +123,6 @@ def _eye(settings: Settings, site: str, model: str, photos: Path | None) -> Eye 
     except ImportError as error:
         raise ConfigError(f"{error.name} is missing: a camera needs the extra fairroll[vision]") from None
     return open_eye(photos, model, read_site_key(settings, site), settings.data / "weights")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from None
 
 
 if __name__ == "__main__":

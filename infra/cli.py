@@ -100,11 +100,10 @@ def _table(stack: LocalStack) -> Table:
 def demo(photos: Path | None, folder: Path, visitors: int, seconds: float) -> None:
     """Show the main job: a real face at one dispenser, and a simulated fleet, on real brokers."""
     try:
-        from devices.fleet import Visits  # noqa: PLC0415 - only the demo needs the devices' packages
-        from infra.demo import demonstrate  # noqa: PLC0415 - and those of the vision
+        from infra.demo import demonstrate  # noqa: PLC0415 - only the demo needs the vision packages
     except ImportError as error:
         raise ConfigError(f"{error.name} is missing: the demo needs every extra; run make setup") from None
-    demonstrate(folder, Console(), photos, Visits(visitors=visitors, seconds=seconds))
+    demonstrate(folder, photos, visitors=visitors, seconds=seconds)
 
 
 @commands.command()

@@ -13,6 +13,7 @@ from rich.live import Live
 
 from devices.camera import PhotoFolder, photos
 from devices.eye import CameraEye
+from devices.files import read_site_key
 from devices.fleet import Tally, Visits
 from devices.motor import SimulatedMotor
 from devices.moves import Closed
@@ -23,7 +24,6 @@ from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from models.errors import ConfigError
 from models.face.vision import open_vision
-from models.keys import parse_key, site_key_name
 from models.settings import Settings
 from stream_processors.sites import read_sites
 
@@ -47,7 +47,7 @@ devices = [{devices}]
 """
 
 
-def demonstrate(folder: Path, console: Console, own_photos: Path | None, visits: Visits) -> None:
+def demonstrate(folder: Path, own_photos: Path | None, *, visitors: int, seconds: float) -> None:
     """Start everything, show the main job, print what came of it. Raises ConfigError for photos that are none."""
     people = list(_people(own_photos))
     for name in _LEFT_BEHIND:
@@ -55,6 +55,8 @@ def demonstrate(folder: Path, console: Console, own_photos: Path | None, visits:
     folder.mkdir(parents=True, exist_ok=True)
     sites_file = folder / "sites.toml"
     sites_file.write_text(_sites())
+    console = Console()
+    visits = Visits(visitors=visitors, seconds=seconds)
     asyncio.run(_demonstrate(folder, sites_file, people, visits, console))
     _point_on(console, folder)
 
@@ -86,10 +88,9 @@ async def _play(stack: LocalStack, people: list[tuple[str, Path]], visits: Visit
 
 async def _at_the_gate(settings: Settings, people: list[tuple[str, Path]], scene: Scene) -> None:
     """Each person asks by face, asks again, presses the button; at the end the staff helps somebody."""
+    key = read_site_key(settings, _SITE)
     dispenser = Dispenser(Identity(site=_SITE, device=_DEVICE, model=_MODEL), SimulatedMotor(), settings.mqtt)
     session = asyncio.create_task(dispenser.run(), name="gate")
-    key_file = settings.secrets / site_key_name(_SITE)
-    key = parse_key(key_file.read_text(), str(key_file))
     try:
         vision = await asyncio.to_thread(open_vision, _MODEL, key, 0, settings.data / "weights")
         await dispenser.controlled.wait()

@@ -81,7 +81,9 @@ def _lines(records: Iterable[ConsumerRecord]) -> list[str]:
 
 async def _write(api: WriteApiAsync, bucket: str, lines: list[str]) -> None:
     """Return when InfluxDB has the lines, or has said that it will never take them; then they are counted."""
-    for wait in jittered_waits() if lines else ():
+    if not lines:
+        return
+    for wait in jittered_waits():
         try:
             await api.write(bucket, record="\n".join(lines))
         except ApiException as error:

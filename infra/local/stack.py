@@ -50,15 +50,15 @@ class LocalStack:
         parts = [part_of(name, self._place) for name in self._names]
         for part in parts:
             _check_ports(part)
-        if self._has_processes:
-            read_sites(self.settings.sites)
+        has_processes = not set(PROCESSES).isdisjoint(self._names)
+        sites = read_sites(self.settings.sites) if has_processes else None
         self._processes = {part.name: Process(part, self._place.log(part.name)) for part in parts}
         try:
             await self._start_all(BROKERS)
-            if self._has_processes:
+            if sites:
                 await provision(self.settings)
                 await self._start_all(PROCESSES)
-                await configure_sites(self.settings, read_sites(self.settings.sites))
+                await configure_sites(self.settings, sites)
         except BaseException:
             await self._stop_all()
             raise
@@ -100,10 +100,6 @@ class LocalStack:
         """Stop it in order, start it, wait until it is ready."""
         await self.stop(name)
         await self.start(name)
-
-    @property
-    def _has_processes(self) -> bool:
-        return not set(PROCESSES).isdisjoint(self._names)
 
     async def _start_all(self, names: Collection[str]) -> None:
         """All start before the first is waited for: together they need the time of the slowest."""

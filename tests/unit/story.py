@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Literal
 
 from models.decision import Decision
 from models.events import Event, Record, Reported, Requested, SiteConfigured, Ticked
@@ -34,15 +35,15 @@ def template(person: str, flipped: int = 0) -> bytes:
 class Story:
     """Feeds a partition; `records` is what was fed, `decisions` what came of it."""
 
-    def __init__(self, policy: Policy | None = None, mode: str = "face") -> None:
+    def __init__(self, policy: Policy | None = None, mode: Literal["face", "button"] = "face") -> None:
         self.partition = Partition(SECRET)
         self.now = START
         self.records: list[Record] = []
         self.decisions: list[Decision] = []
         self.configure(policy or Policy(), mode)
 
-    def configure(self, policy: Policy, mode: str = "face") -> Decision:
-        return self.happens(SiteConfigured(site=SITE, mode=mode, policy=policy))  # type: ignore[arg-type]  # a test's word
+    def configure(self, policy: Policy, mode: Literal["face", "button"] = "face") -> Decision:
+        return self.happens(SiteConfigured(site=SITE, mode=mode, policy=policy))
 
     def happens(self, event: Event) -> Decision:
         record = Record(offset=len(self.records), at=self.now, event=event)
