@@ -45,5 +45,14 @@ def _configure(site: Site, event: SiteConfigured, moment: Moment) -> Decision:
 
 def control_changed(site: str, row: SiteRow) -> ControlChanged:
     """Tell a site's dispensers how it works by its row."""
-    control = Control(site=site, mode=row.mode, policy=row.policy.version, epoch=0, ration_cm=row.policy.portion_cm)
+    policy = row.policy
+    control = Control(
+        site=site,
+        mode=row.mode,
+        policy=policy.version,
+        epoch=0,
+        ration_cm=policy.portion_cm,
+        ration_budget_cm=policy.ration_budget_cm,
+        window_s=policy.window_s,
+    )
     return ControlChanged(site=site, offset=row.offset, at=row.at, control=control)

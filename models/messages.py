@@ -54,7 +54,8 @@ Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Mode = Literal["face", "button", "held"]
 RefusedBy = Literal["quota", "button_budget", "dispenser_limit"]
 DeclinedBecause = Literal["late", "closed", "unknown", "retained"]
-Fault = Literal["jam", "empty"]
+Fault = Literal["jam", "empty", "power"]
+"""What stopped the motor; `power`: it was cut while the motor ran, and what came out is not known."""
 
 
 class _Message(Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
@@ -203,3 +204,6 @@ class Control(Struct, frozen=True, kw_only=True):
     epoch: Epoch
     ration_cm: Centimetres
     """What a dispenser gives by itself when no answer comes in time."""
+    ration_budget_cm: Centimetres
+    """What it may give by itself in a trailing `window_s`."""
+    window_s: int

@@ -10,12 +10,28 @@ from msgspec import Meta, Struct
 from models.errors import ConfigError
 from models.topics import Name
 
-__all__ = ["Policy", "SiteSpec", "Sites", "parse_sites"]
+__all__ = ["GiveBack", "Policy", "SiteSpec", "Sites", "parse_sites"]
 
 _MIN_WINDOW_S = 60
 """The shortest time for which a repeated request is known again (design: 60 s at least)."""
 _MAX_WINDOW_S = 86_400
 _Centimetres = Annotated[int, Meta(ge=1, le=100_000)]
+_Wait = Annotated[int, Meta(ge=0, le=_MAX_WINDOW_S)]
+
+
+class GiveBack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When paper that was granted and did not come out stops counting: seconds after the grant."""
+
+    jam_s: _Wait = 0
+    """the motor jammed"""
+    empty_s: _Wait = 0
+    """the roll ended"""
+    power_s: _Wait = 0
+    """the power was cut while the motor ran"""
+    expired_s: _Wait = 0
+    """the command came too late, so that the dispenser declined it"""
+    unreported_s: _Wait = 120
+    """no report came: a dispenser that is connected reports within seconds"""
 
 
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,9 +47,14 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """what one dispenser gives without a face in a window: by button, by local ration, to the forgotten"""
     dispenser_limit_cm: _Centimetres = 12_000
     """what one dispenser gives in a window, staff apart: a stranger's photo costs paper, never more than this"""
+    ration_budget_cm: _Centimetres = 6_000
+    """what one dispenser gives by itself in a window, staff apart, while no answers come"""
+    give_back: GiveBack = GiveBack()
+    most_accounts: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000
+    """rows that a site remembers; beyond them only what counts against a limit is remembered"""
 
     def __post_init__(self) -> None:
-        for name in ("limit_cm", "button_budget_cm", "dispenser_limit_cm"):
+        for name in ("limit_cm", "button_budget_cm", "dispenser_limit_cm", "ration_budget_cm"):
             if getattr(self, name) < self.portion_cm:
                 raise ValueError(f"{name} is below portion_cm, so that nobody would ever be served")
 

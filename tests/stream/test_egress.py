@@ -63,7 +63,15 @@ def test_a_kept_report_is_noted_without_hurry() -> None:
             site="park",
             offset=7,
             at=NOW,
-            control=Control(site="park", mode="face", policy="0123456789ab", epoch=0, ration_cm=60),
+            control=Control(
+                site="park",
+                mode="face",
+                policy="0123456789ab",
+                epoch=0,
+                ration_cm=60,
+                ration_budget_cm=6000,
+                window_s=540,
+            ),
         ),
     ],
 )

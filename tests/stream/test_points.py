@@ -78,7 +78,9 @@ def test_an_outcome_is_one_line(outcome: Outcome, line: str) -> None:
 
 
 def test_a_control_is_not_measured() -> None:
-    control = Control(site="park", mode="face", policy="0123456789ab", epoch=0, ration_cm=60)
+    control = Control(
+        site="park", mode="face", policy="0123456789ab", epoch=0, ration_cm=60, ration_budget_cm=6000, window_s=540
+    )
     assert outcome_point(ControlChanged(site="park", offset=1, at=AT, control=control), AT) is None
 
 

@@ -135,7 +135,9 @@ def test_an_event_comes_back_as_it_was_and_is_written_alike(event: Event) -> Non
 
 def test_state_control_and_dead_letter_come_back_as_they_were() -> None:
     state = DeviceState(online=True, firmware="1", mode="face", model="synthetic/1")
-    control = Control(site="park", mode="held", policy="0123456789ab", epoch=3, ration_cm=60)
+    control = Control(
+        site="park", mode="held", policy="0123456789ab", epoch=3, ration_cm=60, ration_budget_cm=6000, window_s=540
+    )
     letter = DeadLetter.of("fairroll/v1/park/gate/request", b"?", "not JSON")
     assert decode_state(encode(state)) == state
     assert decode_control(encode(control)) == control

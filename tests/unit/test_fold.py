@@ -257,7 +257,9 @@ def test_configuring_a_site_tells_its_dispensers() -> None:
     policy = Policy(portion_cm=50)
     [changed] = Story().configure(policy, "button").outcomes
     assert isinstance(changed, ControlChanged)
-    assert changed.control == Control(site=SITE, mode="button", policy=policy.version, epoch=0, ration_cm=50)
+    assert changed.control == Control(
+        site=SITE, mode="button", policy=policy.version, epoch=0, ration_cm=50, ration_budget_cm=6000, window_s=540
+    )
 
 
 def test_a_longer_window_does_not_bring_back_what_had_stopped_counting() -> None:

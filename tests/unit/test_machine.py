@@ -118,7 +118,19 @@ def test_a_retained_command_is_never_obeyed() -> None:
 
 def test_at_the_deadline_the_local_ration_runs_and_a_late_command_is_declined_as_closed() -> None:
     gate = Gate()
-    gate.happens(Controlled(Control(site="park", mode="face", policy="0123456789ab", epoch=0, ration_cm=40)))
+    gate.happens(
+        Controlled(
+            Control(
+                site="park",
+                mode="face",
+                policy="0123456789ab",
+                epoch=0,
+                ration_cm=40,
+                ration_budget_cm=6000,
+                window_s=540,
+            )
+        )
+    )
     gate.asks()
     assert gate.state.wakes_at <= gate.now + PATIENCE_S
     assert gate.happens(TimePassed(), after=PATIENCE_S) == [RunMotor(40)]
