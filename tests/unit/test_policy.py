@@ -1,9 +1,10 @@
 import re
 
+import msgspec
 import pytest
 
 from models.errors import ConfigError
-from models.policy import Policy, parse_sites
+from models.policy import GiveBack, Policy, parse_sites
 
 PARK = '[sites.park]\ndevices = ["gate", "door"]\n'
 
@@ -65,19 +66,18 @@ def test_no_camera_may_look_inside_a_restroom() -> None:
     assert parse_sites(PARK + 'placement = "inside"', "sites.toml").sites["park"].mode == "button"
 
 
-@pytest.mark.parametrize("limit", ["limit_cm", "button_budget_cm", "dispenser_limit_cm"])
+@pytest.mark.parametrize("limit", ["limit_cm", "button_budget_cm", "dispenser_limit_cm", "ration_budget_cm"])
 def test_a_limit_below_a_portion_is_refused_since_nobody_would_be_served(limit: str) -> None:
     assert f"{limit} is below portion_cm" in refused(PARK + f"[sites.park.policy]\n{limit} = 59")
     with pytest.raises(ValueError, match=limit):
-        Policy(**{limit: 59})
-    assert Policy(**{limit: 60})
+        msgspec.convert({limit: 59}, Policy)
+    assert msgspec.convert({limit: 60}, Policy)
 
 
 def test_a_policy_s_version_changes_with_every_number_and_with_nothing_else() -> None:
-    versions = [
-        Policy().version,
-        *(Policy(**{name: 61}).version for name in Policy.__struct_fields__ if name != "portion_cm"),
-    ]
+    numbers = [{name: 161} for name in Policy.__struct_fields__ if name not in ("portion_cm", "give_back")]
+    waits = [{"give_back": {name: 61}} for name in GiveBack.__struct_fields__]
+    versions = [Policy().version, *(msgspec.convert(changed, Policy).version for changed in numbers + waits)]
     assert len(set(versions)) == len(versions)
     assert Policy().version == Policy(portion_cm=60).version
     assert re.fullmatch("[0-9a-f]{12}", Policy().version)
