@@ -271,10 +271,17 @@ class HostileBroker(RuleBasedStateMachine):
     @precondition(lambda self: self.to_dispenser and self.is_connected)
     @rule(which=any_of_them, is_kept=st.booleans(), retained=st.booleans())
     def something_reaches_the_dispenser(self, which: int, *, is_kept: bool, retained: bool) -> None:
-        command = taken(self.to_dispenser, which, is_kept=is_kept)
-        if isinstance(command, Noted) and not retained:
-            self.in_flight -= set(command.numbers)
-        self.happens(Commanded(command, retained))
+        self.dispenser_gets(taken(self.to_dispenser, which, is_kept=is_kept), retained=retained)
+
+    @precondition(lambda self: self.standing and self.is_connected)
+    @rule(delay=st.sampled_from([0.1, PATIENCE_S]), is_granted=st.booleans(), retained=st.booleans())
+    def an_answer_comes_before_the_dispenser_looks_at_its_clock(
+        self, delay: float, *, is_granted: bool, retained: bool
+    ) -> None:
+        assert self.standing
+        self.pipeline_gets(self.standing, is_granted=is_granted)
+        self.time_passes(delay, is_told=False)
+        self.dispenser_gets(self.to_dispenser[-1], retained=retained)
 
     @precondition(lambda self: self.to_dispenser)
     @rule(which=any_of_them)
@@ -338,6 +345,13 @@ class HostileBroker(RuleBasedStateMachine):
     @invariant()
     def it_is_free_when_nobody_is_served(self) -> None:
         assert self.state.is_free == (self.standing is None and self.motor is None)
+
+    def dispenser_gets(self, command: Command, *, retained: bool) -> None:
+        if isinstance(command, Noted) and not retained:
+            self.in_flight -= set(command.numbers)
+        was_running = self.motor
+        self.happens(Commanded(command, retained))
+        assert not retained or self.motor in {was_running, None}, "a retained command is from another time"
 
     def teardown(self) -> None:
         """The world turns kind: everybody is served, everything is told."""
