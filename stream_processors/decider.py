@@ -11,7 +11,7 @@ from mode.loop import use
 
 from models.codec import encode
 from models.dead_letters import DeadLetter
-from models.errors import ConfigError, MalformedMessage
+from models.errors import ConfigError, MalformedMessage, Undecidable
 from models.events import Ticked
 from models.keys import PIPELINE_KEY, parse_key
 from models.outcomes import ControlChanged, Outcome
@@ -21,6 +21,7 @@ from stream_processors.ledger import Ledger, Message
 from stream_processors.repair import missing_messages
 from stream_processors.safe_faust import install
 from stream_processors.service import announce_ready, log_to_stderr
+from stream_processors.watchdog import Watchdog, give_up
 
 __all__ = ["create_app", "run"]
 
@@ -28,6 +29,8 @@ log = structlog.get_logger()
 
 _TICK_S = 5.0
 """How often time moves where nobody comes: half of the changelog's `segment.ms`, so that it is compacted on time."""
+_SEND_S = 4.0
+"""How long a send is tried again: less than Kafka takes to give the partitions of a silent worker to another."""
 _RAW: dict[str, Any] = {
     "key_type": bytes,
     "value_type": bytes,
@@ -62,6 +65,8 @@ def create_app(settings: Settings, pipeline_secret: bytes) -> faust.App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         producer_linger=0.0,
+        producer_request_timeout=_SEND_S,
+        table_standby_replicas=0,
         broker_session_timeout=6.0,
         broker_heartbeat_interval=1.5,
         broker_rebalance_timeout=10.0,
@@ -70,6 +75,7 @@ def create_app(settings: Settings, pipeline_secret: bytes) -> faust.App:
     app.agent(decider.events, name="decide")(decider.decide)
     app.timer(_TICK_S)(decider.tick)
     app.on_partitions_revoked.connect(decider.end)
+    app.task(decider.watch)
     decider.accounts.on_recover(decider.begin)
     return app
 
@@ -84,13 +90,20 @@ class _Decider:
         self.accounts = app.Table("accounts", partitions=settings.partitions, key_type=bytes, value_type=bytes)
         self._topics = {name: app.topic(name, **_RAW) for name in (DECISIONS, CONTROLS, DEAD_LETTERS)}
         self._ledger = Ledger(self.accounts, pipeline_secret)
+        self._watchdog = Watchdog()
 
     async def decide(self, stream: Any) -> None:
-        """Fold each event, in the order of its partition; what Faust left out is read from Kafka first."""
-        async for event in stream.events():
-            async for message in self._with_missing(_message(event.message)):
-                if self._ledger.is_complete:  # else its partition was revoked while it was under way
-                    await self._answer(message)
+        """Fold each event, in the order of its partition; what Faust left out is read from Kafka first.
+
+        Whatever fails here ends the worker: Faust would acknowledge the event all the same and go on with the next.
+        """
+        try:
+            async for event in stream.events():
+                async for message in self._with_missing(_message(event.message)):
+                    if self._ledger.is_complete:  # else its partition was revoked while it was under way
+                        await self._answer(message)
+        except Exception as error:  # noqa: BLE001 - see above
+            give_up("an event could not be decided", error=repr(error))
 
     async def _with_missing(self, message: Message) -> AsyncIterator[Message]:
         if self._ledger.is_complete:
@@ -100,8 +113,10 @@ class _Decider:
         yield message
 
     async def _answer(self, message: Message) -> None:
+        self._watchdog.check()
         for topic, key, value in _fold(self._ledger, message):
             await self._topics[topic].send(key=key, value=value, partition=_partition(topic, message))
+        self._watchdog.moved(message.partition)
 
     async def tick(self) -> None:
         """Send every partition of ours the time: only an event may change the table."""
@@ -110,13 +125,20 @@ class _Decider:
 
     async def begin(self) -> None:
         """The table is complete: what comes now is decided on all that was."""
-        for key in self._ledger.begin(self._partitions()):
-            del self.accounts.data[key]  # not through the table, which would write a tombstone
+        self._ledger.begin()
+        self._watchdog.expect(self._partitions())
         announce_ready("decider")
 
     async def end(self, *_: Any, **__: Any) -> None:
-        """Partitions may be another worker's from now on."""
+        """Partitions may be another worker's from now on: nothing of them stays, and recovery starts empty."""
+        self._watchdog.pause()
         self._ledger.end()
+        self.accounts.data.clear()  # not through the table, which would write tombstones
+        self._app.tables.recovery.active_offsets.clear()  # else only what came since the last recovery is read
+
+    async def watch(self, *_: Any, **__: Any) -> None:
+        """From now on the worker must move, or it ends."""
+        self._watchdog.start()
 
     def _partitions(self) -> set[int]:
         return {assigned.partition for assigned in self._app.consumer.assignment() if assigned.topic == EVENTS}
@@ -133,7 +155,7 @@ def _fold(ledger: Ledger, message: Message) -> list[tuple[str, bytes, bytes]]:
     """Topic, key and value of every record that an event leads to."""
     try:
         return [_record(outcome) for outcome in ledger.fold(message).outcomes]
-    except MalformedMessage as error:
+    except (MalformedMessage, Undecidable) as error:
         source = f"{EVENTS}/{message.partition}/{message.offset}"
         log.error("unreadable event", source=source, reason=str(error))
         letter = DeadLetter.of(source, message.value, str(error))
