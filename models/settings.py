@@ -36,6 +36,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """A folder of mode 0700 with the pipeline's secret and, on devices, the site's key."""
     data: Path = Path(".local/data")
     """What a process may write: Faust's data folder, a dispenser's journal."""
+    health: str = ""
+    """host:port where this process tells its health; empty for a process that does not"""
+    services: str = "127.0.0.1:9101,127.0.0.1:9102,127.0.0.1:9103,127.0.0.1:9104"
+    """Where `fairroll status` asks for it: host:port, separated by commas."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -54,8 +58,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         return settings
 
     def to_environ(self) -> dict[str, str]:
-        """The same settings as variables, for a child process."""
-        return {_variable(field): str(getattr(self, field)) for field in self.__struct_fields__}
+        """The same settings as variables, for a child process; what is empty is unset."""
+        return {_variable(field): text for field in self.__struct_fields__ if (text := str(getattr(self, field)))}
 
 
 def _variable(field: str) -> str:
