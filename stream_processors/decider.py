@@ -1,12 +1,15 @@
 """The decider: one Faust agent on one topic, around the pure fold."""
 
 import logging
+import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import faust
 import structlog
+from mode import Service
 from mode.loop import use
 
 from models.codec import encode
@@ -17,6 +20,7 @@ from models.keys import PIPELINE_KEY, parse_key
 from models.outcomes import ControlChanged, Outcome
 from models.settings import Settings
 from models.topics import CONTROLS, DEAD_LETTERS, DECIDER_GROUP, DECISIONS, EVENTS
+from stream_processors.health import Health, served
 from stream_processors.ledger import Ledger, Message
 from stream_processors.repair import missing_messages
 from stream_processors.safe_faust import install
@@ -46,13 +50,16 @@ def run(settings: Settings) -> None:
     install()
     for name in ("aiokafka", "faust", "kafka", "mode"):  # their DEBUG records are built at any level
         logging.getLogger(name).setLevel(logging.WARNING)
-    app = create_app(settings, _pipeline_secret(settings.secrets / PIPELINE_KEY))
-    worker = faust.Worker(app, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
+    watchdog = Watchdog().start()
+    health = Health("decider", settings.instance, alive=lambda: watchdog.stuck(time.monotonic()) is None)
+    app = create_app(settings, _pipeline_secret(settings.secrets / PIPELINE_KEY), health, watchdog)
+    told = _Running(served(health, settings.health))
+    worker = faust.Worker(app, told, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
     worker.spinner = None  # it writes to a log file as to a terminal
     worker.execute_from_commandline()
 
 
-def create_app(settings: Settings, pipeline_secret: bytes) -> faust.App:
+def create_app(settings: Settings, pipeline_secret: bytes, health: Health, watchdog: Watchdog) -> faust.App:
     """The Faust application: one agent, the table of accounts, the ticks."""
     settings.data.mkdir(parents=True, exist_ok=True)
     app = faust.App(
@@ -71,26 +78,37 @@ def create_app(settings: Settings, pipeline_secret: bytes) -> faust.App:
         broker_heartbeat_interval=1.5,
         broker_rebalance_timeout=10.0,
     )
-    decider = _Decider(app, settings, pipeline_secret)
+    accounts = app.Table("accounts", partitions=settings.partitions, key_type=bytes, value_type=bytes)
+    decider = _Decider(app, settings, Ledger(accounts, pipeline_secret), health, watchdog)
     app.agent(decider.events, name="decide")(decider.decide)
     app.timer(_TICK_S)(decider.tick)
     app.on_partitions_revoked.connect(decider.end)
-    app.task(decider.watch)
-    decider.accounts.on_recover(decider.begin)
+    accounts.on_recover(decider.begin)
     return app
+
+
+class _Running(Service):  # type: ignore[misc]  # mode has no types
+    """A context that is open while the worker runs."""
+
+    def __init__(self, context: AbstractAsyncContextManager[None]) -> None:
+        super().__init__()
+        self._context = context
+
+    async def on_start(self) -> None:
+        await self.add_async_context(self._context)
 
 
 class _Decider:
     """What the application does, event by event."""
 
-    def __init__(self, app: faust.App, settings: Settings, pipeline_secret: bytes) -> None:
+    def __init__(self, app: faust.App, settings: Settings, ledger: Ledger, health: Health, watchdog: Watchdog) -> None:
         self._app = app
         self._settings = settings
         self.events = app.topic(EVENTS, **_RAW)
-        self.accounts = app.Table("accounts", partitions=settings.partitions, key_type=bytes, value_type=bytes)
         self._topics = {name: app.topic(name, **_RAW) for name in (DECISIONS, CONTROLS, DEAD_LETTERS)}
-        self._ledger = Ledger(self.accounts, pipeline_secret)
-        self._watchdog = Watchdog()
+        self._ledger = ledger
+        self._health = health
+        self._watchdog = watchdog
 
     async def decide(self, stream: Any) -> None:
         """Fold each event, in the order of its partition; what Faust left out is read from Kafka first.
@@ -109,13 +127,18 @@ class _Decider:
         if self._ledger.is_complete:
             next_offset = self._ledger.next_offset(message.partition)
             async for missing in missing_messages(self._settings, message.partition, next_offset, message.offset):
+                self._health.count("repaired")
                 yield missing
         yield message
 
     async def _answer(self, message: Message) -> None:
         self._watchdog.check()
+        is_new = message.offset >= self._ledger.next_offset(message.partition)
         for topic, key, value in _fold(self._ledger, message):
             await self._topics[topic].send(key=key, value=value, partition=_partition(topic, message))
+            if topic == DEAD_LETTERS:
+                self._health.fault("dead letter")
+        self._health.count("decided" if is_new else "redelivered")
         self._watchdog.moved(message.partition)
 
     async def tick(self) -> None:
@@ -127,18 +150,16 @@ class _Decider:
         """The table is complete: what comes now is decided on all that was."""
         self._ledger.begin()
         self._watchdog.expect(self._partitions())
+        self._health.ready = True
         announce_ready("decider")
 
     async def end(self, *_: Any, **__: Any) -> None:
         """Partitions may be another worker's from now on: nothing of them stays, and recovery starts empty."""
+        self._health.ready = False
         self._watchdog.pause()
         self._ledger.end()
-        self.accounts.data.clear()  # not through the table, which would write tombstones
+        self._app.tables["accounts"].data.clear()  # not through the table, which would write tombstones
         self._app.tables.recovery.active_offsets.clear()  # else only what came since the last recovery is read
-
-    async def watch(self, *_: Any, **__: Any) -> None:
-        """From now on the worker must move, or it ends."""
-        self._watchdog.start()
 
     def _partitions(self) -> set[int]:
         return {assigned.partition for assigned in self._app.consumer.assignment() if assigned.topic == EVENTS}
