@@ -1,6 +1,7 @@
 """`fairroll`: what runs the pipeline, and all that operators do.
 
-A new command is a function under `@commands.command()`; its settings come from `_settings()`, its errors are
+A new command is a function under `@commands.command()`, or in `infra/operators.py` if it is for looking at a running
+pipeline; its settings come from `_settings()`, its errors are
 FairrollErrors.
 """
 
@@ -22,6 +23,7 @@ from infra.local.parts import BROKERS, EVERYTHING, INSTEAD
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from infra.local.supervisor import Change, supervise
+from infra.operators import dead_letters, status
 from infra.provision import provision as make_what_is_missing
 from models.errors import ConfigError, FairrollError, first_of
 from models.settings import Settings
@@ -163,6 +165,10 @@ def decider() -> None:
 def sink() -> None:
     """From Kafka to InfluxDB: write the metrics."""
     _run("sink")
+
+
+commands.add_command(status)
+commands.add_command(dead_letters)
 
 
 def _run(process: str) -> None:

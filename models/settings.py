@@ -65,8 +65,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         return [address.strip() for address in self.services.split(",")]
 
     def to_environ(self) -> dict[str, str]:
-        """The same settings as variables, for a child process; what is empty is unset."""
-        return {_variable(field): text for field in self.__struct_fields__ if (text := str(getattr(self, field)))}
+        """The same settings as variables, for a child process."""
+        return {_variable(field): str(getattr(self, field)) for field in self.__struct_fields__}
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """What a checked host:port consists of; an IPv6 address loses its brackets."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def host_and_port(address: str) -> tuple[str, int]:
