@@ -75,12 +75,6 @@ def host_and_port(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def host_and_port(address: str) -> tuple[str, int]:
-    """What a checked host:port consists of; an IPv6 address loses its brackets."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
-
-
 def _variable(field: str) -> str:
     return f"FAIRROLL_{field.upper()}"
 
