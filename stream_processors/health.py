@@ -51,8 +51,9 @@ class Vitals(Struct, frozen=True, kw_only=True):
 class Health:
     """What a service notes of itself while it runs. Not for several threads.
 
-    `ready` is the service's to set, or `watch`'s. `alive` is a check of the service's own; besides, no piece of work
-    that is `at_work` may take longer than a minute. An event loop that stands still answers no probe at all.
+    `ready` is the service's to set, or `watch`'s. It is alive while its own check, `alive`, says so and no piece of
+    work that is `at_work` takes longer than a minute. While it is not ready that time does not count: a restart brings
+    no lost broker back. An event loop that stands still answers no probe at all.
     """
 
     def __init__(
@@ -63,13 +64,22 @@ class Health:
         alive: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.ready = False
         self._part, self._instance = part, instance
         self._alive, self._clock = alive, clock
         self._started = clock()
+        self._ready_since: float | None = None
         self._counts: Counter[str] = Counter()
         self._fault: tuple[float, str] | None = None
         self._at_work: dict[object, float] = {}
+
+    @property
+    def ready(self) -> bool:
+        return self._ready_since is not None
+
+    @ready.setter
+    def ready(self, is_ready: bool) -> None:
+        if is_ready is not self.ready:
+            self._ready_since = self._clock() if is_ready else None
 
     def count(self, name: str, number: int = 1) -> None:
         self._counts[name] += number
@@ -106,12 +116,18 @@ class Health:
         return Vitals(
             part=self._part,
             instance=self._instance,
-            alive=self._alive() and all(now - since <= _STUCK_S for since in self._at_work.values()),
+            alive=self._alive() and not self._is_stuck(now),
             ready=self.ready,
             up_s=round(now - self._started, 1),
             counts=dict(self._counts),
             last_fault=Fault(ago_s=round(now - self._fault[0], 1), text=self._fault[1]) if self._fault else None,
         )
+
+    def _is_stuck(self, now: float) -> bool:
+        ready_since = self._ready_since
+        if ready_since is None:
+            return False
+        return any(now - max(begun, ready_since) > _STUCK_S for begun in self._at_work.values())
 
 
 @asynccontextmanager

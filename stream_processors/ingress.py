@@ -8,6 +8,7 @@ from typing import NamedTuple, assert_never
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaTimeoutError
 
 from models.codec import decode_report, decode_request, decode_state, encode
 from models.dead_letters import DeadLetter
@@ -128,11 +129,23 @@ async def _forward(
     session: Session, producer: AIOKafkaProducer, sites: Sites, under_way: "asyncio.Queue[_Sent]", health: Health
 ) -> None:
     async for message in session.messages:
+        with health.at_work():
+            sent = await _send(producer, sites, message, health)
+        await under_way.put(sent)
+
+
+async def _send(producer: AIOKafkaProducer, sites: Sites, message: Received, health: Health) -> _Sent:
+    """Give it to the producer, however long that takes: the broker keeps what comes meanwhile."""
+    while True:
         publication = Publication(message.topic, message.payload, message.expiry_s, time.monotonic() - message.at)
         record = on_message(publication, sites)
-        appended = await producer.send(record.topic, record.value, record.key.encode())
-        health.count("sent")
-        await under_way.put(_Sent(message, record, appended))
+        try:
+            appended = await producer.send(record.topic, record.value, record.key.encode())
+        except KafkaTimeoutError:
+            health.fault("kafka takes nothing")
+        else:
+            health.count("sent")
+            return _Sent(message, record, appended)
 
 
 async def _acknowledge(session: Session, under_way: "asyncio.Queue[_Sent]", health: Health) -> None:

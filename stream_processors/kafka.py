@@ -15,13 +15,18 @@ log = structlog.get_logger()
 
 FETCH_WAIT_MS = 20
 """How long the broker may hold a fetch back; what a decision waits for at an idle site."""
+_HEARTBEAT_MS = 500
+"""How soon a member learns that another has come or gone; until all know, their partitions are nobody's."""
+_SESSION_MS = 6_000
+"""How long the partitions of a dead member wait; the least that Kafka's default allows."""
 
 
 @asynccontextmanager
 async def open_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
     """Open a producer whose records are on all replicas in sync, once and in order, when acknowledged.
 
-    While Kafka is away it tries for ever: nothing fails, and closing it waits too.
+    While Kafka is away it tries for ever: what is under way does not fail, and closing it waits too. Only a send that
+    finds no room for 40 s raises KafkaTimeoutError.
     """
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", enable_idempotence=True)
     try:
@@ -41,6 +46,8 @@ async def open_consumer(settings: Settings, *topics: str, group: str | None) -> 
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=FETCH_WAIT_MS,
+        heartbeat_interval_ms=_HEARTBEAT_MS,
+        session_timeout_ms=_SESSION_MS,
     )
     try:
         await consumer.start()

@@ -26,10 +26,10 @@ __all__ = ["DRAIN_S", "announce_ready", "drain", "jittered_waits", "log_to_stder
 
 log = structlog.get_logger()
 
-DRAIN_S = 4.0
+DRAIN_S = 3.0
 """How long what was begun may take after a stop."""
 _END_S = DRAIN_S + 0.5
-"""How long closing may take besides: a producer waits for a lost Kafka for ever."""
+"""When the process ends in any case, for a producer waits for a lost Kafka for ever: within five seconds in all."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 _WORKED_S = 30.0
 

@@ -32,6 +32,7 @@ _TIMEOUT_MS = 5_000
 _BUSY = frozenset({429, 500, 502, 503, 504})
 """Answers after which the same body may be accepted; the others (400, 404, 422) say that it never will be."""
 
+_AWAY = (aiohttp.ClientError, TimeoutError, OSError)
 
 Write = Callable[[list[str]], Awaitable[None]]
 
@@ -62,12 +63,21 @@ async def _carry(settings: Settings, health: Health) -> None:
         open_consumer(settings, DECISIONS, STATES, DEAD_LETTERS, group=_GROUP) as consumer,
         asyncio.TaskGroup() as tasks,
     ):
-        tasks.create_task(health.watch(kafka=partial(kafka_answers, consumer), influxdb=influx.ping), name="health")
+        tasks.create_task(
+            health.watch(kafka=partial(kafka_answers, consumer), influxdb=partial(_answers, influx)), name="health"
+        )
         announce_ready("sink")
         write = partial(_write, influx.write_api(), settings.influx_bucket, health=health)
         while True:
             first = await consumer.getone()
             await unbroken(_write_batch(write, consumer, first, health))
+
+
+async def _answers(influx: InfluxDBClientAsync) -> bool:
+    try:
+        return bool(await influx.ping())
+    except _AWAY:
+        return False
 
 
 async def _write_batch(write: Write, consumer: AIOKafkaConsumer, first: ConsumerRecord, health: Health) -> None:
@@ -102,7 +112,7 @@ async def _write(api: WriteApiAsync, bucket: str, lines: list[str], health: Heal
                 health.fault(f"{len(lines)} points rejected with {error.status}: {str(error.body)[:300]}")
                 return
             health.fault(f"influxdb busy: {error.status}")
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except _AWAY as error:
             health.fault(f"influxdb away: {error!r}")
         else:
             health.count("points", len(lines))

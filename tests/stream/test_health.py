@@ -43,6 +43,7 @@ def test_counts_and_the_last_fault_are_told() -> None:
 def test_work_that_does_not_end_within_a_minute_is_no_life() -> None:
     clock = Clock()
     health = Health("egress", "1", clock=clock)
+    health.ready = True
     with health.at_work():
         clock.now += 60
         with health.at_work():
@@ -50,6 +51,22 @@ def test_work_that_does_not_end_within_a_minute_is_no_life() -> None:
             clock.now += 1
             assert not health.vitals().alive
     assert health.vitals().alive
+
+
+def test_the_time_without_a_broker_does_not_count() -> None:
+    clock = Clock()
+    health = Health("egress", "1", clock=clock)
+    with health.at_work():
+        clock.now += 900
+        assert health.vitals().alive
+        health.ready = True
+        clock.now += 60
+        health.ready = True
+        assert health.vitals().alive
+        clock.now += 1
+        assert not health.vitals().alive
+        health.ready = False
+        assert health.vitals().alive
 
 
 def test_a_service_may_know_better_whether_it_moves() -> None:
