@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.console import Console
 from tests.chaos.checker import Verdict
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.segments import Load, open_run
-from tests.chaos.table import show
+from tests.chaos.table import show, tell
 
 
 def _arguments() -> argparse.Namespace:
@@ -30,14 +31,14 @@ async def _run(folder: Path, load: Load, faults: list[Fault], console: Console) 
         for fault in faults:
             with console.status(fault.name):
                 verdict = await run.segment(fault)
-            console.print(f"{fault.name}: {'ok' if verdict.is_ok else 'OFF'}")
             rows.append((fault.name, verdict))
-        for sentence in run.pipeline.told:
-            console.print(f"started again: {sentence}", markup=False, soft_wrap=True)
+            tell(console, fault.name, verdict, run.pipeline.told)
+            run.pipeline.told.clear()
     return rows
 
 
 def main() -> None:
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that is killed is no news here
     arguments, console = _arguments(), Console()
     load = Load(rate=arguments.rate, seed=arguments.seed, seconds=arguments.seconds)
     faults = [fault for fault in FAULTS if not arguments.only or fault.name in arguments.only]

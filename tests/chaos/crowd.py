@@ -18,7 +18,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import structlog
-import uvloop
 from msgspec import Struct
 
 from devices.files import read_site_key
@@ -243,7 +242,7 @@ def _say_ready() -> None:
 def main() -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     plan = msgspec.json.decode(sys.argv[1], type=Plan)
-    uvloop.run(_run(plan, Settings.from_environ(os.environ)))
+    asyncio.run(_run(plan, Settings.from_environ(os.environ)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """A network that can be slow, and that can fall silent without telling anybody."""
 
 import asyncio
-import contextlib
 from types import TracebackType
 from typing import Self
 
@@ -54,17 +53,19 @@ class TcpProxy:
         """Delay every chunk, and let no more bytes than this through a connection and direction."""
         self._delay_s, self._bytes_per_s = delay_s, bytes_per_s
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        self._lines.add(task)
-        task.add_done_callback(self._lines.discard)
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            try:
-                await self._is_whole.wait()
-                await self._connect(reader, writer)
-            finally:
-                writer.close()
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = asyncio.create_task(self._join(reader, writer))
+        self._lines.add(line)
+        line.add_done_callback(self._lines.discard)
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._is_whole.wait()
+            await self._connect(reader, writer)
+        except* OSError:
+            pass  # one side is gone, and the other learns it by the close
+        finally:
+            writer.close()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(self._host, self._port)

@@ -1,4 +1,4 @@
-"""What a run shows: a row a fault, and below it what is off."""
+"""What a run shows: how each segment ended, and a table with a row for each."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from rich.table import Table
 
 from tests.chaos.checker import Verdict
 
-__all__ = ["show"]
+__all__ = ["show", "tell"]
 
 _COLUMNS = (
     "asked",
@@ -32,9 +32,13 @@ def show(console: Console, title: str, rows: Iterable[tuple[str, Verdict]]) -> N
     for name, verdict in rows:
         table.add_row(name, *_cells(verdict), "ok" if verdict.is_ok else "[bold red]OFF[/]")
     console.print(table)
-    for name, verdict in rows:
-        for sentence in verdict.off:
-            console.print(f"{name}: {sentence}", markup=False, soft_wrap=True)
+
+
+def tell(console: Console, name: str, verdict: Verdict, restarts: Iterable[str]) -> None:
+    """Print how a segment ended, what is off, and what died by itself and was started again."""
+    console.print(f"{name}: {'ok' if verdict.is_ok else 'OFF'}")
+    for sentence in (*verdict.off, *restarts):
+        console.print(f"  {sentence}", markup=False, soft_wrap=True)
 
 
 def _cells(verdict: Verdict) -> list[str]:
