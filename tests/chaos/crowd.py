@@ -14,13 +14,15 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
 import structlog
 from msgspec import Struct
 
-from devices.files import read_site_key
+from devices.disk import DiskJournal
+from devices.files import boot_id, read_site_key
 from devices.motor import SimulatedMotor
 from devices.moves import Closed, Ran
 from devices.session import Dispenser, Identity, new_id
@@ -88,7 +90,8 @@ class Place:
 
     def __init__(self, identity: Identity, plan: Plan, settings: Settings, diary: Diary) -> None:
         self.identity = identity
-        self.dispenser = Dispenser(identity, self, settings.mqtt, patience_s=plan.patience_s)
+        journal = DiskJournal(settings.data / "dispensers" / f"{identity}.db", boot_id())
+        self.dispenser = Dispenser(identity, self, settings.mqtt, journal=journal, patience_s=plan.patience_s)
         self.line: asyncio.Queue[Person] = asyncio.Queue(_LONGEST_LINE)
         self.is_idle = asyncio.Event()
         self.is_idle.set()
@@ -99,9 +102,9 @@ class Place:
 
     async def dispense(self, cm: int) -> Ran:
         """The motor's port: run, and write down for whom and what came out."""
-        running = self.dispenser.state.running
-        request = running.request if running else ""
-        commanded = bool(running and running.answer)
+        run = self.dispenser.state.memory.run
+        request = run.request if run else ""
+        commanded = bool(run and run.answer)
         self._diary.write(MotorStarted(at=time.monotonic(), request=request, cm=cm, commanded=commanded))
         ran = await self._motor.dispense(cm)
         self._diary.write(MotorStopped(at=time.monotonic(), request=request, cm=ran.cm))
@@ -192,12 +195,14 @@ class Crowd:
         """Serve who is there; wait, not for ever, until every report is noted. How many are not."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_S):
-                while self._unnoted() or not all(place.line.empty() and place.is_idle.is_set() for place in self.places):
+                while self._unnoted() or not all(
+                    place.line.empty() and place.is_idle.is_set() for place in self.places
+                ):
                     await asyncio.sleep(0.05)
         return self._unnoted()
 
     def _unnoted(self) -> int:
-        return sum(len(place.dispenser.state.reports) for place in self.places)
+        return sum(len(place.dispenser.state.memory.reports) for place in self.places)
 
 
 async def _run(plan: Plan, settings: Settings) -> None:
@@ -222,7 +227,7 @@ async def _run(plan: Plan, settings: Settings) -> None:
         await asyncio.gather(coming, *tasks, return_exceptions=True)
 
 
-def _what(closed: Closed | None) -> str:
+def _what(closed: Closed | None) -> Literal["dispense", "refuse", "ration", "nothing"]:
     match closed:
         case None:
             return "nothing"
