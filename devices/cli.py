@@ -2,17 +2,22 @@
 
 import asyncio
 import os
+import signal
 import sys
+import threading
 import time
+from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import TypeGuard, get_args
 
 import click
 import msgspec
 import structlog
 
-from devices.files import read_site_key, read_sites
+from devices.disk import DiskJournal
+from devices.files import boot_id, read_site_key, read_sites
 from devices.fleet import Fleet, Tally, Visits
+from devices.journal import InMemoryJournal, Journal
 from devices.motor import SimulatedMotor
 from devices.panel import Eye, Panel, Press, said
 from devices.session import Dispenser, Identity
@@ -43,7 +48,8 @@ def main() -> None:
 def commands() -> None:
     """A paper dispenser that speaks fairroll's contract (docs/contract.md).
 
-    The broker is FAIRROLL_MQTT (host:port); the site's key lies in the folder FAIRROLL_SECRETS.
+    The broker is FAIRROLL_MQTT (host:port); the site's key lies in the folder FAIRROLL_SECRETS. What survives a power
+    cut is kept in FAIRROLL_DATA/dispensers, a file a dispenser.
     """
 
 
@@ -54,10 +60,15 @@ def commands() -> None:
 @click.option("--model", default="dlib-resnet/1", show_default=True, help="The face model.")
 @click.option("--patience", default=3.0, show_default=True, help="Seconds until it serves by itself.")
 def run(site: str, device: str, photos: Path | None, model: str, patience: float) -> None:
-    """Run one dispenser. It reads what people do from standard input: face, button, staff, forget; a line each."""
+    """Run one dispenser, until the end of standard input or SIGTERM.
+
+    It reads what people do from standard input: face, button, staff, forget; a line each. Its journal, with the reports
+    that are not noted yet, outlives it.
+    """
     settings = Settings.from_environ(os.environ)
-    identity = Identity(site=site, device=device, model=model if photos else "")
-    dispenser = Dispenser(identity, SimulatedMotor(), settings.mqtt, patience_s=patience)
+    identity = _identity(site, device, model if photos else "")
+    journal = _journal(settings, identity)
+    dispenser = Dispenser(identity, SimulatedMotor(), settings.mqtt, journal=journal, patience_s=patience)
     asyncio.run(_run(Panel(dispenser, _eye(settings, site, model, photos)), dispenser))
 
 
@@ -65,7 +76,8 @@ def run(site: str, device: str, photos: Path | None, model: str, patience: float
 @click.option("--visitors", default=400, show_default=True)
 @click.option("--seconds", default=60.0, show_default=True, help="From the first arrival to the last.")
 @click.option("--seed", default=1, show_default=True)
-def fleet(visitors: int, seconds: float, seed: int) -> None:
+@click.option("--journals", is_flag=True, help="Give each dispenser a journal on the disk, in FAIRROLL_DATA.")
+def fleet(visitors: int, seconds: float, seed: int, *, journals: bool) -> None:
     """Simulate every dispenser of the sites marked `simulated` in FAIRROLL_SITES; prints its tally as JSON lines."""
     settings = Settings.from_environ(os.environ)
     simulated = {name: spec.devices for name, spec in read_sites(settings).sites.items() if spec.simulated}
@@ -73,23 +85,50 @@ def fleet(visitors: int, seconds: float, seed: int) -> None:
         raise ConfigError(f"no site in {settings.sites} is marked simulated = true")
     keys = {site: read_site_key(settings, site) for site in simulated}
     visits = Visits(visitors=visitors, seconds=seconds, seed=seed)
-    tally = asyncio.run(_simulate(Fleet(settings.mqtt, keys, simulated), visits))
+    journal = partial(_journal, settings) if journals else lambda _: InMemoryJournal()
+    tally = asyncio.run(_simulate(Fleet(settings.mqtt, keys, simulated, journal), visits))
     click.echo(msgspec.json.encode(tally))
 
 
 async def _run(panel: Panel, dispenser: Dispenser) -> None:
-    """Serve whoever presses, until the end of standard input."""
-    session = asyncio.create_task(dispenser.run(), name="session")
-    try:
-        await _until_controlled(dispenser)
-        while line := await asyncio.to_thread(sys.stdin.readline):
-            if (pressed := line.strip()) in get_args(Press):
-                click.echo(said(await panel.press(pressed)))
-            elif pressed:
-                click.echo(f"{pressed}? press one of {', '.join(get_args(Press))}")
-    finally:
+    """Serve whoever presses, until the end of standard input or SIGTERM; then stop the dispenser in order."""
+    async with asyncio.TaskGroup() as tasks:
+        session = tasks.create_task(dispenser.run(), name="session")
+        people = tasks.create_task(_serve(panel, dispenser), name="people")
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, people.cancel)
+        await asyncio.wait({people})
         session.cancel()
-        await asyncio.gather(session, return_exceptions=True)
+
+
+async def _serve(panel: Panel, dispenser: Dispenser) -> None:
+    await _until_controlled(dispenser)
+    presses = _typed()
+    while pressed := await presses.get():
+        if _is_press(pressed):
+            click.echo(said(await panel.press(pressed)))
+        else:
+            click.echo(f"{pressed}? press one of {', '.join(get_args(Press))}")
+
+
+def _is_press(pressed: str) -> TypeGuard[Press]:
+    return pressed in get_args(Press)
+
+
+def _typed() -> asyncio.Queue[str]:
+    """The lines of standard input, "" at its end. The thread that waits for them keeps nothing from ending."""
+    typed: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        # unbuffered: Python's own buffer would be locked by this thread when the process ends
+        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as lines:
+            for line in lines:
+                if pressed := line.decode(errors="replace").strip():
+                    loop.call_soon_threadsafe(typed.put_nowait, pressed)
+        loop.call_soon_threadsafe(typed.put_nowait, "")
+
+    threading.Thread(target=read, name="standard input", daemon=True).start()
+    return typed
 
 
 async def _until_controlled(dispenser: Dispenser) -> None:
@@ -112,6 +151,18 @@ async def _simulate(fleet: Fleet, visits: Visits) -> Tally:
             click.echo(msgspec.json.encode(tally))
 
     return await fleet.serve(visits, told)
+
+
+def _identity(site: str, device: str, model: str) -> Identity:
+    """Raises ConfigError for a name that could be no site's or dispenser's."""
+    try:
+        return msgspec.convert({"site": site, "device": device, "model": model}, Identity)
+    except msgspec.ValidationError:
+        raise ConfigError(f"{site} {device}: names are lower-case letters, digits and hyphens, 63 at most") from None
+
+
+def _journal(settings: Settings, identity: Identity) -> Journal:
+    return DiskJournal(settings.data / "dispensers" / f"{identity}.db", boot_id())
 
 
 def _eye(settings: Settings, site: str, model: str, photos: Path | None) -> Eye | None:

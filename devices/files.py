@@ -7,7 +7,18 @@ from models.keys import parse_key, site_key_name
 from models.policy import Sites, parse_sites
 from models.settings import Settings
 
-__all__ = ["read_site_key", "read_sites"]
+__all__ = ["boot_id", "read_site_key", "read_sites"]
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""Linux: another one after each start of the machine (random(4))."""
+
+
+def boot_id() -> str:
+    """Names the time since the machine was started, whose monotonic clock goes on; "" where nobody knows."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
 
 
 def read_site_key(settings: Settings, site: str) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from msgspec import Struct, field
 
+from devices.journal import Journal
 from devices.motor import SimulatedMotor
 from devices.moves import Closed
 from devices.session import Dispenser, Identity, new_id
@@ -71,26 +72,31 @@ class Tally(Struct, kw_only=True):
 
 
 class Fleet:
-    """Dispensers of several sites, each with a connection of its own."""
+    """Dispensers of several sites, each with a connection and a journal of its own."""
 
-    def __init__(self, mqtt: str, site_keys: Mapping[str, bytes], devices: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        mqtt: str,
+        site_keys: Mapping[str, bytes],
+        devices: Mapping[str, Sequence[str]],
+        journal: Callable[[Identity], Journal],
+    ) -> None:
         """`site_keys`: each site's key of epoch 0, 32 bytes; `devices`: the names of each site's dispensers."""
         self.tally = Tally()
         self._protectors = {site: Protector(key, SYNTHETIC) for site, key in site_keys.items()}
-        self._dispensers = [_simulated(mqtt, site, device) for site, names in devices.items() for device in names]
+        identities = [Identity(site=s, device=d, model=SYNTHETIC.id) for s, names in devices.items() for d in names]
+        self._dispensers = [_simulated(mqtt, identity, journal(identity)) for identity in identities]
         self._queues = {id(dispenser): asyncio.Lock() for dispenser in self._dispensers}
 
     async def serve(self, visits: Visits, told: Callable[[Tally], None] = lambda _: None) -> Tally:
         """Connect all, let everybody come, wait until the reports are noted; `told` hears of every answer."""
-        runs = [asyncio.create_task(dispenser.run()) for dispenser in self._dispensers]
-        try:
+        async with asyncio.TaskGroup() as tasks:
+            runs = [tasks.create_task(dispenser.run(), name=str(dispenser.identity)) for dispenser in self._dispensers]
             await asyncio.gather(*(dispenser.controlled.wait() for dispenser in self._dispensers))
             await self._let_come(visits, told)
             await self._settle()
-        finally:
             for run in runs:
                 run.cancel()
-            await asyncio.gather(*runs, return_exceptions=True)
         self.tally.done = True
         return self.tally
 
@@ -136,9 +142,8 @@ class Fleet:
         self.tally.unnoted = self._unnoted()
 
     def _unnoted(self) -> int:
-        return sum(len(dispenser.state.reports) for dispenser in self._dispensers)
+        return sum(len(dispenser.state.memory.reports) for dispenser in self._dispensers)
 
 
-def _simulated(mqtt: str, site: str, device: str) -> Dispenser:
-    motor = SimulatedMotor(roll_cm=_ROLL_CM, cm_per_s=_CM_PER_S)
-    return Dispenser(Identity(site=site, device=device, model=SYNTHETIC.id), motor, mqtt)
+def _simulated(mqtt: str, identity: Identity, journal: Journal) -> Dispenser:
+    return Dispenser(identity, SimulatedMotor(roll_cm=_ROLL_CM, cm_per_s=_CM_PER_S), mqtt, journal=journal)

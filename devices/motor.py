@@ -13,7 +13,10 @@ class Motor(Protocol):
     """Whatever pulls the paper."""
 
     async def dispense(self, cm: int) -> Ran:
-        """Give up to `cm`; return what came out, with the fault where that is less."""
+        """Give up to `cm`; return what came out, with the fault where that is less.
+
+        It ends within seconds. OSError, from a driver that cannot be spoken to, counts as a jam with nothing out.
+        """
         ...
 
 

@@ -77,6 +77,7 @@ def said(shown: Shown) -> str:
         case Closed(answer=Forgotten(erased=erased)):
             return f"forgotten: {erased} template(s) erased"
         case Closed():
-            return f"{shown.cm} cm by itself: no answer within {shown.waited_s:.1f} s"
+            given = f"{shown.cm} cm by itself: no answer within {shown.waited_s:.1f} s"
+            return given if shown.cm else "no paper now: please ask the staff"
         case _:
             assert_never(shown)

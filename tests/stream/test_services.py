@@ -103,6 +103,9 @@ async def test_a_second_signal_ends_a_service_at_once(stack: LocalStack, setting
     async with running(ingress):
         with _frozen(stack, "kafka"):
             await _report(settings, _take(10))
+            async with asyncio.timeout(20):
+                while not (await ingress.vitals())[1].counts.get("sent"):
+                    await asyncio.sleep(0.1)
             ingress.child.terminate()
             await asyncio.sleep(0.3)
             assert ingress.child.returncode is None

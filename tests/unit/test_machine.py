@@ -1,16 +1,14 @@
 import ast
-from collections import Counter
-from itertools import count
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from devices import machine
-from devices.machine import State, step
+from devices import machine, memory, reporting
+from devices.machine import resume, step
+from devices.memory import MOST_REPORTS
 from devices.moves import (
     Action,
     Asked,
@@ -26,6 +24,8 @@ from devices.moves import (
     SendRequest,
     TimePassed,
 )
+from devices.reporting import IN_FLIGHT
+from devices.state import State
 from models.messages import (
     ButtonPressed,
     Control,
@@ -38,11 +38,14 @@ from models.messages import (
     Noted,
     Refuse,
     Report,
+    Request,
+    StaffPressed,
     Stock,
 )
 
 PATIENCE_S = 3.0
 ANN, BOB = (ButtonPressed(id=f"request-of-{name}-001") for name in ("ann", "bob"))
+STAFF = StaffPressed(id="request-of-staff-1")
 FORGET = ForgetAsked(id="request-forget-01", model="synthetic/1", template=bytes(64))
 
 
@@ -58,14 +61,51 @@ class Gate:
         self.state, actions = step(self.state, event, self.now)
         return list(actions)
 
-    def asks(self, request: ButtonPressed | ForgetAsked = ANN) -> list[Action]:
+    def asks(self, request: Request = ANN) -> list[Action]:
         return self.happens(Asked(request, PATIENCE_S))
 
     def is_told(self, request: str = ANN.id, cm: int = 60, *, retained: bool = False) -> list[Action]:
         return self.happens(Commanded(Dispense(request=request, cm=cm), retained))
 
     def reports(self) -> list[Report]:
-        return [kept.report for kept in self.state.reports]
+        return [kept.report for kept in self.state.memory.reports]
+
+    def measures(self, times: int) -> None:
+        for _ in range(times):
+            self.happens(Measured(Stock(number=1, cm=9)))
+
+    def is_cut_off(self, request: Request) -> Closed:
+        """Nobody answers: what the person is told."""
+        self.asks(request)
+        actions = self.happens(TimePassed(), after=PATIENCE_S)
+        if actions == [RunMotor(self.state.memory.ration_cm)]:
+            actions = self.happens(Ran(self.state.memory.ration_cm))
+        closed = actions[-1]
+        assert isinstance(closed, Closed)
+        return closed
+
+    def loses_power(self, off_s: float = 0.0) -> None:
+        """The machine was off, and its clock with it, so that moments count from the cut."""
+        self.state = resume(self.state.memory.moved(off_s))
+        self.now += off_s
+
+
+def control(*, ration_cm: int = 40, ration_budget_cm: int = 6000, window_s: int = 540) -> Controlled:
+    return Controlled(
+        Control(
+            site="park",
+            mode="face",
+            policy="0123456789ab",
+            epoch=0,
+            ration_cm=ration_cm,
+            ration_budget_cm=ration_budget_cm,
+            window_s=window_s,
+        )
+    )
+
+
+def numbers(actions: Sequence[Action]) -> list[int]:
+    return [action.report.number for action in actions if isinstance(action, SendReport)]
 
 
 def served() -> Gate:
@@ -118,19 +158,7 @@ def test_a_retained_command_is_never_obeyed() -> None:
 
 def test_at_the_deadline_the_local_ration_runs_and_a_late_command_is_declined_as_closed() -> None:
     gate = Gate()
-    gate.happens(
-        Controlled(
-            Control(
-                site="park",
-                mode="face",
-                policy="0123456789ab",
-                epoch=0,
-                ration_cm=40,
-                ration_budget_cm=6000,
-                window_s=540,
-            )
-        )
-    )
+    gate.happens(control(ration_cm=40))
     gate.asks()
     assert gate.state.wakes_at <= gate.now + PATIENCE_S
     assert gate.happens(TimePassed(), after=PATIENCE_S) == [RunMotor(40)]
@@ -144,7 +172,7 @@ def test_a_command_that_comes_at_the_deadline_finds_the_ration_even_before_time_
     gate = Gate()
     gate.asks()
     gate.now += PATIENCE_S
-    assert gate.is_told(cm=45) == [RunMotor(machine.DEFAULT_RATION_CM)]
+    assert gate.is_told(cm=45) == [RunMotor(60)]
     assert gate.is_told(cm=45) == declined(ANN.id, "closed", 1)
 
 
@@ -211,13 +239,154 @@ def test_reports_are_numbered_one_after_another_from_one() -> None:
 
 def test_a_report_is_repeated_with_its_growing_age_until_it_is_noted() -> None:
     gate = served()
-    ages = [gate.happens(TimePassed(), after=5.0) for _ in range(3)]
-    assert ages == [[SendReport(Dispensed(number=1, request=ANN.id, cm=60, ago_s=age))] for age in (5.0, 10.0, 15.0)]
+    sent = [gate.happens(TimePassed(), after=wait) for wait in (5.0, 10.0, 20.0)]
+    assert sent == [[SendReport(Dispensed(number=1, request=ANN.id, cm=60, ago_s=age))] for age in (5.0, 15.0, 35.0)]
     gate.happens(Commanded(Noted(numbers=(2,))))
-    assert gate.happens(TimePassed(), after=5.0) != []
+    assert gate.happens(TimePassed(), after=40.0) != []
     gate.happens(Commanded(Noted(numbers=(1, 7))))
-    assert gate.happens(TimePassed(), after=60.0) == []
+    assert gate.happens(TimePassed(), after=600.0) == []
     assert gate.state.wakes_at == float("inf")
+
+
+def test_while_nothing_is_noted_the_repetitions_become_rare_and_a_receipt_or_a_connection_makes_them_frequent() -> None:
+    gate = served()
+    gate.measures(1)
+    waits = []
+    for _ in range(9):
+        waits.append(gate.state.wakes_at - gate.now)
+        assert numbers(gate.happens(TimePassed(), after=waits[-1])) == [1, 2]
+    assert waits == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    gate.happens(Commanded(Noted(numbers=(2,))))
+    assert gate.state.wakes_at - gate.now == 5
+    gate.happens(TimePassed(), after=5)
+    assert gate.state.wakes_at - gate.now == 10
+    gate.happens(Connected())
+    assert gate.state.wakes_at - gate.now == 5
+
+
+def test_a_report_that_got_lost_does_not_wait_until_all_others_are_noted() -> None:
+    gate = served()
+    for number in range(2, 12):
+        gate.measures(1)
+        gate.happens(Commanded(Noted(numbers=(number,))), after=1.0)
+        if 1 in numbers(gate.happens(TimePassed())):
+            return
+    pytest.fail("ten seconds, and it was not repeated")
+
+
+def test_after_an_outage_the_reports_go_in_their_order_and_a_few_at_a_time() -> None:
+    gate = Gate()
+    gate.measures(100)
+    assert numbers(gate.happens(Connected())) == list(range(1, IN_FLIGHT + 1))
+    assert numbers(gate.happens(TimePassed(), after=5.0)) == list(range(1, IN_FLIGHT + 1))
+    assert numbers(gate.happens(Commanded(Noted(numbers=(1, 2, 4))))) == [33, 34, 35]
+    assert gate.happens(Commanded(Noted(numbers=(99,)))) == []
+    got = [3]
+    while got:
+        got = numbers(gate.happens(Commanded(Noted(numbers=tuple(got)))))
+    assert [report.number for report in gate.reports()] == [*range(5, 33), 33, 34, 35]
+
+
+def test_beyond_the_most_that_is_kept_the_oldest_reports_go() -> None:
+    gate = Gate()
+    gate.measures(MOST_REPORTS + 3)
+    told = gate.reports()
+    assert (len(told), told[0].number, told[-1].number) == (MOST_REPORTS, 4, MOST_REPORTS + 3)
+
+
+def test_what_a_dispenser_gives_by_itself_is_bounded_in_every_window() -> None:
+    gate = Gate()
+    gate.happens(control(ration_cm=40, ration_budget_cm=100, window_s=60))
+    assert [gate.is_cut_off(ANN).cm, gate.is_cut_off(BOB).cm] == [40, 40]
+    assert gate.is_cut_off(ANN) == Closed(ANN.id, None, PATIENCE_S)
+    assert gate.reports()[-1] == LocalRation(number=3, request=ANN.id, cm=0)
+    assert gate.state.is_free
+    gate.now += 60 - 3 * PATIENCE_S
+    assert gate.is_cut_off(ANN).cm == 40
+    gate.happens(TimePassed(), after=0)
+    assert gate.is_cut_off(BOB).cm == 40
+
+
+def test_a_command_for_whom_the_budget_could_not_serve_is_declined_as_closed() -> None:
+    gate = Gate()
+    gate.happens(control(ration_budget_cm=0))
+    assert gate.is_cut_off(ANN).cm == 0
+    assert gate.is_told() == declined(ANN.id, "closed", 2)
+
+
+def test_staff_is_always_served_and_not_counted() -> None:
+    gate = Gate()
+    gate.happens(control(ration_cm=40, ration_budget_cm=40))
+    assert [gate.is_cut_off(request).cm for request in (STAFF, ANN, STAFF, BOB)] == [40, 40, 40, 0]
+
+
+def test_before_a_control_the_budget_is_that_of_the_default_policy() -> None:
+    gate = Gate()
+    given = [gate.is_cut_off(ANN).cm for _ in range(101)]
+    assert given == [60] * 100 + [0]
+
+
+def test_a_run_that_the_power_cut_ended_is_not_repeated_and_is_reported_with_nothing_out() -> None:
+    gate = Gate()
+    gate.asks()
+    gate.is_told()
+    gate.loses_power(off_s=8.0)
+    assert gate.state.is_free
+    sent = gate.happens(Connected(), after=2.0)
+    assert sent == [SendReport(Dispensed(number=1, request=ANN.id, cm=0, fault="power", ago_s=2.0))]
+    assert gate.is_told() == []
+
+
+def test_a_local_ration_that_the_power_cut_ended_is_reported_too_and_stays_in_the_budget() -> None:
+    gate = Gate()
+    gate.happens(control(ration_cm=40, ration_budget_cm=40))
+    gate.asks()
+    gate.happens(TimePassed(), after=PATIENCE_S)
+    gate.loses_power()
+    assert gate.reports() == [LocalRation(number=1, request=ANN.id, cm=0, fault="power")]
+    gate.happens(Connected())
+    assert gate.is_told() == declined(ANN.id, "closed", 2)
+    assert gate.is_cut_off(BOB).cm == 0
+
+
+def test_after_a_power_cut_reports_and_their_numbers_go_on_and_old_commands_are_still_known() -> None:
+    gate = served()
+    gate.asks(BOB)
+    gate.happens(Commanded(Refuse(request=BOB.id, reason="quota", retry_after_s=400)))
+    gate.loses_power(off_s=3600.0)
+    gate.measures(1)
+    assert numbers(gate.happens(Connected())) == [1, 2]
+    assert gate.is_told(ANN.id) == []
+    assert gate.is_told(BOB.id) == declined(BOB.id, "closed", 3)
+
+
+def test_a_power_cut_closes_the_open_request_and_forgets_who_asked_to_be_forgotten() -> None:
+    gate = Gate()
+    gate.asks()
+    gate.asks(FORGET)
+    gate.loses_power()
+    assert gate.happens(Connected()) == []
+    assert gate.state.wakes_at == float("inf")
+    assert gate.is_told() == declined(ANN.id, "unknown", 1)
+
+
+def test_the_age_of_a_report_does_not_count_how_long_the_power_was_off() -> None:
+    gate = served()
+    gate.now += 10.0
+    gate.loses_power(off_s=7200.0)
+    [sent] = gate.happens(Connected(), after=1.0)
+    assert sent == SendReport(Dispensed(number=1, request=ANN.id, cm=60, ago_s=11.0))
+
+
+def test_what_changes_nothing_that_is_remembered_costs_no_save() -> None:
+    gate = served()
+    gate.happens(control())
+    before = gate.state.memory
+    gate.asks(BOB)
+    for event in (control(), Connected(), TimePassed(), Commanded(Noted(numbers=(9,)))):
+        gate.happens(event, after=0.5)
+    gate.is_told()
+    assert gate.state.memory is before
 
 
 def test_a_new_connection_brings_everything_again_that_is_without_an_answer() -> None:
@@ -248,9 +417,10 @@ def test_a_motor_that_stops_without_having_run_means_nothing() -> None:
     assert Gate().happens(Ran(60)) == []
 
 
-@pytest.mark.parametrize("forbidden", ["time", "datetime", "random", "asyncio", "socket", "os"])
-def test_no_clock_and_no_network_is_ever_imported(forbidden: str) -> None:
-    tree = ast.parse(Path(machine.__file__).read_text())
+@pytest.mark.parametrize("module", [machine, memory, reporting])
+@pytest.mark.parametrize("forbidden", ["time", "datetime", "random", "asyncio", "socket", "os", "sqlite3"])
+def test_no_clock_no_network_and_no_disk_is_ever_imported(forbidden: str, module: ModuleType) -> None:
+    tree = ast.parse(Path(str(module.__file__)).read_text())
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {name for node in imports for name in _imported(node)}
     assert forbidden not in names
@@ -259,113 +429,3 @@ def test_no_clock_and_no_network_is_ever_imported(forbidden: str) -> None:
 def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
     names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [str(node.module)]
     return [name.split(".")[0] for name in names]
-
-
-class AnyOrder(RuleBasedStateMachine):
-    """Whatever comes in whatever order: at most one run a request, none after its end, no report lost."""
-
-    made = Bundle("made")
-    forgets = Bundle("forgets")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = Gate()
-        self.ids = count()
-        self.open: str | None = None
-        self.running = False
-        self.obeyed: set[str] = set()
-        self.runs: Counter[str] = Counter()
-        self.told: Counter[str] = Counter()
-        self.unnoted: set[int] = set()
-        self.numbered = 0
-
-    def happens(self, event: Event, after: float = 0.0) -> list[Action]:
-        actions = self.gate.happens(event, after)
-        for action in actions:
-            self.check(action)
-        return actions
-
-    def check(self, action: Action) -> None:
-        match action:
-            case RunMotor():
-                assert self.open
-                assert not self.running
-                self.runs[self.open] += 1
-                self.open, self.running = None, True
-            case Closed():
-                self.told[action.request] += 1
-                if self.open == action.request:
-                    self.open = None
-            case SendReport(report=report) if report.number > self.numbered:
-                assert report.number == self.numbered + 1
-                self.numbered += 1
-                self.unnoted.add(report.number)
-
-    @rule(target=made)
-    def ask(self) -> str:
-        request = ButtonPressed(id=f"request-{next(self.ids):010d}")
-        if self.happens(Asked(request, PATIENCE_S)):
-            self.open = request.id
-        return request.id
-
-    @rule(request=made | st.just("request-of-nobody"), retained=st.booleans())
-    def dispense(self, request: str, *, retained: bool) -> None:
-        obeyed = request == self.open and not retained
-        known = request in self.obeyed
-        actions = self.happens(Commanded(Dispense(request=request, cm=60), retained))
-        if obeyed:
-            self.obeyed.add(request)
-        assert [type(action) for action in actions] == ([RunMotor] if obeyed else [] if known else [SendReport])
-
-    @rule(request=made)
-    def refuse(self, request: str) -> None:
-        self.happens(Commanded(Refuse(request=request, reason="quota", retry_after_s=9)))
-
-    @rule(target=forgets)
-    def ask_to_be_forgotten(self) -> str:
-        request = ForgetAsked(id=f"request-{next(self.ids):010d}", model="synthetic/1", template=bytes(64))
-        self.happens(Asked(request, PATIENCE_S))
-        return request.id
-
-    @rule(request=consumes(forgets), times=st.integers(1, 2))
-    def forget(self, request: str, times: int) -> None:
-        for _ in range(times):
-            self.happens(Commanded(Forgotten(request=request, erased=0)))
-        assert self.told[request] == 1
-
-    @rule(cm=st.integers(0, 60))
-    def motor_stops(self, cm: int) -> None:
-        actions = self.happens(Ran(cm))
-        assert [type(action) for action in actions] == ([SendReport, Closed] if self.running else [])
-        self.running = False
-
-    @rule(seconds=st.floats(0, 10))
-    def time_passes(self, seconds: float) -> None:
-        self.happens(TimePassed(), seconds)
-
-    @rule()
-    def connection_comes_back(self) -> None:
-        sent = [action.report.number for action in self.happens(Connected()) if isinstance(action, SendReport)]
-        assert set(sent) == self.unnoted
-
-    @rule(numbers=st.sets(st.integers(1, 20)))
-    def reports_are_noted(self, numbers: set[int]) -> None:
-        self.happens(Commanded(Noted(numbers=tuple(numbers))))
-        self.unnoted -= numbers
-
-    @invariant()
-    def nothing_runs_or_is_told_twice(self) -> None:
-        assert max(self.runs.values(), default=0) <= 1
-        assert max(self.told.values(), default=0) <= 1
-
-    @invariant()
-    def every_report_is_kept_until_it_is_noted(self) -> None:
-        assert {report.number for report in self.gate.reports()} == self.unnoted
-
-    @invariant()
-    def it_is_free_when_nobody_is_served(self) -> None:
-        assert self.gate.state.is_free == (self.open is None and not self.running)
-
-
-TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

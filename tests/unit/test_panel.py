@@ -70,6 +70,7 @@ def panel(standing: Standing, eye: Eye | None = None) -> Panel:
         ),
         (Closed(ID, Forgotten(request=ID, erased=1), 0.02), "forgotten: 1 template(s) erased"),
         (Closed(ID, None, 3.0, 60), "60 cm by itself: no answer within 3.0 s"),
+        (Closed(ID, None, 3.0), "no paper now: please ask the staff"),
     ],
 )
 def test_everything_that_can_be_shown_is_a_sentence(shown: Shown, sentence: str) -> None:

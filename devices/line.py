@@ -1,0 +1,123 @@
+"""The line to the broker: one MQTT connection of one dispenser, from its subscription to its loss."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from aiomqtt import Client, Message, MqttError, ProtocolVersion, Will
+from msgspec import Struct
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from models.topics import Channel, DeviceTopic, Name, control_topic
+
+__all__ = ["Identity", "Line", "connected", "next_wait_s"]
+
+_QOS = 1
+_KEEPALIVE_S = 5
+"""A silent cut is noticed after one to two of these: a ping without an answer. The broker sends the will after 1.5."""
+_TIMEOUT_S = 5.0
+"""For the broker to accept a connection, a subscription or a publication."""
+_MOST_ON_THEIR_WAY = 64
+"""Publications without an acknowledgement: all reports in flight twice."""
+_MOST_UNREAD = 1_000
+"""Messages that wait to be read; more than a broker in its right mind has for one dispenser."""
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """Which dispenser this is."""
+
+    site: Name
+    device: Name
+    model: str = ""
+    """the face model of its camera; empty without one"""
+
+    def __str__(self) -> str:
+        """Unique in the broker and among files."""
+        return f"{self.site}.{self.device}"
+
+    def topic(self, channel: Channel) -> str:
+        return str(DeviceTopic(self.site, self.device, channel))
+
+
+class Line:
+    """An open connection. What it cannot deliver is lost here and said again by the state machine."""
+
+    def __init__(self, client: Client, identity: Identity) -> None:
+        self._client = client
+        self._identity = identity
+        self._on_their_way: set[asyncio.Task[None]] = set()
+
+    def send(self, channel: Channel, payload: bytes, expiry_s: int | None = None) -> None:
+        """Publish, without waiting; what is sent first goes first. Too much at once is dropped."""
+        if len(self._on_their_way) >= _MOST_ON_THEIR_WAY:
+            return
+        task = asyncio.create_task(self._publish(channel, payload, expiry_s))
+        self._on_their_way.add(task)
+        task.add_done_callback(self._on_their_way.discard)
+
+    async def retain(self, channel: Channel, payload: bytes) -> None:
+        """Publish what the broker tells whoever comes; returns when it has it. Raises MqttError."""
+        await self._client.publish(self._identity.topic(channel), payload, _QOS, retain=True)
+
+    async def messages(self) -> AsyncIterator[tuple[Message, bool]]:
+        """What comes, and whether it is the site's control. Raises MqttError when the connection is lost."""
+        control = control_topic(self._identity.site)
+        async for message in self._client.messages:
+            yield message, str(message.topic) == control
+
+    def drop(self) -> None:
+        """Nothing of this connection is sent on the next one."""
+        for task in self._on_their_way:
+            task.cancel()
+
+    async def _publish(self, channel: Channel, payload: bytes, expiry_s: int | None) -> None:
+        properties = Properties(PacketTypes.PUBLISH)
+        if expiry_s is not None:
+            properties.MessageExpiryInterval = expiry_s
+        with suppress(MqttError):
+            await self._client.publish(self._identity.topic(channel), payload, _QOS, properties=properties)
+
+
+@asynccontextmanager
+async def connected(identity: Identity, mqtt: str, will: bytes) -> AsyncIterator[Line]:
+    """Connect to the broker at `mqtt` (host:port) and subscribe; raises MqttError.
+
+    The session ends with its connection (clean start). A session that the broker kept would bring, after an outage, the
+    commands for requests that are closed by then and receipts for reports that are sent again anyway; and it would not
+    be safe to rely on, since mosquitto loses its queue when it is killed. What was missed is asked for again, under the
+    same ids, and each answer is the same.
+    """
+    host, _, port = mqtt.rpartition(":")
+    client = Client(
+        host,
+        int(port),
+        identifier=str(identity),
+        protocol=ProtocolVersion.V5,
+        clean_start=True,
+        keepalive=_KEEPALIVE_S,
+        timeout=_TIMEOUT_S,
+        max_queued_incoming_messages=_MOST_UNREAD,
+        will=Will(identity.topic("state"), will, _QOS, retain=True),
+        # a request is small, and nothing follows that it could be sent together with
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+    )
+    client.pending_calls_threshold = _MOST_ON_THEIR_WAY
+    async with client:
+        await client.subscribe([(identity.topic("command"), _QOS), (control_topic(identity.site), _QOS)])
+        line = Line(client, identity)
+        try:
+            yield line
+        finally:
+            line.drop()
+
+
+def next_wait_s(last_s: float, stood_s: float) -> float:
+    """How long to wait, jitter apart, before connecting again; `stood_s` is how long the connection stood.
+
+    It doubles from 0.2 s up to 5 s. Only a connection that stood for longer than that starts anew: two dispensers with
+    one client id throw each other out, and would do so as fast as they can.
+    """
+    return _FIRST_WAIT_S if stood_s > _LONGEST_WAIT_S else min(max(2 * last_s, _FIRST_WAIT_S), _LONGEST_WAIT_S)

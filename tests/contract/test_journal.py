@@ -1,0 +1,290 @@
+"""What any journal must do, and what one on a disk must do besides."""
+
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+
+from devices.disk import DiskJournal
+from devices.files import boot_id
+from devices.journal import InMemoryJournal, Journal, changes
+from devices.memory import Memory, Ration
+from models.errors import ConfigError
+from models.messages import Control, Dispense, LocalRation, Stock
+
+IDS = tuple(f"request-{number:010d}" for number in range(200))
+CONTROL = Control(
+    site="park", mode="face", policy="0123456789ab", epoch=3, ration_cm=40, ration_budget_cm=900, window_s=60
+)
+
+
+def remembered() -> Memory:
+    """Something in every field."""
+    memory = Memory(control=CONTROL).reporting(Stock(number=1, cm=9), 0.1).reporting(Stock(number=1, cm=8), 1 / 3)
+    memory = memory.closing(IDS[0]).rationing(2.0) or memory
+    return memory.obeying(Dispense(request=IDS[1], cm=60), 0.25, 2.5)
+
+
+class Bound:
+    """Journals of one folder, all closed at its end."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: list[Journal] = []
+
+    def on_disk(self, boot: str = "monday", name: str = "park.gate.db") -> DiskJournal:
+        journal = DiskJournal(self._folder / "dispensers" / name, boot)
+        self._open.append(journal)
+        return journal
+
+    def in_memory(self) -> InMemoryJournal:
+        return InMemoryJournal()
+
+    @property
+    def path(self) -> Path:
+        return self._folder / "dispensers" / "park.gate.db"
+
+    def close(self) -> None:
+        for journal in self._open:
+            journal.close()
+
+
+@contextmanager
+def binding() -> Iterator[Bound]:
+    with TemporaryDirectory() as folder:
+        bound = Bound(Path(folder))
+        try:
+            yield bound
+        finally:
+            bound.close()
+
+
+@pytest.fixture
+def bound() -> Iterator[Bound]:
+    with binding() as bound:
+        yield bound
+
+
+Make = Callable[[Bound], Journal]
+each_journal = pytest.mark.parametrize("make", [Bound.in_memory, Bound.on_disk])
+
+
+@each_journal
+def test_a_new_journal_remembers_nothing(make: Make, bound: Bound) -> None:
+    assert make(bound).load(100.0) == Memory()
+
+
+@each_journal
+def test_what_was_saved_last_is_loaded_again(make: Make, bound: Bound) -> None:
+    journal = make(bound)
+    journal.load(1.0)
+    journal.save(remembered(), 3.0)
+    later = structs.replace(remembered(), run=None)
+    journal.save(later, 4.0)
+    journal.close()
+    assert journal.load(9.0) == later
+
+
+ways = st.lists(
+    st.one_of(
+        st.tuples(st.just("report"), st.integers(1, 30)),
+        st.tuples(st.just("note"), st.sets(st.integers(0, 40))),
+        st.tuples(st.just("obey"), st.integers(0, 199)),
+        st.tuples(st.just("give"), st.integers(0, 199)),
+        st.tuples(st.just("stop"), st.none()),
+        st.tuples(st.just("restart"), st.none()),
+    ),
+    max_size=25,
+)
+
+
+@each_journal
+@settings(max_examples=60, deadline=None)
+@given(ways=ways)
+def test_whatever_is_remembered_in_between_the_last_save_is_what_comes_back(
+    make: Make, ways: list[tuple[str, object]]
+) -> None:
+    with binding() as bound:
+        journal = make(bound)
+        memory = journal.load(0.0)
+        for now, (what, how) in enumerate(ways):
+            if what == "restart":
+                journal.close()
+                assert journal.load(float(now)) == memory
+            else:
+                memory = changed(memory, what, how, float(now))
+                journal.save(memory, float(now))
+        journal.close()
+        assert journal.load(99.0) == memory
+
+
+def changed(memory: Memory, what: str, how: object, now: float) -> Memory:
+    match what, how:
+        case "report", int():
+            for number in range(how):
+                memory = memory.reporting(LocalRation(number=1, request=IDS[number], cm=number), now + number / 3)
+        case "note", set():
+            memory = memory.noting({memory.last_number - behind for behind in how}, 32)
+        case "obey", int():
+            memory = memory.obeying(Dispense(request=IDS[how], cm=60), 0.1, now)
+        case "give", int():
+            memory = (memory.rationing(now) or memory).closing(IDS[how]).giving(IDS[how], 3.0, now)
+        case _:
+            memory = structs.replace(memory, run=None)
+    return memory
+
+
+@given(came=st.integers(0, 60), went=st.sets(st.integers(1, 60)), oldest=st.integers(0, 5))
+def test_the_changes_are_what_came_and_what_went_wherever_it_stood(came: int, went: set[int], oldest: int) -> None:
+    before = changed(Memory(), "report", 40, 0.0)
+    after = changed(before, "report", came, 1.0).noting(went, 100)
+    after = structs.replace(after, reports=after.reports[oldest:])
+    new, gone = changes(before, after)
+    assert {kept.report.number for kept in new} == {kept.report.number for kept in after.reports} - set(range(1, 41))
+    assert set(gone) == set(range(1, 41)) - {kept.report.number for kept in after.reports}
+
+
+# -- on a disk ----------------------------------------------------------------------------------------
+
+
+def test_what_was_saved_is_on_the_disk_before_the_journal_is_closed(bound: Bound, tmp_path: Path) -> None:
+    journal = bound.on_disk()
+    journal.load(1.0)
+    journal.save(remembered(), 3.0)
+    shutil.copytree(bound.path.parent, tmp_path / "dispensers")
+    assert Bound(tmp_path).on_disk().load(3.0) == remembered()
+
+
+def test_after_a_power_cut_moments_count_from_the_last_save(bound: Bound) -> None:
+    monday = bound.on_disk("monday")
+    monday.load(1000.0)
+    monday.save(remembered().moved(1000.0), 1010.0)
+    monday.close()
+    tuesday = bound.on_disk("tuesday")
+    loaded = tuesday.load(20.0)
+    assert loaded == remembered().moved(1000.0).moved(20.0 - 1010.0)
+    assert [round(20.0 - kept.happened, 3) for kept in loaded.reports] == [9.9, 9.667]
+    assert loaded.rations == (Ration(12.0, 40),)
+
+
+def test_after_two_power_cuts_moments_are_still_those_of_the_running_clock(bound: Bound) -> None:
+    saved = remembered()
+    for boot in ("monday", "tuesday", "wednesday"):
+        journal = bound.on_disk(boot)
+        journal.load(5.0)
+        saved = saved.reporting(Stock(number=1, cm=1), 6.0)
+        journal.save(saved, 7.0)
+        journal.close()
+        again = bound.on_disk(boot)
+        assert again.load(8.0) == saved
+        again.close()
+        saved = saved.moved(5.0 - 7.0)
+
+
+def test_a_machine_that_does_not_tell_its_boot_is_taken_for_restarted(bound: Bound) -> None:
+    journal = bound.on_disk("")
+    journal.load(1.0)
+    journal.save(remembered(), 3.0)
+    journal.close()
+    assert journal.load(50.0) == remembered().moved(47.0)
+
+
+def test_this_machine_tells_its_boot() -> None:
+    assert boot_id() == boot_id() != ""
+
+
+def test_two_processes_do_not_run_one_dispenser(bound: Bound) -> None:
+    journal = bound.on_disk()
+    journal.load(1.0)
+    second = (
+        f"from pathlib import Path; from devices.disk import *; DiskJournal(Path({str(bound.path)!r}), '').load(1.0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", second], capture_output=True, text=True, check=False, timeout=30)
+    assert "ConfigError" in ended.stderr
+    assert "park.gate.db is in use: another process runs this dispenser" in ended.stderr
+    with pytest.raises(ConfigError):
+        bound.on_disk().load(1.0)
+    assert bound.on_disk(name="park.door.db").load(1.0) == Memory()
+    journal.close()
+    assert bound.on_disk().load(1.0) == Memory()
+
+
+def _noise(path: Path) -> None:
+    path.write_bytes(b"no journal " * 999)
+
+
+def _torn(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + bytes(len(whole) - 4096))
+
+
+def _unreadable_report(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("""UPDATE reports SET kept = '{"report":{"kind":"stock"}}'""")
+
+
+def _other_tables(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("ALTER TABLE reports RENAME COLUMN kept TO other")
+
+
+@pytest.mark.parametrize("damage", [_noise, _torn, _unreadable_report, _other_tables])
+def test_a_damaged_journal_is_put_aside_and_the_dispenser_starts_anew(
+    damage: Callable[[Path], None], bound: Bound, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = bound.on_disk()
+    journal.load(1.0)
+    journal.save(remembered(), 3.0)
+    journal.close()
+    damage(bound.path)
+    assert journal.load(4.0) == Memory()
+    assert "journal damaged, starting anew" in capsys.readouterr().out
+    assert bound.path.with_name("park.gate.db.damaged").exists()
+    journal.save(remembered(), 5.0)
+    journal.close()
+    assert journal.load(6.0) == remembered()
+
+
+def test_a_full_disk_is_told_once_and_gets_everything_as_soon_as_there_is_room(
+    bound: Bound, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = bound.on_disk()
+    memory = journal.load(1.0)
+    with full_disk(bytes_left=50_000):
+        for _ in range(20):
+            memory = changed(memory, "report", 30, 1.0).noting(range(1, memory.last_number), 7)
+            journal.save(memory, 2.0)
+    assert capsys.readouterr().out.count("journal cannot be written") == 1
+    memory = changed(memory, "report", 1, 1.0)
+    journal.save(memory, 3.0)
+    journal.close()
+    assert journal.load(4.0) == memory
+
+
+def test_without_any_disk_the_dispenser_starts_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "dispensers").write_text("a file where the folder should be")
+    journal = Bound(tmp_path).on_disk()
+    assert journal.load(1.0) == Memory()
+    journal.save(remembered(), 2.0)
+    assert capsys.readouterr().out.count("journal cannot be written") == 1
+
+
+@contextmanager
+def full_disk(bytes_left: int) -> Iterator[None]:
+    """No file may grow beyond a size: writing fails as on a full disk, with EFBIG instead of ENOSPC."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

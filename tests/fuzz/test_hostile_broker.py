@@ -1,0 +1,389 @@
+"""A dispenser with its journal, between people who press and a broker that is no friend.
+
+The broker drops, delays, doubles and reorders whatever it carries, marks commands as retained, brings those of others
+and cuts the connection; the power fails at any point, also between the journal and the motor. What must hold all the
+same is asserted where it would break, and at the end, when the world turns kind again.
+"""
+
+import shutil
+from collections import Counter
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TypeVar
+
+from hypothesis import assume, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from devices.disk import DiskJournal
+from devices.machine import resume, step
+from devices.memory import Ration
+from devices.moves import (
+    Action,
+    Asked,
+    Closed,
+    Commanded,
+    Connected,
+    Controlled,
+    Event,
+    Measured,
+    Ran,
+    RunMotor,
+    SendReport,
+    SendRequest,
+    TimePassed,
+)
+from devices.reporting import IN_FLIGHT
+from devices.state import State
+from models.messages import (
+    Answer,
+    ButtonPressed,
+    Command,
+    Control,
+    Dispense,
+    Dispensed,
+    FaceSeen,
+    ForgetAsked,
+    Forgotten,
+    LocalRation,
+    Noted,
+    Refuse,
+    Report,
+    Request,
+    StaffPressed,
+    Stock,
+)
+
+PATIENCE_S = 3.0
+CONTROL = Control(
+    site="park", mode="face", policy="0123456789ab", epoch=0, ration_cm=40, ration_budget_cm=100, window_s=60
+)
+RAM = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder of its own there
+"""Where syncing costs nothing; that a save is on the disk is tested in tests/contract."""
+KINDS = ("face", "button", "staff", "forget")
+T = TypeVar("T")
+any_of_them = st.integers(0, 2**32)
+
+
+class PowerCut(Exception):
+    pass
+
+
+class HostileBroker(RuleBasedStateMachine):
+    """`now` is the dispenser's clock, `true` the one that goes on while the power is off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(mkdtemp(dir=RAM if RAM.is_dir() else None))
+        self.ids = count()
+        self.now, self.true, self.boot = 1000.0, 0.0, 1
+        self.journal = self.opened()
+        self.state = State()
+        self.fuse: int | None = None
+        """effects that still happen before the power fails"""
+        self.is_connected = False
+        self.to_pipeline: list[Request | Report] = []
+        self.to_dispenser: list[Command] = []
+        self.answers: dict[str, Answer] = {}
+        self.told: dict[int, Report] = {}
+        """reports that reached the pipeline"""
+        self.noted: set[int] = set()
+        self.in_flight: set[int] = set()
+        self.happened: dict[int, float] = {}
+        """when it truly was, by a report's number"""
+        self.began: dict[str, float] = {}
+        """when it truly was that a request's run was decided"""
+        self.standing: Request | None = None
+        """who waits in front, not yet served"""
+        self.deadline = 0.0
+        self.motor: tuple[str, int, float] | None = None
+        self.runs: Counter[str] = Counter()
+        self.heard: Counter[str] = Counter()
+        self.rations: list[Ration] = []
+        self.wake()
+        self.happens(Controlled(CONTROL))
+
+    # -- the dispenser, as devices/session.py runs it -------------------------------------------------
+
+    def opened(self) -> DiskJournal:
+        return DiskJournal(self.folder / "park.gate.db", str(self.boot))
+
+    def wake(self) -> None:
+        remembered = self.journal.load(self.now)
+        self.state = resume(remembered)
+        if remembered.run:
+            self.happened[self.state.memory.last_number] = self.began[remembered.run.request]
+        self.burn()
+        self.journal.save(self.state.memory, self.now)
+
+    def happens(self, event: Event) -> None:
+        try:
+            remembered = self.state.memory
+            self.state, actions = step(self.state, event, self.now)
+            if self.state.memory is not remembered:
+                self.note_the_moment(remembered.last_number)
+                self.burn()
+                self.journal.save(self.state.memory, self.now)
+            for action in actions:
+                self.burn()
+                self.act(action)
+        except PowerCut:
+            self.power_comes_back(off_s=7.0)
+
+    def note_the_moment(self, last_number: int) -> None:
+        for number in range(last_number + 1, self.state.memory.last_number + 1):
+            self.happened[number] = self.true
+        if run := self.state.memory.run:
+            self.began.setdefault(run.request, self.true)
+
+    def burn(self) -> None:
+        if self.fuse is not None:
+            self.fuse -= 1
+            if self.fuse < 0:
+                self.fuse = None
+                raise PowerCut
+
+    def power_comes_back(self, off_s: float) -> None:
+        self.boot += 1
+        self.true += off_s
+        self.now = 12.0 if self.boot % 2 else 500.0 * self.boot
+        self.starts_again()
+
+    def starts_again(self) -> None:
+        """The process is gone, and with it whoever stood there: the journal is all there is."""
+        self.journal.close()
+        self.journal = self.opened()
+        self.standing = self.motor = None
+        self.is_connected = False
+        try:
+            self.wake()
+        except PowerCut:
+            self.power_comes_back(off_s=1.0)
+
+    def act(self, action: Action) -> None:
+        match action:
+            case SendRequest(request=request) if self.is_connected:
+                self.to_pipeline.append(request)
+            case SendReport(report=report) if self.is_connected:
+                self.check_age(report)
+                self.in_flight.add(report.number)
+                self.to_pipeline.append(report)
+            case RunMotor(cm=cm):
+                self.motor_starts(cm)
+            case Closed():
+                self.person_hears(action)
+
+    def motor_starts(self, cm: int) -> None:
+        run = self.state.memory.run
+        assert run
+        assert self.standing
+        assert self.standing.id == run.request, "the motor runs for whoever stands there, for nobody else"
+        assert self.motor is None
+        assert run.answer is None or self.now < self.deadline, "a late command is not obeyed"
+        if run.answer is None and not isinstance(self.standing, StaffPressed):
+            self.rations.append(Ration(self.true, cm))
+        self.runs[run.request] += 1
+        self.motor = (run.request, cm, self.true)
+        self.standing = None
+
+    def person_hears(self, closed: Closed) -> None:
+        self.heard[closed.request] += 1
+        if self.standing and self.standing.id == closed.request:
+            assert isinstance(closed.answer, Refuse) or self.state.memory.rationing(self.now) is None
+            assert closed.answer == self.answers.get(closed.request) or closed.answer is None
+            self.standing = None
+
+    def check_age(self, report: Report) -> None:
+        """Never older than it is."""
+        assert 0 <= report.ago_s <= self.true - self.happened[report.number] + 0.002
+
+    # -- people ---------------------------------------------------------------------------------------
+
+    @rule(kind=st.sampled_from(KINDS))
+    def someone_presses(self, kind: str) -> None:
+        name, template = f"request-{next(self.ids):010d}", bytes(64)
+        requests: dict[str, Request] = {
+            "face": FaceSeen(id=name, model="synthetic/1", template=template),
+            "button": ButtonPressed(id=name),
+            "staff": StaffPressed(id=name),
+            "forget": ForgetAsked(id=name, model="synthetic/1", template=template),
+        }
+        request = requests[kind]
+        if kind != "forget":
+            assume(self.state.is_free)
+            self.standing, self.deadline = request, self.now + PATIENCE_S
+        self.happens(Asked(request, PATIENCE_S))
+
+    @rule(seconds=st.sampled_from([0.3, 1.0, PATIENCE_S, 7.0, 50.0]), is_told=st.booleans())
+    def time_passes(self, seconds: float, *, is_told: bool) -> None:
+        self.now += seconds
+        self.true += seconds
+        if is_told:
+            self.happens(TimePassed())
+            assert not (self.standing and self.now >= self.deadline), "whoever waited long enough got something"
+
+    @precondition(lambda self: self.standing)
+    @rule()
+    def nobody_answers(self) -> None:
+        self.time_passes(PATIENCE_S, is_told=True)
+        if self.motor:
+            self.motor_stops(1.0)
+
+    @precondition(lambda self: self.motor)
+    @rule(out=st.floats(0, 1))
+    def motor_stops(self, out: float) -> None:
+        assert self.motor
+        _, planned, _ = self.motor
+        self.motor = None
+        cm = int(out * planned)
+        self.happens(Ran(cm, "jam" if cm < planned else None))
+
+    @rule()
+    def readings_are_taken(self) -> None:
+        for _ in range(11):
+            self.happens(Measured(Stock(number=1, cm=next(self.ids))))
+
+    # -- the broker -----------------------------------------------------------------------------------
+
+    @precondition(lambda self: not self.is_connected)
+    @rule()
+    def connection_is_made(self) -> None:
+        self.is_connected = True
+        self.in_flight.clear()
+        self.happens(Connected())
+
+    @rule()
+    def connection_is_cut(self) -> None:
+        self.is_connected = False
+
+    @precondition(lambda self: self.to_pipeline)
+    @rule(which=any_of_them, is_kept=st.booleans(), is_granted=st.booleans())
+    def something_reaches_the_pipeline(self, which: int, *, is_kept: bool, is_granted: bool) -> None:
+        self.pipeline_gets(taken(self.to_pipeline, which, is_kept=is_kept), is_granted=is_granted)
+
+    @precondition(lambda self: self.to_pipeline)
+    @rule(which=any_of_them)
+    def something_is_lost_on_its_way_to_the_pipeline(self, which: int) -> None:
+        taken(self.to_pipeline, which, is_kept=False)
+
+    @precondition(lambda self: self.to_dispenser and self.is_connected)
+    @rule(which=any_of_them, is_kept=st.booleans(), retained=st.booleans())
+    def something_reaches_the_dispenser(self, which: int, *, is_kept: bool, retained: bool) -> None:
+        command = taken(self.to_dispenser, which, is_kept=is_kept)
+        if isinstance(command, Noted) and not retained:
+            self.in_flight -= set(command.numbers)
+        self.happens(Commanded(command, retained))
+
+    @precondition(lambda self: self.to_dispenser)
+    @rule(which=any_of_them)
+    def something_is_lost_on_its_way_to_the_dispenser(self, which: int) -> None:
+        taken(self.to_dispenser, which, is_kept=False)
+
+    @precondition(lambda self: self.is_connected)
+    @rule(cm=st.integers(0, 999))
+    def commands_of_somebody_else_come(self, cm: int) -> None:
+        self.happens(Commanded(Dispense(request=f"foreign-{next(self.ids):010d}", cm=cm)))
+        self.happens(Commanded(Noted(numbers=tuple(range(self.state.sent + 1, self.state.sent + 99)))))
+
+    # -- power ----------------------------------------------------------------------------------------
+
+    @rule(off_s=st.floats(0, 100))
+    def power_is_cut(self, off_s: float) -> None:
+        self.power_comes_back(off_s)
+
+    @rule(effects=st.integers(0, 4))
+    def power_will_fail_in_the_middle(self, effects: int) -> None:
+        self.fuse = effects
+
+    @rule()
+    def process_is_killed(self) -> None:
+        with suppress(PowerCut):
+            self.starts_again()
+
+    # -- what holds -----------------------------------------------------------------------------------
+
+    @invariant()
+    def no_motor_runs_twice_and_nobody_is_told_twice(self) -> None:
+        assert max(self.runs.values(), default=0) <= 1
+        assert max(self.heard.values(), default=0) <= 1
+
+    @invariant()
+    def every_number_is_one_report_that_is_kept_or_was_told(self) -> None:
+        kept = {report.number: report for report in (each.report for each in self.state.memory.reports)}
+        assert kept.keys() | self.told.keys() == set(range(1, self.state.memory.last_number + 1))
+        for number in kept.keys() & self.told.keys():
+            assert told_alike(kept[number]) == told_alike(self.told[number])
+
+    @invariant()
+    def every_run_is_reported_once(self) -> None:
+        reports = self.told | {each.report.number: each.report for each in self.state.memory.reports}
+        ran = [r for r in reports.values() if isinstance(r, Dispensed | LocalRation)]
+        reported = Counter(report.request for report in ran)
+        assert max(reported.values(), default=0) <= 1
+        running = {self.motor[0]} if self.motor else set()
+        assert self.runs.keys() - running <= reported.keys()
+
+    @invariant()
+    def rations_stay_within_the_budget(self) -> None:
+        for last in self.rations[-1:]:
+            window = [ration.cm for ration in self.rations if ration.given > last.given - CONTROL.window_s]
+            assert sum(window) <= CONTROL.ration_budget_cm
+
+    @invariant()
+    def the_broker_is_not_flooded(self) -> None:
+        assert len(self.in_flight) <= IN_FLIGHT
+
+    @invariant()
+    def it_is_free_when_nobody_is_served(self) -> None:
+        assert self.state.is_free == (self.standing is None and self.motor is None)
+
+    def teardown(self) -> None:
+        """The world turns kind: everybody is served, everything is told."""
+        try:
+            self.fuse = None
+            self.time_passes(PATIENCE_S, is_told=True)
+            if self.motor:
+                self.motor_stops(1.0)
+            assert self.state.is_free
+            self.is_connected = True
+            self.happens(Connected())
+            while self.state.memory.reports:
+                for message in self.to_pipeline:
+                    self.pipeline_gets(message, is_granted=False)
+                self.to_pipeline = []
+                self.happens(Commanded(Noted(numbers=tuple(self.noted))))
+            assert self.told.keys() == set(range(1, self.state.memory.last_number + 1))
+        finally:
+            self.journal.close()
+            shutil.rmtree(self.folder)
+
+    def pipeline_gets(self, message: Request | Report, *, is_granted: bool) -> None:
+        """The same answer for the same request, and a receipt for every report."""
+        match message:
+            case ForgetAsked():
+                answer: Answer = Forgotten(request=message.id, erased=1)
+            case FaceSeen() | ButtonPressed() | StaffPressed() if is_granted:
+                answer = Dispense(request=message.id, cm=60)
+            case FaceSeen() | ButtonPressed() | StaffPressed():
+                answer = Refuse(request=message.id, reason="quota", retry_after_s=9)
+            case report:
+                self.told[report.number] = report
+                self.noted.add(report.number)
+                self.to_dispenser.append(Noted(numbers=(report.number,)))
+                return
+        self.to_dispenser.append(self.answers.setdefault(message.id, answer))
+
+
+def taken(messages: list[T], which: int, *, is_kept: bool) -> T:
+    where = which % len(messages)
+    return messages[where] if is_kept else messages.pop(where)
+
+
+def told_alike(report: Report) -> object:
+    return {**{name: getattr(report, name) for name in report.__struct_fields__}, "ago_s": 0}
+
+
+TestHostileBroker = HostileBroker.TestCase
+TestHostileBroker.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
