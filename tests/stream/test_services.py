@@ -100,11 +100,11 @@ async def test_nothing_is_acknowledged_before_kafka_has_it(stack: LocalStack, se
 async def test_a_second_signal_ends_a_service_at_once(stack: LocalStack, settings: Settings) -> None:
     ingress = Service("ingress", settings)
     async with running(ingress):
+        await _report(settings, _take(10))
+        await ingress.until_count("kept", 10)  # it knows the topic now: what comes next is under way
         with frozen(stack, "kafka"):
             await _report(settings, _take(10))
-            async with asyncio.timeout(20):
-                while not (await ingress.vitals())[1].counts.get("sent"):
-                    await asyncio.sleep(0.1)
+            await ingress.until_count("sent", 11)
             ingress.child.terminate()
             await asyncio.sleep(0.3)
             assert ingress.child.returncode is None
@@ -112,7 +112,7 @@ async def test_a_second_signal_ends_a_service_at_once(stack: LocalStack, setting
             assert await asyncio.wait_for(ingress.child.wait(), 2) == -signal.SIGTERM
 
 
-async def test_a_service_is_not_ready_while_mosquitto_isaway(stack: LocalStack, settings: Settings) -> None:
+async def test_a_service_is_not_ready_while_mosquitto_is_away(stack: LocalStack, settings: Settings) -> None:
     ingress, egress = Service("ingress", settings), Service("egress", settings)
     async with running(ingress, egress):
         for service in (ingress, egress):
