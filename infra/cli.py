@@ -1,13 +1,15 @@
 """`fairroll`: what runs the pipeline, and all that operators do.
 
-A new command is a function under `@commands.command()`; its settings come from `_settings()`, its errors are
-FairrollErrors.
+A new command is a function under `@commands.command()`, or in `infra/operators.py` if it is for looking at a running
+pipeline; its errors are FairrollErrors.
 """
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
@@ -19,6 +21,8 @@ from rich.table import Table
 from infra.local.parts import BROKERS, EVERYTHING, INSTEAD
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
+from infra.local.supervisor import Change, supervise
+from infra.operators import dead_letters, status
 from infra.provision import provision as make_what_is_missing
 from models.errors import ConfigError, FairrollError, first_of
 from models.settings import Settings
@@ -77,8 +81,13 @@ async def _up(stack: LocalStack, console: Console) -> None:
         async with stack:
             status.stop()
             console.print(_table(stack))
-            console.print("Ctrl-C stops all of it.")
-            await stack.watch()
+            console.print(f"In another terminal: {_exports(stack.settings)}", soft_wrap=True, highlight=False)
+            console.print("What dies is started again. Ctrl-C stops all of it.")
+            await supervise(stack, _tell)
+
+
+def _tell(change: Change) -> None:
+    click.echo(f"{time.strftime('%H:%M:%S')} {change}")
 
 
 def _table(stack: LocalStack) -> Table:
@@ -88,6 +97,13 @@ def _table(stack: LocalStack) -> Table:
     for name in stack.external:
         table.add_row(name, stack.settings.to_environ()[INSTEAD[name]], "external")
     return table
+
+
+def _exports(settings: Settings) -> str:
+    """What another terminal has to be told, for its commands to find this stack."""
+    usual = Settings().to_environ()
+    told = (f"{name}={value}" for name, value in settings.to_environ().items() if value != usual.get(name))
+    return shlex.join(["export", *told])
 
 
 @commands.command()
@@ -148,6 +164,10 @@ def decider() -> None:
 def sink() -> None:
     """From Kafka to InfluxDB: write the metrics."""
     _run("sink")
+
+
+commands.add_command(status)
+commands.add_command(dead_letters)
 
 
 def _run(process: str) -> None:

@@ -1,10 +1,14 @@
 """What the decider remembers, as rows: each event writes one, and every row tells the offset that wrote it."""
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from models.messages import Answer, Dispense, Mode
+from models.numbering import Numbering
 from models.outcomes import By
-from models.policy import Policy
+from models.policy import GiveBack, Policy, Shortfall
+from models.quota import Charge
 
 __all__ = [
     "PARTITION_KEY",
@@ -13,8 +17,11 @@ __all__ = [
     "Entry",
     "PartitionRow",
     "Row",
+    "Settlement",
     "SiteRow",
     "VisitorAccount",
+    "charges",
+    "device_of",
     "dispenser_key",
     "site_key",
     "site_of",
@@ -23,25 +30,40 @@ __all__ = [
 ]
 
 
-class Entry(Struct, frozen=True, array_like=True):
-    """One request, or one report without a known request, and what became of it."""
+class Entry(Struct, frozen=True, array_like=True, tag="asked"):
+    """One request and its answer. A grant is reserved by it until a Settlement tells what came out."""
 
     device: str
     id: str
-    """the request's id; `#{request}` for a report whose request was not known"""
     at: int
     by: By
-    command: Answer | None
-    """the answer, given again to a repetition; None for a report"""
-    dispensed_cm: int | None = None
-    """what the motor gave, None until a report tells"""
+    command: Answer
+    """given again to a repetition"""
 
     @property
-    def charged_cm(self) -> int:
-        """What counts against a limit: what came out, before a report what was granted."""
-        if self.dispensed_cm is not None:
-            return self.dispensed_cm
+    def granted_cm(self) -> int:
         return self.command.cm if isinstance(self.command, Dispense) else 0
+
+
+class Settlement(Struct, frozen=True, array_like=True, tag="told"):
+    """What a dispenser's reports tell of one request: the most that any of them says came out."""
+
+    device: str
+    request: str
+    at: int
+    """when it happened"""
+    cm: int
+    shortfall: Shortfall | None = None
+    """why that was all"""
+
+
+def charges(entry: Entry, settlement: Settlement | None, give_back: GiveBack) -> Iterator[Charge]:
+    """What a grant counts: what came out of it for a window, the rest until it is given back."""
+    came, shortfall = (settlement.cm, settlement.shortfall) if settlement else (0, "unreported")
+    if came:
+        yield Charge(entry.at, came)
+    if entry.granted_cm > came:
+        yield Charge(entry.at, entry.granted_cm - came, entry.at + give_back.wait_ms(shortfall))
 
 
 class _Row(Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -62,9 +84,13 @@ class VisitorAccount(_Row, tag="visitor", frozen=True, kw_only=True):
 
 
 class DispenserAccount(_Row, tag="dispenser", frozen=True, kw_only=True):
-    """What a dispenser did without an identity, and its refusals. Capped: a busy dispenser has several rows."""
+    """What a dispenser did without an identity, its refusals, its reports. Capped: a busy dispenser has several rows.
 
-    entries: tuple[Entry, ...]
+    The row that was written last stays when all in it has expired, for the numbers of the reports.
+    """
+
+    entries: tuple[Entry | Settlement, ...]
+    numbering: Numbering = Numbering()
 
 
 class SiteRow(_Row, tag="site", frozen=True, kw_only=True):
@@ -99,6 +125,11 @@ def visitor_of(key: str) -> str:
 def dispenser_key(site: str, device: str, part: int) -> str:
     """Give one of a dispenser's rows."""
     return f"dispenser/{site}/{device}/{part}"
+
+
+def device_of(key: str) -> str:
+    """Tell the dispenser in a dispenser's key."""
+    return key.split("/")[2]
 
 
 def site_key(site: str) -> str:

@@ -1,6 +1,6 @@
 """Errors that say whose fault they are."""
 
-__all__ = ["ConfigError", "FairrollError", "MalformedMessage", "first_of"]
+__all__ = ["ConfigError", "FairrollError", "MalformedMessage", "Undecidable", "first_of"]
 
 
 class FairrollError(Exception):
@@ -11,6 +11,10 @@ class FairrollError(Exception):
 
 class MalformedMessage(FairrollError):
     """Theirs: a sender's bytes do not follow the contract. The text is the reason for the dead letter."""
+
+
+class Undecidable(FairrollError):
+    """Ours: the fold fails on an event that can be read. The text is the reason for the dead letter."""
 
 
 class ConfigError(FairrollError):

@@ -83,7 +83,7 @@ def answer_again(asked: Asked) -> Answered | None:
     """Give the answer that the ledger holds for a request, if it holds one."""
     site, event, moment = asked
     held = site.held(event.device, event.request.id, moment.horizon)
-    if held is None or held[1].command is None:
+    if held is None:
         return None
     return _answered(asked, held[1].by, held[1].command, repeated=True)
 
@@ -96,7 +96,7 @@ def _on_face(asked: Asked, request: FaceSeen) -> Decision:
     if seen.identity == "unreadable":
         return _by_button_rule(asked, "face", seen)
     entries = _live_entries(asked, [seen.key] if seen.key else [])
-    own = _Limit("quota", [Charge(e.at, e.charged_cm) for e in entries], site.policy.limit_cm)
+    own = _Limit("quota", site.charges(entries, asked.moment.horizon), site.policy.limit_cm)
     command = _portion(asked, own, _dispenser_limit(asked))
     if isinstance(command, Refuse):
         return _without_identity(asked, "face", command, seen)
@@ -107,8 +107,8 @@ def _on_face(asked: Asked, request: FaceSeen) -> Decision:
 
 def _by_button_rule(asked: Asked, by: By, seen: _Seen | None = None) -> Decision:
     """Grant an equal portion without a face and without a wait, from the dispenser's budget."""
-    site, event, _ = asked
-    budget = _Limit("button_budget", site.faceless(event.device), site.policy.button_budget_cm)
+    site, event, moment = asked
+    budget = _Limit("button_budget", site.faceless(event.device, moment.horizon), site.policy.button_budget_cm)
     return _without_identity(asked, by, _portion(asked, budget, _dispenser_limit(asked)), seen)
 
 
@@ -128,11 +128,22 @@ def _on_forget(asked: Asked, request: ForgetAsked) -> Decision:
 
 
 def _without_identity(asked: Asked, by: By, command: Answer, seen: _Seen | None = None) -> Decision:
-    """Write an answer into the dispenser's account: a refusal, or a portion for nobody in particular."""
+    """Write an answer into the dispenser's account: a refusal, or a portion for nobody in particular.
+
+    A full site remembers no answer that counts against no limit: its repetition is decided anew.
+    """
     site, event, moment = asked
+    answered = _answered(asked, by, command, seen)
+    if site.is_full and (by == "staff" or not isinstance(command, Dispense)):
+        return Decision(outcomes=(answered,), key=PARTITION_KEY, row=PartitionRow(offset=moment.offset, at=moment.at))
     key, entries = site.open_row(event.device, moment.horizon)
-    row = DispenserAccount(offset=moment.offset, at=moment.at, entries=(*entries, _entry(asked, by, command)))
-    return Decision(outcomes=(_answered(asked, by, command, seen),), key=key, row=row)
+    row = DispenserAccount(
+        offset=moment.offset,
+        at=moment.at,
+        entries=(*entries, _entry(asked, by, command)),
+        numbering=site.numbering(event.device),
+    )
+    return Decision(outcomes=(answered,), key=key, row=row)
 
 
 def _recognise(asked: Asked, request: FaceSeen) -> _Seen:
@@ -173,8 +184,8 @@ def _portion(asked: Asked, *limits: _Limit) -> Dispense | Refuse:
 
 
 def _dispenser_limit(asked: Asked) -> _Limit:
-    site, event, _ = asked
-    return _Limit("dispenser_limit", site.charges(event.device), site.policy.dispenser_limit_cm)
+    site, event, moment = asked
+    return _Limit("dispenser_limit", site.dispensed(event.device, moment.horizon), site.policy.dispenser_limit_cm)
 
 
 def _new_key(asked: Asked) -> str:
@@ -184,7 +195,8 @@ def _new_key(asked: Asked) -> str:
 
 def _live_entries(asked: Asked, keys: Iterable[str]) -> tuple[Entry, ...]:
     accounts = (asked.site.accounts[key] for key in keys)
-    return tuple(entry for account in accounts for entry in account.entries if entry.at > asked.moment.horizon)
+    entries = (entry for account in accounts for entry in account.entries if isinstance(entry, Entry))
+    return tuple(entry for entry in entries if entry.at > asked.moment.horizon)
 
 
 def _entry(asked: Asked, by: By, command: Answer) -> Entry:

@@ -51,6 +51,8 @@ class ReportKept(_Outcome, tag="kept", frozen=True, kw_only=True):
     fault: str | None = None
     cm: int = 0
     """What came out by this report; 0 where it told so before."""
+    missing: int = 0
+    """How many of the dispenser's reports, by their numbers, have not come."""
     stock_cm: int | None = None
     battery_percent: int | None = None
 

@@ -10,7 +10,7 @@ from models.fold import control_changed, decide
 from models.granting import Asked, answer_again
 from models.identity import site_secret
 from models.outcomes import Outcome, SiteCounted
-from models.settling import kept
+from models.settling import kept_again
 from models.site import Site
 
 __all__ = ["Partition"]
@@ -64,7 +64,7 @@ class Partition:
         """Erase what has expired, and tell what each site remembers."""
         expired = {name: site.expired(site.horizon(at)) for name, site in sorted(self.sites.items())}
         return Decision(
-            outcomes=tuple(_counted(self.sites[name], at, offset, len(keys)) for name, keys in expired.items()),
+            outcomes=tuple(_counted(self.sites[name], at, offset) for name in expired),
             removed=tuple(key for keys in expired.values() for key in keys),
             key=PARTITION_KEY,
             row=PartitionRow(offset=offset, at=at),
@@ -81,7 +81,7 @@ class Partition:
                 answered = answer_again(Asked(site, event, moment))
                 return (answered,) if answered else ()
             case Reported():
-                return (kept(event, moment),)
+                return (kept_again(site, event, moment),)
             case SiteConfigured():
                 return (control_changed(site.name, site.settings),) if site.settings else ()
 
@@ -96,13 +96,14 @@ class Partition:
             self._site(site_of(key)).put(key, row)
 
 
-def _counted(site: Site, at: int, offset: int, expired: int) -> SiteCounted:
-    captures = site.captures(site.horizon(at))
+def _counted(site: Site, at: int, offset: int) -> SiteCounted:
+    horizon = site.horizon(at)
+    captures = site.captures(horizon)
     return SiteCounted(
         site=site.name,
         offset=offset,
         at=at,
         templates=len(captures),
-        accounts=len(site.accounts) - expired,
+        accounts=site.count_live(horizon),
         oldest_s=(at - min(captures)) / 1000 if captures else 0.0,
     )

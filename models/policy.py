@@ -2,21 +2,26 @@
 
 import hashlib
 import tomllib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, assert_never
 
 import msgspec
 from msgspec import Meta, Struct
 
 from models.errors import ConfigError
+from models.messages import Fault
 from models.topics import Name
 
-__all__ = ["GiveBack", "Policy", "SiteSpec", "Sites", "parse_sites"]
+__all__ = ["GiveBack", "Policy", "Shortfall", "SiteSpec", "Sites", "parse_sites"]
 
 _MIN_WINDOW_S = 60
 """The shortest time for which a repeated request is known again (design: 60 s at least)."""
 _MAX_WINDOW_S = 86_400
 _Centimetres = Annotated[int, Meta(ge=1, le=100_000)]
 _Wait = Annotated[int, Meta(ge=0, le=_MAX_WINDOW_S)]
+
+
+Shortfall = Fault | Literal["expired", "unreported"]
+"""Why less came out than was granted, as far as the pipeline knows."""
 
 
 class GiveBack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,6 +37,25 @@ class GiveBack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """the command came too late, so that the dispenser declined it"""
     unreported_s: _Wait = 120
     """no report came: a dispenser that is connected reports within seconds"""
+
+    def wait_ms(self, shortfall: "Shortfall | None") -> int:
+        """Tell how long after its grant the paper that did not come out counts, milliseconds."""
+        match shortfall:
+            case None:
+                return 0
+            case "jam":
+                seconds = self.jam_s
+            case "empty":
+                seconds = self.empty_s
+            case "power":
+                seconds = self.power_s
+            case "expired":
+                seconds = self.expired_s
+            case "unreported":
+                seconds = self.unreported_s
+            case _:
+                assert_never(shortfall)
+        return 1000 * seconds
 
 
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

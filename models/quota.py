@@ -7,10 +7,16 @@ __all__ = ["Charge", "wait_ms"]
 
 
 class Charge(NamedTuple):
-    """Centimetres that count from `at`, milliseconds since 1970, for one window."""
+    """Centimetres that count from `at`, milliseconds since 1970, for one window, or up to `until` if that is sooner."""
 
     at: int
     cm: int
+    until: int | None = None
+
+    def leaves(self, window_ms: int) -> int:
+        """Tell when it stops counting, milliseconds since 1970."""
+        end = self.at + window_ms
+        return end if self.until is None else min(end, self.until)
 
 
 def wait_ms(
@@ -18,14 +24,14 @@ def wait_ms(
 ) -> int:
     """How long until a portion fits under the limit; 0 if it fits now.
 
-    A charge counts while `at > horizon` and leaves at `at + window_ms`. The portion must not exceed the limit.
+    A charge counts while `at > horizon` and `until`, if it has one, is to come. The portion must not exceed the limit.
     """
-    live = sorted(charge for charge in charges if charge.at > horizon)
-    spent = sum(charge.cm for charge in live)
+    counting = [charge for charge in charges if charge.at > horizon and (charge.until is None or charge.until > now)]
+    spent = sum(charge.cm for charge in counting)
     wait = 0
-    for charge in live:
+    for charge in sorted(counting, key=lambda charge: charge.leaves(window_ms)):
         if spent + portion_cm <= limit_cm:
             break
         spent -= charge.cm
-        wait = max(1, charge.at + window_ms - now)
+        wait = max(1, charge.leaves(window_ms) - now)
     return wait

@@ -1,6 +1,6 @@
 """Where everything is: read from the environment once, at the entry point, into one frozen object."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from models.errors import ConfigError
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "host_and_port"]
 
 _LAST_PORT = 65_535
 
@@ -36,33 +36,51 @@ class Settings(Struct, frozen=True, kw_only=True):
     """A folder of mode 0700 with the pipeline's secret and, on devices, the site's key."""
     data: Path = Path(".local/data")
     """What a process may write: Faust's data folder, a dispenser's journal."""
+    health: str = ""
+    """host:port where a service tells of its health; empty: nowhere"""
+    services: str = "127.0.0.1:9101,127.0.0.1:9102,127.0.0.1:9103,127.0.0.1:9104"
+    """where `fairroll status` looks: one host:port or several, between commas"""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
         """Raises ConfigError naming the variable."""
         given = {field: environ[_variable(field)] for field in cls.__struct_fields__ if _variable(field) in environ}
         for field, text in given.items():
-            if not text:
+            if not text and getattr(cls(), field):
                 raise ConfigError(f"{_variable(field)} is empty: unset it, or give it a value")
         try:
             settings = msgspec.convert(given, cls, strict=False, dec_hook=lambda kind, text: kind(text))
         except msgspec.ValidationError as error:
             field = str(error).rpartition("$.")[2].rstrip("`")
             raise ConfigError(f"{_variable(field)}={given.get(field)!r}: {error}") from None
-        for field in ("mqtt", "kafka"):
-            _check_address(_variable(field), getattr(settings, field))
+        _check_addresses("mqtt", [settings.mqtt])
+        _check_addresses("kafka", [settings.kafka])
+        _check_addresses("health", filter(None, [settings.health]))
+        _check_addresses("services", settings.service_addresses)
         return settings
+
+    @property
+    def service_addresses(self) -> list[str]:
+        """What `services` lists, one host:port each."""
+        return [address.strip() for address in self.services.split(",")]
 
     def to_environ(self) -> dict[str, str]:
         """The same settings as variables, for a child process."""
         return {_variable(field): str(getattr(self, field)) for field in self.__struct_fields__}
 
 
+def host_and_port(address: str) -> tuple[str, int]:
+    """What a checked host:port consists of; an IPv6 address loses its brackets."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def _variable(field: str) -> str:
     return f"FAIRROLL_{field.upper()}"
 
 
-def _check_address(variable: str, address: str) -> None:
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
-        raise ConfigError(f"{variable}={address!r} is not host:port")
+def _check_addresses(field: str, addresses: Iterable[str]) -> None:
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
+            raise ConfigError(f"{_variable(field)}={address!r} is not host:port")

@@ -1,37 +1,104 @@
-"""Reports: what the motor really did settles what was granted."""
+"""Reports: a grant reserves, what the motor really did settles it."""
 
 from math import ceil
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
-from msgspec import structs
-
-from models.accounts import PARTITION_KEY, DispenserAccount, Entry, PartitionRow
+from models.accounts import PARTITION_KEY, DispenserAccount, PartitionRow, Settlement
 from models.decision import Decision, Moment
 from models.events import Reported
 from models.messages import Battery, Declined, Dispensed, LocalRation, Noted, Stock
 from models.outcomes import ReportKept
-from models.site import Site
+from models.policy import Shortfall
+from models.site import Remembered, Site
 
-__all__ = ["kept", "settle"]
+__all__ = ["kept_again", "settle"]
 
 _MotorReport = Dispensed | LocalRation | Declined
 
 
+class _Told(NamedTuple):
+    """What a report newly tells."""
+
+    settlement: Settlement | None
+    """None where no account changes"""
+    cm: int
+    """what came out that nobody had told before"""
+
+
 def settle(site: Site, event: Reported, moment: Moment) -> Decision:
-    """Settle a report. A measurement, one that is known and one older than a window change no account."""
+    """Settle a report in its dispenser's rows, whoever was granted; one that tells nothing new changes nothing.
+
+    The grant, in whatever account, is charged by what is told here (`models.accounts.charges`): settling never
+    writes a template again.
+    """
+    numbering = site.numbering(event.device)
+    now_known = numbering.including(event.report.number)
+    told = _told(site, event, moment, is_new=now_known is not numbering)
+    outcome = _kept(event, moment, told.cm, now_known.missing)
+    if told.settlement is None and now_known is numbering:
+        row = PartitionRow(offset=moment.offset, at=moment.at)
+        return Decision(outcomes=(outcome,), key=PARTITION_KEY, row=row)
+    key, entries = _row(site, event.device, told.settlement, moment)
+    account = DispenserAccount(offset=moment.offset, at=moment.at, entries=entries, numbering=now_known)
+    return Decision(outcomes=(outcome,), key=key, row=account)
+
+
+def kept_again(site: Site, event: Reported, moment: Moment) -> ReportKept:
+    """Tell once more that a report is kept, which was folded before."""
+    report, cm = event.report, 0
+    if isinstance(report, Dispensed | LocalRation):
+        told = site.settlement(event.device, report.request, moment.horizon)
+        cm = report.cm if told and told[1].cm == report.cm else 0
+    return _kept(event, moment, cm, site.numbering(event.device).missing)
+
+
+def _told(site: Site, event: Reported, moment: Moment, *, is_new: bool) -> _Told:
     match event.report:
         case Stock() | Battery():
-            decision = None
+            return _Told(None, 0)
         case Dispensed() | LocalRation() | Declined() as report:
-            decision = _settle(site, event, report, moment)
+            return _told_of_the_motor(site, event.device, report, moment, is_new=is_new)
         case unknown:
             assert_never(unknown)
-    row = PartitionRow(offset=moment.offset, at=moment.at)
-    return decision or Decision(outcomes=(kept(event, moment),), key=PARTITION_KEY, row=row)
 
 
-def kept(event: Reported, moment: Moment, cm: int = 0) -> ReportKept:
-    """Tell that a report is kept, known or not; `cm` is what it newly tells of."""
+def _told_of_the_motor(site: Site, device: str, report: _MotorReport, moment: Moment, *, is_new: bool) -> _Told:
+    """Settle to the most that any report tells, so that reports may come twice and in any order.
+
+    What is older than a window changes no account and counts by its number. A dispenser that lost its memory counts
+    from 1 again: so in an account not the number decides what is known, but the request.
+    """
+    happened = moment.at - ceil(report.ago_s * 1000)
+    cm = 0 if isinstance(report, Declined) else report.cm
+    if happened <= moment.horizon:
+        return _Told(None, cm if is_new else 0)
+    is_asked = site.held(device, report.request, moment.horizon) is not None
+    known = site.settlement(device, report.request, moment.horizon)
+    if not is_asked and (isinstance(report, Declined) or (known is None and site.is_full)):
+        return _Told(None, cm if is_new else 0)
+    before = known[1] if known else None
+    after = Settlement(device, report.request, before.at if before else happened, cm, _shortfall(report))
+    if before and (before.cm, before.shortfall or "") >= (after.cm, after.shortfall or ""):
+        return _Told(None, 0)
+    return _Told(after, cm - (before.cm if before else 0))
+
+
+def _shortfall(report: _MotorReport) -> Shortfall | None:
+    return "expired" if isinstance(report, Declined) else report.fault
+
+
+def _row(site: Site, device: str, told: Settlement | None, moment: Moment) -> tuple[str, Remembered]:
+    """The dispenser's row that takes the settlement, in the place of an earlier one of the same request."""
+    known = site.settlement(device, told.request, moment.horizon) if told else None
+    if told is None or known is None:
+        key, entries = site.open_row(device, moment.horizon)
+        return key, (*entries, told) if told else entries
+    key, earlier = known
+    return key, tuple(told if entry is earlier else entry for entry in site.accounts[key].entries)
+
+
+def _kept(event: Reported, moment: Moment, cm: int, missing: int) -> ReportKept:
+    """Tell that a report is kept, known or not."""
     report = event.report
     return ReportKept(
         site=event.site,
@@ -43,45 +110,7 @@ def kept(event: Reported, moment: Moment, cm: int = 0) -> ReportKept:
         reason=report.reason if isinstance(report, Declined) else None,
         fault=report.fault if isinstance(report, Dispensed | LocalRation) else None,
         cm=cm,
+        missing=missing,
         stock_cm=report.cm if isinstance(report, Stock) else None,
         battery_percent=report.percent if isinstance(report, Battery) else None,
     )
-
-
-def _settle(site: Site, event: Reported, report: _MotorReport, moment: Moment) -> Decision | None:
-    """Settle the account that holds the report's request, else the dispenser's; None where nothing changes."""
-    happened = moment.at - ceil(report.ago_s * 1000)
-    if happened <= moment.horizon:
-        return None
-    if held := site.held(event.device, report.request, moment.horizon):
-        return _settle_entry(site, event, 0 if isinstance(report, Declined) else report.cm, moment, *held)
-    return None if isinstance(report, Declined) else _charge_dispenser(site, event, report, moment, happened)
-
-
-def _settle_entry(site: Site, event: Reported, cm: int, moment: Moment, key: str, entry: Entry) -> Decision | None:
-    """Settle to the most that any report tells, so that reports may come twice and in any order."""
-    before = entry.dispensed_cm
-    after = max(before or 0, cm)
-    if before == after:
-        return None
-    settled = structs.replace(entry, dispensed_cm=after)
-    account = site.accounts[key]
-    entries = tuple(settled if e is entry else e for e in account.entries)
-    row = structs.replace(account, offset=moment.offset, at=moment.at, entries=entries)
-    return Decision(outcomes=(kept(event, moment, after - (before or 0)),), key=key, row=row)
-
-
-def _charge_dispenser(
-    site: Site, event: Reported, report: Dispensed | LocalRation, moment: Moment, happened: int
-) -> Decision | None:
-    """Charge the dispenser with what it gave for a request that no account knows, once for each request.
-
-    The number would not do: a dispenser that lost its memory counts from 1 again.
-    """
-    entry_id = f"#{report.request}"
-    if site.held(event.device, entry_id, moment.horizon):
-        return None
-    key, entries = site.open_row(event.device, moment.horizon)
-    entry = Entry(event.device, entry_id, happened, "local", None, report.cm)
-    row = DispenserAccount(offset=moment.offset, at=moment.at, entries=(*entries, entry))
-    return Decision(outcomes=(kept(event, moment, report.cm),), key=key, row=row)

@@ -1,18 +1,32 @@
 """A site in memory: its rows, and what can be rebuilt from them at any time (index, entries, sums)."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
-from models.accounts import Account, DispenserAccount, Entry, Row, SiteRow, VisitorAccount, dispenser_key
+from models.accounts import (
+    Account,
+    DispenserAccount,
+    Entry,
+    Row,
+    Settlement,
+    SiteRow,
+    VisitorAccount,
+    charges,
+    device_of,
+    dispenser_key,
+)
 from models.identity import TemplateIndex
 from models.messages import Mode
+from models.numbering import Numbering
 from models.policy import Policy
 from models.quota import Charge
 
-__all__ = ["MAX_ENTRIES", "Site"]
+__all__ = ["MAX_ENTRIES", "Remembered", "Site"]
 
 MAX_ENTRIES = 16
 """Entries in one dispenser's row: about 2 kB of changelog a decision at most, however busy the dispenser."""
 
+Remembered = tuple[Entry | Settlement, ...]
 _EntryId = tuple[str, str]
 """device and id: two dispensers may choose the same request id"""
 
@@ -30,9 +44,10 @@ class Site:
         self.accounts: dict[str, Account] = {}
         self._entries: dict[_EntryId, tuple[str, Entry]] = {}
         self._indexes: defaultdict[tuple[str, int], TemplateIndex] = defaultdict(TemplateIndex)
-        self._charges: defaultdict[str, dict[_EntryId, Charge]] = defaultdict(dict)
-        self._faceless: defaultdict[str, dict[_EntryId, Charge]] = defaultdict(dict)
+        self._grants: defaultdict[str, dict[str, Entry]] = defaultdict(dict)
+        self._settlements: defaultdict[str, dict[str, tuple[str, Settlement]]] = defaultdict(dict)
         self._parts: defaultdict[str, set[int]] = defaultdict(set)
+        self._newest: dict[str, str] = {}
 
     @property
     def policy(self) -> Policy:
@@ -60,15 +75,38 @@ class Site:
         """Tell when each live template was captured, milliseconds."""
         return [int(at) for index in self._indexes.values() for at in index.live(horizon)]
 
-    def charges(self, device: str) -> list[Charge]:
+    def charges(self, entries: Iterable[Entry], horizon: int) -> list[Charge]:
+        """Give what the grants among these count against a limit."""
+        grants = (entry for entry in entries if entry.granted_cm)
+        return [charge for entry in grants for charge in self._charges(entry, horizon)]
+
+    def dispensed(self, device: str, horizon: int) -> list[Charge]:
         """Give what counts against a dispenser's limit: everything but staff's."""
-        return list(self._charges.get(device, {}).values())
+        grants = self._grants.get(device, {}).values()
+        return [*self.charges(grants, horizon), *self._unasked(device)]
 
-    def faceless(self, device: str) -> list[Charge]:
+    def faceless(self, device: str, horizon: int) -> list[Charge]:
         """Give what counts against a dispenser's button budget: portions without an identity."""
-        return list(self._faceless.get(device, {}).values())
+        grants = self._grants.get(device, {}).values()
+        return [*self.charges((e for e in grants if self._is_faceless(e)), horizon), *self._unasked(device)]
 
-    def open_row(self, device: str, horizon: int) -> tuple[str, tuple[Entry, ...]]:
+    def settlement(self, device: str, request: str, horizon: int) -> tuple[str, Settlement] | None:
+        """Find what live reports told of a request, and the key of the row that holds it."""
+        found = self._settlements.get(device, {}).get(request)
+        return found if found and found[1].at > horizon else None
+
+    def numbering(self, device: str) -> Numbering:
+        """Tell which of a dispenser's reports came."""
+        newest = self._newest.get(device)
+        account = self.accounts[newest] if newest else None
+        return account.numbering if isinstance(account, DispenserAccount) else Numbering()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether only what counts against a limit is remembered from now on."""
+        return len(self.accounts) >= self.policy.most_accounts
+
+    def open_row(self, device: str, horizon: int) -> tuple[str, Remembered]:
         """Find the dispenser's row that takes the next entry, and the live entries that it keeps."""
         part = max(self._parts.get(device, ()), default=0)
         account = self.accounts.get(dispenser_key(self.name, device, part))
@@ -78,8 +116,13 @@ class Site:
         return dispenser_key(self.name, device, part + 1), ()
 
     def expired(self, horizon: int) -> list[str]:
-        """Give the keys of the accounts in which nothing counts any more."""
-        return sorted(key for key, account in self.accounts.items() if all(e.at <= horizon for e in account.entries))
+        """Give the keys of the accounts in which nothing counts any more, and that nothing else needs."""
+        kept = {key for device, key in self._newest.items() if self.numbering(device) != Numbering()}
+        return sorted(key for key, account in self.accounts.items() if key not in kept and not _lives(account, horizon))
+
+    def count_live(self, horizon: int) -> int:
+        """Count the accounts in which something counts."""
+        return sum(_lives(account, horizon) for account in self.accounts.values())
 
     def put(self, key: str, row: Row) -> None:
         """Take over a row that was written."""
@@ -99,33 +142,83 @@ class Site:
             case VisitorAccount() as account:
                 self._indexes[account.model, account.epoch].discard(key)
             case DispenserAccount() as account:
-                self._parts[account.entries[0].device].discard(_part(key))
+                self._forget_row(key)
         for entry in account.entries:
-            entry_id = (entry.device, entry.id)
-            if entry_id in self._entries and self._entries[entry_id][0] == key:
-                del self._entries[entry_id]
-                self._charges[entry.device].pop(entry_id, None)
-                self._faceless[entry.device].pop(entry_id, None)
+            match entry:
+                case Entry():
+                    self._forget_entry(key, entry)
+                case Settlement():
+                    told = self._settlements[entry.device]
+                    if told.get(entry.request, ("",))[0] == key:
+                        del told[entry.request]
 
     def _remember(self, key: str, account: Account) -> None:
-        faceless = True
         match account:
             case VisitorAccount(template=bytes() as template):
-                faceless = False
                 captured = max(entry.at for entry in account.entries)
                 self._indexes[account.model, account.epoch].put(key, template, captured)
             case DispenserAccount():
-                self._parts[account.entries[0].device].add(_part(key))
+                self._remember_row(key, account)
         for entry in account.entries:
-            entry_id = (entry.device, entry.id)
-            if entry_id in self._entries and self._entries[entry_id][1].at > entry.at:
-                continue  # an id used again: the older entry has expired in a row that is still there
-            self._entries[entry_id] = (key, entry)
-            if entry.by != "staff":
-                charge = Charge(entry.at, entry.charged_cm)
-                self._charges[entry.device][entry_id] = charge
-                if faceless:
-                    self._faceless[entry.device][entry_id] = charge
+            match entry:
+                case Entry():
+                    self._remember_entry(key, entry)
+                case Settlement():
+                    told = self._settlements[entry.device]
+                    if entry.request not in told or told[entry.request][1].at <= entry.at:
+                        told[entry.request] = (key, entry)
+
+    def _remember_row(self, key: str, account: DispenserAccount) -> None:
+        device = device_of(key)
+        self._parts[device].add(_part(key))
+        newest = self._newest.get(device)
+        if newest is None or self.accounts[newest].offset <= account.offset:
+            self._newest[device] = key
+
+    def _forget_row(self, key: str) -> None:
+        device = device_of(key)
+        parts = self._parts[device]
+        parts.discard(_part(key))
+        if self._newest.get(device) == key:
+            others = [dispenser_key(self.name, device, part) for part in parts]
+            newest = max(others, key=lambda other: self.accounts[other].offset, default=None)
+            self._newest.pop(device)
+            if newest:
+                self._newest[device] = newest
+
+    def _remember_entry(self, key: str, entry: Entry) -> None:
+        entry_id = (entry.device, entry.id)
+        if entry_id in self._entries and self._entries[entry_id][1].at > entry.at:
+            return  # an id used again: the older entry has expired in a row that is still there
+        self._entries[entry_id] = (key, entry)
+        if entry.granted_cm and entry.by != "staff":
+            self._grants[entry.device][entry.id] = entry
+
+    def _forget_entry(self, key: str, entry: Entry) -> None:
+        entry_id = (entry.device, entry.id)
+        if entry_id in self._entries and self._entries[entry_id][0] == key:
+            del self._entries[entry_id]
+            self._grants[entry.device].pop(entry.id, None)
+
+    def _charges(self, entry: Entry, horizon: int) -> Iterator[Charge]:
+        told = self.settlement(entry.device, entry.id, horizon)
+        return charges(entry, told[1] if told else None, self.policy.give_back)
+
+    def _unasked(self, device: str) -> Iterator[Charge]:
+        """What a dispenser gave for requests that nothing was granted for."""
+        for request, (_, told) in self._settlements.get(device, {}).items():
+            known = self._entries.get((device, request))
+            if known is None or not known[1].granted_cm:
+                yield Charge(told.at, told.cm)
+
+    def _is_faceless(self, entry: Entry) -> bool:
+        """Whether no template stands behind a grant: by button, or of somebody who asked to be forgotten."""
+        account = self.accounts[self._entries[entry.device, entry.id][0]]
+        return not isinstance(account, VisitorAccount) or account.template is None
+
+
+def _lives(account: Account, horizon: int) -> bool:
+    return any(entry.at > horizon for entry in account.entries)
 
 
 def _part(key: str) -> int:

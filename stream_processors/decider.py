@@ -1,26 +1,31 @@
 """The decider: one Faust agent on one topic, around the pure fold."""
 
 import logging
+import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import faust
 import structlog
+from mode import Service
 from mode.loop import use
 
 from models.codec import encode
 from models.dead_letters import DeadLetter
-from models.errors import ConfigError, MalformedMessage
+from models.errors import ConfigError, MalformedMessage, Undecidable
 from models.events import Ticked
 from models.keys import PIPELINE_KEY, parse_key
 from models.outcomes import ControlChanged, Outcome
 from models.settings import Settings
 from models.topics import CONTROLS, DEAD_LETTERS, DECIDER_GROUP, DECISIONS, EVENTS
+from stream_processors.health import Health, served
 from stream_processors.ledger import Ledger, Message
 from stream_processors.repair import missing_messages
 from stream_processors.safe_faust import install
 from stream_processors.service import announce_ready, log_to_stderr
+from stream_processors.watchdog import Watchdog, give_up
 
 __all__ = ["create_app", "run"]
 
@@ -28,6 +33,8 @@ log = structlog.get_logger()
 
 _TICK_S = 5.0
 """How often time moves where nobody comes: half of the changelog's `segment.ms`, so that it is compacted on time."""
+_SEND_S = 4.0
+"""How long a send is tried again: less than Kafka takes to give the partitions of a silent worker to another."""
 _RAW: dict[str, Any] = {
     "key_type": bytes,
     "value_type": bytes,
@@ -43,13 +50,16 @@ def run(settings: Settings) -> None:
     install()
     for name in ("aiokafka", "faust", "kafka", "mode"):  # their DEBUG records are built at any level
         logging.getLogger(name).setLevel(logging.WARNING)
-    app = create_app(settings, _pipeline_secret(settings.secrets / PIPELINE_KEY))
-    worker = faust.Worker(app, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
+    watchdog = Watchdog().start()
+    health = Health("decider", settings.instance, alive=lambda: watchdog.stuck(time.monotonic()) is None)
+    app = create_app(settings, _pipeline_secret(settings.secrets / PIPELINE_KEY), health, watchdog)
+    told = _Running(served(health, settings.health))
+    worker = faust.Worker(app, told, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
     worker.spinner = None  # it writes to a log file as to a terminal
     worker.execute_from_commandline()
 
 
-def create_app(settings: Settings, pipeline_secret: bytes) -> faust.App:
+def create_app(settings: Settings, pipeline_secret: bytes, health: Health, watchdog: Watchdog) -> faust.App:
     """The Faust application: one agent, the table of accounts, the ticks."""
     settings.data.mkdir(parents=True, exist_ok=True)
     app = faust.App(
@@ -62,46 +72,74 @@ def create_app(settings: Settings, pipeline_secret: bytes) -> faust.App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         producer_linger=0.0,
+        producer_request_timeout=_SEND_S,
+        table_standby_replicas=0,
         broker_session_timeout=6.0,
         broker_heartbeat_interval=1.5,
         broker_rebalance_timeout=10.0,
     )
-    decider = _Decider(app, settings, pipeline_secret)
+    accounts = app.Table("accounts", partitions=settings.partitions, key_type=bytes, value_type=bytes)
+    decider = _Decider(app, settings, Ledger(accounts, pipeline_secret), health, watchdog)
     app.agent(decider.events, name="decide")(decider.decide)
     app.timer(_TICK_S)(decider.tick)
     app.on_partitions_revoked.connect(decider.end)
-    decider.accounts.on_recover(decider.begin)
+    accounts.on_recover(decider.begin)
     return app
+
+
+class _Running(Service):  # type: ignore[misc]  # mode has no types
+    """A context that is open while the worker runs."""
+
+    def __init__(self, context: AbstractAsyncContextManager[None]) -> None:
+        super().__init__()
+        self._context = context
+
+    async def on_start(self) -> None:
+        await self.add_async_context(self._context)
 
 
 class _Decider:
     """What the application does, event by event."""
 
-    def __init__(self, app: faust.App, settings: Settings, pipeline_secret: bytes) -> None:
+    def __init__(self, app: faust.App, settings: Settings, ledger: Ledger, health: Health, watchdog: Watchdog) -> None:
         self._app = app
         self._settings = settings
         self.events = app.topic(EVENTS, **_RAW)
-        self.accounts = app.Table("accounts", partitions=settings.partitions, key_type=bytes, value_type=bytes)
         self._topics = {name: app.topic(name, **_RAW) for name in (DECISIONS, CONTROLS, DEAD_LETTERS)}
-        self._ledger = Ledger(self.accounts, pipeline_secret)
+        self._ledger = ledger
+        self._health = health
+        self._watchdog = watchdog
 
     async def decide(self, stream: Any) -> None:
-        """Fold each event, in the order of its partition; what Faust left out is read from Kafka first."""
-        async for event in stream.events():
-            async for message in self._with_missing(_message(event.message)):
-                if self._ledger.is_complete:  # else its partition was revoked while it was under way
-                    await self._answer(message)
+        """Fold each event, in the order of its partition; what Faust left out is read from Kafka first.
+
+        Whatever fails here ends the worker: Faust would acknowledge the event all the same and go on with the next.
+        """
+        try:
+            async for event in stream.events():
+                async for message in self._with_missing(_message(event.message)):
+                    if self._ledger.is_complete:  # else its partition was revoked while it was under way
+                        await self._answer(message)
+        except Exception as error:  # noqa: BLE001 - see above
+            give_up("an event could not be decided", error=repr(error))
 
     async def _with_missing(self, message: Message) -> AsyncIterator[Message]:
         if self._ledger.is_complete:
             next_offset = self._ledger.next_offset(message.partition)
             async for missing in missing_messages(self._settings, message.partition, next_offset, message.offset):
+                self._health.count("repaired")
                 yield missing
         yield message
 
     async def _answer(self, message: Message) -> None:
+        self._watchdog.check()
+        is_new = message.offset >= self._ledger.next_offset(message.partition)
         for topic, key, value in _fold(self._ledger, message):
             await self._topics[topic].send(key=key, value=value, partition=_partition(topic, message))
+            if topic == DEAD_LETTERS:
+                self._health.fault("dead letter")
+        self._health.count("decided" if is_new else "redelivered")
+        self._watchdog.moved(message.partition)
 
     async def tick(self) -> None:
         """Send every partition of ours the time: only an event may change the table."""
@@ -110,13 +148,18 @@ class _Decider:
 
     async def begin(self) -> None:
         """The table is complete: what comes now is decided on all that was."""
-        for key in self._ledger.begin(self._partitions()):
-            del self.accounts.data[key]  # not through the table, which would write a tombstone
+        self._ledger.begin()
+        self._watchdog.expect(self._partitions())
+        self._health.ready = True
         announce_ready("decider")
 
     async def end(self, *_: Any, **__: Any) -> None:
-        """Partitions may be another worker's from now on."""
+        """Partitions may be another worker's from now on: nothing of them stays, and recovery starts empty."""
+        self._health.ready = False
+        self._watchdog.pause()
         self._ledger.end()
+        self._app.tables["accounts"].data.clear()  # not through the table, which would write tombstones
+        self._app.tables.recovery.active_offsets.clear()  # else only what came since the last recovery is read
 
     def _partitions(self) -> set[int]:
         return {assigned.partition for assigned in self._app.consumer.assignment() if assigned.topic == EVENTS}
@@ -133,7 +176,7 @@ def _fold(ledger: Ledger, message: Message) -> list[tuple[str, bytes, bytes]]:
     """Topic, key and value of every record that an event leads to."""
     try:
         return [_record(outcome) for outcome in ledger.fold(message).outcomes]
-    except MalformedMessage as error:
+    except (MalformedMessage, Undecidable) as error:
         source = f"{EVENTS}/{message.partition}/{message.offset}"
         log.error("unreadable event", source=source, reason=str(error))
         letter = DeadLetter.of(source, message.value, str(error))

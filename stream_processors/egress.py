@@ -3,26 +3,27 @@
 import asyncio
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
-import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from models.codec import decode_control, decode_outcome, encode
 from models.errors import MalformedMessage
 from models.outcomes import Answered, Outcome, ReportKept
 from models.settings import Settings
 from models.topics import CONTROLS, DECISIONS, DeviceTopic, control_topic
-from stream_processors.kafka import open_consumer
+from stream_processors.health import Health
+from stream_processors.kafka import commit, kafka_answers, next_offsets, open_consumer
 from stream_processors.mqtt import Session, open_session
-from stream_processors.service import announce_ready, serve
+from stream_processors.service import announce_ready, drain, serve, unbroken
 
 __all__ = ["Command", "on_outcome", "run"]
 
-log = structlog.get_logger()
-
 _GROUP = "fairroll.egress"
 _RECEIVE_MAXIMUM = 10
+_MOST_RECORDS = 200
+"""Of a batch: published together, and all that a stop has to wait for. aiomqtt slows down with more at once."""
 _COMMIT_EVERY_S = 0.5
 
 
@@ -51,49 +52,78 @@ def on_outcome(outcome: Outcome, now_ms: int) -> Command | None:
 
 def run(settings: Settings) -> None:
     """Serve until told to stop; several instances share the partitions."""
-    serve(lambda: _carry(settings))
+    health = Health("egress", settings.instance)
+    serve(lambda: _carry(settings, health), health, settings)
 
 
-async def _carry(settings: Settings) -> None:
+async def _carry(settings: Settings, health: Health) -> None:
     async with (
         open_session(settings, f"egress-{settings.instance}", _RECEIVE_MAXIMUM) as session,
         open_consumer(settings, DECISIONS, group=_GROUP) as decisions,
         open_consumer(settings, CONTROLS, group=None) as controls,
         asyncio.TaskGroup() as tasks,
     ):
-        tasks.create_task(_publish_controls(session, controls), name="controls")
-        tasks.create_task(_publish_commands(session, decisions), name="commands")
+        connection = tasks.create_task(session.until_lost(), name="connection")
+        tasks.create_task(health.watch(kafka=partial(kafka_answers, decisions)), name="health")
+        tasks.create_task(_publish_controls(session, controls, health), name="controls")
+        tasks.create_task(_publish_commands(session, decisions, connection, health), name="commands")
         announce_ready(f"egress {settings.instance}")
 
 
-async def _publish_controls(session: Session, controls: AIOKafkaConsumer) -> None:
+async def _publish_controls(session: Session, controls: AIOKafkaConsumer, health: Health) -> None:
     """Publish every site's control, retained, from the beginning: the broker may have lost what it retained."""
     async for record in controls:
-        control = decode_control(record.value)
-        await session.publish(control_topic(control.site), encode(control), retain=True)
+        try:
+            control = decode_control(record.value or b"")
+        except MalformedMessage as error:  # a newer decider's word; the other sites must go on
+            _note_unreadable("control", record, error, health)
+        else:
+            await session.publish(control_topic(control.site), encode(control), retain=True)
+            health.count("controls")
 
 
-async def _publish_commands(session: Session, decisions: AIOKafkaConsumer) -> None:
-    """Publish, then commit: after a crash some commands come twice, and dispensers know them again."""
-    committed, uncommitted = time.monotonic(), False
-    while True:
-        batches = await decisions.getmany(timeout_ms=int(_COMMIT_EVERY_S * 1000))
-        await _publish_all(session, (record for batch in batches.values() for record in batch))
-        uncommitted = uncommitted or bool(batches)
-        if uncommitted and time.monotonic() - committed >= _COMMIT_EVERY_S:
-            await decisions.commit()
-            committed, uncommitted = time.monotonic(), False
+async def _publish_commands(
+    session: Session, decisions: AIOKafkaConsumer, connection: "asyncio.Task[None]", health: Health
+) -> None:
+    """Publish, then commit: after a crash some commands come twice, and dispensers know them again.
 
-
-async def _publish_all(session: Session, records: Iterable[ConsumerRecord]) -> None:
-    now_ms = time.time_ns() // 1_000_000
-    commands = [command for record in records if (command := _command(record, now_ms))]
-    await asyncio.gather(*(session.publish(c.topic, c.payload, expiry_s=c.expiry_s) for c in commands))
-
-
-def _command(record: ConsumerRecord, now_ms: int) -> Command | None:
+    When told to stop, the batch under way is published to its end and committed.
+    """
+    published: dict[TopicPartition, int] = {}
+    committed = time.monotonic()
     try:
-        return on_outcome(decode_outcome(record.value), now_ms)
+        while True:
+            batches = await decisions.getmany(timeout_ms=int(_COMMIT_EVERY_S * 1000), max_records=_MOST_RECORDS)
+            batch = [record for records in batches.values() for record in records]
+            await unbroken(_publish_all(session, batch, published, health), connection)
+            if published and time.monotonic() - committed >= _COMMIT_EVERY_S:
+                await commit(decisions, published)
+                published.clear()
+                committed = time.monotonic()
+    finally:
+        await drain(commit(decisions, published))
+
+
+async def _publish_all(
+    session: Session, batch: Iterable[ConsumerRecord], published: dict[TopicPartition, int], health: Health
+) -> None:
+    """Return after all PUBACKs, with what may be committed then in `published`."""
+    now_ms = time.time_ns() // 1_000_000
+    commands = [command for record in batch if (command := _command(record, now_ms, health))]
+    with health.at_work():
+        await asyncio.gather(*(session.publish(c.topic, c.payload, expiry_s=c.expiry_s) for c in commands))
+    published.update(next_offsets(batch))
+    health.count("commands", len(commands))
+
+
+def _command(record: ConsumerRecord, now_ms: int, health: Health) -> Command | None:
+    try:
+        return on_outcome(decode_outcome(record.value or b""), now_ms)
     except MalformedMessage as error:  # a newer decider's word; the partition must go on
-        log.error("unreadable decision", partition=record.partition, offset=record.offset, reason=str(error))
+        _note_unreadable("decision", record, error, health)
         return None
+
+
+def _note_unreadable(what: str, record: ConsumerRecord, error: MalformedMessage, health: Health) -> None:
+    health.count("unreadable")
+    health.fault(f"unreadable {what} at {record.partition}/{record.offset}: {error}")

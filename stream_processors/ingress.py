@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import time
+from functools import partial
 from typing import NamedTuple, assert_never
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiomqtt import Message
+from aiokafka.errors import KafkaTimeoutError
 
 from models.codec import decode_report, decode_request, decode_state, encode
 from models.dead_letters import DeadLetter
@@ -15,9 +17,10 @@ from models.events import Reported, Requested
 from models.policy import Sites
 from models.settings import Settings
 from models.topics import DEAD_LETTERS, EVENTS, INGRESS_FILTERS, STATES, DeviceTopic
-from stream_processors.kafka import open_producer
-from stream_processors.mqtt import Session, open_session
-from stream_processors.service import announce_ready, serve
+from stream_processors.health import Health
+from stream_processors.kafka import kafka_answers, open_producer
+from stream_processors.mqtt import Received, Session, open_session
+from stream_processors.service import announce_ready, drain, serve
 from stream_processors.sites import read_sites
 
 __all__ = ["Publication", "Record", "on_message", "run"]
@@ -25,7 +28,11 @@ __all__ = ["Publication", "Record", "on_message", "run"]
 log = structlog.get_logger()
 
 _RECEIVE_MAXIMUM = 500
-"""Messages that the broker may have under way to one instance: its bound on memory and its backpressure."""
+"""Messages that the broker may have under way to one instance, and that may be under way from it to Kafka.
+
+So much and no more is in memory while Kafka is away. After a reconnect mosquitto's whole backlog comes at once; what
+is not under way to Kafka then waits in the session's queue, which `open_session` tells the bound of.
+"""
 
 
 class Publication(NamedTuple):
@@ -33,8 +40,10 @@ class Publication(NamedTuple):
 
     topic: str
     payload: bytes
-    patience_s: int | None = None
-    """what is left of its expiry"""
+    expiry_s: int | None = None
+    """what was left of its expiry when it came"""
+    held_s: float = 0.0
+    """how long ago that was"""
 
 
 class Record(NamedTuple):
@@ -47,21 +56,21 @@ class Record(NamedTuple):
 
 def on_message(publication: Publication, sites: Sites) -> Record:
     """Turn a device's message into an event, a state, or a dead letter with the reason."""
-    topic, payload, patience_s = publication
+    topic, payload = publication.topic, publication.payload
     try:
         source = DeviceTopic.parse(topic)
         if not sites.knows(source.site, source.device):
             raise MalformedMessage(f"unknown site or device: {source.site}/{source.device}")
-        return _record(source, payload, patience_s)
+        return _record(source, publication)
     except MalformedMessage as error:
         return Record(DEAD_LETTERS, topic[:200], encode(DeadLetter.of(topic, payload, str(error))))
 
 
-def _record(source: DeviceTopic, payload: bytes, patience_s: int | None) -> Record:
-    site, device = source.site, source.device
+def _record(source: DeviceTopic, publication: Publication) -> Record:
+    site, device, payload = source.site, source.device, publication.payload
     match source.channel:
         case "request":
-            request = decode_request(payload)
+            request, patience_s = decode_request(payload), _patience_s(publication)
             event = Requested(site=site, device=device, request=request, patience_s=patience_s)
             return Record(EVENTS, site, encode(event))
         case "report":
@@ -74,49 +83,80 @@ def _record(source: DeviceTopic, payload: bytes, patience_s: int | None) -> Reco
             assert_never(unknown)
 
 
+def _patience_s(publication: Publication) -> int | None:
+    """What is left of a request's patience. Nobody waits for it when nothing is: then it is a dead letter."""
+    expiry_s, held_s = publication.expiry_s, publication.held_s
+    if expiry_s is None:
+        return None
+    if held_s >= expiry_s:
+        raise MalformedMessage(f"held beyond its expiry: for {held_s:.1f} s of {expiry_s} s")
+    return expiry_s - int(held_s)
+
+
 def run(settings: Settings) -> None:
     """Serve until told to stop; several instances share the work."""
     sites = read_sites(settings.sites)
-    serve(lambda: _carry(settings, sites))
+    health = Health("ingress", settings.instance)
+    serve(lambda: _carry(settings, sites, health), health, settings)
 
 
-async def _carry(settings: Settings, sites: Sites) -> None:
+async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
+    """When told to stop, read no more, and acknowledge what Kafka is about to have; the broker keeps the rest."""
     async with (
         open_producer(settings) as producer,
         open_session(settings, f"ingress-{settings.instance}", _RECEIVE_MAXIMUM) as session,
+        asyncio.TaskGroup() as tasks,
     ):
         await session.subscribe(*(f"$share/ingress/{topic}" for topic in INGRESS_FILTERS))
         announce_ready(f"ingress {settings.instance} ({os.getpid()})")
-        sent: asyncio.Queue[_Sent] = asyncio.Queue()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_acknowledge(session, sent), name="acknowledge")
-            tasks.create_task(_forward(session, producer, sites, sent), name="forward")
+        under_way: asyncio.Queue[_Sent] = asyncio.Queue(_RECEIVE_MAXIMUM)
+        tasks.create_task(health.watch(kafka=partial(kafka_answers, producer)), name="health")
+        acknowledging = tasks.create_task(_acknowledge(session, under_way, health), name="acknowledge")
+        try:
+            await _forward(session, producer, sites, under_way, health)
+        except asyncio.CancelledError:
+            await drain(under_way.join(), acknowledging)
+            raise
 
 
 class _Sent(NamedTuple):
-    message: Message
+    message: Received
     record: Record
     appended: asyncio.Future[object]
 
 
-async def _forward(session: Session, producer: AIOKafkaProducer, sites: Sites, sent: "asyncio.Queue[_Sent]") -> None:
+async def _forward(
+    session: Session, producer: AIOKafkaProducer, sites: Sites, under_way: "asyncio.Queue[_Sent]", health: Health
+) -> None:
     async for message in session.messages:
-        record = on_message(_publication(message), sites)
-        appended = await producer.send(record.topic, record.value, record.key.encode())
-        sent.put_nowait(_Sent(message, record, appended))
+        with health.at_work():
+            sent = await _send(producer, sites, message, health)
+        await under_way.put(sent)
 
 
-async def _acknowledge(session: Session, sent: "asyncio.Queue[_Sent]") -> None:
+async def _send(producer: AIOKafkaProducer, sites: Sites, message: Received, health: Health) -> _Sent:
+    """Give it to the producer, however long that takes: the broker keeps what comes meanwhile."""
+    while True:
+        publication = Publication(message.topic, message.payload, message.expiry_s, time.monotonic() - message.at)
+        record = on_message(publication, sites)
+        try:
+            appended = await producer.send(record.topic, record.value, record.key.encode())
+        except KafkaTimeoutError:
+            health.fault("kafka takes nothing")
+        else:
+            health.count("sent")
+            return _Sent(message, record, appended)
+
+
+async def _acknowledge(session: Session, under_way: "asyncio.Queue[_Sent]", health: Health) -> None:
     """Acknowledge in the order of arrival; a failed append ends the session, and the broker sends again."""
     while True:
-        message, record, appended = await sent.get()
-        await appended
+        message, record, appended = await under_way.get()
+        with health.at_work():
+            await appended
         session.acknowledge(message)
+        health.count("kept")
         if record.topic == DEAD_LETTERS:
+            health.count("dead_letters")
             log.warning("dead letter", source=record.key)
-
-
-def _publication(message: Message) -> Publication:
-    payload = message.payload if isinstance(message.payload, bytes) else b""
-    patience_s = getattr(message.properties, "MessageExpiryInterval", None)
-    return Publication(str(message.topic), payload, patience_s)
+        under_way.task_done()

@@ -1,24 +1,36 @@
 """The pipeline's Kafka clients, with the settings that its promises need."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from models.settings import Settings
 
-__all__ = ["FETCH_WAIT_MS", "open_consumer", "open_producer"]
+__all__ = ["FETCH_WAIT_MS", "commit", "kafka_answers", "next_offsets", "open_consumer", "open_producer"]
+
+log = structlog.get_logger()
 
 FETCH_WAIT_MS = 20
 """How long the broker may hold a fetch back; what a decision waits for at an idle site."""
+_HEARTBEAT_MS = 500
+"""How soon a member learns that another has come or gone; until all know, their partitions are nobody's."""
+_SESSION_MS = 6_000
+"""How long the partitions of a dead member wait; the least that Kafka's default allows."""
 
 
 @asynccontextmanager
 async def open_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
-    """Open a producer whose records are on all replicas in sync, once and in order, when acknowledged."""
+    """Open a producer whose records are on all replicas in sync, once and in order, when acknowledged.
+
+    While Kafka is away it tries for ever: what is under way does not fail, and closing it waits too. Only a send that
+    finds no room for 40 s raises KafkaTimeoutError.
+    """
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", enable_idempotence=True)
-    await producer.start()
     try:
+        await producer.start()
         yield producer
     finally:
         await producer.stop()
@@ -34,9 +46,37 @@ async def open_consumer(settings: Settings, *topics: str, group: str | None) -> 
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=FETCH_WAIT_MS,
+        heartbeat_interval_ms=_HEARTBEAT_MS,
+        session_timeout_ms=_SESSION_MS,
     )
-    await consumer.start()
     try:
+        await consumer.start()
         yield consumer
     finally:
         await consumer.stop()
+
+
+async def kafka_answers(client: AIOKafkaConsumer | AIOKafkaProducer) -> bool:
+    """True when a broker of the cluster tells its topics."""
+    ask = client.topics if isinstance(client, AIOKafkaConsumer) else client.client.fetch_all_metadata
+    try:
+        await ask()
+    except KafkaError:
+        return False
+    return True
+
+
+def next_offsets(records: Iterable[ConsumerRecord]) -> dict[TopicPartition, int]:
+    """What to commit when these are done with; each partition's come in order."""
+    return {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
+
+
+async def commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
+    """Commit what is done. Partitions that a rebalance took away are left out: their new owner does the work again."""
+    ours = {partition: offset for partition, offset in offsets.items() if partition in consumer.assignment()}
+    if not ours:
+        return
+    try:
+        await consumer.commit(ours)
+    except (CommitFailedError, IllegalStateError) as error:
+        log.warning("not committed for a rebalance", reason=repr(error))

@@ -1,15 +1,19 @@
 """The decider without Faust: partitions in memory over a table of rows."""
 
-from collections.abc import Collection, MutableMapping
+from collections.abc import MutableMapping
 from typing import NamedTuple
+
+import structlog
 
 from models.codec import decode_event, decode_row, encode
 from models.decision import Decision
-from models.errors import MalformedMessage
+from models.errors import MalformedMessage, Undecidable
 from models.events import Record
 from models.partition import Partition
 
 __all__ = ["Ledger", "Message"]
+
+log = structlog.get_logger()
 
 
 class Message(NamedTuple):
@@ -32,16 +36,28 @@ class Ledger:
         self._is_complete = False
 
     def fold(self, message: Message) -> Decision:
-        """Decide a message; raises MalformedMessage where it is no event, which is remembered by its offset alone."""
-        partition = self.partition(message.partition)
+        """Decide a message.
+
+        Raises MalformedMessage where it is no event and Undecidable where the fold fails on it, which is a fault of
+        ours; either is remembered by its offset alone, so that the partition goes on.
+        """
         try:
             event = decode_event(message.value)
-        except MalformedMessage:
-            self._write(message.partition, partition.pass_over(message.offset, message.at))
+            decision = self._fold(message.partition, Record(offset=message.offset, at=message.at, event=event))
+        except (MalformedMessage, Undecidable):
+            passed_over = self.partition(message.partition).pass_over(message.offset, message.at)
+            self._write(message.partition, passed_over)
             raise
-        decision = partition.fold(Record(offset=message.offset, at=message.at, event=event))
         self._write(message.partition, decision)
         return decision
+
+    def _fold(self, number: int, record: Record) -> Decision:
+        try:
+            return self.partition(number).fold(record)
+        except Exception as error:
+            log.exception("undecidable event", partition=number, offset=record.offset)
+            del self._partitions[number]  # it may have taken over half of a row: read it from the table again
+            raise Undecidable(f"the decider fails on it: {type(error).__name__}") from error
 
     def partition(self, number: int) -> Partition:
         """The partition in memory, rebuilt from the table where it is not."""
@@ -60,18 +76,14 @@ class Ledger:
         """Whether the table holds all rows of the partitions that are ours; before, nothing may be decided."""
         return self._is_complete
 
-    def begin(self, numbers: Collection[int]) -> list[bytes]:
-        """The table has been recovered for these partitions: decide on it from now on.
-
-        Returns the keys of rows that are left of other partitions, for the caller to drop.
-        """
+    def begin(self) -> None:
+        """The table has been recovered: decide on it from now on."""
         self._partitions.clear()
         self._is_complete = True
-        ours = tuple(_table_key(number, "") for number in numbers)
-        return [key for key in self._table if not key.startswith(ours)]
 
     def end(self) -> None:
-        """Partitions were revoked: decide nothing until the next `begin`."""
+        """Partitions were revoked: forget what was in memory, decide nothing until the next `begin`."""
+        self._partitions.clear()
         self._is_complete = False
 
     def _write(self, number: int, decision: Decision) -> None:

@@ -1,20 +1,45 @@
 """The pipeline's MQTT sessions: manual acknowledgement, wrapped once."""
 
+import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, cast
 
 from aiomqtt import Client, Message, ProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from models.settings import Settings
+from models.settings import Settings, host_and_port
 
-__all__ = ["Session", "open_session"]
+__all__ = ["Received", "Session", "open_session"]
 
 QOS_AT_LEAST_ONCE = 1
-_SESSION_EXPIRY_S = 300
-"""How long the broker keeps what an absent instance has not acknowledged."""
+_KEEPALIVE_S = 10
+"""A broker that says nothing more is lost after at most twice this."""
+_MOST_CALLS = 1_000
+"""Publishes under way at which aiomqtt starts to warn; its own 10 are too few for those who publish in batches."""
+_SESSION_EXPIRY_S = 60
+"""How long the broker keeps what an absent instance has not acknowledged.
+
+Long enough for a restart under the same name, which finds all of it again. Not longer, because a dead instance keeps
+its share of a shared subscription until then, and mosquitto hands none of that to the others: for a minute some
+messages reach nobody until their senders repeat them.
+"""
+
+
+class Received(NamedTuple):
+    """A message that came, to be acknowledged."""
+
+    topic: str
+    payload: bytes
+    expiry_s: int | None
+    """what was left of its expiry when it came"""
+    at: float
+    """when it came, in seconds of `time.monotonic`"""
+    mid: int
+    qos: int
 
 
 class Session:
@@ -22,7 +47,16 @@ class Session:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self.messages = client.messages
+
+    @property
+    def messages(self) -> AsyncIterator[Received]:
+        """What comes, in order; raises MqttError when the broker is lost."""
+        return self._received()
+
+    async def until_lost(self) -> None:
+        """For those who subscribe to nothing: raises MqttError when the broker is lost."""
+        async for _ in self._client.messages:
+            pass
 
     async def subscribe(self, *filters: str) -> None:
         await self._client.subscribe([(topic, QOS_AT_LEAST_ONCE) for topic in filters])
@@ -34,33 +68,51 @@ class Session:
             properties.MessageExpiryInterval = expiry_s
         await self._client.publish(topic, payload, QOS_AT_LEAST_ONCE, retain, properties)
 
-    def acknowledge(self, message: Message) -> None:
+    def acknowledge(self, message: Received) -> None:
         """Send the PUBACK; MQTT wants them in the order of the messages (MQTT 5, 4.6)."""
         # aiomqtt 2 has no call of its own for it: its issue 345
         self._client._client.ack(message.mid, message.qos)  # noqa: SLF001
+
+    async def _received(self) -> AsyncIterator[Received]:
+        async for item in self._client.messages:
+            message, at = cast("tuple[Message, float]", item)
+            payload = message.payload if isinstance(message.payload, bytes) else b""
+            expiry_s = getattr(message.properties, "MessageExpiryInterval", None)
+            yield Received(str(message.topic), payload, expiry_s, at, message.mid, message.qos)
+
+
+class _Arrivals(asyncio.Queue[Any]):
+    """The client's queue, which notes when each message came."""
+
+    def _put(self, item: Message) -> None:
+        super()._put((item, time.monotonic()))
 
 
 @asynccontextmanager
 async def open_session(settings: Settings, identifier: str, receive_maximum: int) -> AsyncIterator[Session]:
     """Connect, keeping the session of an earlier connection; raises MqttError when the broker is lost.
 
-    The client's queue is unlimited, since after a reconnect the whole backlog comes at once and aiomqtt
-    discards what does not fit.
+    What is not read waits in the client's queue. That is unlimited, since aiomqtt discards what does not fit, and
+    bounded by the broker: on a living connection by `receive_maximum`; after a reconnect mosquitto sends its whole
+    backlog at once, so by its `max_queued_messages` and `max_queued_bytes`.
     """
-    host, _, port = settings.mqtt.rpartition(":")
+    host, port = host_and_port(settings.mqtt)
     properties = Properties(PacketTypes.CONNECT)
     properties.SessionExpiryInterval = _SESSION_EXPIRY_S
     properties.ReceiveMaximum = receive_maximum
     client = Client(
         host,
-        int(port),
+        port,
         identifier=identifier,
+        keepalive=_KEEPALIVE_S,
+        queue_type=_Arrivals,
         protocol=ProtocolVersion.V5,
         clean_start=False,
         properties=properties,
         # Nagle's algorithm would hold a publish back by 40 ms until the broker's delayed ACK
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
+    client.pending_calls_threshold = _MOST_CALLS
     # before connecting: afterwards one message of a backlog is acknowledged by itself at each reconnect
     client._client.manual_ack_set(True)  # noqa: FBT003, SLF001 - paho's signature; issue 345, as above
     async with client:

@@ -33,6 +33,7 @@ def outcome_point(outcome: Outcome, appended: int) -> str | None:
                 "cm": outcome.cm,
                 "stock_cm": outcome.stock_cm,
                 "battery_percent": outcome.battery_percent,
+                "missing": outcome.missing,
                 "fault": outcome.fault,
                 "reason": outcome.reason,
             }

@@ -13,6 +13,7 @@ from typing import Any
 from faust.transport.drivers import aiokafka as driver
 
 from stream_processors.kafka import FETCH_WAIT_MS
+from stream_processors.watchdog import give_up
 
 __all__ = ["install"]
 
@@ -103,4 +104,4 @@ class _FailFastProducer(driver.Producer):  # type: ignore[misc]  # Faust's
 
     def _end_on_failure(self, sent: "asyncio.Future[Any]") -> None:
         if not sent.cancelled() and (error := sent.exception()):
-            asyncio.get_running_loop().create_task(self.app.crash(error))
+            give_up("Kafka did not take a record", error=repr(error))

@@ -1,29 +1,65 @@
-"""What every long-running process has in common: an event loop, a clean stop, a new start after an outage."""
+"""What every long-running process has in common: an event loop, a clean stop, a new start after an outage.
+
+How a stop works: SIGTERM or SIGINT cancels the work. Whatever was begun and can be ended at once is ended under
+`drain` or `unbroken`; then the contexts close, and the exit code is 0. What does not end within the time is left to
+the brokers, which were told nothing of it and give it again. A second signal ends the process at once.
+"""
 
 import asyncio
 import logging
+import os
 import random
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any
 
 import structlog
 import uvloop
 from aiokafka.errors import KafkaError
 from aiomqtt import MqttError
 
-__all__ = ["announce_ready", "jittered_waits", "log_to_stderr", "serve"]
+from models.settings import Settings
+from stream_processors.health import Health, served
+
+__all__ = ["DRAIN_S", "announce_ready", "drain", "jittered_waits", "log_to_stderr", "serve", "unbroken"]
 
 log = structlog.get_logger()
 
+DRAIN_S = 3.0
+"""How long what was begun may take after a stop."""
+_END_S = DRAIN_S + 0.5
+"""When the process ends in any case, for a producer waits for a lost Kafka for ever: within five seconds in all."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 _WORKED_S = 30.0
 
+Work = Callable[[], Awaitable[None]]
 
-def serve(work: Callable[[], Awaitable[None]]) -> None:
+
+def serve(work: Work, health: Health, settings: Settings) -> None:
     """Run `work` until SIGTERM or SIGINT, and again, after a jittered wait, when a broker was lost."""
     log_to_stderr()
-    uvloop.run(_until_told(work))
+    uvloop.run(_serve(work, health, settings.health))
+
+
+async def drain(rest: Awaitable[object], *needs: asyncio.Future[Any]) -> None:
+    """Give the rest of the work `DRAIN_S` to end, less if something that it needs has ended."""
+    task = asyncio.ensure_future(rest)
+    await asyncio.wait({task, *needs}, timeout=DRAIN_S, return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        log.warning("not drained")
+        task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def unbroken(step: Coroutine[Any, Any, None], *needs: asyncio.Future[Any]) -> None:
+    """Do a step; when cancelled, drain it first."""
+    task = asyncio.create_task(step)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await drain(task, *needs)
+        raise
 
 
 def jittered_waits() -> Iterator[float]:
@@ -54,17 +90,33 @@ def log_to_stderr() -> None:
     )
 
 
-async def _until_told(work: Callable[[], Awaitable[None]]) -> None:
-    task = asyncio.ensure_future(_again_after_outages(work))
+async def _serve(work: Work, health: Health, address: str) -> None:
+    async with served(health, address):
+        task = asyncio.ensure_future(_again_after_outages(work, health))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, _stop, task)
+        try:
+            await task
+        except asyncio.CancelledError:
+            log.info("stopped")
+
+
+def _stop(task: asyncio.Task[None]) -> None:
+    """Cancel the work; bound what follows; leave the next signal to the operating system, which ends the process."""
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        log.info("stopped")
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
+    loop.call_later(_END_S, _give_up)
+    task.cancel()
 
 
-async def _again_after_outages(work: Callable[[], Awaitable[None]]) -> None:
+def _give_up() -> None:
+    log.warning("stopped without closing")
+    os._exit(0)
+
+
+async def _again_after_outages(work: Work, health: Health) -> None:
     loop = asyncio.get_running_loop()
     while True:
         for wait in jittered_waits():
@@ -72,7 +124,7 @@ async def _again_after_outages(work: Callable[[], Awaitable[None]]) -> None:
             try:
                 await work()
             except* (MqttError, KafkaError) as outage:
-                log.warning("broker lost", errors=[repr(error) for error in outage.exceptions])
+                health.fault("broker lost: " + ", ".join(repr(error) for error in outage.exceptions))
             await asyncio.sleep(wait)
             if loop.time() - started > _WORKED_S:
                 break  # it worked in between: the next outage is a new one

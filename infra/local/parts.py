@@ -53,7 +53,7 @@ class Part:
 
     @property
     def address(self) -> str:
-        """Where others reach it; empty for a part that only reaches out."""
+        """Where others reach it, or ask for its health."""
         return f"{LOOPBACK}:{self.ports[0]}" if self.ports else ""
 
 
@@ -128,10 +128,12 @@ def _plain(variable: str, text: str) -> str:
 
 
 def _process(name: str, place: Place) -> Part:
+    port = getattr(place.ports, name)
     return Part(
         name=name,
         command=(sys.executable, "-m", "infra.cli", name),
-        environ=place.settings.to_environ() | {"PYTHONUNBUFFERED": "1"},
+        ports=(port,),
+        environ=place.settings.to_environ() | {"FAIRROLL_HEALTH": f"{LOOPBACK}:{port}", "PYTHONUNBUFFERED": "1"},
     )
 
 

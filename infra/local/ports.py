@@ -23,6 +23,11 @@ class Ports:
     """where InfluxDB's clients knock"""
     influx: int = 18086
     influx_rpc: int = 18088
+    ingress: int = 9101
+    """where the pipeline's own processes tell their health"""
+    egress: int = 9102
+    decider: int = 9103
+    sink: int = 9104
 
     @classmethod
     def free(cls) -> "Ports":

@@ -70,10 +70,17 @@ class Process:
         except TimeoutError:
             raise PartDied(f"{self.part.name} was not ready after {_START_S} s; {self._last_words()}") from None
 
+    @property
+    def ending(self) -> str | None:
+        """How it ended, if it did and nobody had asked for that: a signal's name or an exit code."""
+        if self._is_wanted and self._child and self._child.returncode is not None:
+            return _told(self._child.returncode)
+        return None
+
     def check(self) -> None:
         """Raises PartDied if it ended and nobody had asked for that."""
-        if self._is_wanted and self._child and self._child.returncode is not None:
-            raise PartDied(f"{self.part.name} died ({_told(self._child.returncode)}); {self._last_words()}")
+        if self.ending:
+            raise PartDied(f"{self.part.name} died ({self.ending}); {self._last_words()}")
 
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL after 15 s; returns when it is gone."""

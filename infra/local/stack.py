@@ -121,13 +121,15 @@ def _addresses(folder: Path, ports: Ports) -> dict[str, str]:
         "FAIRROLL_INFLUX_URL": f"http://{LOOPBACK}:{ports.gateway}",
         "FAIRROLL_DATA": str(folder / "data"),
         "FAIRROLL_SECRETS": str(folder / "secrets"),
+        "FAIRROLL_SERVICES": ",".join(f"{LOOPBACK}:{getattr(ports, name)}" for name in PROCESSES),
     }
 
 
 def _check_ports(part: Part) -> None:
     for port in part.ports:
         if is_taken(port):
+            elsewhere = f", or set {INSTEAD[part.name]} to use one that runs already" if part.name in INSTEAD else ""
             raise ConfigError(
-                f"port {port}, which {part.name} needs, is taken: choose other ports with `fairroll up --ports free`,"
-                f" or set {INSTEAD[part.name]} to use one that runs already"
+                f"port {port}, which {part.name} needs, is taken: choose other ports with"
+                f" `fairroll up --ports free`{elsewhere}"
             )

@@ -78,4 +78,4 @@ async def test_a_device_whose_clock_is_a_day_off_is_answered_like_any_other(pipe
             told = {"kind": "face", "model": "synthetic/1", "template": person, "clock": clock, "at": clock}
             assert (await wall.ask(told | {"id": uuid.uuid4().hex}))["kind"] == "dispense"
             refused = await wall.ask(told | {"id": uuid.uuid4().hex})
-            assert 530 <= refused["retry_after_s"] <= 540
+            assert 110 <= refused["retry_after_s"] <= 120  # until the grant, which nobody reports, is given back

@@ -49,7 +49,7 @@ async def test_a_face_gets_a_portion_once_in_a_window(gate: Talk) -> None:
     assert (granted["kind"], granted["cm"]) == ("dispense", 60)
     refused = await gate.ask(request("face", "ann"))
     assert (refused["kind"], refused["reason"]) == ("refuse", "quota")
-    assert 530 <= refused["retry_after_s"] <= 540
+    assert 110 <= refused["retry_after_s"] <= 120  # until the grant, which nobody reports, is given back
     assert (await gate.ask(request("face", "bob")))["kind"] == "dispense"
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from infra.local.parts import BROKERS
+from infra.local.parts import BROKERS, PROCESSES, part_of
+from infra.local.place import Place
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.probes import mqtt_answers
 from infra.local.process import PartDied
 from infra.local.stack import LocalStack
 from models.errors import ConfigError
+from models.settings import Settings
 
 _METRICS = ("influxd", "gateway")
 
@@ -97,6 +99,26 @@ async def test_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None
         with pytest.raises(ConfigError, match=rf"port {ports.gateway}, which gateway needs.*FAIRROLL_INFLUX_URL"):
             await stack.__aenter__()
     assert not list(stack)
+
+
+async def test_port_of_a_process_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
+    ports = Ports.free()
+    with socket.create_server((LOOPBACK, ports.decider)):
+        stack = LocalStack(tmp_path, parts=["mosquitto", "decider"], ports=ports)
+        with pytest.raises(ConfigError, match=rf"port {ports.decider}, which decider needs, is taken.*--ports free`$"):
+            await stack.__aenter__()
+    assert not list(stack)
+
+
+def test_each_process_is_told_where_to_tell_its_health_and_all_where_to_ask(tmp_path: Path) -> None:
+    ports = Ports()
+    stack = LocalStack(tmp_path, ports=ports)
+    assert (
+        stack.settings.services == Settings().services == "127.0.0.1:9101,127.0.0.1:9102,127.0.0.1:9103,127.0.0.1:9104"
+    )
+    parts = [part_of(name, Place(tmp_path, ports, stack.settings)) for name in PROCESSES]
+    assert [part.environ["FAIRROLL_HEALTH"] for part in parts] == stack.settings.services.split(",")
+    assert [part.ports for part in parts] == [(9101,), (9102,), (9103,), (9104,)]
 
 
 async def test_missing_file_of_sites_is_told_before_anything_starts(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Deciders on real brokers: one joins and leaves under load, one is killed; nothing is lost or decided otherwise."""
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -55,6 +57,32 @@ async def test_a_killed_decider_remembers_who_was_served(tmp_path: Path) -> None
     assert isinstance(first.command, Dispense)
     assert isinstance(second.command, Refuse)
     assert second.visitor == first.visitor
+
+
+async def test_a_frozen_decider_ends_when_it_wakes_and_the_next_one_remembers(tmp_path: Path) -> None:
+    (tmp_path / "sites.toml").write_text('[sites.park]\nmode = "face"\ndevices = ["d"]\n')
+    environ = {"FAIRROLL_SITES": str(tmp_path / "sites.toml")}
+    async with (
+        LocalStack(tmp_path, parts=(*BROKERS, "decider"), ports=Ports.free(), environ=environ) as stack,
+        open_producer(stack.settings) as producer,
+        open_consumer(stack.settings, DECISIONS, group=None) as said,
+    ):
+        first = await _decided(producer, said, "request-before-00")
+        frozen = stack["decider"]
+        assert frozen.pid
+        os.kill(frozen.pid, signal.SIGSTOP)
+        async with _second_decider(stack.settings, tmp_path / "second"):
+            second = await _decided(producer, said, "request-after-001")
+            os.kill(frozen.pid, signal.SIGCONT)
+            async with asyncio.timeout(10):
+                while frozen.is_running:
+                    await asyncio.sleep(0.1)
+            third = await _decided(producer, said, "request-after-002")
+        await stack.kill("decider")
+    assert isinstance(first.command, Dispense)
+    assert isinstance(second.command, Refuse)
+    assert isinstance(third.command, Refuse)
+    assert first.visitor == second.visitor == third.visitor
 
 
 async def _decided(producer: AIOKafkaProducer, said: AIOKafkaConsumer, request_id: str) -> Answered:

@@ -94,3 +94,33 @@ def test_a_field_that_is_not_of_the_contract_goes_no_further() -> None:
     assert record.topic == EVENTS
     assert b"Ann" not in record.value
     assert b"1970" not in record.value
+
+
+@pytest.mark.parametrize(("held_s", "patience_s"), [(0.0, 3), (0.9, 3), (1.0, 2), (2.9, 1)])
+def test_what_a_request_was_held_is_taken_from_its_patience(held_s: float, patience_s: int) -> None:
+    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3, held_s), SITES)
+    event = decode_event(record.value)
+    assert isinstance(event, Requested)
+    assert event.patience_s == patience_s
+
+
+@pytest.mark.parametrize("held_s", [3.0, 3.1, 900.0])
+def test_a_request_held_beyond_its_expiry_is_dropped_and_counted(held_s: float) -> None:
+    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3, held_s), SITES)
+    assert record.topic == DEAD_LETTERS
+    assert decode_dead_letter(record.value).reason == f"held beyond its expiry: for {held_s:.1f} s of 3 s"
+    assert WRITTEN[:16] not in record.value
+
+
+@pytest.mark.parametrize(
+    ("channel", "payload", "expiry_s"),
+    [
+        ("request", encode(ForgetAsked(id=ID, model="synthetic/1", template=TEMPLATE)), None),
+        ("report", encode(Stock(number=4, cm=9)), 1),
+    ],
+)
+def test_what_nobody_waits_for_is_kept_however_long_it_was_held(
+    channel: str, payload: bytes, expiry_s: int | None
+) -> None:
+    record = on_message(Publication(f"{AT_THE_GATE}/{channel}", payload, expiry_s, 900.0), SITES)
+    assert record.topic == EVENTS

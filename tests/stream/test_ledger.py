@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from models.codec import decode_row, encode
-from models.errors import MalformedMessage
+from models.errors import MalformedMessage, Undecidable
 from models.events import Record
 from models.partition import Partition
 from stream_processors.ledger import Ledger, Message
@@ -95,28 +95,43 @@ def test_after_a_recovery_a_partition_is_read_from_the_table_again() -> None:
     ledger = Ledger(table, SECRET)
     for record, decision in zip(story.records, story.decisions, strict=True):
         assert ledger.fold(message(record)) == decision
-        assert ledger.begin([2]) == []
+        ledger.begin()
     table.rows.clear()
-    ledger.begin([2])
+    ledger.begin()
     assert ledger.partition(2).offset == -1
 
 
 def test_between_a_revocation_and_the_next_recovery_nothing_may_be_decided() -> None:
     ledger = Ledger(Table(), SECRET)
     complete = [ledger.is_complete]
-    ledger.begin([2])
+    ledger.begin()
     complete.append(ledger.is_complete)
     ledger.end()
     assert [*complete, ledger.is_complete] == [False, True, False]
 
 
-def test_rows_of_partitions_that_are_no_longer_ours_are_named_for_dropping() -> None:
+def test_after_a_revocation_nothing_of_a_partition_is_in_memory() -> None:
     table = Table()
     ledger = Ledger(table, SECRET)
-    for number in (2, 21):
-        ledger.fold(message(day().records[0], number))
-    assert ledger.begin([21]) == [key for key in table if key.startswith(b"2/")]
-    assert ledger.begin([2, 21]) == []
+    ledger.fold(message(day().records[0]))
+    ledger.end()
+    table.rows.clear()
+    assert ledger.partition(2).offset == -1
+
+
+def test_an_event_that_the_fold_fails_on_is_passed_over_and_the_next_one_is_decided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    story = day()
+    ledger = Ledger(Table(), SECRET)
+    first, poison, third, *_ = story.records
+    ledger.fold(message(first))
+    with monkeypatch.context() as patched:
+        patched.setattr(Partition, "decide", lambda *_: 1 / 0)
+        with pytest.raises(Undecidable, match="ZeroDivisionError"):
+            ledger.fold(message(poison))
+    assert ledger.partition(2).offset == poison.offset
+    assert ledger.fold(message(third)).outcomes
 
 
 def test_partitions_do_not_see_each_other() -> None:
@@ -154,7 +169,7 @@ def test_what_is_no_event_leaves_nothing_but_its_offset_and_the_next_one_is_fold
         ledger.fold(unreadable)
     assert ledger.partition(2).offset == unreadable.offset
     assert set(table.rows.items()) - set(before.items()) == {(b"2/partition", table[b"2/partition"])}
-    ledger.begin([2])
+    ledger.begin()
     assert ledger.partition(2).offset == unreadable.offset
     plain = Partition(SECRET)
     plain.fold(first)
@@ -163,7 +178,7 @@ def test_what_is_no_event_leaves_nothing_but_its_offset_and_the_next_one_is_fold
         assert ledger.fold(message(later)) == plain.fold(later)
     with pytest.raises(MalformedMessage):
         ledger.fold(unreadable)
-    ledger.begin([2])
+    ledger.begin()
     assert (ledger.partition(2).offset, ledger.partition(2).sites[SITE].accounts) == (
         plain.offset,
         plain.sites[SITE].accounts,

@@ -69,7 +69,7 @@ COUNTED = SiteCounted(site="park", offset=11, at=AT, templates=3, accounts=5, ol
                 " cm=0i,decided_ms=17i,erased=2i,repeated=true 1700000000123000009"
             ),
         ),
-        (KEPT, 'reports,site=park,device=gate,what=dispensed cm=22i,fault="empty" 1700000000123000010'),
+        (KEPT, 'reports,site=park,device=gate,what=dispensed cm=22i,missing=0i,fault="empty" 1700000000123000010'),
         (COUNTED, "sites,site=park templates=3i,accounts=5i,oldest_s=12.5 1700000000123000011"),
     ],
 )

@@ -18,10 +18,12 @@ from models.messages import (
 )
 from models.outcomes import Answered
 from models.partition import Partition
-from models.policy import Policy
+from models.policy import GiveBack, Policy
 
 SITE = "park"
 MODEL = "synthetic/1"
+RESERVED = GiveBack(unreported_s=86_400)
+"""For stories in which nobody waits for a report: what was granted counts for the whole window."""
 SECRET = b"s" * 32
 START = 1_700_000_000_000
 
@@ -40,7 +42,7 @@ class Story:
         self.now = START
         self.records: list[Record] = []
         self.decisions: list[Decision] = []
-        self.configure(policy or Policy(), mode)
+        self.configure(policy or Policy(give_back=RESERVED), mode)
 
     def configure(self, policy: Policy, mode: Literal["face", "button"] = "face") -> Decision:
         return self.happens(SiteConfigured(site=SITE, mode=mode, policy=policy))

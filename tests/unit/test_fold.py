@@ -1,4 +1,4 @@
-from models.accounts import PARTITION_KEY, VisitorAccount, visitor_key
+from models.accounts import PARTITION_KEY, DispenserAccount, VisitorAccount, visitor_key
 from models.events import Requested
 from models.face_models import FACE_MODELS
 from models.identity import TEMPLATE_BITS
@@ -18,7 +18,7 @@ from models.messages import (
 from models.outcomes import Answered, ControlChanged, ReportKept, SiteCounted
 from models.policy import Policy
 from models.site import MAX_ENTRIES
-from tests.unit.story import MODEL, SITE, Story, template
+from tests.unit.story import MODEL, RESERVED, SITE, Story, template
 
 DOUBT = TEMPLATE_BITS - FACE_MODELS[MODEL].doubt
 SAME = TEMPLATE_BITS - FACE_MODELS[MODEL].same
@@ -116,7 +116,7 @@ def test_a_site_that_nobody_configured_looks_at_no_face() -> None:
 
 
 def test_button_is_served_without_a_wait_until_the_budget_is_spent() -> None:
-    story = Story(Policy(button_budget_cm=120))
+    story = Story(Policy(give_back=RESERVED, button_budget_cm=120))
     assert isinstance(story.button().command, Dispense)
     story.wait(10)
     assert isinstance(story.button().command, Dispense)
@@ -127,14 +127,14 @@ def test_button_is_served_without_a_wait_until_the_budget_is_spent() -> None:
 
 
 def test_staff_is_always_served_and_spends_no_budget() -> None:
-    story = Story(Policy(button_budget_cm=60, dispenser_limit_cm=60))
+    story = Story(Policy(give_back=RESERVED, button_budget_cm=60, dispenser_limit_cm=60))
     for _ in range(3):
         assert isinstance(story.staff().command, Dispense)
     assert isinstance(story.button().command, Dispense)
 
 
 def test_a_row_of_strangers_stops_at_the_dispensers_limit() -> None:
-    story = Story(Policy(dispenser_limit_cm=120))
+    story = Story(Policy(give_back=RESERVED, dispenser_limit_cm=120))
     story.face("ann")
     story.face("bob")
     refused = story.face("cid").command
@@ -143,7 +143,7 @@ def test_a_row_of_strangers_stops_at_the_dispensers_limit() -> None:
 
 
 def test_a_repeated_request_gets_the_same_answer_and_is_not_charged() -> None:
-    story = Story(Policy(limit_cm=120))
+    story = Story(Policy(give_back=RESERVED, limit_cm=120))
     first = story.face("ann", request="repeated-0000001")
     again = story.face("ann", request="repeated-0000001")
     assert again.command == first.command
@@ -189,7 +189,7 @@ def test_reports_settle_once_in_any_order() -> None:
 
 
 def test_a_local_ration_for_an_unknown_request_counts_once_against_the_dispenser() -> None:
-    story = Story(Policy(button_budget_cm=120))
+    story = Story(Policy(give_back=RESERVED, button_budget_cm=120))
     ration = LocalRation(number=7, request="never-arrived-001", cm=60)
     kept = [outcome for _ in range(2) for outcome in story.report(ration).outcomes]
     assert [outcome.cm for outcome in kept if isinstance(outcome, ReportKept)] == [60, 0]
@@ -198,9 +198,10 @@ def test_a_local_ration_for_an_unknown_request_counts_once_against_the_dispenser
 
 
 def test_a_report_older_than_a_window_is_kept_and_changes_no_account() -> None:
-    story = Story(Policy(button_budget_cm=60))
+    story = Story(Policy(give_back=RESERVED, button_budget_cm=60))
     decision = story.report(LocalRation(number=7, request="long-ago-00000001", cm=60, ago_s=541))
-    assert decision.key == PARTITION_KEY
+    assert isinstance(decision.row, DispenserAccount)
+    assert (decision.row.entries, decision.row.numbering.beyond) == ((), (7,))
     assert isinstance(story.button().command, Dispense)
 
 
@@ -214,7 +215,7 @@ def test_measurements_are_kept_for_the_metrics() -> None:
 
 
 def test_forgetting_erases_every_matching_template_and_moves_the_grants_to_the_dispenser() -> None:
-    story = Story(Policy(button_budget_cm=120))
+    story = Story(Policy(give_back=RESERVED, button_budget_cm=120))
     story.face("ann")
     story.face("ann", flipped=SAME + 1)
     story.face("bob")
@@ -263,10 +264,10 @@ def test_configuring_a_site_tells_its_dispensers() -> None:
 
 
 def test_a_longer_window_does_not_bring_back_what_had_stopped_counting() -> None:
-    story = Story(Policy(window_s=60))
+    story = Story(Policy(give_back=RESERVED, window_s=60))
     story.face("ann")
     story.wait(61)
-    story.configure(Policy(window_s=3600))
+    story.configure(Policy(give_back=RESERVED, window_s=3600))
     assert story.face("ann").identity == "new"
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import ConfigError
-from models.settings import Settings
+from models.settings import Settings, host_and_port
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -28,6 +28,11 @@ def test_a_child_process_gets_the_same_settings(partitions: int, path: str, port
 @pytest.mark.parametrize(
     ("variable", "text", "expected"),
     [
+        ("FAIRROLL_HEALTH", "9101", "is not host:port"),
+        ("FAIRROLL_HEALTH", "127.0.0.1:0", "is not host:port"),
+        ("FAIRROLL_SERVICES", "", "is empty: unset it"),
+        ("FAIRROLL_SERVICES", "127.0.0.1:9101,here", "='here' is not host:port"),
+        ("FAIRROLL_SERVICES", "127.0.0.1:9101,", "='' is not host:port"),
         ("FAIRROLL_PARTITIONS", "many", "`int`"),
         ("FAIRROLL_PARTITIONS", "0", ">= 1"),
         ("FAIRROLL_PARTITIONS", "257", "<= 256"),
@@ -46,3 +51,12 @@ def test_a_wrong_variable_is_named(variable: str, text: str, expected: str) -> N
         Settings.from_environ({variable: text})
     assert str(error.value).startswith(variable)
     assert expected in str(error.value)
+
+
+def test_health_may_be_told_nowhere() -> None:
+    assert Settings.from_environ({"FAIRROLL_HEALTH": ""}).health == ""
+
+
+def test_services_are_addresses_between_commas() -> None:
+    settings = Settings.from_environ({"FAIRROLL_SERVICES": "a:1, b:2,[::1]:3"})
+    assert [host_and_port(address) for address in settings.service_addresses] == [("a", 1), ("b", 2), ("::1", 3)]

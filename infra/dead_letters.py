@@ -1,0 +1,81 @@
+"""The dead letters: what lies there, and reports that can be read now after all."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from msgspec import structs
+
+from infra.records import read_records
+from models.codec import decode_dead_letter, decode_event, encode
+from models.dead_letters import DeadLetter
+from models.errors import MalformedMessage
+from models.events import Reported
+from models.messages import Battery, Stock
+from models.policy import Sites
+from models.settings import Settings
+from models.topics import DEAD_LETTERS
+from stream_processors.ingress import Publication, Record, on_message
+from stream_processors.kafka import open_producer
+
+__all__ = ["Filed", "by_reason", "read_again", "read_letters", "resubmit"]
+
+_LONGEST_AGO_S = 1e9
+"""The contract's bound on a report's age."""
+
+
+class Filed(NamedTuple):
+    """A dead letter and when it was put aside."""
+
+    at: float
+    """seconds since 1970, by Kafka's clock"""
+    letter: DeadLetter
+
+
+async def read_letters(settings: Settings, newest_s: float) -> list[Filed]:
+    """Those of the last `newest_s` seconds, the oldest first; raises KafkaAway."""
+    records = await read_records(settings, DEAD_LETTERS, newest_s)
+    return [Filed(record.timestamp / 1000, decode_dead_letter(record.value)) for record in records]
+
+
+def by_reason(letters: Iterable[DeadLetter]) -> dict[str, int]:
+    """How many for each reason, the most frequent first; what follows a colon is a case of its own and left out."""
+    return dict(Counter(letter.reason.partition(":")[0] for letter in letters).most_common())
+
+
+def read_again(letter: DeadLetter, lay_s: float, sites: Sites) -> Record:
+    """The record for `fairroll.events` of a report that lay in the dead letters for `lay_s` seconds.
+
+    Its age grows by that time, so that quotas see when it happened. Raises MalformedMessage for what cannot be read
+    now either, and for a measurement, which would be taken for one of now.
+    """
+    if letter.payload is None:
+        raise MalformedMessage("its payload was not kept")
+    record = on_message(Publication(letter.source, letter.payload), sites)
+    if record.topic == DEAD_LETTERS:
+        raise MalformedMessage(decode_dead_letter(record.value).reason)
+    match decode_event(record.value):
+        case Reported(report=report) as event if not isinstance(report, Stock | Battery):
+            aged = structs.replace(report, ago_s=min(_LONGEST_AGO_S, report.ago_s + lay_s))
+            return record._replace(value=encode(structs.replace(event, report=aged)))
+        case _:
+            raise MalformedMessage("a measurement of then says nothing of now")
+
+
+async def resubmit(settings: Settings, letters: Sequence[Filed], sites: Sites) -> list[tuple[Filed, str | None]]:
+    """Send to `fairroll.events` what can be read now; with each letter the reason why not, None for one that was sent.
+
+    Doing it again is harmless: the ledger knows a report by its request.
+    """
+    outcomes: list[tuple[Filed, str | None]] = []
+    async with open_producer(settings) as producer:
+        for filed in letters:
+            try:
+                record = read_again(filed.letter, max(0.0, time.time() - filed.at), sites)
+            except MalformedMessage as reason:
+                outcomes.append((filed, str(reason)))
+            else:
+                await producer.send_and_wait(record.topic, record.value, record.key.encode())
+                outcomes.append((filed, None))
+    return outcomes

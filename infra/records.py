@@ -1,0 +1,61 @@
+"""Reading Kafka as an operator does: what a topic holds now. Nothing is committed."""
+
+import asyncio
+import time
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from models.errors import FairrollError
+from models.settings import Settings
+from models.topics import DEAD_LETTERS
+from stream_processors.kafka import open_consumer
+
+__all__ = ["KafkaAway", "partitions_of", "read_records"]
+
+_PATIENCE_S = 60
+
+
+class KafkaAway(FairrollError):
+    """Kafka, or the topic, is not to be had now."""
+
+
+def partitions_of(settings: Settings, topic: str) -> list[TopicPartition]:
+    """All topics are co-partitioned by site; the dead letters have one partition."""
+    return [TopicPartition(topic, number) for number in range(1 if topic == DEAD_LETTERS else settings.partitions)]
+
+
+async def read_records(settings: Settings, topic: str, newest_s: float | None = None) -> list[ConsumerRecord]:
+    """What the topic holds now, of the last `newest_s` seconds or all of it, in the order of time.
+
+    Raises KafkaAway, at the latest after a minute.
+    """
+    try:
+        async with asyncio.timeout(_PATIENCE_S), open_consumer(settings, group=None) as consumer:
+            partitions = partitions_of(settings, topic)
+            consumer.assign(partitions)
+            await _seek(consumer, partitions, newest_s)
+            records = await _until_the_end(consumer, partitions)
+    except (KafkaError, TimeoutError) as error:
+        raise KafkaAway(f"cannot read {topic} at {settings.kafka} (FAIRROLL_KAFKA): {error!r}") from None
+    return sorted(records, key=lambda record: record.timestamp)
+
+
+async def _seek(consumer: AIOKafkaConsumer, partitions: list[TopicPartition], newest_s: float | None) -> None:
+    await consumer.seek_to_beginning(*partitions)
+    if newest_s is None:
+        return
+    since_ms = int((time.time() - newest_s) * 1000)
+    found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
+    ends = await consumer.end_offsets(partitions)
+    for partition in partitions:
+        consumer.seek(partition, found[partition].offset if found[partition] else ends[partition])
+
+
+async def _until_the_end(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> list[ConsumerRecord]:
+    ends = await consumer.end_offsets(partitions)
+    records: list[ConsumerRecord] = []
+    while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+        for batch in (await consumer.getmany(timeout_ms=200)).values():
+            records += batch
+    return records

@@ -1,0 +1,50 @@
+"""Single shots: reports that are sent once and never again. What the broker has acknowledged must reach Kafka."""
+
+import asyncio
+import itertools
+import socket
+
+from aiomqtt import Client, MqttError, ProtocolVersion
+
+from models.codec import encode
+from models.messages import Stock
+from models.topics import DeviceTopic
+
+__all__ = ["PROBE", "Probes"]
+
+PROBE = "probe"
+"""The dispenser of each site that the probes come from."""
+_GAP_S = 0.04
+_AGAIN_S = 0.2
+
+
+class Probes:
+    """Publishes `stock` reports from each site in turn, numbered as the contract wants it, until cancelled."""
+
+    def __init__(self, mqtt: str, sites: list[str]) -> None:
+        self.acknowledged: set[tuple[str, int]] = set()
+        """site and number of each report that the broker has taken"""
+        self._host, _, port = mqtt.rpartition(":")
+        self._port = int(port)
+        self._numbers = dict.fromkeys(sites, 0)
+
+    async def run(self) -> None:
+        """Through outages of the broker; a report that it did not acknowledge is given up."""
+        while True:
+            try:
+                await self._shoot()
+            except MqttError:
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _shoot(self) -> None:
+        options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+        async with Client(
+            self._host, self._port, identifier=PROBE, protocol=ProtocolVersion.V5, socket_options=options
+        ) as client:
+            for site in itertools.cycle(self._numbers):
+                self._numbers[site] += 1
+                shot = (site, self._numbers[site])
+                report = Stock(number=self._numbers[site], cm=0)
+                await client.publish(str(DeviceTopic(site, PROBE, "report")), encode(report), 1)
+                self.acknowledged.add(shot)
+                await asyncio.sleep(_GAP_S)

@@ -1,0 +1,159 @@
+"""What operators do with a running pipeline: look at it, and bring back what could not be read."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from msgspec import structs
+
+from infra.local.ports import LOOPBACK, Ports
+from infra.local.stack import LocalStack
+from infra.looking import look
+from models.codec import decode_outcome, encode
+from models.messages import DeviceState
+from models.outcomes import ReportKept
+from models.policy import Sites, SiteSpec
+from models.settings import Settings
+from models.topics import DEAD_LETTERS, DECISIONS, STATES
+from stream_processors.health import Vitals
+from stream_processors.kafka import open_producer
+from tests.e2e.looks import Talk, eventually, records
+
+ONE_DISPENSER = '[sites.park]\ndevices = ["gate"]\n'
+TWO_DISPENSERS = '[sites.park]\ndevices = ["gate", "shed"]\n'
+TEMPLATE = "qx" * 43
+
+
+@asynccontextmanager
+async def a_service(vitals: Vitals) -> AsyncIterator[str]:
+    """The address of something that tells these vitals, as a service does."""
+
+    async def readyz(_: web.Request) -> web.Response:
+        return web.Response(body=encode(vitals), status=200 if vitals.ready else 503, content_type="application/json")
+
+    application, port = web.Application(), Ports.free().ingress
+    application.add_routes([web.get("/readyz", readyz)])
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, LOOPBACK, port).start()
+        yield f"{LOOPBACK}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+def vitals_of(part: str, *, ready: bool) -> Vitals:
+    return Vitals(part=part, instance="1", alive=True, ready=ready, up_s=1.0, counts={})
+
+
+async def test_what_is_ready_is_well_and_what_is_not_is_a_problem(brokers: Settings) -> None:
+    sites = Sites(sites={"lake": SiteSpec(devices=("pier", "boat"))})
+    async with open_producer(brokers) as producer:
+        await producer.send_and_wait(STATES, encode(DeviceState(online=True)), key=b"lake/pier")
+    async with (
+        a_service(vitals_of("ingress", ready=True)) as ingress,
+        a_service(vitals_of("sink", ready=False)) as sink,
+    ):
+        well = await look(structs.replace(brokers, services=ingress), sites)
+        unwell = await look(structs.replace(brokers, services=f"{ingress},{sink},{LOOPBACK}:1"), sites)
+    assert well.problems == []
+    assert unwell.problems == ["sink 1 is not ready", f"no service answers at {LOOPBACK}:1"]
+    assert well.kafka
+    assert [(seen.device, seen.is_online) for seen in well.kafka.dispensers] == [("pier", True), ("boat", None)]
+
+
+async def test_status_of_nothing_at_all_is_exit_code_1_and_no_error(tmp_path: Path) -> None:
+    (tmp_path / "sites.toml").write_text(ONE_DISPENSER)
+    nowhere = Settings(
+        mqtt=f"{LOOPBACK}:1",
+        kafka=f"{LOOPBACK}:1",
+        influx_url=f"http://{LOOPBACK}:1",
+        services=f"{LOOPBACK}:1",
+        sites=tmp_path / "sites.toml",
+    )
+    code, shown, complained = await fairroll(nowhere, "status")
+    assert code == 1
+    assert "Traceback" not in complained
+    assert "not well: MQTT does not answer at 127.0.0.1:1" in shown
+
+
+@pytest_asyncio.fixture
+async def pipeline(tmp_path: Path) -> AsyncIterator[LocalStack]:
+    sites = tmp_path / "sites.toml"
+    sites.write_text(ONE_DISPENSER)
+    async with LocalStack(tmp_path, ports=Ports.free(), environ={"FAIRROLL_SITES": str(sites)}) as stack:
+        yield stack
+
+
+async def test_report_of_a_dispenser_that_was_missing_in_the_sites_file_comes_into_the_ledger_once(
+    pipeline: LocalStack,
+) -> None:
+    settings = pipeline.settings
+    shed = Talk(settings, "park", "shed")
+    await shed.say("report", {"kind": "dispensed", "number": 4, "request": "request-0000000001", "cm": 60})
+    await shed.say("report", {"kind": "dispensed", "number": 5, "request": TEMPLATE, "cm": 60})
+    await shed.say("request", {"kind": "face", "id": "r" * 16, "model": "synthetic/1", "template": TEMPLATE + "=="})
+    await eventually(lambda: records(settings, DEAD_LETTERS), lambda found: len(found) == 3)
+
+    _, told, _ = await fairroll(settings, "dead-letters", "--json")
+    letters = [json.loads(line) for line in told.splitlines()]
+    assert [("payload" in letter) for letter in letters] == [True, False, False]
+    assert TEMPLATE not in told
+    _, shown, _ = await fairroll(settings, "dead-letters")
+    assert "3 unknown site or device" in shown
+
+    _, told, _ = await fairroll(settings, "dead-letters", "--resubmit")
+    assert "park/shed/report: left: unknown site or device: park/shed" in told
+    assert told.endswith("0 sent again, 1 left, 2 without a payload\n")
+
+    settings.sites.write_text(TWO_DISPENSERS)
+    for _ in range(2):
+        _, told, _ = await fairroll(settings, "dead-letters", "--resubmit")
+        assert told.endswith("1 sent again, 0 left, 2 without a payload\n")
+    kept = await eventually(lambda: _kept(settings), lambda found: len(found) == 2)
+    assert [(report.device, report.command.numbers, report.cm) for report in kept] == [
+        ("shed", (4,), 60),
+        ("shed", (4,), 0),
+    ]
+
+    _, told, _ = await fairroll(settings, "status", "--json")
+    seen: dict[str, Any] = json.loads(told)["kafka"]
+    assert seen["dead_letters"] == {"unknown site or device": 3}
+    assert {told["group"] for told in seen["backlogs"]} == {"fairroll.decider", "fairroll.egress", "fairroll.sink"}
+    assert [(told["device"], told["is_online"]) for told in seen["dispensers"]] == [("gate", None), ("shed", None)]
+
+
+@pytest.mark.parametrize("since", ["1y", "h", "-1h", "1.5h"])
+async def test_a_time_that_is_none_is_refused(tmp_path: Path, since: str) -> None:
+    code, _, complained = await fairroll(Settings(sites=tmp_path), "dead-letters", "--since", since)
+    assert code == 2
+    assert f"'{since}' is no time such as 90s, 30m, 1h or 7d" in complained
+
+
+async def _kept(settings: Settings) -> list[ReportKept]:
+    outcomes = [decode_outcome(record.value) for record in await records(settings, DECISIONS)]
+    return [outcome for outcome in outcomes if isinstance(outcome, ReportKept)]
+
+
+async def fairroll(settings: Settings, *arguments: str) -> tuple[int | None, str, str]:
+    """Exit code, standard output and standard error of a run of the `fairroll` command."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "infra.cli", *arguments),
+        env=os.environ | settings.to_environ() | {"COLUMNS": "100"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        told, complained = await asyncio.wait_for(process.communicate(), 60)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    return process.returncode, told.decode(), complained.decode()
