@@ -10,6 +10,7 @@ from msgspec import Struct
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from models.settings import host_and_port
 from models.topics import Channel, DeviceTopic, Name, control_topic
 
 __all__ = ["Identity", "Line", "connected", "next_wait_s"]
@@ -90,10 +91,8 @@ async def connected(identity: Identity, mqtt: str, will: bytes) -> AsyncIterator
     be safe to rely on, since mosquitto loses its queue when it is killed. What was missed is asked for again, under the
     same ids, and each answer is the same.
     """
-    host, _, port = mqtt.rpartition(":")
     client = Client(
-        host,
-        int(port),
+        *host_and_port(mqtt),
         identifier=str(identity),
         protocol=ProtocolVersion.V5,
         clean_start=True,

@@ -34,8 +34,8 @@ MAX_PAYLOAD_BYTES: Final = 4096
 """The largest message that a device may send; a face request has about 250 bytes."""
 
 _T = TypeVar("_T")
-_QUOTED = re.compile(r"(?<=value )(['\"])(.*)\1", re.DOTALL)
-"""What msgspec quotes: a kind or a word that it does not know."""
+_QUOTED = re.compile(r"(?<=value )(['\"])(.*)\1|(?<=unknown field )`(.*)`(?= - at `)", re.DOTALL)
+"""What msgspec quotes: a kind, a word or a field that it does not know."""
 _WORD = re.compile(r"[a-z_]{1,20}")
 
 _request: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
@@ -117,4 +117,4 @@ def _decoded(decoder: "msgspec.json.Decoder[_T]", payload: bytes) -> _T:
 
 def _if_a_word(quoted: re.Match[str]) -> str:
     """Quote what may be a misspelt kind; whatever is longer could be a template in the wrong place."""
-    return quoted[0] if _WORD.fullmatch(quoted[2]) else "(not quoted)"
+    return quoted[0] if _WORD.fullmatch(quoted[2] or quoted[3] or "") else "(not quoted)"
