@@ -36,13 +36,13 @@ async def test_a_person_is_served_refused_helped_forgotten_and_served_again(
         assert re.fullmatch(expected, line), (press, line)
 
 
-async def test_without_a_broker_the_dispenser_serves_by_itself_and_looks_at_nobody() -> None:
+async def test_without_a_broker_the_dispenser_serves_by_itself_and_looks_at_nobody(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
     command = (sys.executable, "-m", "devices.cli", "run", "park", "gate", "--patience", "0.5")
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=pipe, stdout=pipe, stderr=pipe, env={"FAIRROLL_MQTT": address}
+        *command, stdin=pipe, stdout=pipe, stderr=pipe, env={"FAIRROLL_MQTT": address, "FAIRROLL_DATA": str(tmp_path)}
     )
     told, _ = await asyncio.wait_for(process.communicate(b"button\nface\nstaff\n"), 30)
     assert told.decode().splitlines() == [

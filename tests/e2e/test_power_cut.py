@@ -1,0 +1,211 @@
+"""A dispenser's process is killed, stopped, cut off: a real one, a real broker, a few lines in the pipeline's place."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest_asyncio
+from aiomqtt import Client, ProtocolVersion
+
+from infra.local.ports import Ports
+from infra.local.stack import LocalStack
+from models.codec import decode_report, decode_request, decode_state, encode
+from models.messages import (
+    Command,
+    Control,
+    DeviceState,
+    Dispense,
+    Dispensed,
+    LocalRation,
+    Noted,
+    Report,
+    Request,
+)
+from models.settings import host_and_port
+from models.topics import DeviceTopic, control_topic
+
+WITHIN_S = 20.0
+CONTROL = Control(
+    site="park", mode="button", policy="41ae3a6be759", epoch=0, ration_cm=60, ration_budget_cm=6000, window_s=540
+)
+SLOW_CM = 3_000
+"""Half a minute of the simulated motor: it is killed in the middle."""
+RUNNING_S = 1.0
+"""After that long a command has arrived and the motor runs."""
+
+
+@pytest_asyncio.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[LocalStack]:
+    async with LocalStack(tmp_path, parts=("mosquitto",), ports=Ports.free()) as stack:
+        yield stack
+
+
+class Pipeline:
+    """Hears everything of the dispenser park/gate, and says what a test wants it to say."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._requests: asyncio.Queue[Request] = asyncio.Queue()
+        self._reports: asyncio.Queue[Report] = asyncio.Queue()
+        self._states: asyncio.Queue[DeviceState] = asyncio.Queue()
+
+    async def listen(self) -> None:
+        async for message in self._client.messages:
+            assert isinstance(message.payload, bytes)
+            match str(message.topic).rpartition("/")[2]:
+                case "request":
+                    self._requests.put_nowait(decode_request(message.payload))
+                case "report":
+                    self._reports.put_nowait(decode_report(message.payload))
+                case "state":
+                    self._states.put_nowait(decode_state(message.payload))
+
+    async def request(self) -> Request:
+        return await asyncio.wait_for(self._requests.get(), WITHIN_S)
+
+    async def report(self) -> Report:
+        return await asyncio.wait_for(self._reports.get(), WITHIN_S)
+
+    async def state(self) -> DeviceState:
+        return await asyncio.wait_for(self._states.get(), WITHIN_S)
+
+    async def say(self, command: Command) -> None:
+        await self._client.publish(str(DeviceTopic("park", "gate", "command")), encode(command), 1)
+
+
+@asynccontextmanager
+async def pipeline(stack: LocalStack) -> AsyncIterator[Pipeline]:
+    host, port = host_and_port(stack.settings.mqtt)
+    async with Client(host, port, protocol=ProtocolVersion.V5) as client:
+        await client.publish(control_topic("park"), encode(CONTROL), 1, retain=True)
+        await client.subscribe("fairroll/v1/park/gate/+", 1)
+        heard = Pipeline(client)
+        listening = asyncio.create_task(heard.listen())
+        try:
+            yield heard
+        finally:
+            listening.cancel()
+
+
+@asynccontextmanager
+async def dispenser(stack: LocalStack) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "devices.cli", "run", "park", "gate"),
+        env=os.environ | stack.settings.to_environ(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def press(process: asyncio.subprocess.Process, what: str) -> None:
+    assert process.stdin
+    process.stdin.write(f"{what}\n".encode())
+    await process.stdin.drain()
+
+
+async def shown(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout
+    return (await asyncio.wait_for(process.stdout.readline(), WITHIN_S)).decode().strip()
+
+
+async def complaint(process: asyncio.subprocess.Process) -> str:
+    assert process.stderr
+    return (await asyncio.wait_for(process.stderr.readline(), WITHIN_S)).decode()
+
+
+async def test_killed_while_its_motor_runs_it_does_not_run_again_and_says_what_happened(broker: LocalStack) -> None:
+    async with pipeline(broker) as site:
+        async with dispenser(broker) as killed:
+            await press(killed, "button")
+            first = await site.request()
+            await site.say(Dispense(request=first.id, cm=SLOW_CM))
+            await asyncio.sleep(RUNNING_S)
+            killed.kill()
+            assert await shown(killed) == ""
+        async with dispenser(broker) as started:
+            cut = await site.report()
+            assert isinstance(cut, Dispensed)
+            assert (cut.number, cut.request, cut.cm, cut.fault) == (1, first.id, 0, "power")
+            assert cut.ago_s > 0.1
+            await site.say(Dispense(request=first.id, cm=SLOW_CM))
+            await site.say(Noted(numbers=(1,)))
+            await press(started, "button")
+            second = await site.request()
+            await site.say(Dispense(request=second.id, cm=60))
+            assert (await shown(started)).startswith("60 cm, after")
+            assert await site.report() == Dispensed(number=2, request=second.id, cm=60)
+
+
+async def test_what_was_not_noted_is_told_after_a_kill_and_nothing_else(broker: LocalStack) -> None:
+    async with pipeline(broker) as site:
+        for number in (1, 2):
+            async with dispenser(broker) as killed:
+                for told in range(1, number):
+                    assert (await site.report()).number == told
+                await press(killed, "button")
+                await site.say(Dispense(request=(await site.request()).id, cm=60))
+                assert (await site.report()).number == number
+                killed.kill()
+        async with dispenser(broker):
+            assert [(await site.report()).number for _ in range(2)] == [1, 2]
+
+
+async def test_told_to_stop_it_lets_the_paper_come_out_says_goodbye_and_closes_its_journal(broker: LocalStack) -> None:
+    async with pipeline(broker) as site, dispenser(broker) as stopped:
+        assert (await site.state()).online
+        await press(stopped, "button")
+        request = await site.request()
+        await site.say(Dispense(request=request.id, cm=300))
+        await asyncio.sleep(RUNNING_S)
+        stopped.terminate()
+        assert not (await site.state()).online
+        assert await asyncio.wait_for(stopped.wait(), WITHIN_S) == 0
+        assert [path.name for path in (broker.settings.data / "dispensers").iterdir()] == ["park.gate.db"]
+        async with dispenser(broker):
+            report = await site.report()
+            assert isinstance(report, Dispensed)
+            assert (report.number, report.cm, report.fault) == (1, 300, None)
+
+
+async def test_a_second_dispenser_of_the_same_name_on_one_machine_ends_and_says_why(broker: LocalStack) -> None:
+    async with pipeline(broker) as site, dispenser(broker):
+        assert (await site.state()).online
+        command = (sys.executable, "-m", "devices.cli", "run", "park", "gate")
+        second = await asyncio.create_subprocess_exec(
+            *command, env=os.environ | broker.settings.to_environ(), stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        _, said = await asyncio.wait_for(second.communicate(), WITHIN_S)
+        assert second.returncode == 2
+        assert "another process runs this dispenser" in said.decode()
+
+
+async def test_a_broker_that_falls_silent_is_noticed_and_people_get_paper_meanwhile(broker: LocalStack) -> None:
+    frozen = broker["mosquitto"].pid
+    assert frozen
+    async with pipeline(broker) as site, dispenser(broker) as alone:
+        assert (await site.state()).online
+        await press(alone, "button")
+        await site.say(Dispense(request=(await site.request()).id, cm=60))
+        assert (await shown(alone)).startswith("60 cm, after")
+        await site.report()
+        os.kill(frozen, signal.SIGSTOP)
+        try:
+            await press(alone, "button")
+            assert await shown(alone) == "60 cm by itself: no answer within 3.0 s"
+            assert "broker lost" in await complaint(alone)
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+        while not isinstance(await site.report(), LocalRation):
+            pass
