@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest_asyncio
 from aiomqtt import Client, ProtocolVersion
+from msgspec import structs
 
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
@@ -22,6 +23,7 @@ from models.messages import (
     Dispense,
     Dispensed,
     LocalRation,
+    Mode,
     Noted,
     Report,
     Request,
@@ -33,6 +35,7 @@ WITHIN_S = 20.0
 CONTROL = Control(
     site="park", mode="button", policy="41ae3a6be759", epoch=0, ration_cm=60, ration_budget_cm=6000, window_s=540
 )
+MODES: tuple[Mode, ...] = ("face", "held", "button")
 SLOW_CM = 3_000
 """Half a minute of the simulated motor: it is killed in the middle."""
 RUNNING_S = 1.0
@@ -74,6 +77,9 @@ class Pipeline:
     async def state(self) -> DeviceState:
         return await asyncio.wait_for(self._states.get(), WITHIN_S)
 
+    async def set_mode(self, mode: Mode) -> None:
+        await self._client.publish(control_topic("park"), encode(structs.replace(CONTROL, mode=mode)), 1, retain=True)
+
     async def say(self, command: Command) -> None:
         await self._client.publish(str(DeviceTopic("park", "gate", "command")), encode(command), 1)
 
@@ -82,9 +88,9 @@ class Pipeline:
 async def pipeline(stack: LocalStack) -> AsyncIterator[Pipeline]:
     host, port = host_and_port(stack.settings.mqtt)
     async with Client(host, port, protocol=ProtocolVersion.V5) as client:
-        await client.publish(control_topic("park"), encode(CONTROL), 1, retain=True)
-        await client.subscribe("fairroll/v1/park/gate/+", 1)
         heard = Pipeline(client)
+        await heard.set_mode("button")
+        await client.subscribe("fairroll/v1/park/gate/+", 1)
         listening = asyncio.create_task(heard.listen())
         try:
             yield heard
@@ -160,6 +166,15 @@ async def test_what_was_not_noted_is_told_after_a_kill_and_nothing_else(broker: 
                 killed.kill()
         async with dispenser(broker):
             assert [(await site.report()).number for _ in range(2)] == [1, 2]
+
+
+async def test_its_retained_state_tells_the_mode_that_it_has_now(broker: LocalStack) -> None:
+    async with pipeline(broker) as site, dispenser(broker):
+        assert (await site.state()).mode == "button"
+        for mode in MODES:
+            await site.set_mode(mode)
+            told = await site.state()
+            assert (told.online, told.mode) == (True, mode)
 
 
 async def test_told_to_stop_it_lets_the_paper_come_out_says_goodbye_and_closes_its_journal(broker: LocalStack) -> None:
