@@ -117,6 +117,7 @@ class Dispenser:
             self._journal.close()
 
     async def _keep_connected(self) -> None:
+        """One connection after another, with a jittered wait between them."""
         wait_s = 0.0
         while True:
             started = time.monotonic()

@@ -24,7 +24,7 @@ COUNT = "SELECT count(decided_ms) AS n FROM requests WHERE site = 'meadow' AND r
 
 async def test_a_crowd_is_answered_to_the_last_and_every_book_agrees(pipeline: LocalStack) -> None:
     settings = pipeline.settings
-    *_, last = await dispenser(pipeline, "fleet", "--visitors", "60", "--seconds", "6", "--seed", "3")
+    *_, last = await dispenser(pipeline, "fleet", "--journals", "--visitors", "60", "--seconds", "6", "--seed", "3")
     tally = msgspec.json.decode(last, type=Tally)
     assert tally.done
     assert tally.requests >= 60
