@@ -96,7 +96,7 @@ SPOKEN: dict[Callable[[bytes], object], tuple[object, ...]] = {
 }
 
 each_decoder = pytest.mark.parametrize("decode", SPOKEN, ids=lambda decode: decode.__name__)
-alone = settings(max_examples=150, deadline=None)
+alone = settings(max_examples=80, deadline=None)
 
 anything = st.recursive(
     st.none()

@@ -400,4 +400,4 @@ def told_alike(report: Report) -> object:
 
 
 TestHostileBroker = HostileBroker.TestCase
-TestHostileBroker.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestHostileBroker.settings = settings(max_examples=120, stateful_step_count=60, deadline=None)
