@@ -62,7 +62,6 @@ CONTROL = Control(
 )
 RAM = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder of its own there
 """Where syncing costs nothing; that a save is on the disk is tested in tests/contract."""
-KINDS = ("face", "button", "staff", "forget")
 T = TypeVar("T")
 any_of_them = st.integers(0, 2**32)
 
@@ -201,7 +200,7 @@ class HostileBroker(RuleBasedStateMachine):
 
     # -- people ---------------------------------------------------------------------------------------
 
-    @rule(kind=st.sampled_from(KINDS))
+    @rule(kind=st.sampled_from(["face", "button", "staff", "forget"]))
     def someone_presses(self, kind: str) -> None:
         name, template = f"request-{next(self.ids):010d}", bytes(64)
         requests: dict[str, Request] = {
@@ -224,9 +223,10 @@ class HostileBroker(RuleBasedStateMachine):
             self.happens(TimePassed())
             assert not (self.standing and self.now >= self.deadline), "whoever waited long enough got something"
 
-    @precondition(lambda self: self.standing)
-    @rule()
-    def nobody_answers(self) -> None:
+    @precondition(lambda self: self.state.is_free)
+    @rule(kind=st.sampled_from(["face", "button", "staff"]))
+    def someone_presses_in_vain(self, kind: str) -> None:
+        self.someone_presses(kind)
         self.time_passes(PATIENCE_S, is_told=True)
         if self.motor:
             self.motor_stops(1.0)
@@ -273,12 +273,14 @@ class HostileBroker(RuleBasedStateMachine):
     def something_reaches_the_dispenser(self, which: int, *, is_kept: bool, retained: bool) -> None:
         self.dispenser_gets(taken(self.to_dispenser, which, is_kept=is_kept), retained=retained)
 
-    @precondition(lambda self: self.standing and self.is_connected)
+    @precondition(lambda self: self.state.is_free and self.is_connected)
     @rule(delay=st.sampled_from([0.1, PATIENCE_S]), is_granted=st.booleans(), retained=st.booleans())
-    def an_answer_comes_before_the_dispenser_looks_at_its_clock(
+    def someone_is_answered_before_the_dispenser_looks_at_its_clock(
         self, delay: float, *, is_granted: bool, retained: bool
     ) -> None:
-        assert self.standing
+        self.someone_presses("button")
+        if not self.standing:
+            return
         self.pipeline_gets(self.standing, is_granted=is_granted)
         self.time_passes(delay, is_told=False)
         self.dispenser_gets(self.to_dispenser[-1], retained=retained)
