@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +28,8 @@ def _arguments() -> argparse.Namespace:
 
 async def _run(folder: Path, load: Load, faults: list[Fault], console: Console) -> list[tuple[str, Verdict]]:
     rows = []
+    if task := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with open_run(folder, load) as run:
         for fault in faults:
             with console.status(fault.name):

@@ -197,18 +197,22 @@ def _otherwise(books: Books, spot: Spot) -> str | None:
     where = f"{spot.partition}/{spot.offset}"
     if missing := expected - said:
         return f"{where} should say {min(missing).decode()}, said {[value.decode() for value in said]}"
-    strange = [value for value in said - expected if not _repeats(value)]
+    strange = [value for value in said - expected if not _repeats(value, expected)]
     return f"{where} said {strange[0].decode()} besides" if strange else None
 
 
-def _repeats(value: bytes) -> bool:
-    match decode_outcome(value):
-        case Answered(repeated=repeated):
-            return repeated
-        case ReportKept(cm=cm):
-            return cm == 0
-        case _:
-            return False
+def _repeats(value: bytes, expected: Collection[bytes]) -> bool:
+    """What a redelivered event may be answered with: the same command, and no centimetre that was not told before."""
+    outcome = decode_outcome(value)
+    for first in map(decode_outcome, expected):
+        match outcome, first:
+            case Answered(repeated=True), Answered():
+                return outcome.command == first.command
+            case ReportKept(), ReportKept():
+                return outcome.command == first.command and outcome.cm <= first.cm
+            case _:
+                pass
+    return False
 
 
 def _rows(evidence: Evidence) -> _Found:

@@ -20,7 +20,8 @@ import numpy as np
 import structlog
 from msgspec import Struct
 
-from devices.files import read_site_key
+from devices.disk import DiskJournal
+from devices.files import boot_id, read_site_key
 from devices.motor import SimulatedMotor
 from devices.moves import Closed, Ran
 from devices.session import Dispenser, Identity, new_id
@@ -88,7 +89,8 @@ class Place:
 
     def __init__(self, identity: Identity, plan: Plan, settings: Settings, diary: Diary) -> None:
         self.identity = identity
-        self.dispenser = Dispenser(identity, self, settings.mqtt, patience_s=plan.patience_s)
+        journal = DiskJournal(settings.data / "dispensers" / f"{identity}.db", boot_id())
+        self.dispenser = Dispenser(identity, self, settings.mqtt, journal=journal, patience_s=plan.patience_s)
         self.line: asyncio.Queue[Person] = asyncio.Queue(_LONGEST_LINE)
         self.is_idle = asyncio.Event()
         self.is_idle.set()
@@ -99,9 +101,9 @@ class Place:
 
     async def dispense(self, cm: int) -> Ran:
         """The motor's port: run, and write down for whom and what came out."""
-        running = self.dispenser.state.running
-        request = running.request if running else ""
-        commanded = bool(running and running.answer)
+        run = self.dispenser.state.memory.run
+        request = run.request if run else ""
+        commanded = bool(run and run.answer)
         self._diary.write(MotorStarted(at=time.monotonic(), request=request, cm=cm, commanded=commanded))
         ran = await self._motor.dispense(cm)
         self._diary.write(MotorStopped(at=time.monotonic(), request=request, cm=ran.cm))
@@ -197,7 +199,7 @@ class Crowd:
         return self._unnoted()
 
     def _unnoted(self) -> int:
-        return sum(len(place.dispenser.state.reports) for place in self.places)
+        return sum(len(place.dispenser.state.memory.reports) for place in self.places)
 
 
 async def _run(plan: Plan, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from infra.local.parts import EVERYTHING, Part
 from infra.local.ports import Ports
 from infra.local.process import PartDied, Process
 from infra.local.stack import LocalStack
+from infra.local.supervisor import supervise
 from models.settings import Settings
 from tests.chaos.crowd import DEVICES, sites_of
 from tests.chaos.probes import PROBE
@@ -19,7 +20,7 @@ from tests.chaos.probes import PROBE
 __all__ = ["Pipeline", "open_pipeline"]
 
 _LOOK_AGAIN_S = 0.2
-_ATTEMPTS = 4
+_ATTEMPTS, _ATTEMPT_S = 5, 2.0
 _SITE = """\
 [sites.{site}]
 mode = "face"
@@ -45,6 +46,8 @@ class Pipeline:
         """what died by itself and was started again"""
         self._processes = {process.part.name: process for process in stack}
         self._instead = instead
+        self._supervisors: list[asyncio.Task[None]] = []
+        self.supervise(*stack)
 
     def __getitem__(self, name: str) -> Process:
         return self._processes[name]
@@ -66,21 +69,30 @@ class Pipeline:
     def add_decider(self, name: str) -> None:
         """One more worker, or the only one where another program stands in for it."""
         command = self._instead.get("decider", ("infra.cli", "decider"))
-        self.add(name, *command, environ={"FAIRROLL_DATA": str(self.folder / "data" / name)})
+        self.supervise(self.add(name, *command, environ={"FAIRROLL_DATA": str(self.folder / "data" / name)}))
+
+    def supervise(self, *processes: Process) -> None:
+        """Start again whichever of them dies by itself."""
+        self._supervisors.append(asyncio.create_task(supervise(processes, lambda change: self.told.append(str(change)))))
+
+    async def close(self) -> None:
+        for supervisor in self._supervisors:
+            supervisor.cancel()
+        await asyncio.gather(*self._supervisors, return_exceptions=True)
+        for process in reversed(self.processes):
+            self.thaw(process.part.name)
+            await process.stop()
 
     async def start(self, name: str) -> None:
-        """Start it and wait until it is ready; again if it could not be, as a supervisor would."""
+        """Start it and wait until it is ready; if it dies before that, the supervisor starts it again."""
+        await self[name].start()
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                await self[name].start()
-                await self[name].until_ready()
-            except PartDied as died:
+                return await self[name].until_ready()
+            except PartDied:
                 if attempt == _ATTEMPTS:
                     raise
-                self.told.append(str(died).partition(";")[0])
-                await self[name].stop()
-            else:
-                return
+                await asyncio.sleep(_ATTEMPT_S)
 
     async def stop(self, name: str) -> None:
         await self[name].stop()
@@ -109,17 +121,6 @@ class Pipeline:
         except TimeoutError:
             await self.kill(name)
 
-    async def keep(self) -> None:
-        """Start again what dies by itself, until cancelled; everything but crowds and other clients of ours."""
-        while True:
-            for name in [name for name in self._processes if name.rstrip("-2") in EVERYTHING]:
-                try:
-                    self[name].check()
-                except PartDied as died:
-                    self.told.append(str(died).partition(";")[0])
-                    await self[name].start()
-            await asyncio.sleep(_LOOK_AGAIN_S)
-
 
 def _signal(process: Process, number: signal.Signals) -> None:
     if process.pid is not None and process.is_running:
@@ -137,18 +138,13 @@ async def open_pipeline(
     parts = [name for name in EVERYTHING if name not in instead]
     async with LocalStack(folder, parts=parts, ports=Ports.free(), environ=environ) as stack:
         pipeline = Pipeline(stack, folder, instead, crowds)
-        keeping = asyncio.create_task(pipeline.keep())
         try:
             for name, command in instead.items():
-                pipeline.add(name, *command)
+                pipeline.supervise(pipeline.add(name, *command))
                 await pipeline.start(name)
             yield pipeline
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
-            for process in reversed(pipeline.processes):
-                pipeline.thaw(process.part.name)
-                await process.stop()
+            await pipeline.close()
 
 
 def _sites(crowds: int, window_s: int) -> str:

@@ -1,6 +1,7 @@
 """Single shots: reports that are sent once and never again. What the broker has acknowledged must reach Kafka."""
 
 import asyncio
+import itertools
 import socket
 
 from aiomqtt import Client, MqttError, ProtocolVersion
@@ -18,15 +19,14 @@ _AGAIN_S = 0.2
 
 
 class Probes:
-    """Publishes numbered `stock` reports, in turn from each site, until cancelled."""
+    """Publishes `stock` reports from each site in turn, numbered as the contract wants it, until cancelled."""
 
     def __init__(self, mqtt: str, sites: list[str]) -> None:
         self.acknowledged: set[tuple[str, int]] = set()
         """site and number of each report that the broker has taken"""
         self._host, _, port = mqtt.rpartition(":")
         self._port = int(port)
-        self._sites = sites
-        self._number = 0
+        self._numbers = dict.fromkeys(sites, 0)
 
     async def run(self) -> None:
         """Through outages of the broker; a report that it did not acknowledge is given up."""
@@ -41,10 +41,10 @@ class Probes:
         async with Client(
             self._host, self._port, identifier=PROBE, protocol=ProtocolVersion.V5, socket_options=options
         ) as client:
-            while True:
-                self._number += 1
-                site = self._sites[self._number % len(self._sites)]
-                report = Stock(number=self._number, cm=0)
+            for site in itertools.cycle(self._numbers):
+                self._numbers[site] += 1
+                shot = (site, self._numbers[site])
+                report = Stock(number=self._numbers[site], cm=0)
                 await client.publish(str(DeviceTopic(site, PROBE, "report")), encode(report), 1)
-                self.acknowledged.add((site, self._number))
+                self.acknowledged.add(shot)
                 await asyncio.sleep(_GAP_S)
