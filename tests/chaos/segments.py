@@ -24,8 +24,6 @@ __all__ = ["Load", "Run", "open_run"]
 _RATE_A_CROWD = 50.0
 _END_S = 40.0
 """for a crowd to end in order: its own patience with unnoted reports, and some"""
-_SETTLE_S = 30.0
-"""until the deciders have caught up"""
 _LOOK_AGAIN_S = 1.0
 
 
@@ -37,6 +35,8 @@ class Load(Struct, frozen=True, kw_only=True):
     seed: int = 1
     seconds: float | None = None
     """of each segment; None: what its fault wants"""
+    settle_s: float = 30.0
+    """until the deciders must have caught up"""
 
     @property
     def crowds(self) -> int:
@@ -51,12 +51,15 @@ class Run:
         self.pipeline = pipeline
         self._reading = reading
         self._load = load
+        self._segments = 0
         self._probes = Probes(pipeline.settings.mqtt, pipeline.sites)
 
     async def segment(self, fault: Fault) -> Verdict:
         """Let it happen, and judge."""
         load, pipeline = self._load, self.pipeline
+        self._segments += 1
         self._reading.books.turn_page()
+        self._probes.acknowledged.clear()
         async with TcpProxy(pipeline.settings.mqtt) as proxy:
             diaries = await self._open_crowds(fault, proxy)
             probing = asyncio.create_task(self._probes.run())
@@ -79,12 +82,12 @@ class Run:
     async def _open_crowds(self, fault: Fault, proxy: TcpProxy) -> list[Path]:
         load, folder = self._load, self.pipeline.folder / "diaries"
         folder.mkdir(exist_ok=True)
-        paths = [folder / f"{fault.name}-{name}.jsonl" for name in self._crowd_names]
+        paths = [folder / f"{self._segments}-{fault.name}-{name}.jsonl" for name in self._crowd_names]
         for number, (name, path) in enumerate(zip(self._crowd_names, paths, strict=True), 1):
             plan = Plan(
                 number=number,
                 rate=load.rate / load.crowds,
-                seed=(load.seed, *fault.name.encode()),
+                seed=(load.seed, self._segments, *fault.name.encode()),
                 diary=str(path),
             )
             address = {"FAIRROLL_MQTT": proxy.address}
@@ -95,7 +98,7 @@ class Run:
     async def _judge(self, diaries: Sequence[Path]) -> Verdict:
         """Look again until all is well, for a bounded time; what was seen last is the verdict."""
         entries = [list(read_diary(path)) for path in diaries]
-        deadline = asyncio.get_running_loop().time() + _SETTLE_S
+        deadline = asyncio.get_running_loop().time() + self._load.settle_s
         while True:
             await self._reading.catch_up()
             acknowledged = frozenset(self._probes.acknowledged)
