@@ -1,6 +1,6 @@
 # One command each; `make help` lists them. Setting up happens once, and again only where its inputs change.
 .DEFAULT_GOAL := help
-.PHONY: help setup programs demo up test check bench
+.PHONY: help setup programs demo up test check bench chaos
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -29,6 +29,9 @@ check: setup ## style, types and the borders between folders
 
 bench: setup ## how fast it answers
 	$(BIN)/python -m tests.bench
+
+chaos: setup ## faults on real brokers under load, and what they did (SECONDS= of a segment, SEED=)
+	$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 programs:
 	@infra/local/system-packages

@@ -1,8 +1,7 @@
 """`fairroll`: what runs the pipeline, and all that operators do.
 
 A new command is a function under `@commands.command()`, or in `infra/operators.py` if it is for looking at a running
-pipeline; its settings come from `_settings()`, its errors are
-FairrollErrors.
+pipeline; its errors are FairrollErrors.
 """
 
 import asyncio

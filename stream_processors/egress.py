@@ -22,8 +22,8 @@ __all__ = ["Command", "on_outcome", "run"]
 
 _GROUP = "fairroll.egress"
 _RECEIVE_MAXIMUM = 10
-_MOST_RECORDS = 500
-"""Of a batch: published together, and all that a stop has to wait for."""
+_MOST_RECORDS = 200
+"""Of a batch: published together, and all that a stop has to wait for. aiomqtt slows down with more at once."""
 _COMMIT_EVERY_S = 0.5
 
 

@@ -18,6 +18,8 @@ __all__ = ["Received", "Session", "open_session"]
 QOS_AT_LEAST_ONCE = 1
 _KEEPALIVE_S = 10
 """A broker that says nothing more is lost after at most twice this."""
+_MOST_CALLS = 1_000
+"""Publishes under way at which aiomqtt starts to warn; its own 10 are too few for those who publish in batches."""
 _SESSION_EXPIRY_S = 60
 """How long the broker keeps what an absent instance has not acknowledged.
 
@@ -110,6 +112,7 @@ async def open_session(settings: Settings, identifier: str, receive_maximum: int
         # Nagle's algorithm would hold a publish back by 40 ms until the broker's delayed ACK
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
+    client.pending_calls_threshold = _MOST_CALLS
     # before connecting: afterwards one message of a backlog is acknowledged by itself at each reconnect
     client._client.manual_ack_set(True)  # noqa: FBT003, SLF001 - paho's signature; issue 345, as above
     async with client:

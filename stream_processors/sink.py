@@ -113,7 +113,7 @@ async def _write(api: WriteApiAsync, bucket: str, lines: list[str], health: Heal
                 return
             health.fault(f"influxdb busy: {error.status}")
         except _AWAY as error:
-            health.fault(f"influxdb away: {error!r}")
+            health.fault(f"influxdb away: {str(error) or repr(error)}")
         else:
             health.count("points", len(lines))
             return

@@ -73,7 +73,12 @@ def check(evidence: Evidence) -> Verdict:
         late=len(late),
         longest_s=max(_waits(evidence), default=0.0),
         went=sum(entry.went for entry in _all(evidence) if isinstance(entry, PowerOff)),
-        off=(*lost.sentences, *doubled.sentences, *late.sentences, *(s for c in _CHECKS for s in c(evidence).sentences)),
+        off=(
+            *lost.sentences,
+            *doubled.sentences,
+            *late.sentences,
+            *(s for c in _CHECKS for s in c(evidence).sentences),
+        ),
     )
 
 
@@ -198,11 +203,19 @@ def _otherwise(books: Books, spot: Spot) -> str | None:
     where = f"{spot.partition}/{spot.offset}"
     if missing := expected - said:
         return f"{where} should say {min(missing).decode()}, said {[value.decode() for value in said]}"
+<<<<<<< HEAD
     strange = [value for value in said - expected if not is_repetition(value, expected)]
     return f"{where} said {strange[0].decode()} besides" if strange else None
 
 
 def is_repetition(value: bytes, expected: Collection[bytes]) -> bool:
+=======
+    strange = [value for value in said - expected if not _repeats(value, expected)]
+    return f"{where} said {strange[0].decode()} besides" if strange else None
+
+
+def _repeats(value: bytes, expected: Collection[bytes]) -> bool:
+>>>>>>> main
     """What a redelivered event may be answered with: the same command, and no centimetre that was not told before."""
     outcome = decode_outcome(value)
     for first in map(decode_outcome, expected):
@@ -220,7 +233,9 @@ def _rows(evidence: Evidence) -> _Found:
     """The changelog's last rows, from which the next worker starts, beside those of a plain fold."""
     ours, theirs = evidence.books.rows, evidence.books.changelog
     different = [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]
-    return _Found("rows of the changelog differ from a plain fold", [_shown(key, ours, theirs) for key in sorted(different)])
+    return _Found(
+        "rows of the changelog differ from a plain fold", [_shown(key, ours, theirs) for key in sorted(different)]
+    )
 
 
 def _shown(key: bytes, ours: Mapping[bytes, bytes], theirs: Mapping[bytes, bytes]) -> str:

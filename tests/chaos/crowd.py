@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -194,7 +195,9 @@ class Crowd:
         """Serve who is there; wait, not for ever, until every report is noted. How many are not."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_S):
-                while self._unnoted() or not all(place.line.empty() and place.is_idle.is_set() for place in self.places):
+                while self._unnoted() or not all(
+                    place.line.empty() and place.is_idle.is_set() for place in self.places
+                ):
                     await asyncio.sleep(0.05)
         return self._unnoted()
 
@@ -224,7 +227,7 @@ async def _run(plan: Plan, settings: Settings) -> None:
         await asyncio.gather(coming, *tasks, return_exceptions=True)
 
 
-def _what(closed: Closed | None) -> str:
+def _what(closed: Closed | None) -> Literal["dispense", "refuse", "ration", "nothing"]:
     match closed:
         case None:
             return "nothing"

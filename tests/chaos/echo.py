@@ -1,6 +1,6 @@
 """A hostile network in one client: it says every request, report and command once more, late and out of order.
 
-    python -m tests.chaos.echo SEED    (the broker is FAIRROLL_MQTT)
+python -m tests.chaos.echo SEED    (the broker is FAIRROLL_MQTT)
 """
 
 import asyncio

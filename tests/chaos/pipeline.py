@@ -13,7 +13,10 @@ from infra.local.ports import Ports
 from infra.local.process import PartDied, Process
 from infra.local.stack import LocalStack
 from infra.local.supervisor import supervise
+<<<<<<< HEAD
 from models.settings import Settings
+=======
+>>>>>>> main
 from tests.chaos.crowd import DEVICES, sites_of
 from tests.chaos.probes import PROBE
 
@@ -61,7 +64,7 @@ class Pipeline:
         part = Part(
             name=name,
             command=(sys.executable, "-m", *command),
-            environ=self.settings.to_environ() | {"PYTHONUNBUFFERED": "1"} | (environ or {}),
+            environ=self.settings.to_environ() | {"PYTHONUNBUFFERED": "1"} | dict(environ or {}),
         )
         self._processes[name] = Process(part, self.folder / "logs" / f"{name}.log")
         return self._processes[name]
@@ -73,7 +76,13 @@ class Pipeline:
 
     def supervise(self, *processes: Process) -> None:
         """Start again whichever of them dies by itself."""
+<<<<<<< HEAD
         self._supervisors.append(asyncio.create_task(supervise(processes, lambda change: self.told.append(str(change)))))
+=======
+        self._supervisors.append(
+            asyncio.create_task(supervise(processes, lambda change: self.told.append(str(change))))
+        )
+>>>>>>> main
 
     async def close(self) -> None:
         for supervisor in self._supervisors:
@@ -88,11 +97,20 @@ class Pipeline:
         await self[name].start()
         for attempt in range(1, _ATTEMPTS + 1):
             try:
+<<<<<<< HEAD
                 return await self[name].until_ready()
+=======
+                await self[name].until_ready()
+>>>>>>> main
             except PartDied:
                 if attempt == _ATTEMPTS:
                     raise
                 await asyncio.sleep(_ATTEMPT_S)
+<<<<<<< HEAD
+=======
+            else:
+                return
+>>>>>>> main
 
     async def stop(self, name: str) -> None:
         await self[name].stop()

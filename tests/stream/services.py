@@ -1,21 +1,23 @@
-"""Services of the pipeline as processes of their own, for tests that stop and kill them."""
+"""Services of the pipeline as processes of their own, for tests that stop and kill them, and brokers that go away."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Self
 
 import aiohttp
 import msgspec
 
 from infra.local.ports import LOOPBACK, Ports
+from infra.local.stack import LocalStack
 from models.settings import Settings
 from stream_processors.health import Vitals
 
-__all__ = ["Service", "running"]
+__all__ = ["Service", "away", "frozen", "running"]
 
 
 class Service:
@@ -91,3 +93,25 @@ async def running(*services: Service) -> AsyncIterator[None]:
         for service in services:
             if service.child.returncode is None:
                 await service.stop()
+
+
+@contextmanager
+def frozen(stack: LocalStack, part: str) -> Iterator[None]:
+    """A broker that neither answers nor closes its connections."""
+    pid = stack[part].pid
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def away(stack: LocalStack, part: str) -> AsyncIterator[None]:
+    """A broker that was told to stop, and comes back."""
+    await stack.stop(part)
+    try:
+        yield
+    finally:
+        await stack.start(part)
