@@ -1,11 +1,12 @@
 """Broken pipelines, on which the checker is tested: processes that a promise was taken out of.
 
-    python -m tests.chaos.broken forgetful-decider | stock-decider | hasty-ingress
+python -m tests.chaos.broken forgetful-decider | stock-decider | hasty-ingress
 """
 
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from types import ModuleType
 from typing import Any
 
 from models import granting
@@ -17,38 +18,41 @@ __all__ = ["BROKEN"]
 
 def forgetful_decider(settings: Settings) -> None:
     """A repetition is decided anew, as if its request had never been seen."""
-    granting.answer_again = lambda _: None
+    _replace(granting, answer_again=lambda _: None)
     decider.run(settings)
 
 
 def stock_decider(settings: Settings) -> None:
     """Faust as it is, committing often: nothing holds its rebalances together and nothing repairs what it skips."""
+    whole = decider.create_app
 
     async def nothing(*_: object) -> AsyncIterator[Any]:
         return
         yield
 
     def create_app(*arguments: Any) -> Any:
-        app = decider_app(*arguments)
+        app = whole(*arguments)
         app.conf.broker_commit_interval = 0.3
         return app
 
-    decider_app = decider.create_app
-    decider.install = lambda: None
-    decider.missing_messages = nothing
-    decider.create_app = create_app
+    _replace(decider, install=lambda: None, missing_messages=nothing, create_app=create_app)
     decider.run(settings)
 
 
 def hasty_ingress(settings: Settings) -> None:
     """The broker is told that a message is kept as soon as it has come."""
+    carefully: Any = ingress._forward  # noqa: SLF001 - to be broken
 
     async def forward(session: Any, *rest: Any) -> None:
         await carefully(_Hasty(session), *rest)
 
-    carefully = ingress._forward  # noqa: SLF001 - to be broken
-    ingress._forward = forward  # noqa: SLF001
+    _replace(ingress, _forward=forward)
     ingress.run(settings)
+
+
+def _replace(module: ModuleType, **names: object) -> None:
+    for name, value in names.items():
+        setattr(module, name, value)
 
 
 class _Hasty:
@@ -56,9 +60,8 @@ class _Hasty:
 
     def __init__(self, session: Any) -> None:
         self._session = session
-        session_acknowledge = session.acknowledge
+        self._acknowledge = session.acknowledge
         session.acknowledge = lambda _: None
-        self._acknowledge = session_acknowledge
 
     @property
     async def messages(self) -> AsyncIterator[Any]:

@@ -203,19 +203,11 @@ def _otherwise(books: Books, spot: Spot) -> str | None:
     where = f"{spot.partition}/{spot.offset}"
     if missing := expected - said:
         return f"{where} should say {min(missing).decode()}, said {[value.decode() for value in said]}"
-<<<<<<< HEAD
     strange = [value for value in said - expected if not is_repetition(value, expected)]
     return f"{where} said {strange[0].decode()} besides" if strange else None
 
 
 def is_repetition(value: bytes, expected: Collection[bytes]) -> bool:
-=======
-    strange = [value for value in said - expected if not _repeats(value, expected)]
-    return f"{where} said {strange[0].decode()} besides" if strange else None
-
-
-def _repeats(value: bytes, expected: Collection[bytes]) -> bool:
->>>>>>> main
     """What a redelivered event may be answered with: the same command, and no centimetre that was not told before."""
     outcome = decode_outcome(value)
     for first in map(decode_outcome, expected):

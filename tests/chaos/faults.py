@@ -105,7 +105,7 @@ async def _join_and_leave(scene: Scene) -> None:
 
 
 async def join_and_leave_often(scene: Scene) -> None:
-    """As quickly as a worker starts: each of them is given partitions in the middle of the load, and gives them back."""
+    """As quickly as a worker starts: each time it is given partitions under load, and gives them back."""
     scene.pipeline.add_decider("decider-2")
     end = asyncio.get_running_loop().time() + scene.seconds
     while asyncio.get_running_loop().time() < end:

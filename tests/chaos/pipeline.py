@@ -13,10 +13,6 @@ from infra.local.ports import Ports
 from infra.local.process import PartDied, Process
 from infra.local.stack import LocalStack
 from infra.local.supervisor import supervise
-<<<<<<< HEAD
-from models.settings import Settings
-=======
->>>>>>> main
 from tests.chaos.crowd import DEVICES, sites_of
 from tests.chaos.probes import PROBE
 
@@ -24,6 +20,7 @@ __all__ = ["Pipeline", "open_pipeline"]
 
 _LOOK_AGAIN_S = 0.2
 _ATTEMPTS, _ATTEMPT_S = 5, 2.0
+"""of a supervisor, and the time to give it"""
 _SITE = """\
 [sites.{site}]
 mode = "face"
@@ -76,13 +73,9 @@ class Pipeline:
 
     def supervise(self, *processes: Process) -> None:
         """Start again whichever of them dies by itself."""
-<<<<<<< HEAD
-        self._supervisors.append(asyncio.create_task(supervise(processes, lambda change: self.told.append(str(change)))))
-=======
         self._supervisors.append(
             asyncio.create_task(supervise(processes, lambda change: self.told.append(str(change))))
         )
->>>>>>> main
 
     async def close(self) -> None:
         for supervisor in self._supervisors:
@@ -95,22 +88,14 @@ class Pipeline:
     async def start(self, name: str) -> None:
         """Start it and wait until it is ready; if it dies before that, the supervisor starts it again."""
         await self[name].start()
-        for attempt in range(1, _ATTEMPTS + 1):
+        for _ in range(_ATTEMPTS):
             try:
-<<<<<<< HEAD
-                return await self[name].until_ready()
-=======
                 await self[name].until_ready()
->>>>>>> main
             except PartDied:
-                if attempt == _ATTEMPTS:
-                    raise
                 await asyncio.sleep(_ATTEMPT_S)
-<<<<<<< HEAD
-=======
             else:
                 return
->>>>>>> main
+        self[name].check()
 
     async def stop(self, name: str) -> None:
         await self[name].stop()

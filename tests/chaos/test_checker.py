@@ -262,4 +262,3 @@ def test_changelog_that_ends_with_other_rows_than_a_plain_fold_is_told(pipeline:
 def test_probe_that_the_broker_acknowledged_and_kafka_does_not_have_is_lost(pipeline: Pipeline) -> None:
     verdict = pipeline.judged(acknowledged=[(SITE, 1), (SITE, 2)])
     assert _only(verdict) == f"1 probes acknowledged and lost: {SITE} number 2"
-

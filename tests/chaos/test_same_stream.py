@@ -15,7 +15,7 @@ from infra.local.stack import LocalStack
 from infra.provision import provision
 from models.codec import decode_outcome, encode
 from models.events import Reported, Requested
-from models.messages import ButtonPressed, Dispensed, FaceSeen, StaffPressed
+from models.messages import ButtonPressed, Dispensed, FaceSeen, Request, StaffPressed
 from models.outcomes import Answered, ReportKept
 from models.settings import Settings
 from models.topics import ACCOUNTS_CHANGELOG, DECIDER_GROUP, DECISIONS, EVENTS
@@ -71,7 +71,8 @@ def _stream() -> Iterable[Requested | Reported]:
     for number in range(_REQUESTS):
         site, request = lots.choice(_SITES), f"request-{number:010}"
         face = FaceSeen(id=request, model=MODEL, template=template(f"person {lots.randrange(700)}"))
-        asked = lots.choice([face, face, face, ButtonPressed(id=request), StaffPressed(id=request)])
+        others: list[Request] = [ButtonPressed(id=request), StaffPressed(id=request)]
+        asked = lots.choice([face, face, face, *others])
         yield Requested(site=site, device="gate", request=asked)
         report = Dispensed(number=number + 1, request=request, cm=lots.choice([60, 60, 20]))
         yield from [Reported(site=site, device="gate", report=report)] * lots.choice([1, 1, 1, 2])
