@@ -8,7 +8,8 @@ from msgspec import structs
 
 from tests.chaos.checker import Verdict
 from tests.chaos.faults import Fault, fault, join_and_leave_often
-from tests.chaos.segments import Load, open_run
+from tests.chaos.load import Load
+from tests.chaos.segments import open_run
 
 __all__ = ["BROKEN_PIPELINES", "BrokenPipeline", "judged"]
 

@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from aiomqtt import Client, MqttError, ProtocolVersion
 
@@ -19,7 +21,7 @@ _AGAIN_S = 0.2
 
 
 class Probes:
-    """Publishes `stock` reports from each site in turn, numbered as the contract wants it, until cancelled."""
+    """Publishes `stock` reports from each site in turn, numbered as the contract wants it, while `shots` is open."""
 
     def __init__(self, mqtt: str, sites: list[str]) -> None:
         self.acknowledged: set[tuple[str, int]] = set()
@@ -28,7 +30,16 @@ class Probes:
         self._port = int(port)
         self._numbers = dict.fromkeys(sites, 0)
 
-    async def run(self) -> None:
+    @asynccontextmanager
+    async def shots(self) -> AsyncIterator[None]:
+        shooting = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            shooting.cancel()
+            await asyncio.gather(shooting, return_exceptions=True)
+
+    async def _run(self) -> None:
         """Through outages of the broker; a report that it did not acknowledge is given up."""
         while True:
             try:

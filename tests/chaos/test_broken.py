@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.breaking import BROKEN_PIPELINES, BrokenPipeline, judged
-from tests.chaos.segments import Load
+from tests.chaos.load import Load
 
 _LOADS = {
     "forgetful-decider": Load(rate=30, seconds=4),

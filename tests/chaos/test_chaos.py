@@ -6,7 +6,8 @@ import pytest
 import pytest_asyncio
 
 from tests.chaos.faults import fault
-from tests.chaos.segments import Load, Run, open_run
+from tests.chaos.load import Load
+from tests.chaos.segments import Run, open_run
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
