@@ -1,6 +1,6 @@
 # One command each; `make help` lists them. Setting up happens once, and again only where its inputs change.
 .DEFAULT_GOAL := help
-.PHONY: help setup programs demo up test check bench chaos
+.PHONY: help setup programs demo up test check bench chaos soak
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -30,8 +30,12 @@ check: setup ## style, types and the borders between folders
 bench: setup ## how fast it answers
 	$(BIN)/python -m tests.bench
 
-chaos: setup ## faults on real brokers under load, and what they did (SECONDS= of a segment, SEED=)
-	$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+chaos: setup ## what faults under load do to its promises (SECONDS= of each fault, SEED=, RATE=, ONLY=)
+	$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(RATE),--rate $(RATE)) $(if $(ONLY),--only $(ONLY))
+
+soak: setup ## the highest rate that this machine holds, for ten minutes: is memory flat? (MINUTES=)
+	$(BIN)/python -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 programs:
 	@infra/local/system-packages

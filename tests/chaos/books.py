@@ -3,7 +3,6 @@
 Pure: records go in, in the order of their partitions; the books grow from segment to segment of a run.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -46,15 +45,15 @@ class Books:
         """the last row of each key"""
         self.expected: dict[Spot, tuple[bytes, ...]] = {}
         """what a plain fold says of each event"""
-        self.said: defaultdict[Spot, set[bytes]] = defaultdict(set)
+        self.said: dict[Spot, set[bytes]] = {}
         """what deciders said of each event"""
-        self.answers: defaultdict[str, set[Spot]] = defaultdict(set)
+        self.answers: dict[str, set[Spot]] = {}
         """where each request was decided, repetitions apart"""
         self.repeated: set[str] = set()
         """requests that got an answer again"""
-        self.reports: defaultdict[str, list[tuple[Spot, Report]]] = defaultdict(list)
+        self.reports: dict[str, list[tuple[Spot, Report]]] = {}
         """what the motor did, by request"""
-        self.kept_cm: defaultdict[Spot, int] = defaultdict(int)
+        self.kept_cm: dict[Spot, int] = {}
         self.probes: set[tuple[str, int]] = set()
         self.fresh: set[Spot] = set()
         self.requests: set[str] = set()
@@ -88,14 +87,14 @@ class Books:
             outcome = decode_outcome(kept.value or b"")
             spot = Spot(kept.partition, outcome.offset)
             self.fresh.add(spot)
-            self.said[spot].add(kept.value or b"")
+            self.said.setdefault(spot, set()).add(kept.value or b"")
             match outcome:
                 case Answered(repeated=True):
                     self.repeated.add(outcome.command.request)
                 case Answered():
-                    self.answers[outcome.command.request].add(spot)
+                    self.answers.setdefault(outcome.command.request, set()).add(spot)
                 case ReportKept():
-                    self.kept_cm[spot] = max(self.kept_cm[spot], outcome.cm)
+                    self.kept_cm[spot] = max(self.kept_cm.get(spot, 0), outcome.cm)
                 case _:
                     pass
 
@@ -113,7 +112,7 @@ class Books:
             case Reported(device=device, report=Stock(number=number)) if device == PROBE:
                 self.probes.add((event.site, number))
             case Reported(report=Dispensed() | LocalRation() | Declined() as report):
-                self.reports[report.request].append((spot, report))
+                self.reports.setdefault(report.request, []).append((spot, report))
             case _:
                 pass
 

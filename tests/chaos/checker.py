@@ -14,7 +14,7 @@ from models.outcomes import Answered, ReportKept
 from tests.chaos.books import Books, Spot
 from tests.chaos.diary import Asked, Entry, MotorStarted, MotorStopped, PowerOff, PowerOn, Told
 
-__all__ = ["Evidence", "Verdict", "check"]
+__all__ = ["Evidence", "Verdict", "check", "is_repetition"]
 
 _PATIENCE_S = 3.0
 _SLACK_S = 1.0
@@ -111,9 +111,10 @@ def _lost(evidence: Evidence) -> _Found:
 def _doubled(evidence: Evidence) -> _Found:
     """Two decisions for a request, or two runs of a motor."""
     books = evidence.books
-    decided = [f"{r} decided {len(books.answers[r])} times" for r in books.requests if len(books.answers[r]) > 1]
+    times = {request: len(books.answers.get(request, ())) for request in books.requests}
+    decided = [f"{request} decided {count} times" for request, count in times.items() if count > 1]
     runs = Counter(entry.request for entry in _all(evidence) if isinstance(entry, MotorStarted))
-    run = [f"{request} ran the motor {times} times" for request, times in runs.items() if times > 1]
+    run = [f"{request} ran the motor {count} times" for request, count in runs.items() if count > 1]
     return _Found("doubled", sorted(decided + run))
 
 
@@ -159,11 +160,11 @@ def _ledger(evidence: Evidence) -> _Found:
 
 
 def _reported(books: Books, request: str) -> int:
-    return sum(books.kept_cm[spot] for spot, _ in books.reports[request])
+    return sum(books.kept_cm.get(spot, 0) for spot, _ in books.reports.get(request, ()))
 
 
 def _lost_power(books: Books, request: str) -> bool:
-    reports = [report for _, report in books.reports[request]]
+    reports = [report for _, report in books.reports.get(request, ())]
     return any(isinstance(report, Dispensed | LocalRation) and report.fault == "power" for report in reports)
 
 
@@ -176,7 +177,7 @@ def _unnoted(evidence: Evidence) -> _Found:
         if not (isinstance(end, PowerOff) and end.unnoted == 0)
     ]
     ran = [entry.request for entry in _all(evidence) if isinstance(entry, MotorStarted)]
-    unheard = [f"the motor's run for {request}" for request in ran if not evidence.books.reports[request]]
+    unheard = [f"the motor's run for {request}" for request in ran if request not in evidence.books.reports]
     return _Found("not noted", unnoted + unheard)
 
 
@@ -202,11 +203,11 @@ def _otherwise(books: Books, spot: Spot) -> str | None:
     where = f"{spot.partition}/{spot.offset}"
     if missing := expected - said:
         return f"{where} should say {min(missing).decode()}, said {[value.decode() for value in said]}"
-    strange = [value for value in said - expected if not _repeats(value, expected)]
+    strange = [value for value in said - expected if not is_repetition(value, expected)]
     return f"{where} said {strange[0].decode()} besides" if strange else None
 
 
-def _repeats(value: bytes, expected: Collection[bytes]) -> bool:
+def is_repetition(value: bytes, expected: Collection[bytes]) -> bool:
     """What a redelivered event may be answered with: the same command, and no centimetre that was not told before."""
     outcome = decode_outcome(value)
     for first in map(decode_outcome, expected):

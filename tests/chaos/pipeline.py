@@ -20,6 +20,7 @@ __all__ = ["Pipeline", "open_pipeline"]
 
 _LOOK_AGAIN_S = 0.2
 _ATTEMPTS, _ATTEMPT_S = 5, 2.0
+"""of a supervisor, and the time to give it"""
 _SITE = """\
 [sites.{site}]
 mode = "face"
@@ -87,15 +88,14 @@ class Pipeline:
     async def start(self, name: str) -> None:
         """Start it and wait until it is ready; if it dies before that, the supervisor starts it again."""
         await self[name].start()
-        for attempt in range(1, _ATTEMPTS + 1):
+        for _ in range(_ATTEMPTS):
             try:
                 await self[name].until_ready()
             except PartDied:
-                if attempt == _ATTEMPTS:
-                    raise
                 await asyncio.sleep(_ATTEMPT_S)
             else:
                 return
+        self[name].check()
 
     async def stop(self, name: str) -> None:
         await self[name].stop()

@@ -1,47 +1,24 @@
 """A segment of a run: people come, something goes wrong, all settles, and the checker judges."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from math import ceil
 from pathlib import Path
 from random import Random
 
-import msgspec
-from msgspec import Struct
-
 from tests.chaos.checker import Evidence, Verdict, check
-from tests.chaos.crowd import Plan
 from tests.chaos.diary import read_diary
 from tests.chaos.faults import Fault, Scene
+from tests.chaos.load import Load, crowds_at
 from tests.chaos.pipeline import Pipeline, open_pipeline
 from tests.chaos.probes import Probes
 from tests.chaos.proxy import TcpProxy
 from tests.chaos.reading import Reading, open_reading
 
-__all__ = ["Load", "Run", "open_run"]
+__all__ = ["Run", "open_run"]
 
-_RATE_A_CROWD = 50.0
-_END_S = 40.0
-"""for a crowd to end in order: its own patience with unnoted reports, and some"""
-_SETTLE_S = 30.0
-"""until the deciders have caught up"""
 _LOOK_AGAIN_S = 1.0
-
-
-class Load(Struct, frozen=True, kw_only=True):
-    """Who comes."""
-
-    rate: float = 200.0
-    """requests a second"""
-    seed: int = 1
-    seconds: float | None = None
-    """of each segment; None: what its fault wants"""
-
-    @property
-    def crowds(self) -> int:
-        """Two at least, so that one can be killed beside another."""
-        return max(2, ceil(self.rate / _RATE_A_CROWD))
 
 
 class Run:
@@ -51,51 +28,27 @@ class Run:
         self.pipeline = pipeline
         self._reading = reading
         self._load = load
+        self._times: Counter[str] = Counter()
         self._probes = Probes(pipeline.settings.mqtt, pipeline.sites)
 
     async def segment(self, fault: Fault) -> Verdict:
-        """Let it happen, and judge."""
-        load, pipeline = self._load, self.pipeline
+        """Let it happen, and judge. Whatever is drawn by lot depends on the seed and the fault alone."""
+        self._times[fault.name] += 1
+        seed = f"{self._load.seed}/{fault.name}/{self._times[fault.name]}"
         self._reading.books.turn_page()
-        async with TcpProxy(pipeline.settings.mqtt) as proxy:
-            diaries = await self._open_crowds(fault, proxy)
-            probing = asyncio.create_task(self._probes.run())
-            rng = Random(f"{load.seed}/{fault.name}")
-            seconds = load.seconds or fault.seconds
-            try:
-                await asyncio.gather(
-                    fault.happens(Scene(pipeline, proxy, "crowd-1", rng, seconds)), asyncio.sleep(seconds)
-                )
-            finally:
-                probing.cancel()
-                await asyncio.gather(probing, return_exceptions=True)
-            await asyncio.gather(*(pipeline.tell_to_end(name, _END_S) for name in self._crowd_names))
+        self._probes.acknowledged.clear()
+        async with TcpProxy(self.pipeline.settings.mqtt) as proxy:
+            crowds = crowds_at(self.pipeline, proxy.address, self._load.rate, seed, self._load.crowds)
+            async with crowds as diaries, self._probes.shots():
+                seconds = self._load.seconds or fault.seconds
+                scene = Scene(self.pipeline, proxy, "crowd-1", Random(seed), seconds)
+                await asyncio.gather(fault.happens(scene), asyncio.sleep(seconds))
         return await self._judge(diaries)
-
-    @property
-    def _crowd_names(self) -> list[str]:
-        return [f"crowd-{number}" for number in range(1, self._load.crowds + 1)]
-
-    async def _open_crowds(self, fault: Fault, proxy: TcpProxy) -> list[Path]:
-        load, folder = self._load, self.pipeline.folder / "diaries"
-        folder.mkdir(exist_ok=True)
-        paths = [folder / f"{fault.name}-{name}.jsonl" for name in self._crowd_names]
-        for number, (name, path) in enumerate(zip(self._crowd_names, paths, strict=True), 1):
-            plan = Plan(
-                number=number,
-                rate=load.rate / load.crowds,
-                seed=(load.seed, *fault.name.encode()),
-                diary=str(path),
-            )
-            address = {"FAIRROLL_MQTT": proxy.address}
-            self.pipeline.add(name, "tests.chaos.crowd", msgspec.json.encode(plan).decode(), environ=address)
-        await asyncio.gather(*(self.pipeline.start(name) for name in self._crowd_names))
-        return paths
 
     async def _judge(self, diaries: Sequence[Path]) -> Verdict:
         """Look again until all is well, for a bounded time; what was seen last is the verdict."""
         entries = [list(read_diary(path)) for path in diaries]
-        deadline = asyncio.get_running_loop().time() + _SETTLE_S
+        deadline = asyncio.get_running_loop().time() + self._load.settle_s
         while True:
             await self._reading.catch_up()
             acknowledged = frozenset(self._probes.acknowledged)

@@ -9,7 +9,9 @@ from tests.chaos.checker import Verdict
 
 __all__ = ["show", "tell"]
 
+# who "went away" found a long line and did not ask: the load is what "asked" says
 _COLUMNS = (
+    "went away",
     "asked",
     "in Kafka",
     "decided",
@@ -43,6 +45,7 @@ def tell(console: Console, name: str, verdict: Verdict, restarts: Iterable[str])
 
 def _cells(verdict: Verdict) -> list[str]:
     counts = (
+        verdict.went,
         verdict.asked,
         verdict.in_kafka,
         verdict.decided,

@@ -1,0 +1,171 @@
+"""`make soak`: the highest rate that this machine holds, held for ten minutes; does memory stay flat?
+
+Non-zero exit when a process grows or the p99 of answers is a second or more.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
+
+from tests.chaos.diary import Asked, PowerOff, Told, read_diary
+from tests.chaos.figure import draw
+from tests.chaos.load import crowds_at
+from tests.chaos.memory import CRITERION, Growth, Samples, growth, sample
+from tests.chaos.pipeline import Pipeline, open_pipeline
+
+__all__ = ["Soak", "Soaked", "soak"]
+
+_P99_S = 1.0
+_CAME = 0.95
+"""share of the people who found a line that they could stand in"""
+
+
+class Soak(Struct, frozen=True, kw_only=True):
+    """What to do."""
+
+    minutes: float = 10.0
+    rate: float | None = None
+    """requests a second; None: what the search finds"""
+    first_rate: float = 50.0
+    step: float = 50.0
+    step_s: float = 8.0
+    crowds: int = 6
+    window_s: int = 60
+    """of the sites' policies: memory is only steady when as many grants expire as come"""
+    sample_s: float = 5.0
+    warm_up_s: float = 120.0
+    """two windows, but at most half of the time"""
+    seed: int = 1
+
+
+class Waits(Struct, frozen=True, kw_only=True):
+    """Of all who were told something, local rations included; seconds."""
+
+    told: list[tuple[float, float]]
+    """when, and after how long"""
+    went: int
+
+    @property
+    def p50(self) -> float:
+        return self._percentile(50)
+
+    @property
+    def p99(self) -> float:
+        return self._percentile(99)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nearly everybody could ask, and was answered in time."""
+        return self.p99 < _P99_S and len(self.told) >= _CAME * (len(self.told) + self.went)
+
+    def _percentile(self, percent: float) -> float:
+        return float(np.percentile([waited for _, waited in self.told], percent)) if self.told else float("inf")
+
+
+class Soaked(Struct, frozen=True, kw_only=True):
+    """What came of it."""
+
+    rate: float
+    steps: list[tuple[float, Waits]]
+    waits: Waits
+    samples: Samples
+    growths: dict[str, Growth]
+
+    @property
+    def is_ok(self) -> bool:
+        return self.waits.p99 < _P99_S and all(growth.is_flat for growth in self.growths.values())
+
+
+async def soak(folder: Path, plan: Soak) -> Soaked:
+    """Search for the rate, if none is given, and hold it."""
+    async with open_pipeline(folder, crowds=plan.crowds, window_s=plan.window_s) as pipeline:
+        steps = [] if plan.rate else await _search(pipeline, plan)
+        held = [rate for rate, waits in steps if waits.is_held]
+        rate = plan.rate or max(held, default=plan.first_rate)
+        samples: Samples = {}
+        waits = await _hold(pipeline, plan, rate, samples)
+    seconds = 60 * plan.minutes
+    warm = min(plan.warm_up_s, seconds / 2)
+    kept = {name: [s for s in taken if warm <= s[0] <= seconds] for name, taken in samples.items()}
+    growths = {name: growth(taken) for name, taken in kept.items() if len(taken) > 1}
+    return Soaked(rate=rate, steps=steps, waits=waits, samples=samples, growths=growths)
+
+
+async def _search(pipeline: Pipeline, plan: Soak) -> list[tuple[float, Waits]]:
+    """Step by step, up to the first rate that is not held."""
+    steps: list[tuple[float, Waits]] = []
+    rate = plan.first_rate
+    while not steps or steps[-1][1].is_held:
+        async with crowds_at(
+            pipeline, pipeline.settings.mqtt, rate, f"{plan.seed}/at-{rate:g}", plan.crowds
+        ) as diaries:
+            await asyncio.sleep(plan.step_s)
+        steps.append((rate, _waits(diaries)))
+        rate += plan.step
+    return steps
+
+
+async def _hold(pipeline: Pipeline, plan: Soak, rate: float, samples: Samples) -> Waits:
+    """Sample every process of the pipeline, the crowds too."""
+    async with crowds_at(pipeline, pipeline.settings.mqtt, rate, f"{plan.seed}/held", plan.crowds) as diaries:
+        pids = {process.part.name: process.pid for process in pipeline.processes if process.pid and process.is_running}
+        sampling = asyncio.create_task(sample(pids, plan.sample_s, samples))
+        await asyncio.sleep(60 * plan.minutes)
+        sampling.cancel()
+        with suppress(asyncio.CancelledError):
+            await sampling
+    return _waits(diaries)
+
+
+def _waits(diaries: Sequence[Path]) -> Waits:
+    entries = [entry for diary in diaries for entry in read_diary(diary)]
+    first = min((entry.at for entry in entries if isinstance(entry, Asked)), default=0.0)
+    told = sorted((entry.at - first, entry.waited_s) for entry in entries if isinstance(entry, Told))
+    return Waits(told=told, went=sum(entry.went for entry in entries if isinstance(entry, PowerOff)))
+
+
+def _show(console: Console, soaked: Soaked) -> None:
+    steps = Table(
+        "requests/s", "answers", "p50 ms", "p99 ms", "went away", title="how much is held", title_justify="left"
+    )
+    for rate, waits in [*soaked.steps, (soaked.rate, soaked.waits)]:
+        steps.add_row(*_cells(rate, waits))
+    memory = Table("process", "MB then", "MB at the end", "MB a minute", "", title=CRITERION, title_justify="left")
+    for name, grown in soaked.growths.items():
+        told = "flat" if grown.is_flat else "[bold red]GROWS[/]"
+        memory.add_row(name, f"{grown.first:.1f}", f"{grown.last:.1f}", f"{grown.a_minute:+.2f}", told)
+    console.print(steps, memory)
+
+
+def _cells(rate: float, waits: Waits) -> list[str]:
+    return [f"{rate:g}", str(len(waits.told)), f"{1000 * waits.p50:.0f}", f"{1000 * waits.p99:.0f}", str(waits.went)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--rate", type=float, help="requests a second, instead of a search for the highest")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--png", type=Path, default=Path(".local/soak.png"), help="where the figure goes")
+    arguments = parser.parse_args()
+    plan = Soak(minutes=arguments.minutes, rate=arguments.rate, seed=arguments.seed)
+    with tempfile.TemporaryDirectory(prefix="fairroll-soak-") as folder:
+        soaked = asyncio.run(soak(Path(folder), plan))
+    console = Console()
+    _show(console, soaked)
+    draw(arguments.png, soaked.samples, soaked.waits.told)
+    console.print(f"the figure: {arguments.png}; {'all well' if soaked.is_ok else 'NOT WELL'}", soft_wrap=True)
+    sys.exit(not soaked.is_ok)
+
+
+if __name__ == "__main__":
+    main()
