@@ -55,6 +55,10 @@ class Settlement(Struct, frozen=True, array_like=True, tag="told"):
     cm: int
     shortfall: Shortfall | None = None
     """why that was all"""
+    offset: int = -1
+    """of the report that told of it"""
+    more_cm: int = 0
+    """what that report told beyond those before it: told again if the report is delivered again, and by no other"""
 
 
 def charges(entry: Entry, settlement: Settlement | None, give_back: GiveBack) -> Iterator[Charge]:

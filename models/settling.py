@@ -48,7 +48,7 @@ def kept_again(site: Site, event: Reported, moment: Moment) -> ReportKept:
     report, cm = event.report, 0
     if isinstance(report, Dispensed | LocalRation):
         told = site.settlement(event.device, report.request, moment.horizon)
-        cm = report.cm if told and told[1].cm == report.cm else 0
+        cm = told[1].more_cm if told and told[1].offset == moment.offset else 0
     return _kept(event, moment, cm, site.numbering(event.device).missing)
 
 
@@ -77,10 +77,12 @@ def _told_of_the_motor(site: Site, device: str, report: _MotorReport, moment: Mo
     if not is_asked and (isinstance(report, Declined) or (known is None and site.is_full)):
         return _Told(None, cm if is_new else 0)
     before = known[1] if known else None
-    after = Settlement(device, report.request, before.at if before else happened, cm, _shortfall(report))
-    if before and (before.cm, before.shortfall or "") >= (after.cm, after.shortfall or ""):
+    shortfall = _shortfall(report)
+    if before and (before.cm, before.shortfall or "") >= (cm, shortfall or ""):
         return _Told(None, 0)
-    return _Told(after, cm - (before.cm if before else 0))
+    more = cm - (before.cm if before else 0)
+    at = before.at if before else happened
+    return _Told(Settlement(device, report.request, at, cm, shortfall, moment.offset, more), more)
 
 
 def _shortfall(report: _MotorReport) -> Shortfall | None:

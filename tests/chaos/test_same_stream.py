@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
-import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -33,9 +32,6 @@ _WITHIN_S = 90.0
 Said = dict[Spot, set[bytes]]
 
 
-@pytest.mark.xfail(
-    reason="a report that came twice tells its centimetres once more when Faust delivers the second one again"
-)
 async def test_one_worker_two_workers_and_a_plain_fold_say_the_same_of_the_same_stream(tmp_path: Path) -> None:
     (tmp_path / "sites.toml").write_text("".join(f'[sites.{s}]\nmode = "face"\ndevices = ["gate"]\n' for s in _SITES))
     environ = {"FAIRROLL_SITES": str(tmp_path / "sites.toml")}

@@ -90,6 +90,14 @@ def test_a_report_older_than_a_window_is_counted_once_by_its_number() -> None:
     assert [told(story, ration).cm, told(story, ration).cm] == [60, 0]
 
 
+def test_a_report_that_is_delivered_again_tells_its_centimetres_again_and_one_that_came_twice_does_not() -> None:
+    story, request = granted(GiveBack())
+    first = told(story, Dispensed(number=1, request=request, cm=60))
+    second = told(story, Dispensed(number=1, request=request, cm=60))
+    again = [story.partition.fold(record).outcomes for record in story.records[-2:]]
+    assert again == [(first,), (second,)]
+
+
 def test_gaps_in_the_numbers_are_told_with_every_report() -> None:
     story = Story()
     missing = [told(story, Stock(number=number, cm=9_000)).missing for number in (1, 4, 2, 3)]
