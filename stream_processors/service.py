@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import structlog
-import uvloop
 from aiokafka.errors import KafkaError
 from aiomqtt import MqttError
 
@@ -39,7 +38,8 @@ Work = Callable[[], Awaitable[None]]
 def serve(work: Work, health: Health, settings: Settings) -> None:
     """Run `work` until SIGTERM or SIGINT, and again, after a jittered wait, when a broker was lost."""
     log_to_stderr()
-    uvloop.run(_serve(work, health, settings.health))
+    # not uvloop: beside paho it can miss that the broker closed a connection, until the keepalive tells
+    asyncio.run(_serve(work, health, settings.health))
 
 
 async def drain(rest: Awaitable[object], *needs: asyncio.Future[Any]) -> None:
