@@ -14,6 +14,7 @@ from mode.loop import use
 
 from models.codec import encode
 from models.dead_letters import DeadLetter
+from models.decision import Decision
 from models.errors import ConfigError, MalformedMessage, Undecidable
 from models.events import Ticked
 from models.keys import PIPELINE_KEY, parse_key
@@ -35,6 +36,8 @@ _TICK_S = 5.0
 """How often time moves where nobody comes: half of the changelog's `segment.ms`, so that it is compacted on time."""
 _SEND_S = 4.0
 """How long a send is tried again: less than Kafka takes to give the partitions of a silent worker to another."""
+_Record = tuple[str, bytes, bytes]
+"""topic, key, value"""
 _RAW: dict[str, Any] = {
     "key_type": bytes,
     "value_type": bytes,
@@ -132,12 +135,16 @@ class _Decider:
         yield message
 
     async def _answer(self, message: Message) -> None:
+        """Say what is decided, then write it: see Ledger."""
         self._watchdog.check()
         is_new = message.offset >= self._ledger.next_offset(message.partition)
-        for topic, key, value in _fold(self._ledger, message):
+        decision, records = _fold(self._ledger, message)
+        for topic, key, value in records:
             await self._topics[topic].send(key=key, value=value, partition=_partition(topic, message))
             if topic == DEAD_LETTERS:
                 self._health.fault("dead letter")
+        if self._ledger.is_complete:  # else its partition was revoked meanwhile, and the next owner decides alike
+            self._ledger.write(message.partition, decision)
         self._health.count("decided" if is_new else "redelivered")
         self._watchdog.moved(message.partition)
 
@@ -172,18 +179,19 @@ def _pipeline_secret(file: Path) -> bytes:
         raise ConfigError(f"cannot read the pipeline's key: {error}; `fairroll provision` makes it") from None
 
 
-def _fold(ledger: Ledger, message: Message) -> list[tuple[str, bytes, bytes]]:
-    """Topic, key and value of every record that an event leads to."""
+def _fold(ledger: Ledger, message: Message) -> tuple[Decision, list[_Record]]:
+    """What is decided of an event, and every record that says so."""
     try:
-        return [_record(outcome) for outcome in ledger.fold(message).outcomes]
+        decision = ledger.fold(message)
     except (MalformedMessage, Undecidable) as error:
         source = f"{EVENTS}/{message.partition}/{message.offset}"
         log.error("unreadable event", source=source, reason=str(error))
         letter = DeadLetter.of(source, message.value, str(error))
-        return [(DEAD_LETTERS, source.encode(), encode(letter))]
+        return ledger.pass_over(message), [(DEAD_LETTERS, source.encode(), encode(letter))]
+    return decision, [_record(outcome) for outcome in decision.outcomes]
 
 
-def _record(outcome: Outcome) -> tuple[str, bytes, bytes]:
+def _record(outcome: Outcome) -> _Record:
     if isinstance(outcome, ControlChanged):
         return CONTROLS, outcome.site.encode(), encode(outcome.control)
     return DECISIONS, outcome.site.encode(), encode(outcome)

@@ -7,7 +7,7 @@ import structlog
 
 from models.codec import decode_event, decode_row, encode
 from models.decision import Decision
-from models.errors import MalformedMessage, Undecidable
+from models.errors import Undecidable
 from models.events import Record
 from models.partition import Partition
 
@@ -27,7 +27,11 @@ class Message(NamedTuple):
 
 
 class Ledger:
-    """Folds messages and writes their rows to `table`: removed rows first, then the one that carries the offset."""
+    """Folds messages; writes their rows to `table`: removed rows first, then the one that carries the offset.
+
+    Folding and writing are two steps, for what is said goes to Kafka first: a worker that is killed between the two
+    decides again, and alike. The other way round a decision could be remembered that nobody ever heard.
+    """
 
     def __init__(self, table: MutableMapping[bytes, bytes], pipeline_secret: bytes) -> None:
         self._table = table
@@ -36,28 +40,30 @@ class Ledger:
         self._is_complete = False
 
     def fold(self, message: Message) -> Decision:
-        """Decide a message.
+        """Decide a message, in memory; `write` comes next.
 
         Raises MalformedMessage where it is no event and Undecidable where the fold fails on it, which is a fault of
-        ours; either is remembered by its offset alone, so that the partition goes on.
+        ours; then `pass_over` comes next.
         """
-        try:
-            event = decode_event(message.value)
-            decision = self._fold(message.partition, Record(offset=message.offset, at=message.at, event=event))
-        except (MalformedMessage, Undecidable):
-            passed_over = self.partition(message.partition).pass_over(message.offset, message.at)
-            self._write(message.partition, passed_over)
-            raise
-        self._write(message.partition, decision)
-        return decision
-
-    def _fold(self, number: int, record: Record) -> Decision:
+        number, event = message.partition, decode_event(message.value)
+        record = Record(offset=message.offset, at=message.at, event=event)
         try:
             return self.partition(number).fold(record)
         except Exception as error:
             log.exception("undecidable event", partition=number, offset=record.offset)
             del self._partitions[number]  # it may have taken over half of a row: read it from the table again
             raise Undecidable(f"the decider fails on it: {type(error).__name__}") from error
+
+    def pass_over(self, message: Message) -> Decision:
+        """Remember a message by its offset alone, in memory, so that the partition goes on; `write` comes next."""
+        return self.partition(message.partition).pass_over(message.offset, message.at)
+
+    def write(self, number: int, decision: Decision) -> None:
+        """Write what was decided in a partition."""
+        for key in decision.removed:
+            del self._table[_table_key(number, key)]
+        if decision.row is not None:
+            self._table[_table_key(number, decision.key)] = encode(decision.row)
 
     def partition(self, number: int) -> Partition:
         """The partition in memory, rebuilt from the table where it is not."""
@@ -85,12 +91,6 @@ class Ledger:
         """Partitions were revoked: forget what was in memory, decide nothing until the next `begin`."""
         self._partitions.clear()
         self._is_complete = False
-
-    def _write(self, number: int, decision: Decision) -> None:
-        for key in decision.removed:
-            del self._table[_table_key(number, key)]
-        if decision.row is not None:
-            self._table[_table_key(number, decision.key)] = encode(decision.row)
 
 
 def _table_key(partition: int, key: str) -> bytes:

@@ -64,7 +64,7 @@ def _cost(crowd: int) -> tuple[float, float, float, int]:
         record = Record(offset=message.offset, at=message.at, event=decode_event(message.value))
         before, before_bytes = rows.writes, rows.written_bytes
         fold_us = _timed(lambda: partition.fold(record))  # noqa: B023 - called at once
-        ledger_us = _timed(lambda: ledger.fold(message))  # noqa: B023 - called at once
+        ledger_us = _timed(lambda: ledger.write(message.partition, ledger.fold(message)))  # noqa: B023 - called at once
         if isinstance(record.event, Requested):
             folds.append(fold_us)
             ledgers.append(ledger_us)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 
 from models.codec import decode_row, encode
+from models.decision import Decision
 from models.errors import MalformedMessage, Undecidable
 from models.events import Record
 from models.partition import Partition
@@ -41,6 +42,17 @@ def message(record: Record, partition: int = 2) -> Message:
     return Message(partition, record.offset, record.at, encode(record.event))
 
 
+def fold(ledger: Ledger, one: Message) -> Decision:
+    """Decide and write, as a worker does that nothing interrupts."""
+    try:
+        decision = ledger.fold(one)
+    except (MalformedMessage, Undecidable):
+        ledger.write(one.partition, ledger.pass_over(one))
+        raise
+    ledger.write(one.partition, decision)
+    return decision
+
+
 def day() -> Story:
     """Somebody asks by face, by button, is forgotten, and time passes."""
     story = Story()
@@ -59,7 +71,7 @@ def test_the_table_holds_what_a_plain_fold_remembers(records: list[Record]) -> N
     table = Table()
     ledger = Ledger(table, SECRET)
     plain, decisions = folded(records)
-    assert [ledger.fold(message(record)) for record in records] == decisions
+    assert [fold(ledger, message(record)) for record in records] == decisions
     rows = {key.decode(): decode_row(row) for key, row in table.items()}
     assert all(key.startswith("2/") for key in rows)
     accounts = {
@@ -75,7 +87,7 @@ def test_an_event_is_one_put_after_what_it_removes(records: list[Record]) -> Non
     ledger = Ledger(table, SECRET)
     for record in records:
         table.done.clear()
-        decision = ledger.fold(message(record))
+        decision = fold(ledger, message(record))
         assert [what for what, _ in table.done] == ["remove"] * len(decision.removed) + ["put"]
         assert decode_row(table[table.done[-1][1]]).offset == record.offset
 
@@ -86,7 +98,7 @@ def test_a_ledger_over_the_same_table_goes_on_where_the_other_ended() -> None:
     for n, record in enumerate(story.records):
         ledger = Ledger(table, SECRET)
         assert ledger.partition(2).offset == n - 1
-        assert ledger.fold(message(record)) == story.decisions[n]
+        assert fold(ledger, message(record)) == story.decisions[n]
 
 
 def test_after_a_recovery_a_partition_is_read_from_the_table_again() -> None:
@@ -94,7 +106,7 @@ def test_after_a_recovery_a_partition_is_read_from_the_table_again() -> None:
     table = Table()
     ledger = Ledger(table, SECRET)
     for record, decision in zip(story.records, story.decisions, strict=True):
-        assert ledger.fold(message(record)) == decision
+        assert fold(ledger, message(record)) == decision
         ledger.begin()
     table.rows.clear()
     ledger.begin()
@@ -113,7 +125,7 @@ def test_between_a_revocation_and_the_next_recovery_nothing_may_be_decided() -> 
 def test_after_a_revocation_nothing_of_a_partition_is_in_memory() -> None:
     table = Table()
     ledger = Ledger(table, SECRET)
-    ledger.fold(message(day().records[0]))
+    fold(ledger, message(day().records[0]))
     ledger.end()
     table.rows.clear()
     assert ledger.partition(2).offset == -1
@@ -125,13 +137,24 @@ def test_an_event_that_the_fold_fails_on_is_passed_over_and_the_next_one_is_deci
     story = day()
     ledger = Ledger(Table(), SECRET)
     first, poison, third, *_ = story.records
-    ledger.fold(message(first))
+    fold(ledger, message(first))
     with monkeypatch.context() as patched:
         patched.setattr(Partition, "decide", lambda *_: 1 / 0)
         with pytest.raises(Undecidable, match="ZeroDivisionError"):
-            ledger.fold(message(poison))
+            fold(ledger, message(poison))
     assert ledger.partition(2).offset == poison.offset
-    assert ledger.fold(message(third)).outcomes
+    assert fold(ledger, message(third)).outcomes
+
+
+def test_what_was_said_and_not_written_is_decided_again_and_alike() -> None:
+    story = day()
+    table = Table()
+    ledger = Ledger(table, SECRET)
+    *before, last = story.records
+    for record in before:
+        fold(ledger, message(record))
+    said = ledger.fold(message(last))
+    assert fold(Ledger(table, SECRET), message(last)) == said
 
 
 def test_partitions_do_not_see_each_other() -> None:
@@ -140,7 +163,7 @@ def test_partitions_do_not_see_each_other() -> None:
     story = day()
     for partition in (2, 21, 1):
         for record, decision in zip(story.records, story.decisions, strict=True):
-            assert ledger.fold(message(record, partition)) == decision
+            assert fold(ledger, message(record, partition)) == decision
     assert Ledger(table, SECRET).partition(2).sites[SITE].accounts == story.partition.sites[SITE].accounts
 
 
@@ -149,10 +172,10 @@ def test_a_redelivered_event_writes_nothing_and_is_answered_again() -> None:
     table = Table()
     ledger = Ledger(table, SECRET)
     for record in story.records:
-        ledger.fold(message(record))
+        fold(ledger, message(record))
     table.done.clear()
     for record in story.records:
-        ledger.fold(message(record))
+        fold(ledger, message(record))
     assert table.done == []
 
 
@@ -162,11 +185,11 @@ def test_what_is_no_event_leaves_nothing_but_its_offset_and_the_next_one_is_fold
     table = Table()
     ledger = Ledger(table, SECRET)
     first, *rest = story.records
-    ledger.fold(message(first))
+    fold(ledger, message(first))
     unreadable = Message(2, first.offset + 1, first.at, value)
     before = dict(table.rows)
     with pytest.raises(MalformedMessage):
-        ledger.fold(unreadable)
+        fold(ledger, unreadable)
     assert ledger.partition(2).offset == unreadable.offset
     assert set(table.rows.items()) - set(before.items()) == {(b"2/partition", table[b"2/partition"])}
     ledger.begin()
@@ -175,9 +198,9 @@ def test_what_is_no_event_leaves_nothing_but_its_offset_and_the_next_one_is_fold
     plain.fold(first)
     for record in rest:
         later = Record(offset=record.offset + 1, at=record.at, event=record.event)
-        assert ledger.fold(message(later)) == plain.fold(later)
+        assert fold(ledger, message(later)) == plain.fold(later)
     with pytest.raises(MalformedMessage):
-        ledger.fold(unreadable)
+        fold(ledger, unreadable)
     ledger.begin()
     assert (ledger.partition(2).offset, ledger.partition(2).sites[SITE].accounts) == (
         plain.offset,
