@@ -206,4 +206,5 @@ class Control(Struct, frozen=True, kw_only=True):
     """What a dispenser gives by itself when no answer comes in time."""
     ration_budget_cm: Centimetres
     """What it may give by itself in a trailing `window_s`."""
-    window_s: int
+    window_s: Annotated[int, Meta(ge=60, le=86_400)]
+    """the bounds are the policy's; without them a hostile control could switch the budget off"""
