@@ -5,6 +5,7 @@ Each check returns sentences about what is off; none if all is well.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -47,6 +48,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     late: int
     longest_s: float
     """from the first asking to being told; a power cut between them counts"""
+    pause_s: float
+    """the longest time for which the pipeline answered nobody at some site, people or none"""
     went: int
     """people who found a long line and went away"""
     off: tuple[str, ...]
@@ -72,6 +75,7 @@ def check(evidence: Evidence) -> Verdict:
         doubled=len(doubled),
         late=len(late),
         longest_s=max(_waits(evidence), default=0.0),
+        pause_s=max(_pauses(evidence), default=0.0),
         went=sum(entry.went for entry in _all(evidence) if isinstance(entry, PowerOff)),
         off=(
             *lost.sentences,
@@ -253,6 +257,16 @@ def _waits(evidence: Evidence) -> Iterator[float]:
             while first.instead_of in asked:
                 first = asked[first.instead_of]
             yield last.at - first.at + entry.waited_s
+
+
+def _pauses(evidence: Evidence) -> Iterator[float]:
+    sites = {entry.request: entry.site for entry in _all(evidence) if isinstance(entry, Asked)}
+    answered: defaultdict[str, list[float]] = defaultdict(list)
+    for entry in _all(evidence):
+        if isinstance(entry, Told) and entry.what in ("dispense", "refuse") and entry.request in sites:
+            answered[sites[entry.request]].append(entry.at)
+    for moments in answered.values():
+        yield from (later - earlier for earlier, later in pairwise(moments))
 
 
 def _all(evidence: Evidence) -> Iterator[Entry]:

@@ -21,6 +21,7 @@ _COLUMNS = (
     "doubled",
     "late",
     "longest wait (s)",
+    "longest pause (s)",
 )
 
 
@@ -55,4 +56,4 @@ def _cells(verdict: Verdict) -> list[str]:
         verdict.doubled,
         verdict.late,
     )
-    return [*(str(count) for count in counts), f"{verdict.longest_s:.2f}"]
+    return [*(str(count) for count in counts), f"{verdict.longest_s:.2f}", f"{verdict.pause_s:.2f}"]

@@ -1,6 +1,7 @@
 """The checker finds each kind of violation, planted into the evidence of a pipeline that did everything right."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from msgspec import structs
@@ -223,6 +224,11 @@ def test_person_who_asked_again_after_a_power_cut_waited_since_the_first_time(pi
     verdict = pipeline.judged()
     assert verdict.is_ok, verdict.off
     assert verdict.longest_s == pytest.approx(0.9)
+
+
+def test_pause_is_the_longest_time_between_two_answers_of_the_pipeline_at_a_site(pipeline: Pipeline) -> None:
+    moments = [entry.at for entry in pipeline.diary if isinstance(entry, Told)]
+    assert pipeline.judged().pause_s == max(later - earlier for earlier, later in pairwise(moments))
 
 
 def test_decision_other_than_a_plain_fold_gives_is_told(pipeline: Pipeline) -> None:
