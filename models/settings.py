@@ -38,7 +38,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What a process may write: Faust's data folder, a dispenser's journal."""
     health: str = ""
     """host:port where a service tells of its health; empty: nowhere"""
-    services: str = "127.0.0.1:9101,127.0.0.1:9102,127.0.0.1:9103,127.0.0.1:9104,127.0.0.1:9105"
+    services: str = "127.0.0.1:9105,127.0.0.1:9101,127.0.0.1:9102,127.0.0.1:9103,127.0.0.1:9104"
     """where `fairroll status` looks: one host:port or several, between commas"""
     keys: str = "unix:/run/fairroll-keys"
     """The key holder: `unix:` and its folder of sockets, or `tls://host:port`. It may itself listen at several,

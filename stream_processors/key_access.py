@@ -8,6 +8,7 @@ import fcntl
 import os
 import socket
 import ssl
+import stat
 import struct
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -45,6 +46,7 @@ def only_holder(settings: Settings) -> Iterator[None]:
         for folder in folders:
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _refuse_others(folder)
                 lock = locks.enter_context((folder / "lock").open("wb"))
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -56,7 +58,7 @@ def only_holder(settings: Settings) -> Iterator[None]:
 
 @asynccontextmanager
 async def listening(settings: Settings, application: web.Application) -> AsyncIterator[None]:
-    """Serve the application at each address of FAIRROLL_KEYS. Raises ConfigError naming the variable where it cannot."""
+    """Serve the application at each address of FAIRROLL_KEYS; raises ConfigError naming it where it cannot."""
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
@@ -101,6 +103,12 @@ async def _listen(runner: web.AppRunner, address: str, certificates: Path) -> No
             await web.TCPSite(runner, *host_and_port(_host(address)), ssl_context=context).start()
     except OSError as error:
         raise ConfigError(f"FAIRROLL_KEYS={address!r}: cannot listen there: {error.strerror or error}") from None
+
+
+def _refuse_others(folder: Path) -> None:
+    status = folder.stat()
+    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigError(f"FAIRROLL_KEYS: {folder} is another user's or open to others: chmod go= {folder}")
 
 
 def _context(purpose: ssl.Purpose, folder: Path) -> ssl.SSLContext:

@@ -1,16 +1,17 @@
-"""A process's keys: fetched from the key holder, stepped by the holder's clock, and destroyed on time without it too.
+"""A process's keys: fetched from the key holder, stepped by its clock, and destroyed on time without it too.
 
-That the holder is away is never its callers' error: what cannot be sealed or unsealed then is told as None, counted, and
-the fault is logged once.
+That the holder is away is never its callers' error: what cannot be sealed or unsealed then is told as None and counted,
+and the fault is logged once.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Literal, NamedTuple, NoReturn
+from typing import Literal, NoReturn
 
 import aiohttp
 import msgspec
+import structlog
 
 from models.chains import KeysTold, SiteKey, SitesTold, minute_of, oldest_needed
 from models.sealing import Keyring, Sealed
@@ -20,6 +21,8 @@ from stream_processors.key_access import boot_ms, calling
 
 __all__ = ["Keys", "open_keys", "read_facts"]
 
+log = structlog.get_logger()
+
 _PATIENCE_S = 1.0
 """How long one attempt may take; a holder on the same host answers in a millisecond."""
 _APART_MS = 1_000
@@ -28,11 +31,6 @@ _STEP_EVERY_S, _REFRESH_EVERY_S = 1.0, 2.0
 
 _keys: msgspec.json.Decoder[KeysTold] = msgspec.json.Decoder(KeysTold)
 _facts: msgspec.json.Decoder[SitesTold] = msgspec.json.Decoder(SitesTold)
-
-
-class _Attempt(NamedTuple):
-    at: int
-    task: asyncio.Task[None]
 
 
 class Keys:
@@ -51,7 +49,8 @@ class Keys:
         self._ahead_ms = 0
         """how far the holder's clock is ahead of the time since the boot"""
         self._is_away = False
-        self._attempts: dict[str, _Attempt] = {}
+        self._asked: dict[str, int] = {}
+        """when a site was asked for last, alone"""
 
     def seal(self, site: str, template: bytes, binding: bytes, nonce: bytes) -> Sealed | None:
         """Seal in the present minute; None: there is no key for it. `nonce`: NONCE_BYTES random bytes."""
@@ -90,12 +89,11 @@ class Keys:
 
         While the holder does not answer this returns at once: one request waits for an outage, and no other.
         """
-        if self._is_away:
+        now = self._boot()
+        if self._is_away or now < self._asked.get(site, 0) + _APART_MS:
             return
-        attempt = self._attempts.get(site)
-        if attempt is None or attempt.at + _APART_MS <= self._boot():
-            attempt = self._attempts[site] = _Attempt(self._boot(), asyncio.create_task(self._ask(site)))
-        await asyncio.shield(attempt.task)
+        self._asked[site] = now
+        await self._ask(site)
 
     async def fetch_all(self) -> None:
         """Ask the holder for all sites' keys."""
@@ -110,6 +108,8 @@ class Keys:
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
             self._note_away(error)
             return
+        if self._is_away:
+            log.info("the key holder answers again")
         self._is_away = False
         self._ahead_ms = told.at - asked
         for name in told.sites.keys() | (set(self._ring) if site is None else {site}):
