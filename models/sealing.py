@@ -115,10 +115,10 @@ class Keyring:
         elif chain:
             chain.forget_before(minute)
 
-    def since(self, site: str) -> tuple[str, int] | None:
-        """The chain that is held and the oldest minute that can be read; None: nothing."""
+    def since(self, site: str) -> int | None:
+        """The oldest minute whose key is held; None: the site has no chain here."""
         chain = self._chains.get(site)
-        return (chain.id, chain.oldest) if chain else None
+        return chain.oldest if chain else None
 
     def __iter__(self) -> Iterator[str]:
         """The sites that have a chain."""

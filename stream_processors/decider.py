@@ -108,7 +108,7 @@ class _Running(Service):  # type: ignore[misc]  # mode has no types
 class _Decider:
     """What the application does, event by event."""
 
-    def __init__(  # noqa: PLR0913 - all that a worker consists of
+    def __init__(
         self, app: faust.App, settings: Settings, ledger: Ledger, keys: WorkerKeys, health: Health, watchdog: Watchdog
     ) -> None:
         self._app = app
