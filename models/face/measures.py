@@ -16,6 +16,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from models.errors import ConfigError
 from models.face.protection import BITS
 
 __all__ = [
@@ -65,7 +66,7 @@ def count(scores: NDArray[np.number], mated: NDArray[np.bool_]) -> Counts:
 
 
 def rates(counts: Counts) -> Rates:
-    """Return both errors at every threshold. Both kinds of comparison are there, or it is a ValueError."""
+    """Return both errors at every threshold. Raises ConfigError if one kind of comparison is missing, as all here do."""
     mated, non_mated = (np.concatenate([[0], np.cumsum(each)]) for each in _checked(counts))
     return Rates(1 - non_mated / non_mated[-1], mated / mated[-1])
 
@@ -135,7 +136,7 @@ def _at_most(failures: int, trials: int, rate: float) -> float:
 
 def _checked(counts: Counts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     if not (counts.mated.any() and counts.non_mated.any()):
-        raise ValueError("comparisons of one person and of two people are both needed")
+        raise ConfigError("two photos of one person and photos of two people are needed")
     return counts.mated, counts.non_mated
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from devices.synthetic import SyntheticFace
+from models.errors import ConfigError
 from models.face.centres import SCALE, load_centre
 from models.face.measures import Counts, count
 from models.face.protection import BITS, KEY_BYTES, Protector, next_key
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 WAYS: Final = ("plain cosine", "centred cosine", "one key", "two sites", "two epochs")
+_LEAST_PEOPLE: Final = 3
+"""Two to compare, and one more to make a centre without them."""
 
 Compared = dict[str, Counts]
 """What each way found; a cosine of -1 to 1 is counted as a score of 0 to 512."""
@@ -65,6 +68,8 @@ def compare(model: FaceModel, people: People, centre: NDArray[np.int64], keys: K
 
 def compare_photos(model: FaceModel, people: People, rounds: list[Keys]) -> Compared:
     """Compare a few people under many keys, each two of them centred by all others, as visitors are."""
+    if len(people.names) < _LEAST_PEOPLE:
+        raise ConfigError(f"photos of {_LEAST_PEOPLE} people or more are needed, not of {len(people.names)}")
     return reduce(_add, (each for keys in rounds for each in _two_by_two(model, people, keys)))
 
 

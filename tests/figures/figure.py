@@ -1,5 +1,6 @@
 """The figures as a picture: a column a model; plain cosine, templates of one key, its errors, templates of two keys."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
 
 from models.face.measures import BIN, Counts, local_linkability, normal_false_match_rate, rates
 from models.face.protection import BITS
@@ -22,7 +24,7 @@ _MATED, _NON_MATED, _LINK = "tab:blue", "tab:orange", "dimgray"
 _HEADROOM: Final = 1.35
 """Of the axes over what is drawn: the legend stands there."""
 _ENOUGH: Final = 50
-"""Comparisons with such a score, below which D<->(s) is drawn by luck."""
+"""Comparisons of one person with such a score: with fewer, D<->(s) is luck and not drawn."""
 _EDGES: Final = np.arange(0, BITS + 2 * BIN, BIN)
 _LEFT: Final = 170
 """The score where axes begin; nothing lies below."""
@@ -38,7 +40,9 @@ def draw(path: Path, studies: Sequence[tuple[Study, Compared]]) -> None:
     for column, (study, compared) in zip(columns, studies, strict=True):
         _draw_column(column, study, compared)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=80)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=80)
+    Image.open(drawn).convert("RGB").quantize(64).save(path, optimize=True)  # a third of the bytes, the same picture
 
 
 def _draw_column(column: NDArray[np.object_], study: Study, compared: Compared) -> None:
@@ -62,7 +66,7 @@ def _draw_densities(axes: Axes, counts: Counts, which: str) -> None:
         axes.stairs(_density(each), _EDGES, fill=True, alpha=0.5, color=colour, label=f"{name}{which}")
     axes.set_ylabel("share of comparisons a bit")
     axes.margins(y=_HEADROOM - 1)
-    enough = _binned(counts.mated + counts.non_mated) >= _ENOUGH
+    enough = _binned(counts.mated) >= _ENOUGH
     right = axes.twinx()
     right.stairs(np.where(enough, local_linkability(counts), np.nan), _EDGES, baseline=None, color=_LINK, linewidth=1)
     right.set_ylim(0, _HEADROOM)
@@ -94,8 +98,8 @@ def _name_axes(column: NDArray[np.object_], model: FaceModel) -> None:
         axes.axvline(model.doubt, color="black", linestyle=":", linewidth=1, label=f"doubt, {model.doubt}")
         axes.axvline(model.same, color="black", linewidth=1, label=f"same, {model.same}")
     plain, one_key, errors, two_keys = column
-    for axes in (plain, one_key, two_keys):
-        axes.legend(fontsize="small", ncols=3, loc="upper center")
+    for axes, ncols in ((plain, 4), (one_key, 4), (two_keys, 3)):
+        axes.legend(fontsize="small", ncols=ncols, loc="upper center")
     errors.legend(fontsize="small", loc="best")
     cosines = np.linspace(0, 1, 6)
     plain.set_xticks((1 + cosines) * BITS / 2, [f"{cosine:.1f}" for cosine in cosines])
