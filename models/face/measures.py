@@ -66,7 +66,7 @@ def count(scores: NDArray[np.number], mated: NDArray[np.bool_]) -> Counts:
 
 
 def rates(counts: Counts) -> Rates:
-    """Return both errors at every threshold. Raises ConfigError if one kind of comparison is missing, as all here do."""
+    """Return both errors at every threshold. As all here, raises ConfigError if one kind is missing."""
     mated, non_mated = (np.concatenate([[0], np.cumsum(each)]) for each in _checked(counts))
     return Rates(1 - non_mated / non_mated[-1], mated / mated[-1])
 
