@@ -41,11 +41,11 @@ from models.messages import (
     StaffPressed,
 )
 
-__all__ = ["resume", "step"]
+__all__ = ["MOST_FORGETS", "resume", "step"]
 
 _REPEAT_REQUEST_S = 1.0
 """Some thirty times the p99 of an answer: rarely in vain, and twice within the usual patience of 3 s."""
-_MOST_FORGETS = 32
+MOST_FORGETS = 32
 """Templates that wait here to be forgotten. Beyond them the oldest goes: its window ends first."""
 
 
@@ -90,8 +90,8 @@ def _ask(state: State, event: Asked, now: float) -> Step:
     if isinstance(request, ForgetAsked):
         forget = Open(request, now, float("inf"), now + _REPEAT_REQUEST_S)
         forgets = (*state.forgets, forget)
-        state = structs.replace(state, forgets=forgets[-_MOST_FORGETS:])
-        return state, (SendRequest(request, None), *_given_up(forgets[:-_MOST_FORGETS], now))
+        state = structs.replace(state, forgets=forgets[-MOST_FORGETS:])
+        return state, (SendRequest(request, None), *_given_up(forgets[:-MOST_FORGETS], now))
     if not state.is_free:
         return state, ()
     opened = Open(request, now, now + event.patience_s, now + _REPEAT_REQUEST_S)

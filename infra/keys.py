@@ -42,7 +42,9 @@ def _stepped(file: Path, epoch: int) -> str | None:
     if before == epoch:
         return None
     if before > epoch or epoch > FARTHEST_EPOCH:
-        return f"{file} is of epoch {before}, its site is in {epoch}: no face will be looked at until there is a new key"
+        return (
+            f"{file} is of epoch {before}, its site is in {epoch}: no face will be looked at until there is a new key"
+        )
     try:
         step_site_key(file, epoch)
     except OSError as error:
