@@ -215,5 +215,6 @@ class Control(Struct, frozen=True, kw_only=True):
     window_s: Annotated[int, Meta(ge=60, le=86_400)]
     """the bounds are the policy's; without them a hostile control could switch the budget off"""
     placement: Placement = "entrance"
+    """inside, a dispenser looks at no face whatever `mode` says"""
     sign: Sign = ""
     """the site's own words for its sign; "": the dispenser says them itself"""

@@ -74,6 +74,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ration_budget_cm: _Centimetres = 6_000
     """what one dispenser gives by itself in a window, staff apart, while no answers come"""
     give_back: GiveBack = GiveBack()
+    epoch_s: Annotated[int, Meta(ge=3_600, le=2_592_000)] = 86_400
+    """how long a key of the site's templates lives; the next one makes all older templates useless"""
     most_accounts: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000
     """rows that a site remembers; beyond them only what counts against a limit is remembered"""
 
