@@ -1,0 +1,135 @@
+"""Archives in files: zstd-compressed lines of JSON, which DuckDB, pandas and `zstdcat` open as they are."""
+
+import io
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import zstandard
+
+from models.archive import Chain, Header, Trailer, UnusableArchive, pipeline_id, read_happening, read_header
+from models.codec import encode
+from models.errors import ConfigError
+from models.recording import Happening, Recording
+
+__all__ = ["Archive", "Writer", "header_of", "open_archive", "writing"]
+
+_LEVEL: Final = 10
+_BUFFER: Final = 1 << 17
+_LONGEST: Final = 1 << 20
+"""Bytes of a line; the longest that a recording makes has some thousand."""
+
+
+def header_of(recording: Recording, pipeline_secret: bytes) -> Header:
+    """The header of an archive that is made now."""
+    made_by, made_at = f"fairroll {version('fairroll')}", time.time_ns() // 1_000_000
+    return Header(made_by=made_by, made_at=made_at, pipeline=pipeline_id(pipeline_secret), recording=recording)
+
+
+class Writer:
+    """What `writing` gives."""
+
+    def __init__(self, file: BinaryIO, header: Header) -> None:
+        self._file = file
+        self._chain = Chain()
+        self.happenings = 0
+        self._file.write(self._chain.link(encode(header)))
+
+    def put(self, happening: Happening) -> None:
+        """Append; in the order of each partition's offsets."""
+        self._file.write(self._chain.link(encode(happening)))
+        self.happenings += 1
+
+    def close(self, unreadable: int) -> Trailer:
+        """Append the trailer: only now it is whole."""
+        trailer = Trailer(happenings=self.happenings, unreadable=unreadable, sha256=self._chain.sha256)
+        self._file.write(self._chain.link(encode(trailer)))
+        return trailer
+
+
+@contextmanager
+def writing(path: Path, header: Header) -> Iterator[Writer]:
+    """Write an archive that has its name only when the block ends well; its mode is 0600.
+
+    Raises ConfigError where it cannot, or where there is something of that name.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    if path.exists():
+        raise ConfigError(f"{path} is there already: choose another name, or remove it")
+    try:
+        with (
+            os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
+            zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).stream_writer(file, closefd=False) as packed,
+        ):
+            yield Writer(packed, header)
+            packed.flush(zstandard.FLUSH_FRAME)
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        with suppress(FileNotFoundError):
+            part.unlink()
+
+
+class Archive:
+    """An archive that was read to its end once, and is whole: iterate for its happenings, any number of times."""
+
+    def __init__(self, path: Path, header: Header, trailer: Trailer) -> None:
+        self._path = path
+        self.header = header
+        self.trailer = trailer
+
+    def __iter__(self) -> Iterator[Happening]:
+        for line in _read(self._path):
+            if isinstance(line, Happening):
+                yield line
+
+
+def open_archive(path: Path) -> Archive:
+    """Read it through, checking every link, before anybody uses the first record.
+
+    Raises UnusableArchive naming the record that is damaged, or where it was cut off.
+    """
+    header: Header | None = None
+    for line in _read(path):
+        match line:
+            case Header():
+                header = line
+            case Trailer() if header:
+                return Archive(path, header, line)
+            case _:
+                pass
+    raise UnusableArchive(f"{path}: it is empty")
+
+
+def _read(path: Path) -> Iterator[Header | Happening | Trailer]:
+    chain = Chain()
+    try:
+        with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as raw:
+            lines = io.BufferedReader(raw, _BUFFER)
+            yield read_header(lines.readline(_LONGEST), chain)
+            while line := lines.readline(_LONGEST):
+                read = read_happening(line, chain)
+                yield read
+                if isinstance(read, Trailer):
+                    _check_end(lines, chain)
+                    return
+        raise UnusableArchive(f"it ends before {chain.place}: it is truncated")
+    except UnusableArchive as error:
+        raise UnusableArchive(f"{path}: {error}") from None
+    except zstandard.ZstdError as error:
+        what = f"{chain.place} cannot be unpacked" if chain.sha256 else "it is no fairroll archive"
+        raise UnusableArchive(f"{path}: {what}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _check_end(lines: io.BufferedReader, chain: Chain) -> None:
+    if lines.read(1):
+        raise UnusableArchive(f"something follows the trailer, before {chain.place}")
