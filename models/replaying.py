@@ -21,8 +21,7 @@ from models.events import Event, Recalled, Record, Requested, SiteConfigured, Ti
 from models.messages import FaceSeen, ForgetAsked, Forgotten
 from models.outcomes import Answered, ControlChanged, EpochBegan, Held, Outcome, ReportKept, SiteCounted
 from models.partition import Partition
-from models.recording import Happening, Recording, without_template
-from models.site import Site
+from models.recording import Happening, Recording, read_saying, without_template
 
 __all__ = ["Known", "Likeness", "Replay", "Replayed", "Rewrite", "as_it_was"]
 
@@ -131,15 +130,19 @@ class Replay:
         """Whether nothing that counts lies before the recording, beside it, or in what a record does not tell."""
         if self._recording.devices:
             return False
-        event, begun = happening.event, self._begun[happening.partition]
-        names = list(partition.sites) if isinstance(event, Ticked) else [event.site]
-        return all(self._is_site_proven(partition.sites.get(name), name, happening.at, begun) for name in names)
-
-    def _is_site_proven(self, site: Site | None, name: str, at: int, begun: int) -> bool:
-        since = max(begun, self._blurred.get(name, 0))
-        if since == 0:
+        if self._begun[happening.partition] == 0 and not self._blurred:
             return True
-        return site is not None and site.settings is not None and site.horizon(at) >= since
+        names = _sites(happening) | (set(partition.sites) if isinstance(happening.event, Ticked) else set())
+        return all(self._is_site_proven(name, partition, happening.partition, happening.at) for name in names)
+
+    def _is_site_proven(self, name: str, partition: Partition, number: int, at: int) -> bool:
+        since = max(self._begun[number], self._blurred.get(name, 0))
+        site = partition.sites.get(name)
+        return since == 0 or (site is not None and self._is_settled(name, number) and site.horizon(at) >= since)
+
+    def _is_settled(self, site: str, partition: int) -> bool:
+        """Whether it is known how the site worked when the recording began: its policy, its epoch, a hold."""
+        return self._begun[partition] == 0 or site in self._recording.settings.get(partition, {})
 
     def _likeness(self, happening: Happening, outcomes: tuple[Outcome, ...], is_proven: bool) -> Likeness:
         now, then = {encode(outcome) for outcome in outcomes}, {bytes(said) for said in happening.said}
@@ -161,17 +164,12 @@ class Replay:
         except MalformedMessage:  # another version's
             return value
         match outcome:
-            case SiteCounted() | Held() | EpochBegan() if self._is_vague(outcome.site, partition):
+            case SiteCounted() | Held() | EpochBegan() if outcome.site in self._on_record:  # they count templates
                 return None
             case ReportKept() if self._begun[partition]:
                 return encode(structs.replace(outcome, missing=0))
             case _:
                 return value
-
-    def _is_vague(self, site: str, partition: int) -> bool:
-        """Whether the site's templates cannot be counted here, or its epoch is not known."""
-        is_unsettled = self._begun[partition] > 0 and site not in self._recording.settings.get(partition, {})
-        return site in self._on_record or is_unsettled
 
 
 def _rewritten(site: str, row: SiteRow, rewrite: Rewrite) -> Row:
@@ -180,6 +178,13 @@ def _rewritten(site: str, row: SiteRow, rewrite: Rewrite) -> Row:
     new = rewrite(told)
     mode = "button" if new.placement == "inside" else new.mode
     return structs.replace(row, mode=mode, policy=new.policy, placement=new.placement)
+
+
+def _sites(happening: Happening) -> set[str]:
+    """Of the event, or, of a tick, of what was said of it."""
+    if isinstance(happening.event, Ticked):
+        return {read_saying(bytes(said)).site for said in happening.said}
+    return {happening.event.site}
 
 
 def _answered(happening: Happening) -> Answered | None:

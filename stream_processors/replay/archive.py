@@ -61,12 +61,10 @@ def writing(path: Path, header: Header) -> Iterator[Writer]:
     if path.exists():
         raise ConfigError(f"{path} is there already: choose another name, or remove it")
     try:
-        with (
-            os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
-            zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).stream_writer(file, closefd=False) as packed,
-        ):
-            yield Writer(packed, header)
-            packed.flush(zstandard.FLUSH_FRAME)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+            with compressor.stream_writer(file, closefd=False) as packed:
+                yield Writer(packed, header)
             file.flush()
             os.fsync(file.fileno())
         part.rename(path)
@@ -116,10 +114,11 @@ def _read(path: Path) -> Iterator[Header | Happening | Trailer]:
             yield read_header(lines.readline(_LONGEST), chain)
             while line := lines.readline(_LONGEST):
                 read = read_happening(line, chain)
-                yield read
                 if isinstance(read, Trailer):
-                    _check_end(lines, chain)
+                    _check_end(lines.read(1))
+                    yield read
                     return
+                yield read
         raise UnusableArchive(f"it ends before {chain.place}: it is truncated")
     except UnusableArchive as error:
         raise UnusableArchive(f"{path}: {error}") from None
@@ -130,6 +129,6 @@ def _read(path: Path) -> Iterator[Header | Happening | Trailer]:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
 
 
-def _check_end(lines: io.BufferedReader, chain: Chain) -> None:
-    if lines.read(1):
-        raise UnusableArchive(f"something follows the trailer, before {chain.place}")
+def _check_end(rest: bytes) -> None:
+    if rest:
+        raise UnusableArchive("something follows the trailer")

@@ -1,0 +1,42 @@
+"""What becomes of templates: a recording of a real site has none, a replay opens those whose keys are there."""
+
+from msgspec import structs
+
+from models.erasures import Erasures
+from models.events import Event, Requested
+from models.policy import Sites
+from models.recording import is_synthetic, without_template
+from stream_processors.ledger import Unseal, opened
+from stream_processors.replay.stream import Treat
+
+__all__ = ["none_at_all", "of_simulated_sites", "still_remembered"]
+
+
+def none_at_all(event: Event) -> Event:
+    """Take every template out."""
+    return without_template(event) if isinstance(event, Requested) else event
+
+
+def of_simulated_sites(sites: Sites, keys: Unseal) -> Treat:
+    """Open the templates of simulated faces at sites that the operator's file calls simulated; no others stay."""
+
+    def treat(event: Event) -> Event:
+        if not isinstance(event, Requested):
+            return event
+        spec = sites.sites.get(event.site)
+        if spec is None or not spec.simulated or not is_synthetic(event):
+            return without_template(event)
+        return _open(event, keys)
+
+    return treat
+
+
+def still_remembered(keys: Unseal, erasures: Erasures) -> Treat:
+    """Open every template whose key is there, unless it was erased since."""
+    return lambda event: erasures.honour(_open(event, keys))
+
+
+def _open(event: Event, keys: Unseal) -> Event:
+    """Afterwards nothing sealed is carried along."""
+    event = opened(event, keys)
+    return structs.replace(event, sealed=None) if isinstance(event, Requested) else event
