@@ -24,6 +24,7 @@ from infra.local.stack import LocalStack
 from infra.local.supervisor import Change, supervise
 from infra.operators import dead_letters, status
 from infra.provision import provision as make_what_is_missing
+from infra.replaying import record, replay
 from models.errors import ConfigError, FairrollError, first_of
 from models.settings import Settings
 from stream_processors.sites import configure_sites, read_sites
@@ -172,8 +173,8 @@ def sink() -> None:
     _run("sink")
 
 
-commands.add_command(status)
-commands.add_command(dead_letters)
+for command in (status, dead_letters, record, replay):
+    commands.add_command(command)
 
 
 def _run(process: str) -> None:

@@ -22,6 +22,7 @@ from models.messages import FaceSeen, ForgetAsked, Forgotten
 from models.outcomes import Answered, ControlChanged, EpochBegan, Held, Outcome, ReportKept, SiteCounted
 from models.partition import Partition
 from models.recording import Happening, Recording, read_saying, without_template
+from models.site import Site
 
 __all__ = ["Known", "Likeness", "Replay", "Replayed", "Rewrite", "as_it_was"]
 
@@ -98,6 +99,11 @@ class Replay:
         if not any(_names_somebody(outcome) for outcome in outcomes):
             known = Known.NOTHING
         return Replayed(happening, outcomes, known, is_proven, self._likeness(happening, outcomes, is_proven))
+
+    def site(self, happening: Happening) -> Site | None:
+        """What is known now of the site that something happens at; None: nothing yet."""
+        event = happening.event
+        return None if isinstance(event, Ticked) else self._partition(happening).sites.get(event.site)
 
     def _partition(self, happening: Happening) -> Partition:
         number = happening.partition

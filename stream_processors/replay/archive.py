@@ -3,18 +3,20 @@
 import io
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import zstandard
+from msgspec import structs
 
 from models.archive import Chain, Header, Trailer, UnusableArchive, pipeline_id, read_happening, read_header
 from models.codec import encode
 from models.errors import ConfigError
 from models.recording import Happening, Recording
+from stream_processors.replay.templates import Treat
 
 __all__ = ["Archive", "Writer", "header_of", "open_archive", "writing"]
 
@@ -76,21 +78,34 @@ def writing(path: Path, header: Header) -> Iterator[Writer]:
 
 
 class Archive:
-    """An archive that was read to its end once, and is whole: iterate for its happenings, any number of times."""
+    """An archive that was read to its end once, and is whole: iterate it any number of times."""
 
-    def __init__(self, path: Path, header: Header, trailer: Trailer) -> None:
+    def __init__(self, path: Path, header: Header, trailer: Trailer, treat: Treat | None) -> None:
         self._path = path
+        self._treat = treat
         self.header = header
         self.trailer = trailer
+
+    @property
+    def recording(self) -> Recording:
+        return self.header.recording
+
+    @property
+    def total(self) -> int:
+        return self.trailer.happenings
+
+    async def __aiter__(self) -> AsyncIterator[Happening]:
+        for happening in self:
+            yield happening
 
     def __iter__(self) -> Iterator[Happening]:
         for line in _read(self._path):
             if isinstance(line, Happening):
-                yield line
+                yield structs.replace(line, event=self._treat(line.event)) if self._treat else line
 
 
-def open_archive(path: Path) -> Archive:
-    """Read it through, checking every link, before anybody uses the first record.
+def open_archive(path: Path, treat: Treat | None = None) -> Archive:
+    """Read it through, checking every link, before anybody uses the first record. `treat`: done to every event.
 
     Raises UnusableArchive naming the record that is damaged, or where it was cut off.
     """
@@ -100,7 +115,7 @@ def open_archive(path: Path) -> Archive:
             case Header():
                 header = line
             case Trailer() if header:
-                return Archive(path, header, line)
+                return Archive(path, header, line, treat)
             case _:
                 pass
     raise UnusableArchive(f"{path}: it is empty")

@@ -5,7 +5,7 @@ Reads without a consumer group and commits nothing, so that nobody else notices.
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -14,17 +14,15 @@ from msgspec import Raw, Struct
 
 from models.accounts import SiteRow
 from models.codec import decode_event, decode_row
-from models.errors import MalformedMessage
+from models.errors import ConfigError, MalformedMessage
 from models.events import Event
 from models.recording import Happening, Recording, Saying, concerns, first_said, read_saying
 from models.settings import Settings
 from models.topics import ACCOUNTS_CHANGELOG, DECISIONS, EVENTS, RECEIPTS
 from stream_processors.kafka import open_consumer
+from stream_processors.replay.templates import Treat
 
-__all__ = ["Stream", "Treat", "Wanted", "events_between", "open_stream"]
-
-Treat = Callable[[Event], Event]
-"""What is done to an event as it is read: its template is opened, or taken out."""
+__all__ = ["Stream", "Wanted", "events_since", "open_stream", "time_of"]
 
 _BATCH: Final = 2_000
 _WAIT_MS: Final = 200
@@ -108,7 +106,7 @@ async def open_stream(settings: Settings, wanted: Wanted, treat: Treat) -> Async
         yield Stream(recording, sum(ends.values()) - sum(firsts.values()), partitions, treat)
 
 
-async def events_between(settings: Settings, since: int) -> AsyncIterator[Event]:
+async def events_since(settings: Settings, since: int) -> AsyncIterator[Event]:
     """What happened from a time up to now, as far as it can be read."""
     partitions = [TopicPartition(EVENTS, number) for number in range(settings.partitions)]
     async with open_consumer(settings, group=None) as consumer:
@@ -122,6 +120,20 @@ async def events_between(settings: Settings, since: int) -> AsyncIterator[Event]
                     yield decode_event(record.value or b"")
                 except MalformedMessage:
                     continue
+
+
+async def time_of(settings: Settings, number: int, offset: int) -> int:
+    """When the event at an offset was appended, milliseconds since 1970. Raises ConfigError where there is none."""
+    partition = TopicPartition(EVENTS, number)
+    async with open_consumer(settings, group=None) as consumer:
+        consumer.assign([partition])
+        begin = (await consumer.beginning_offsets([partition]))[partition]
+        end = (await consumer.end_offsets([partition]))[partition]
+        if not begin <= offset < end:
+            raise ConfigError(f"{EVENTS} has {begin} to {end - 1} in partition {number}, and not {offset}")
+        consumer.seek(partition, offset)
+        record = await _Log(consumer, partition, end).next()
+    return record.timestamp if record else 0
 
 
 async def _seek(

@@ -1,5 +1,7 @@
 """What becomes of templates: a recording of a real site has none, a replay opens those whose keys are there."""
 
+from collections.abc import Callable
+
 from msgspec import structs
 
 from models.erasures import Erasures
@@ -7,9 +9,11 @@ from models.events import Event, Requested
 from models.policy import Sites
 from models.recording import is_synthetic, without_template
 from stream_processors.ledger import Unseal, opened
-from stream_processors.replay.stream import Treat
 
-__all__ = ["none_at_all", "of_simulated_sites", "still_remembered"]
+__all__ = ["Treat", "none_at_all", "of_simulated_sites", "still_remembered"]
+
+Treat = Callable[[Event], Event]
+"""What is done to an event as it is read: its template is opened, or taken out."""
 
 
 def none_at_all(event: Event) -> Event:
