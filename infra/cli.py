@@ -18,6 +18,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from infra.explaining import explain
 from infra.local.parts import BROKERS, EVERYTHING, INSTEAD
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
@@ -173,7 +174,7 @@ def sink() -> None:
     _run("sink")
 
 
-for command in (status, dead_letters, record, replay):
+for command in (status, dead_letters, record, replay, explain):
     commands.add_command(command)
 
 

@@ -65,8 +65,8 @@ def _sentences(tally: Tally, recording: Recording) -> Iterator[str]:
     yield f"Who asked: {by_template:,} answers by their templates, {by_record:,} by the record of the decisions."
     if tally.unproven:
         yield (
-            f"{tally.unproven:,} answers are not provable: a grant before the recording, or of somebody who was forgotten"
-            " in it, may have counted."
+            f"{tally.unproven:,} answers are not provable: a grant before the recording may have counted, or one of"
+            " somebody who was forgotten in it."
         )
     if recording.devices:
         yield f"It holds only {', '.join(recording.devices)}: what other dispensers gave is not known."

@@ -31,7 +31,7 @@ from stream_processors.replay.sources import KAFKA, Asked, open_source
 from stream_processors.replay.stream import Wanted, time_of
 from stream_processors.sites import read_sites
 
-__all__ = ["Stopped", "record", "replay"]
+__all__ = ["record", "replay", "replay_settings", "run_replay"]
 
 _SPEEDS = {"max": None, "1x": 1.0, "60x": 60.0}
 _STOPPED = 130
@@ -40,7 +40,7 @@ _NAMES: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 _T = TypeVar("_T")
 
 
-class Stopped(Struct, frozen=True, kw_only=True):
+class _Stopped(Struct, frozen=True, kw_only=True):
     """Where a replay was stopped: no ledger and no outcome, only what to do and how far that came."""
 
     asked: Asked
@@ -67,7 +67,7 @@ def record(
     It begins one window earlier, so that whoever replays it knows what counted at its beginning. It holds no template
     of a real site.
     """
-    settings = _settings()
+    settings = replay_settings()
     known = read_sites(settings.sites)
     for site in sites:
         if site not in known.sites:
@@ -83,7 +83,7 @@ def record(
         with_templates=with_templates,
     )
     with progress_bar("recording") as tell:
-        trailer = _run(settings, make_archive(settings, wanted, known, file, tell))
+        trailer = run_replay(settings, make_archive(settings, wanted, known, file, tell))
     click.echo(f"{file}: {trailer.happenings} events, {file.stat().st_size:,} bytes, SHA-256 {trailer.sha256}")
     if trailer.unreadable:
         click.echo(f"{trailer.unreadable} events that nobody could read were left out")
@@ -109,21 +109,21 @@ def replay(source: str, resume: Path | None, speed: str, **options: Any) -> None
     Nothing is sent anywhere: a replay only tells. The space bar pauses, Ctrl-C stops it and says how to go on. The exit
     code is 1 where an answer is different though all that it depends on is there.
     """
-    settings = _settings()
+    settings = replay_settings()
     if bool(source) == bool(resume):
         raise click.UsageError("say what to replay: kafka, the file of an archive, or --resume FILE")
     stopped = _read_stopped(resume) if resume else _asked_for(settings, source, options)
-    sys.exit(_run(settings, _replay(settings, stopped, Pace(_SPEEDS[speed]))))
+    sys.exit(run_replay(settings, _replay(settings, stopped, Pace(_SPEEDS[speed]))))
 
 
-def _asked_for(settings: Settings, source: str, options: dict[str, Any]) -> Stopped:
+def _asked_for(settings: Settings, source: str, options: dict[str, Any]) -> _Stopped:
     """A replay that has not begun yet."""
     since, warm_up_ms = options["since"], 0
     if source == KAFKA:
         warm_up_ms = 1000 * read_sites(settings.sites).longest_window_s
         if options["offset"]:
-            since = _run(settings, time_of(settings, *_place(options["offset"])))
-    return Stopped(
+            since = run_replay(settings, time_of(settings, *_place(options["offset"])))
+    return _Stopped(
         asked=Asked(
             source=source, since=since, until=options["until"], warm_up_ms=warm_up_ms, on_record=options["on_record"]
         ),
@@ -139,14 +139,14 @@ def _place(text: str) -> tuple[int, int]:
     return int(number), int(offset)
 
 
-def _read_stopped(file: Path) -> Stopped:
+def _read_stopped(file: Path) -> _Stopped:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Stopped)
+        return msgspec.json.decode(file.read_bytes(), type=_Stopped)
     except (OSError, msgspec.DecodeError) as error:
         raise ConfigError(f"{file} tells of no replay that was stopped: {error}") from None
 
 
-async def _replay(settings: Settings, stopped: Stopped, pace: Pace) -> int:
+async def _replay(settings: Settings, stopped: _Stopped, pace: Pace) -> int:
     """Returns the exit code."""
     async with open_source(settings, stopped.asked) as opened:
         if stopped.mark and stopped.mark != opened.mark:
@@ -164,21 +164,22 @@ async def _replay(settings: Settings, stopped: Stopped, pace: Pace) -> int:
         return telling.exit_code
 
 
-def _save(settings: Settings, stopped: Stopped) -> None:
+def _save(settings: Settings, stopped: _Stopped) -> None:
     file = settings.data / "replay.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(msgspec.json.encode(stopped))
     click.echo(f"stopped; go on with: fairroll replay --resume {file}", err=True)
 
 
-def _run(settings: Settings, work: Coroutine[Any, Any, _T]) -> _T:
+def run_replay(settings: Settings, work: Coroutine[Any, Any, _T]) -> _T:
+    """Raises KafkaAway where Kafka does not answer."""
     try:
         return asyncio.run(work)
     except* KafkaError as group:
         raise KafkaAway(f"cannot read Kafka at {settings.kafka} (FAIRROLL_KAFKA): {group.exceptions[0]!r}") from None
 
 
-def _settings() -> Settings:
+def replay_settings() -> Settings:
     """Read once, and without the MQTT broker, whatever the environment names; libraries complain to standard error."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))

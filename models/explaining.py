@@ -7,16 +7,16 @@ from typing import Final
 from msgspec import Struct
 
 from models.accounts import Account, DispenserAccount, Entry, device_of, visitor_key
-from models.events import Requested
+from models.events import Reported, Requested
 from models.face_models import FACE_MODELS
-from models.messages import Mode
+from models.messages import Declined, Dispensed, LocalRation, Mode
 from models.outcomes import Answered, By
 from models.quota import Charge, counting
 from models.recording import Happening
 from models.replaying import Known, Likeness, Replay, Replayed
 from models.site import Site
 
-__all__ = ["Explanation", "FaceFound", "Limit", "Line", "explain"]
+__all__ = ["Explanation", "FaceFound", "Limit", "Line", "Motor", "explain", "reported"]
 
 _LIMITS: Final = {"visitor": "limit_cm", "button": "button_budget_cm", "dispenser": "dispenser_limit_cm"}
 
@@ -61,11 +61,24 @@ class FaceFound(Struct, frozen=True, kw_only=True):
     known: Known
 
 
+class Motor(Struct, frozen=True, kw_only=True):
+    """What a dispenser reported of a request."""
+
+    at: int
+    """when the report came, milliseconds since 1970"""
+    device: str
+    what: str
+    cm: int
+    why: str
+
+
 class Explanation(Struct, frozen=True, kw_only=True):
     """A request and all that decided it."""
 
     partition: int
     offset: int
+    at: int
+    """milliseconds since 1970"""
     site: str
     mode: Mode
     device: str
@@ -142,6 +155,7 @@ def explain(replay: Replay, happening: Happening, event: Requested) -> Explanati
     return Explanation(
         partition=happening.partition,
         offset=happening.offset,
+        at=happening.at,
         site=event.site,
         mode=site.mode,
         device=event.device,
@@ -156,6 +170,19 @@ def explain(replay: Replay, happening: Happening, event: Requested) -> Explanati
         likeness=replayed.likeness,
         is_proven=replayed.is_proven,
     )
+
+
+def reported(happening: Happening, request: str) -> Motor | None:
+    """What happens, if it is a report on that request."""
+    match happening.event:
+        case Reported(device=device, report=(Dispensed() | LocalRation() | Declined()) as report) if (
+            report.request == request
+        ):
+            cm, why = (0, report.reason) if isinstance(report, Declined) else (report.cm, report.fault or "")
+            what = str(report.__struct_config__.tag)
+            return Motor(at=happening.at, device=device, what=what, cm=cm, why=why)
+        case _:
+            return None
 
 
 def _looked_at(answered: Answered | None) -> tuple[str, ...]:

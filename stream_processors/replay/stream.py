@@ -22,7 +22,7 @@ from models.topics import ACCOUNTS_CHANGELOG, DECISIONS, EVENTS, RECEIPTS
 from stream_processors.kafka import open_consumer
 from stream_processors.replay.templates import Treat
 
-__all__ = ["Stream", "Wanted", "events_since", "open_stream", "time_of"]
+__all__ = ["Log", "Stream", "Wanted", "events_since", "open_stream", "time_of"]
 
 _BATCH: Final = 2_000
 _WAIT_MS: Final = 200
@@ -98,8 +98,8 @@ async def open_stream(settings: Settings, wanted: Wanted, treat: Treat) -> Async
         partitions = [
             _Partition(
                 wanted,
-                _Log(consumer, logs[EVENTS][number], ends[logs[EVENTS][number]]),
-                _Sayings([_Log(consumer, logs[topic][number]) for topic in (DECISIONS, RECEIPTS)], wanted.sites),
+                Log(consumer, logs[EVENTS][number], ends[logs[EVENTS][number]]),
+                _Sayings([Log(consumer, logs[topic][number]) for topic in (DECISIONS, RECEIPTS)], wanted.sites),
             )
             for number in numbers
         ]
@@ -114,7 +114,7 @@ async def events_since(settings: Settings, since: int) -> AsyncIterator[Event]:
         ends = await consumer.end_offsets(partitions)
         await _seek(consumer, partitions, since)
         for partition in partitions:
-            log = _Log(consumer, partition, ends[partition])
+            log = Log(consumer, partition, ends[partition])
             while record := await log.next():
                 try:
                     yield decode_event(record.value or b"")
@@ -132,7 +132,7 @@ async def time_of(settings: Settings, number: int, offset: int) -> int:
         if not begin <= offset < end:
             raise ConfigError(f"{EVENTS} has {begin} to {end - 1} in partition {number}, and not {offset}")
         consumer.seek(partition, offset)
-        record = await _Log(consumer, partition, end).next()
+        record = await Log(consumer, partition, end).next()
     return record.timestamp if record else 0
 
 
@@ -159,7 +159,7 @@ async def _settings(settings: Settings, firsts: dict[int, int]) -> dict[int, dic
         await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
         for partition in partitions:
-            log, number = _Log(consumer, partition, ends[partition]), partition.partition
+            log, number = Log(consumer, partition, ends[partition]), partition.partition
             while record := await log.next():
                 site = record.key.decode().removeprefix(f"{number}/site/")
                 if "/" not in site and (row := _site_row(record.value)):
@@ -172,7 +172,7 @@ def _site_row(value: bytes | None) -> SiteRow | None:
     return row if isinstance(row, SiteRow) else None
 
 
-class _Log:
+class Log:
     """One partition of a topic, record by record, from where the consumer stands in it to an end.
 
     Without one, to where it ends when what was there at first has been read: decisions come a moment after events.
@@ -204,7 +204,7 @@ class _Log:
 class _Sayings:
     """What was said of a partition's events, in several topics."""
 
-    def __init__(self, logs: Sequence[_Log], sites: Collection[str]) -> None:
+    def __init__(self, logs: Sequence[Log], sites: Collection[str]) -> None:
         self._logs = logs
         self._sites = sites
         self._reached = [-1] * len(logs)
@@ -231,7 +231,7 @@ class _Sayings:
 class _Partition:
     """Events and sayings of one partition, joined."""
 
-    def __init__(self, wanted: Wanted, events: _Log, sayings: _Sayings) -> None:
+    def __init__(self, wanted: Wanted, events: Log, sayings: _Sayings) -> None:
         self._wanted = wanted
         self._events = events
         self._sayings = sayings

@@ -88,7 +88,7 @@ def _request(lots: Random, request: str, model: str, seen: bytes, forget: float)
     if chance < forget:
         return ForgetAsked(id=request, model=model, template=seen)
     if chance < 1 / 8:
-        return lots.choice([ButtonPressed(id=request), StaffPressed(id=request)])
+        return ButtonPressed(id=request) if lots.random() < 1 / 2 else StaffPressed(id=request)
     return FaceSeen(id=request, model=model, template=seen)
 
 
