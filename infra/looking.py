@@ -31,7 +31,7 @@ from infra.status import (
 from models.codec import decode_state
 from models.policy import Sites
 from models.settings import Settings
-from models.topics import DEAD_LETTERS, DECIDER_GROUP, DECISIONS, EVENTS, STATES
+from models.topics import DEAD_LETTERS, DECIDER_GROUP, DECISIONS, EGRESS_GROUP, EVENTS, SINK_GROUP, STATES
 from stream_processors.health import Vitals
 from stream_processors.kafka import open_consumer
 from stream_processors.key_client import read_facts
@@ -45,8 +45,8 @@ _APART_S = 1.0
 """between the two looks at a topic's end, of which its rate is made"""
 _READS = {
     DECIDER_GROUP: (EVENTS,),
-    "fairroll.egress": (DECISIONS,),
-    "fairroll.sink": (DECISIONS, STATES, DEAD_LETTERS),
+    EGRESS_GROUP: (DECISIONS,),
+    SINK_GROUP: (DECISIONS, STATES, DEAD_LETTERS),
 }
 """Which consumer group reads what."""
 
