@@ -231,6 +231,22 @@ async def test_a_dead_holder_delays_one_answer_at_most_and_is_told_once(settings
                 await asyncio.sleep(0.05)
 
 
+async def test_a_decider_waits_for_a_holder_that_starts_with_it(settings: Settings) -> None:
+    key = leave_a_chain(settings)
+    holder = Service("keyholder", settings)
+
+    async def start_late() -> None:
+        await asyncio.sleep(0.2)
+        await holder.start()
+
+    async with asyncio.TaskGroup() as tasks:
+        starting = tasks.create_task(start_late())
+        async with open_keys(settings, "decider") as keys:
+            assert keys.covers("park", Sealed(key.chain, key.minute + 1, bytes(92)))
+            await starting
+    await holder.stop()
+
+
 async def test_a_holder_that_hangs_is_given_a_second(settings: Settings, memory: Path) -> None:
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
