@@ -165,6 +165,12 @@ def test_inside_a_restroom_no_configuration_looks_at_faces() -> None:
     assert (control(decision).mode, control(decision).placement) == ("button", "inside")
 
 
+def test_a_site_s_own_sign_reaches_its_dispensers_and_outlives_a_hold() -> None:
+    story = Story()
+    decision = story.happens(SiteConfigured(site=SITE, mode="face", policy=Policy(), sign="Ask us."))
+    assert control(decision).sign == control(hold(story)).sign == "Ask us."
+
+
 def test_a_site_can_be_held_before_it_is_configured() -> None:
     story = Story()
     decision = story.happens(SiteHeld(site="lake", why="not yet"))
