@@ -304,3 +304,12 @@ async def test_inside_a_restroom_face_mode_is_button_mode(site: Site, tmp_path: 
         assert [await gate.press("face"), await gate.press("forget"), gate.looks] == ["inside", "inside", 0]
         assert gate.dispenser.mode == "button"
         await is_asked(gate, site, "button", ButtonPressed)
+
+
+async def test_another_site_s_control_says_nothing_here(site: Site, tmp_path: Path) -> None:
+    await site.tell(HELD)
+    async with running(site, tmp_path) as gate:
+        await gate.until("held")
+        await site.tell(structs.replace(FACES, site="lake", epoch=9))
+        await is_asked(gate, site, "button", ButtonPressed)
+        assert (gate.dispenser.faceless, read_site_key(gate.key).epoch) == ("held", 0)
