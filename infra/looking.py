@@ -34,6 +34,7 @@ from models.settings import Settings
 from models.topics import DEAD_LETTERS, DECIDER_GROUP, DECISIONS, EGRESS_GROUP, EVENTS, SINK_GROUP, STATES
 from stream_processors.health import Vitals
 from stream_processors.kafka import open_consumer
+from stream_processors.key_client import read_facts
 
 __all__ = ["look"]
 
@@ -52,8 +53,11 @@ _READS = {
 
 async def look(settings: Settings, sites: Sites) -> Status:
     """See the whole; takes a second and a bit where all is well."""
-    services, brokers, kafka = await asyncio.gather(_services(settings), _brokers(settings), _topics(settings, sites))
-    return Status(services=services, brokers=brokers, kafka=kafka, problems=problems(services, brokers, kafka))
+    services, brokers, kafka, seals = await asyncio.gather(
+        _services(settings), _brokers(settings), _topics(settings, sites), read_facts(settings)
+    )
+    unwell = problems(services, brokers, kafka)
+    return Status(services=services, brokers=brokers, kafka=kafka, seals=seals, problems=unwell)
 
 
 async def _services(settings: Settings) -> list[Service]:

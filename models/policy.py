@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from models.errors import ConfigError
-from models.messages import Fault, Placement
+from models.messages import Fault, Placement, Sign
 from models.topics import Name
 
 __all__ = ["GiveBack", "Policy", "Shortfall", "SiteSpec", "Sites", "parse_sites"]
@@ -100,6 +100,10 @@ class SiteSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     devices: tuple[Name, ...]
     placement: Placement = "entrance"
     mode: Literal["face", "button"] = "button"
+    minors: bool = False
+    """Children under 14 are expected, who cannot consent to a template by themselves (docs/field.md, law)."""
+    sign: Sign = ""
+    """What the dispensers show instead of their own sign."""
     simulated: bool = False
     """True where only synthetic devices speak."""
     policy: Policy = Policy()
@@ -107,6 +111,8 @@ class SiteSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.placement == "inside" and self.mode == "face":
             raise ValueError('placement = "inside" forbids mode = "face"')
+        if self.minors and self.mode == "face":
+            raise ValueError('minors = true forbids mode = "face": under 14 a guardian would have to consent')
 
 
 class Sites(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

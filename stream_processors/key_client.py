@@ -123,7 +123,7 @@ class Keys:
     def _note_away(self, error: Exception) -> None:
         self._health.count("keys_away")
         if not self._is_away:
-            self._health.fault(f"the key holder does not answer: {error!r}")
+            self._health.fault(f"the key holder does not answer: {str(error) or 'in time'}")
         self._is_away = True
 
     def _now(self) -> int:

@@ -82,8 +82,8 @@ class KeysFile:
 
     def destroy(self) -> None:
         """Overwrite it and take it away."""
-        _destroy(self._new)
         _destroy(self._path)
+        _destroy(self._new)
 
 
 def _trusted(path: Path) -> Kept:
