@@ -86,7 +86,8 @@ class SiteCounted(_Outcome, tag="counted", frozen=True, kw_only=True):
     epoch: int = 0
     epoch_age_s: float = 0.0
     wrongful: float = 0.0
-    """How likely somebody new is taken for one of those who are remembered: false match rate x live templates."""
+    """How many of those who are remembered a newcomer's face is expected to match, at most. So many refusals of a face
+    that asks are somebody else's fault; the button and staff remain."""
 
 
 class Held(_Outcome, tag="held", frozen=True, kw_only=True):
