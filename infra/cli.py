@@ -18,6 +18,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from infra.hold_commands import hold, receipts, resume
 from infra.local.parts import BROKERS, EVERYTHING, INSTEAD
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
@@ -143,6 +144,12 @@ def provision() -> None:
 
 
 @commands.command()
+def keyholder() -> None:
+    """Make the sites' seal chains, step them on time, and give each process its keys."""
+    _run("key_holder")
+
+
+@commands.command()
 def ingress() -> None:
     """From MQTT to Kafka: check and keep what dispensers say."""
     _run("ingress")
@@ -168,6 +175,9 @@ def sink() -> None:
 
 commands.add_command(status)
 commands.add_command(dead_letters)
+commands.add_command(hold)
+commands.add_command(resume)
+commands.add_command(receipts)
 
 
 def _run(process: str) -> None:
