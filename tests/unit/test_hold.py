@@ -166,16 +166,17 @@ def test_inside_a_restroom_no_configuration_looks_at_faces() -> None:
     assert (control(decision).mode, control(decision).placement) == ("button", "inside")
 
 
-def test_a_site_s_own_sign_is_told_to_its_devices() -> None:
-    event = SiteConfigured(site=SITE, mode="face", policy=Policy(), sign="No photo is kept.")
-    assert control(Story().happens(event)).sign == "No photo is kept."
-
-
 def test_a_tick_tells_how_many_of_those_who_are_remembered_a_newcomer_is_expected_to_match() -> None:
     [counted] = crowd().tick().outcomes
     assert isinstance(counted, SiteCounted)
     assert counted.wrongful == 3 * FACE_MODELS[MODEL].false_match_rate
     assert (counted.mode, counted.epoch, counted.epoch_age_s) == ("face", 0, 30.0)
+
+
+def test_a_site_s_own_sign_reaches_its_dispensers_and_outlives_a_hold() -> None:
+    story = Story()
+    decision = story.happens(SiteConfigured(site=SITE, mode="face", policy=Policy(), sign="Ask us."))
+    assert control(decision).sign == control(hold(story)).sign == "Ask us."
 
 
 def test_a_site_can_be_held_before_it_is_configured() -> None:
