@@ -9,14 +9,16 @@ import secrets
 import time
 from pathlib import Path
 from types import FunctionType, ModuleType
+from typing import NoReturn
 
 import aiohttp
 import msgspec
 import pytest
+from aiohttp import web
 from msgspec import structs
 
 from infra.local.ports import LOOPBACK, Ports
-from models.chains import MINUTE_MS, KeysTold, SiteChain, SiteFacts, minute_of
+from models.chains import MINUTE_MS, KeysTold, SiteChain, SiteFacts, SiteKey, minute_of
 from models.codec import encode
 from models.errors import ConfigError
 from models.messages import Control, Mode
@@ -25,7 +27,7 @@ from models.settings import Settings
 from models.topics import CONTROLS
 from stream_processors.health import Health
 from stream_processors.kafka import open_producer
-from stream_processors.key_access import Role, boot_ms, calling, only_holder
+from stream_processors.key_access import Role, boot_ms, calling, listening, only_holder
 from stream_processors.key_client import Keys, open_keys, read_facts
 from stream_processors.key_holder import Clock, Holder
 from stream_processors.keys_file import Kept, KeysFile
@@ -233,19 +235,26 @@ async def test_a_dead_holder_delays_one_answer_at_most_and_is_told_once(settings
 
 
 async def test_a_decider_waits_for_a_holder_that_starts_with_it(settings: Settings) -> None:
-    key = leave_a_chain(settings)
-    holder = Service("keyholder", settings)
+    key = SealKey.first(minute_of(now_ms()), secrets.token_bytes(40))
 
-    async def start_late() -> None:
-        await asyncio.sleep(0.2)
-        await holder.start()
+    async def tell(_: web.Request) -> web.Response:
+        told = KeysTold(at=now_ms(), sites={"park": SiteKey(window_s=WINDOW_S, key=key)})
+        return web.Response(body=encode(told))
 
-    async with asyncio.TaskGroup() as tasks:
-        starting = tasks.create_task(start_late())
+    application = web.Application()
+    application.add_routes([web.get("/v1/seal", tell)])
+
+    async def start_late() -> NoReturn:
+        await asyncio.sleep(0.3)
+        async with listening(settings, application):
+            await asyncio.Event().wait()
+
+    with only_holder(settings):
+        starting = asyncio.create_task(start_late())
         async with open_keys(settings, "decider") as keys:
-            assert keys.covers("park", Sealed(key.chain, key.minute + 1, bytes(92)))
-            await starting
-    await holder.stop()
+            assert keys.covers("park", Sealed(key.chain, key.minute, bytes(92)))
+        starting.cancel()
+        await asyncio.wait([starting])
 
 
 async def test_a_holder_that_hangs_is_given_a_second(settings: Settings, memory: Path) -> None:
