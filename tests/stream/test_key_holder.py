@@ -9,7 +9,6 @@ import secrets
 import time
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import NoReturn
 
 import aiohttp
 import msgspec
@@ -196,7 +195,7 @@ async def test_without_a_file_a_restart_forgets(settings: Settings, brokers: Set
 
 async def test_copies_are_destroyed_on_time_though_the_holder_is_dead(settings: Settings) -> None:
     """At the end of its minute and a window, by the clock that the holder had."""
-    now = just_before_a_minute(8)
+    now = just_before_a_minute(15)
     leave_a_chain(settings, now, minutes=1)
     began = time.monotonic()
     holder = Service("keyholder", settings)
@@ -210,11 +209,11 @@ async def test_copies_are_destroyed_on_time_though_the_holder_is_dead(settings: 
         of_this_minute = seal(ingress)
         await holder.kill()
         assert of_this_minute
-        await until_covered(decider, old, is_covered=False, within_s=20)
-        assert time.monotonic() - began > 7
+        await until_covered(decider, old, is_covered=False, within_s=40)
+        assert time.monotonic() - began > 14
         assert decider.unseal("park", old, BINDING) is None
         assert decider.unseal("park", of_this_minute, BINDING) == TEMPLATE
-        await until_covered(ingress, of_this_minute, is_covered=False, within_s=20)
+        await until_covered(ingress, of_this_minute, is_covered=False, within_s=40)
         new = seal(ingress)
         assert new
         assert new.minute == of_this_minute.minute + 1
@@ -244,7 +243,7 @@ async def test_a_decider_waits_for_a_holder_that_starts_with_it(settings: Settin
     application = web.Application()
     application.add_routes([web.get("/v1/seal", tell)])
 
-    async def start_late() -> NoReturn:
+    async def start_late() -> None:
         await asyncio.sleep(0.3)
         async with listening(settings, application):
             await asyncio.Event().wait()
@@ -377,7 +376,7 @@ async def test_what_it_cannot_read_stops_nothing(settings: Settings, brokers: Se
 
 async def test_after_a_window_no_key_of_it_is_held_on_the_whole_host(settings: Settings) -> None:
     """All that can be reached from a holder, an ingress and a decider, and the file: the dump of a host."""
-    gone = leave_a_chain(settings, just_before_a_minute(10), minutes=1)
+    gone = leave_a_chain(settings, just_before_a_minute(15), minutes=1)
     seals = hmac.digest(hmac.digest(bytes(32), gone.key, "sha256"), b"fairroll seal key\x01", "sha256")
     async with (
         running(Service("keyholder", settings)),
