@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.explaining import explain
+from infra.hold_commands import hold, receipts, resume
 from infra.local.parts import BROKERS, EVERYTHING, INSTEAD
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
@@ -174,7 +175,7 @@ def sink() -> None:
     _run("sink")
 
 
-for command in (status, dead_letters, record, replay, explain):
+for command in (status, dead_letters, hold, resume, receipts, record, replay, explain):
     commands.add_command(command)
 
 

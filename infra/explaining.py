@@ -95,8 +95,10 @@ def _proof(one: Explanation) -> str:
 
 
 def _face(face: FaceFound) -> str:
+    if face.identity == "unreadable":
+        return "its template could not be read, so that it was decided like a button"
     if face.score is None:
-        return f"{face.identity}, there was nobody to compare it with ({face.model}, by its {face.known or 'absence'})"
+        return f"{face.identity}, for there was nobody to compare it with ({face.model}, by its {face.known})"
     return (
         f"{face.identity}, {face.score} of 512 bits equal with the nearest; the same person from {face.same} on,"
         f" in doubt from {face.doubt} ({face.model}, by its {face.known})"

@@ -21,7 +21,7 @@ from models.settings import Settings
 from models.topics import ROOT
 from stream_processors.sites import read_sites
 
-__all__ = ["dead_letters", "status"]
+__all__ = ["Span", "dead_letters", "operator_settings", "status"]
 
 
 @click.command()
@@ -31,7 +31,7 @@ def status(*, as_json: bool) -> None:
 
     Exit code 0 when all is ready, 1 when something is not. Services are asked at FAIRROLL_SERVICES.
     """
-    settings = _settings()
+    settings = operator_settings()
     seen = asyncio.run(look(settings, read_sites(settings.sites)))
     if as_json:
         click.echo(msgspec.json.encode(seen))
@@ -52,7 +52,7 @@ def dead_letters(newest_s: int, *, as_json: bool, again: bool) -> None:
     --resubmit sends the reports among them that can be read now to the decider; repeating it is harmless. Requests are
     never sent again: nobody stands there any more.
     """
-    settings = _settings()
+    settings = operator_settings()
     if again and as_json:
         raise click.UsageError("--resubmit tells what it does in sentences: leave --json away")
     letters = asyncio.run(read_letters(settings, newest_s))
@@ -99,7 +99,7 @@ def _when(filed: Filed) -> str:
     return time.strftime("%d %b %H:%M:%S", time.localtime(filed.at))
 
 
-def _settings() -> Settings:
-    """Read once; and what the libraries would say of a broker that is away, these commands say themselves."""
+def operator_settings() -> Settings:
+    """Read the environment once; what the libraries would say of a broker that is away, the commands say themselves."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return Settings.from_environ(os.environ)

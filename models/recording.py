@@ -17,12 +17,9 @@ __all__ = [
     "Saying",
     "concerns",
     "first_said",
-    "is_synthetic",
     "read_saying",
     "without_template",
 ]
-
-_SYNTHETIC = "synthetic/"
 
 
 class Recording(Struct, frozen=True, kw_only=True):
@@ -80,12 +77,6 @@ def first_said(sayings: Iterable[tuple[Saying, bytes]]) -> tuple[Raw, ...]:
     for saying, value in sayings:
         first.setdefault((saying.kind, saying.site), value)
     return tuple(Raw(value) for value in first.values())
-
-
-def is_synthetic(event: Requested) -> bool:
-    """Whether the request's template is of a simulated face."""
-    request = event.request
-    return isinstance(request, FaceSeen | ForgetAsked) and request.model.startswith(_SYNTHETIC)
 
 
 def without_template(event: Requested) -> Requested:

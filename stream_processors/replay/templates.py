@@ -6,8 +6,10 @@ from msgspec import structs
 
 from models.erasures import Erasures
 from models.events import Event, Requested
+from models.face_models import is_synthetic
+from models.messages import FaceSeen, ForgetAsked
 from models.policy import Sites
-from models.recording import is_synthetic, without_template
+from models.recording import without_template
 from stream_processors.ledger import Unseal, opened
 
 __all__ = ["Treat", "none_at_all", "of_simulated_sites", "still_remembered"]
@@ -28,9 +30,10 @@ def of_simulated_sites(sites: Sites, keys: Unseal) -> Treat:
         if not isinstance(event, Requested):
             return event
         spec = sites.sites.get(event.site)
-        if spec is None or not spec.simulated or not is_synthetic(event):
-            return without_template(event)
-        return _open(event, keys)
+        request, is_simulated = event.request, spec is not None and spec.simulated
+        if is_simulated and isinstance(request, FaceSeen | ForgetAsked) and is_synthetic(request.model):
+            return _open(event, keys)
+        return without_template(event)
 
     return treat
 
