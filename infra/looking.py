@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Coroutine
+from itertools import chain
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -25,9 +26,10 @@ from infra.status import (
 from models.codec import decode_state
 from models.policy import Sites
 from models.settings import Settings
-from models.topics import CONTROLS, DEAD_LETTERS, DECISIONS, EVENTS, STATES
+from models.topics import DECISIONS, EVENTS, STATES
 from stream_processors.groups import READS, committed, partitions_of
 from stream_processors.kafka import open_consumer
+from stream_processors.key_client import read_facts
 from stream_processors.watching import ask_services
 
 __all__ = ["look"]
@@ -40,8 +42,11 @@ _APART_S = 1.0
 
 async def look(settings: Settings, sites: Sites) -> Status:
     """See the whole; takes a second and a bit where all is well."""
-    services, brokers, kafka = await asyncio.gather(_services(settings), _brokers(settings), _topics(settings, sites))
-    return Status(services=services, brokers=brokers, kafka=kafka, problems=problems(services, brokers, kafka))
+    services, brokers, kafka, seals = await asyncio.gather(
+        _services(settings), _brokers(settings), _topics(settings, sites), read_facts(settings)
+    )
+    unwell = problems(services, brokers, kafka)
+    return Status(services=services, brokers=brokers, kafka=kafka, seals=seals, problems=unwell)
 
 
 async def _services(settings: Settings) -> list[Service]:
@@ -84,9 +89,7 @@ async def _topics(settings: Settings, sites: Sites) -> KafkaSeen | None:
 
 async def _progress(settings: Settings) -> tuple[list[Backlog], dict[str, float]]:
     """What the groups have still to do, and how fast events and decisions come."""
-    partitions = [
-        p for topic in (EVENTS, DECISIONS, STATES, CONTROLS, DEAD_LETTERS) for p in partitions_of(settings, topic)
-    ]
+    partitions = [p for topic in {EVENTS, *chain(*READS.values())} for p in partitions_of(settings, topic)]
     done = await committed(settings)
     async with open_consumer(settings, group=None) as consumer:
         beginnings = await consumer.beginning_offsets(partitions)

@@ -7,10 +7,20 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from models.dead_letters import DeadLetter
-from models.measurements import CONTROLS, DEAD_LETTERS, DEVICES, LAG, REPORTS, SERVICES, SITES
+from models.measurements import CONTROLS, DEAD_LETTERS, DEVICES, LAG, RECEIPTS, REPORTS, SERVICES, SITES
 from models.messages import Control, DeviceState
 from models.metrics import Value
-from models.outcomes import Answered, ControlChanged, Outcome, ReportKept, SiteCounted
+from models.outcomes import (
+    Answered,
+    ControlChanged,
+    EpochBegan,
+    Held,
+    Outcome,
+    Receipt,
+    ReportKept,
+    Resumed,
+    SiteCounted,
+)
 from stream_processors.health import Vitals
 
 __all__ = [
@@ -44,13 +54,9 @@ def outcome_point(outcome: Outcome, appended: int) -> str | None:
         case ReportKept():
             return _report(outcome, at)
         case SiteCounted():
-            fields: Fields = {
-                "templates": outcome.templates,
-                "accounts": outcome.accounts,
-                "oldest_s": outcome.oldest_s,
-                "decided_ms": max(0, appended - outcome.at),
-            }
-            return SITES.line(at, {"site": outcome.site}, fields)
+            return _counted(outcome, appended, at)
+        case Held() | Resumed() | EpochBegan():
+            return _receipt(outcome, at)
         case Answered() | ControlChanged():
             return None
         case _:
@@ -89,6 +95,32 @@ def service_point(address: str, vitals: Vitals | None, at: int) -> str:
 def lag_point(group: str, topic: str, records: int, seconds: float, at: int) -> str:
     """The line of what a group had still to do at `at` ms."""
     return LAG.line(at * NS_PER_MS, {"group": group, "topic": topic}, {"records": records, "seconds": seconds})
+
+
+def _counted(outcome: SiteCounted, appended: int, at: int) -> str:
+    fields: Fields = {
+        "templates": outcome.templates,
+        "accounts": outcome.accounts,
+        "oldest_s": outcome.oldest_s,
+        "decided_ms": max(0, appended - outcome.at),
+        "mode": outcome.mode,
+        "held": outcome.mode == "held",
+        "epoch": outcome.epoch,
+        "epoch_age_s": outcome.epoch_age_s,
+        "wrongful": outcome.wrongful,
+    }
+    return SITES.line(at, {"site": outcome.site}, fields)
+
+
+def _receipt(outcome: Receipt, at: int) -> str:
+    """Neither who did it nor in what words: both are an operator's, and `fairroll receipts` tells them."""
+    erased = None if isinstance(outcome, Resumed) else outcome
+    fields: Fields = {
+        "templates": erased.templates if erased else 0,
+        "accounts": erased.accounts if erased else 0,
+        "epoch": outcome.epoch if isinstance(outcome, EpochBegan) else None,
+    }
+    return RECEIPTS.line(at, {"site": outcome.site, "what": str(outcome.__struct_config__.tag)}, fields)
 
 
 def _report(outcome: ReportKept, at: int) -> str:

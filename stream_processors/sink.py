@@ -14,13 +14,13 @@ from models import topics
 from models.codec import decode_control, decode_dead_letter, decode_outcome, decode_state
 from models.errors import MalformedMessage
 from models.settings import Settings
-from models.topics import DEAD_LETTERS, DECISIONS
-from stream_processors.groups import READS, SINK_GROUP
+from models.topics import DEAD_LETTERS, DECISIONS, SINK_GROUP
+from stream_processors.groups import READS
 from stream_processors.health import Health
 from stream_processors.influx import Influx, open_influx
 from stream_processors.kafka import commit, kafka_answers, open_consumer
 from stream_processors.periods import Periods
-from stream_processors.points import control_point, dead_letter_point, state_point
+from stream_processors.points import control_point, dead_letter_point, outcome_point, state_point
 from stream_processors.service import announce_ready, serve, unbroken
 from stream_processors.watching import watch
 
@@ -75,6 +75,8 @@ class Points:
                 return [control_point(decode_control(value), offset, at)]
             case topics.DEAD_LETTERS:
                 return [dead_letter_point(decode_dead_letter(value), offset, at)]
+            case topics.RECEIPTS:
+                return [line] if (line := outcome_point(decode_outcome(value), at)) else []
             case _:
                 return self._of(record).take(offset, decode_outcome(value), at)
 

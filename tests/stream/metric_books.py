@@ -8,7 +8,8 @@ from infra.influxql import query
 from infra.records import read_records
 from models.measurements import MEASUREMENTS
 from models.settings import Settings
-from stream_processors.groups import READS, SINK_GROUP
+from models.topics import SINK_GROUP
+from stream_processors.groups import READS
 from stream_processors.health import Health
 from stream_processors.sink import Points
 

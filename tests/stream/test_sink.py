@@ -18,10 +18,10 @@ from infra.provision import provision_topics
 from models.codec import encode
 from models.dead_letters import DeadLetter
 from models.messages import Control, DeviceState, Dispense, Noted, Refuse
-from models.outcomes import Answered, Outcome, ReportKept, SiteCounted
+from models.outcomes import Answered, Held, Outcome, ReportKept, SiteCounted
 from models.settings import Settings
-from models.topics import CONTROLS, DEAD_LETTERS, DECISIONS, STATES, kafka_topics
-from stream_processors.groups import SINK_GROUP, committed
+from models.topics import CONTROLS, DEAD_LETTERS, DECISIONS, RECEIPTS, SINK_GROUP, STATES, kafka_topics
+from stream_processors.groups import committed
 from stream_processors.influx import make_ready
 from stream_processors.influx_setup import Downsampling, Place, statements_1
 from stream_processors.kafka import open_consumer, open_producer
@@ -118,13 +118,17 @@ async def test_every_kind_of_record_becomes_a_point(stack: LocalStack) -> None:
     async with running(sink), open_producer(settings) as producer:
         await producer.send_and_wait(STATES, encode(DeviceState(online=True)), key=b"s1/gate")
         await producer.send_and_wait(CONTROLS, encode(control), key=b"s1")
+        held = Held(
+            site="s1", offset=next(_offsets), at=now_ms(), templates=3, accounts=4, oldest_s=9, why="a complaint"
+        )
+        await producer.send_and_wait(RECEIPTS, encode(held), key=b"s1")
         await producer.send_and_wait(DEAD_LETTERS, encode(DeadLetter.of("somewhere", b"?", "not JSON, or so")))
         await decide(settings, seconds=2, per_second=100)
         await producer.send_and_wait(DECISIONS, b'{"kind":"tomorrow"}', key=b"s1")
         await assert_books_agree(settings)
         await sink.until_count("unreadable", 1)
     kinds = {key.measurement for key in await stored(settings)}
-    assert kinds == {"requests", "answers", "reports", "sites", "devices", "controls", "dead_letters"}
+    assert kinds == {"requests", "answers", "reports", "sites", "devices", "controls", "receipts", "dead_letters"}
 
 
 async def test_one_sink_of_two_looks_at_services_and_groups(stack: LocalStack) -> None:
