@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hmac
 import os
 import secrets
 import sys
@@ -231,6 +232,22 @@ async def test_a_dead_holder_delays_one_answer_at_most_and_is_told_once(settings
                 await asyncio.sleep(0.05)
 
 
+async def test_a_decider_waits_for_a_holder_that_starts_with_it(settings: Settings) -> None:
+    key = leave_a_chain(settings)
+    holder = Service("keyholder", settings)
+
+    async def start_late() -> None:
+        await asyncio.sleep(0.2)
+        await holder.start()
+
+    async with asyncio.TaskGroup() as tasks:
+        starting = tasks.create_task(start_late())
+        async with open_keys(settings, "decider") as keys:
+            assert keys.covers("park", Sealed(key.chain, key.minute + 1, bytes(92)))
+            await starting
+    await holder.stop()
+
+
 async def test_a_holder_that_hangs_is_given_a_second(settings: Settings, memory: Path) -> None:
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -350,14 +367,16 @@ async def test_what_it_cannot_read_stops_nothing(settings: Settings, brokers: Se
 
 
 async def test_after_a_window_the_memory_of_the_whole_host_holds_no_key_of_it(settings: Settings) -> None:
-    """A dump of holder, ingress, decider and the memory file system, searched for keys in bytes and in base64."""
+    """A dump of holder, ingress, decider and the file, searched for the chain's key and the one that it seals with."""
     now = just_before_a_minute(8)
     gone = leave_a_chain(settings, now, minutes=1)
-    needles = (gone.key, base64.b64encode(gone.key))
+    seals = hmac.digest(hmac.digest(bytes(32), gone.key, "sha256"), b"fairroll seal key\x01", "sha256")
+    needles = (gone.key, base64.b64encode(gone.key), seals)
     holder = Service("keyholder", settings)
     async with running(holder), _using(settings, "ingress") as ingress, _using(settings, "decider") as decider:
         pids = [holder.child.pid, ingress, decider]
-        assert any(needle in dump for dump in _dumps(holder.child.pid) for needle in needles)
+        assert any(gone.key in dump for dump in _dumps(holder.child.pid))
+        assert any(seals in dump for dump in _dumps(decider))
         async with asyncio.timeout(60):
             while any(needle in dump for pid in pids for dump in _dumps(pid) for needle in needles):
                 await asyncio.sleep(0.5)
