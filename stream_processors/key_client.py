@@ -28,7 +28,7 @@ _PATIENCE_S = 1.0
 _APART_MS = 1_000
 """between two attempts for one site"""
 _STEP_EVERY_S, _REFRESH_EVERY_S = 1.0, 2.0
-_START_S, _LOOK_AGAIN_S = 3.0, 0.1
+_START_S, _LOOK_AGAIN_S = 5.0, 0.1
 
 _keys: msgspec.json.Decoder[KeysTold] = msgspec.json.Decoder(KeysTold)
 _facts: msgspec.json.Decoder[SitesTold] = msgspec.json.Decoder(SitesTold)
@@ -139,7 +139,7 @@ async def open_keys(
 ) -> AsyncIterator[Keys]:
     """Hold the keys of a role, kept fresh; without a holder it begins empty. `health` gets counts and faults.
 
-    A decider waits 3 s for a holder that starts at the same time, since it reads its rows' templates once.
+    A decider waits 5 s for a holder that starts at the same time, since it reads its rows' templates once.
     """
     async with calling(settings, role, _PATIENCE_S) as http, asyncio.TaskGroup() as tasks:
         keys = Keys(role, http, health or Health(role, settings.instance))
