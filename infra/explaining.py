@@ -43,20 +43,20 @@ def explain(request_id: str, source: str, *, as_json: bool) -> None:
 
 
 async def _find(settings: Settings, request_id: str, source: str) -> Found:
-    """Raises FairrollError where nobody knows of the request, or its events are gone."""
-    asked = Asked(source=source)
+    """Raises FairrollError where nobody knows of the request, or its event is gone."""
+    asked, answer = Asked(source=source), ""
     if source == KAFKA:
         decisions = await decisions_on(settings, request_id)
         if not decisions:
             raise FairrollError(f"Kafka has no decision on {request_id}: it keeps them for 30 days")
+        answer = f": its answer was {_answer(decisions[0])}; an archive of that time explains it"
         warm_up_ms = 1000 * read_sites(settings.sites).longest_window_s
         until = decisions[-1].at + _REPORTED_MS
         asked = Asked(source=source, since=decisions[0].at, until=until, warm_up_ms=warm_up_ms)
     async with open_source(settings, asked) as opened:
         found = await find(opened.source, opened.pipeline_secret, request_id)
     if not found.explanations:
-        kept = f"; its answer was {_answer(decisions[0])}, an archive of that time explains it" * (source == KAFKA)
-        raise FairrollError(f"{source} does not hold the event of {request_id}{kept}")
+        raise FairrollError(f"{source} does not hold the event of {request_id}{answer}")
     return found
 
 

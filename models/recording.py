@@ -32,7 +32,9 @@ class Recording(Struct, frozen=True, kw_only=True):
     first: dict[int, int]
     """the offset from which each partition was read; from 0 on nothing is missing"""
     settings: dict[int, dict[Name, SiteRow]] = {}
-    """By partition: how its sites worked before the first happening, as far as that is known."""
+    """By partition: how its sites worked before the first happening."""
+    guessed: tuple[Name, ...] = ()
+    """Of these it is not known any more; `settings` tells how they worked later."""
     sites: tuple[Name, ...] = ()
     """only these; (): all"""
     devices: tuple[Name, ...] = ()

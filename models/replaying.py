@@ -148,7 +148,9 @@ class Replay:
 
     def _is_settled(self, site: str, partition: int) -> bool:
         """Whether it is known how the site worked when the recording began: its policy, its epoch, a hold."""
-        return self._begun[partition] == 0 or site in self._recording.settings.get(partition, {})
+        recording = self._recording
+        known = recording.settings.get(partition, {}).keys() - set(recording.guessed)
+        return self._begun[partition] == 0 or site in known
 
     def _likeness(self, happening: Happening, outcomes: tuple[Outcome, ...], is_proven: bool) -> Likeness:
         now, then = {encode(outcome) for outcome in outcomes}, {bytes(said) for said in happening.said}

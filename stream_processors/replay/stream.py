@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from models.accounts import SiteRow
 from models.codec import decode_event, decode_row
@@ -86,11 +86,13 @@ async def open_stream(settings: Settings, wanted: Wanted, treat: Treat) -> Async
         since = wanted.since - wanted.warm_up_ms
         firsts = await _seek(consumer, logs[EVENTS], since)
         await _seek(consumer, [*logs[DECISIONS], *logs[RECEIPTS]], since - _CLOCKS_MS)
+        known, guessed = await _settings(settings, {partition.partition: first for partition, first in firsts.items()})
         recording = Recording(
             since=wanted.since,
             until=wanted.until,
             first=dict(enumerate(firsts.values())),
-            settings=await _settings(settings, {partition.partition: first for partition, first in firsts.items()}),
+            settings=known,
+            guessed=guessed,
             sites=wanted.sites,
             devices=wanted.devices,
             with_templates=wanted.with_templates,
@@ -148,23 +150,37 @@ async def _seek(
     return firsts
 
 
-async def _settings(settings: Settings, firsts: dict[int, int]) -> dict[int, dict[str, SiteRow]]:
-    """How the sites worked before these offsets, from the rows of the decider's changelog; of visitors none is kept."""
+async def _settings(
+    settings: Settings, firsts: dict[int, int]
+) -> tuple[dict[int, dict[str, SiteRow]], tuple[str, ...]]:
+    """How the sites worked before these offsets, and of which that is a guess, for they have changed since.
+
+    It is in the decider's changelog, which has the last row alone. Of visitors' rows nothing is looked at.
+    """
     partitions = [TopicPartition(ACCOUNTS_CHANGELOG, number) for number, first in firsts.items() if first]
     rows: defaultdict[int, dict[str, SiteRow]] = defaultdict(dict)
     if not partitions:
-        return rows
+        return rows, ()
     async with open_consumer(settings, group=None) as consumer:
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
         for partition in partitions:
-            log, number = Log(consumer, partition, ends[partition]), partition.partition
+            log, number = Log(consumer, partition), partition.partition
             while record := await log.next():
-                site = record.key.decode().removeprefix(f"{number}/site/")
-                if "/" not in site and (row := _site_row(record.value)):
+                prefix, _, site = record.key.decode().rpartition("/")
+                if prefix == f"{number}/site" and (row := _site_row(record.value)):
                     rows[number][site] = row
-    return {n: {site: row for site, row in known.items() if row.offset < firsts[n]} for n, known in rows.items()}
+    later = {site for number, known in rows.items() for site, row in known.items() if row.offset >= firsts[number]}
+    before = {
+        number: {site: _as_before(row, firsts[number]) if site in later else row for site, row in known.items()}
+        for number, known in rows.items()
+    }
+    return before, tuple(sorted(later))
+
+
+def _as_before(row: SiteRow, first: int) -> SiteRow:
+    """A later row as if it had been written before; what it erased is not known to be erased then."""
+    return structs.replace(row, offset=first - 1, at=0, floor=0, erased=-1)
 
 
 def _site_row(value: bytes | None) -> SiteRow | None:
