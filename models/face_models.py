@@ -1,10 +1,16 @@
 """The face models that templates come from, and what a score means for each. Pure: no vision library."""
 
-from msgspec import Struct
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct, structs
 
 from models.errors import ConfigError
 
-__all__ = ["FACE_MODELS", "FaceModel", "face_model", "is_synthetic"]
+__all__ = ["FACE_MODELS", "FaceModel", "Likely", "face_model", "is_synthetic", "with_thresholds"]
+
+Likely = Literal["same", "doubt", "new"]
+"""What a score says of a face and the nearest template."""
 
 
 class FaceModel(Struct, frozen=True, kw_only=True):
@@ -23,6 +29,12 @@ class FaceModel(Struct, frozen=True, kw_only=True):
     false_match_rate: float
     """share of pairs of strangers that score `same`, at most: the upper 95 % bound. Times a site's live templates it is
     how many of them a newcomer matches, so at most how many refusals wrong somebody, for each face that asks"""
+
+    def tells(self, score: int | None) -> Likely:
+        """What a score means; None: there was no template to compare with."""
+        if score is None or score < self.doubt:
+            return "new"
+        return "same" if score >= self.same else "doubt"
 
 
 FACE_MODELS = {
@@ -57,3 +69,14 @@ def face_model(model_id: str) -> FaceModel:
         return FACE_MODELS[model_id]
     except KeyError:
         raise ConfigError(f"unknown face model {model_id!r}; known: {', '.join(sorted(FACE_MODELS))}") from None
+
+
+def with_thresholds(same: int | None, doubt: int | None) -> Mapping[str, FaceModel]:
+    """All models with other thresholds; what is not given stays. Raises ConfigError where `doubt` is above `same`."""
+    tried = {}
+    for model in FACE_MODELS.values():
+        new = structs.replace(model, same=same or model.same, doubt=doubt or min(model.doubt, same or model.same))
+        if new.doubt > new.same:
+            raise ConfigError(f"the threshold doubt={new.doubt} is above same={new.same}, which {model.id} has")
+        tried[model.id] = new
+    return tried

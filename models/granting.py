@@ -17,7 +17,6 @@ from models.accounts import (
 )
 from models.decision import Decision, Moment
 from models.events import Recalled, Requested
-from models.face_models import FACE_MODELS
 from models.identity import Match, pseudonym
 from models.messages import (
     Answer,
@@ -168,14 +167,12 @@ def _recognise(asked: Asked, request: FaceSeen) -> _Seen:
     """
     if request.template is None and isinstance(asked.event, Recalled):
         return _recall(asked.site, asked.event)
-    model = FACE_MODELS.get(request.model)
+    model = asked.site.models.get(request.model)
     if request.template is None or model is None or request.epoch != asked.site.epoch:
         return _Seen("unreadable")
     index = asked.site.index(request.model, request.epoch)
     match = index.nearest(request.template, asked.moment.horizon)
-    if match is None or match.score < model.doubt:
-        return _Seen("new", match)
-    return _Seen("same" if match.score >= model.same else "doubt", match)
+    return _Seen(model.tells(match.score if match else None), match)
 
 
 def _recall(site: Site, event: Recalled) -> _Seen:
@@ -187,7 +184,7 @@ def _recall(site: Site, event: Recalled) -> _Seen:
 
 
 def _everyone_like(asked: Asked, request: ForgetAsked) -> list[Match]:
-    model = FACE_MODELS.get(request.model)
+    model = asked.site.models.get(request.model)
     if request.template is None or model is None:
         return []
     index = asked.site.index(request.model, request.epoch)

@@ -1,11 +1,12 @@
 """A partition in memory: its sites, its time, and the offset that it folded last."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import assert_never
 
 from models.accounts import PARTITION_KEY, PartitionRow, Row, site_of
 from models.decision import Decision, Moment
 from models.events import EpochEnded, Record, Reported, Requested, SiteConfigured, SiteHeld, SiteResumed, Ticked
+from models.face_models import FACE_MODELS, FaceModel
 from models.fold import control_changed, decide
 from models.granting import Asked, answer_again
 from models.identity import site_secret
@@ -22,8 +23,14 @@ class Partition:
     Everything in it comes from the rows that it wrote: put them back in any order and it is the same again.
     """
 
-    def __init__(self, pipeline_secret: bytes, rows: Iterable[tuple[str, Row]] = ()) -> None:
+    def __init__(
+        self,
+        pipeline_secret: bytes,
+        rows: Iterable[tuple[str, Row]] = (),
+        models: Mapping[str, FaceModel] = FACE_MODELS,
+    ) -> None:
         self._secret = pipeline_secret
+        self._models = models
         self.sites: dict[str, Site] = {}
         self.offset = -1
         """the highest offset folded, -1 before the first"""
@@ -96,7 +103,7 @@ class Partition:
 
     def _site(self, name: str) -> Site:
         if name not in self.sites:
-            self.sites[name] = Site(name, site_secret(self._secret, name))
+            self.sites[name] = Site(name, site_secret(self._secret, name), self._models)
         return self.sites[name]
 
     def _put(self, key: str, row: Row) -> None:

@@ -11,7 +11,7 @@ from models.errors import ConfigError
 from models.messages import Fault, Placement, Sign
 from models.topics import Name
 
-__all__ = ["GiveBack", "Policy", "Shortfall", "SiteSpec", "Sites", "parse_sites"]
+__all__ = ["GiveBack", "Policies", "Policy", "Shortfall", "SiteSpec", "Sites", "parse_policies", "parse_sites"]
 
 _MIN_WINDOW_S = 60
 """The shortest time for which a repeated request is known again (design: 60 s at least)."""
@@ -127,6 +127,56 @@ class Sites(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def longest_window_s(self) -> int:
         return max((spec.policy.window_s for spec in self.sites.values()), default=_MIN_WINDOW_S)
+
+
+class _OnlyPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    policy: Policy
+
+
+class _OnTrial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    policy: Policy | None = None
+    sites: dict[Name, Any] = {}
+
+
+class Policies(Struct, frozen=True, kw_only=True):
+    """Policies on trial: sites' own, and one for all others, if there is one."""
+
+    sites: dict[Name, Policy] = {}
+    others: Policy | None = None
+
+    def of(self, site: str) -> Policy | None:
+        """None: the site keeps its own."""
+        return self.sites.get(site, self.others)
+
+
+def parse_policies(text: str, source: str) -> Policies:
+    """The policies of a TOML text: `[policy]` for every site, `[sites.park.policy]` for one, or a whole file of sites.
+
+    Raises ConfigError naming `source` and the place in it.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    try:
+        tried = msgspec.convert(tables, _OnTrial)
+        sites = {name: _policy_on_trial(name, table) for name, table in tried.sites.items()}
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    if not sites and tried.policy is None:
+        raise ConfigError(f"{source}: it has no policy: write [policy], or [sites.NAME.policy]")
+    return Policies(sites=sites, others=tried.policy)
+
+
+def _policy_on_trial(name: str, table: Any) -> Policy:
+    try:
+        if isinstance(table, dict) and "devices" in table:
+            return msgspec.convert(table, SiteSpec).policy
+        return msgspec.convert(table, _OnlyPolicy).policy
+    except msgspec.ValidationError as error:
+        text = str(error)
+        where = text.replace("`$.", f"`$.sites.{name}.") if "`$." in text else f"{text} - at `$.sites.{name}`"
+        raise msgspec.ValidationError(where) from None
 
 
 def parse_sites(text: str, source: str) -> Sites:

@@ -1,14 +1,14 @@
 """A replay: happenings -> fold -> decisions, the same fold as live, beside what was said then. Pure.
 
 A policy is tried by rewriting the `SiteConfigured` events, and a site's settings from before the recording alike;
-everything else is as it happened.
+thresholds by other face models, which on the record judge the scores of then. Everything else is as it happened.
 
 Who somebody was is found by a template where it can be read, and taken from the decision of then where it cannot. Once
 a site needed the record, it is replayed on the record to its end: whoever was known by it has no template, so no search
 could find them again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -18,13 +18,14 @@ from models.accounts import Row, SiteRow, site_key
 from models.codec import decode_outcome, encode
 from models.errors import MalformedMessage
 from models.events import Event, Recalled, Record, Requested, SiteConfigured, Ticked
+from models.face_models import FACE_MODELS, FaceModel
 from models.messages import FaceSeen, ForgetAsked, Forgotten
 from models.outcomes import Answered, ControlChanged, EpochBegan, Held, Outcome, ReportKept, SiteCounted
 from models.partition import Partition
 from models.recording import Happening, Recording, read_saying, without_template
 from models.site import Site
 
-__all__ = ["Known", "Likeness", "Replay", "Replayed", "Rewrite", "as_it_was"]
+__all__ = ["Known", "Likeness", "Replay", "Replayed", "Rewrite", "answered_then", "as_it_was"]
 
 Rewrite = Callable[[SiteConfigured], SiteConfigured]
 """What a site's settings are instead."""
@@ -73,10 +74,18 @@ class Replayed(NamedTuple):
 class Replay:
     """Folds happenings in the order of their partitions; in memory, and nothing else comes of it."""
 
-    def __init__(self, recording: Recording, pipeline_secret: bytes, rewrite: Rewrite = as_it_was) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        pipeline_secret: bytes,
+        rewrite: Rewrite = as_it_was,
+        models: Mapping[str, FaceModel] | None = None,
+    ) -> None:
+        """`models`: None, as they are, and on the record as they were."""
         self._recording = recording
         self._secret = pipeline_secret
         self._rewrite = rewrite
+        self._models = models
         self.partitions: dict[int, Partition] = {}
         self._begun: dict[int, int] = {}
         """the time of each partition's first happening; 0 where nothing is missing before it"""
@@ -110,7 +119,7 @@ class Replay:
         if number not in self.partitions:
             settings = self._recording.settings.get(number, {})
             rows = [(site_key(site), _rewritten(site, row, self._rewrite)) for site, row in settings.items()]
-            self.partitions[number] = Partition(self._secret, rows)
+            self.partitions[number] = Partition(self._secret, rows, self._models or FACE_MODELS)
             self._begun[number] = happening.at if self._recording.first.get(number) else 0
         return self.partitions[number]
 
@@ -121,11 +130,11 @@ class Replay:
             return self._rewrite(event), Known.NOTHING
         if not isinstance(event, Requested) or not isinstance(event.request, FaceSeen | ForgetAsked):
             return event, Known.NOTHING
-        answered = _answered(happening)
+        answered = answered_then(happening)
         is_readable = event.request.template is not None and not (answered and answered.identity == "unreadable")
         if is_readable and event.site not in self._on_record:
             return event, Known.TEMPLATE
-        recalled = _recalled(event, answered)
+        recalled = _judged(_recalled(event, answered), self._models or {})
         if isinstance(recalled, Recalled) and recalled.identity != "unreadable":
             self._on_record.add(event.site)
         if isinstance(recalled, Recalled) and recalled.erased:
@@ -195,7 +204,7 @@ def _sites(happening: Happening) -> set[str]:
     return {happening.event.site}
 
 
-def _answered(happening: Happening) -> Answered | None:
+def answered_then(happening: Happening) -> Answered | None:
     """What its dispenser was answered then."""
     for said in happening.said:
         try:
@@ -222,6 +231,19 @@ def _recalled(event: Requested, answered: Answered | None) -> Requested:
         score=answered.score,
         erased=answered.command.erased if isinstance(answered.command, Forgotten) else 0,
     )
+
+
+def _judged(event: Requested, models: Mapping[str, FaceModel]) -> Requested:
+    """A score of then by other thresholds. Whose the nearest template was is known of those who were known again."""
+    if not isinstance(event, Recalled) or not isinstance(event.request, FaceSeen) or event.score is None:
+        return event
+    model = models.get(event.request.model)
+    likely = model.tells(event.score) if model else event.identity
+    if event.identity == "same" and likely != "same":
+        return structs.replace(event, identity=likely, visitor=None)
+    if event.identity in ("new", "doubt"):
+        return structs.replace(event, identity="doubt" if likely == "same" else likely)
+    return event
 
 
 def _names_somebody(outcome: Outcome) -> bool:

@@ -1,7 +1,7 @@
 """A site in memory: its rows, and what can be rebuilt from them at any time (index, entries, sums)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from models.accounts import (
     Account,
@@ -15,7 +15,7 @@ from models.accounts import (
     device_of,
     dispenser_key,
 )
-from models.face_models import FACE_MODELS
+from models.face_models import FACE_MODELS, FaceModel
 from models.identity import TemplateIndex
 from models.messages import Mode
 from models.numbering import Numbering
@@ -38,9 +38,10 @@ class Site:
     Nothing is true of it that its rows do not say, so the order in which they are put back does not matter.
     """
 
-    def __init__(self, name: str, secret: bytes) -> None:
+    def __init__(self, name: str, secret: bytes, models: Mapping[str, FaceModel] = FACE_MODELS) -> None:
         self.name = name
         self.secret = secret
+        self.models = models
         self.settings: SiteRow | None = None
         self.accounts: dict[str, Account] = {}
         self._entries: dict[_EntryId, tuple[str, Entry]] = {}
@@ -85,8 +86,8 @@ class Site:
 
     def false_matches(self, horizon: int) -> float:
         """How many live templates a newcomer is expected to match, at most: false match rate x live templates."""
-        known = ((model, index) for (model, _), index in sorted(self._indexes.items()) if model in FACE_MODELS)
-        return sum((FACE_MODELS[model].false_match_rate * len(index.live(horizon)) for model, index in known), 0.0)
+        known = ((model, index) for (model, _), index in sorted(self._indexes.items()) if model in self.models)
+        return sum((self.models[model].false_match_rate * len(index.live(horizon)) for model, index in known), 0.0)
 
     def charges(self, entries: Iterable[Entry], horizon: int) -> list[Charge]:
         """Give what the grants among these count against a limit."""
