@@ -1,0 +1,264 @@
+"""What-if: the same people under another policy or other thresholds, and what a recording can tell of that."""
+
+from collections.abc import Iterable
+
+from hypothesis import given
+from msgspec import structs
+
+from models.comparing import Comparison, Difference
+from models.events import Record
+from models.face_models import with_thresholds
+from models.messages import Declined, Dispensed
+from models.policy import Policies, Policy
+from models.recording import Happening, Recording
+from models.whatif import Basis, Compared, Trial, WhatIf
+from tests.replay.recorded import forgotten, happenings, recording
+from tests.unit.story import MODEL, RESERVED, SECRET, SITE, Story
+from tests.unit.test_fold_properties import streams
+
+
+def policy(**changes: int) -> Policy:
+    return structs.replace(Policy(give_back=RESERVED), **changes)
+
+
+def compared(found: Iterable[Happening], trial: Trial, of: Recording | None = None) -> list[Compared]:
+    tried = WhatIf(of or recording(), SECRET, trial)
+    return [one for happening in found if (one := tried.fold(happening)[1])]
+
+
+def under(policy: Policy) -> Trial:
+    return Trial(policies=Policies(sites={SITE: policy}))
+
+
+def said(answers: Iterable[Compared]) -> list[str]:
+    return ["give" if one.tried.command.__struct_config__.tag == "dispense" else "refuse" for one in answers]
+
+
+def bases(answers: Iterable[Compared]) -> list[Basis]:
+    return [one.basis for one in answers]
+
+
+def difference(answers: Iterable[Compared]) -> Difference:
+    comparison = Comparison()
+    for one in answers:
+        comparison.add(one)
+    return comparison.total
+
+
+def three_visits() -> Story:
+    """Ann comes at 0, 60 and 120 s; 60 cm of 120 are left for her second visit and none for the third."""
+    story = Story(policy(limit_cm=120))
+    for _ in range(3):
+        story.face("ann")
+        story.wait(60)
+    return story
+
+
+@given(streams())
+def test_the_policy_of_then_changes_nothing(records: list[Record]) -> None:
+    answers = compared(happenings(records), Trial())
+    assert [one.tried for one in answers] == [one.then for one in answers]
+    assert Basis.NOTHING not in bases(answers)
+
+
+@given(streams())
+def test_the_policy_of_then_changes_nothing_on_the_record_either(records: list[Record]) -> None:
+    assert difference(compared(forgotten(happenings(records)), Trial())).changed == 0
+
+
+def test_a_smaller_limit_refuses_more() -> None:
+    total = difference(compared(happenings(three_visits().records), under(policy(limit_cm=60))))
+    assert total == Difference(
+        answers=3,
+        from_templates=3,
+        changed=1,
+        refused_more=1,
+        cm_then=120,
+        cm_tried=60,
+        refused_then=1,
+        refused_tried=2,
+        longest_wait_then_s=540 - 120,
+        longest_wait_tried_s=540 - 60,
+    )
+
+
+def test_a_larger_limit_grants_more() -> None:
+    total = difference(compared(happenings(three_visits().records), under(policy(limit_cm=180))))
+    assert (total.changed, total.granted_more, total.refused_more) == (1, 1, 0)
+    assert (total.cm_then, total.cm_tried, total.refused_tried, total.longest_wait_tried_s) == (120, 180, 0, 0)
+
+
+def test_another_portion_is_a_change_of_every_grant() -> None:
+    total = difference(compared(happenings(three_visits().records), under(policy(portion_cm=40, limit_cm=120))))
+    assert (total.changed, total.granted_more, total.cm_then, total.cm_tried) == (3, 1, 120, 120)
+
+
+def test_sites_that_the_trial_does_not_name_keep_their_policy() -> None:
+    trial = Trial(policies=Policies(sites={"square": policy()}))
+    assert difference(compared(happenings(three_visits().records), trial)).changed == 0
+
+
+def test_counts_are_by_site_and_hour() -> None:
+    story = Story(policy())
+    for seconds in (0, 60, 7_200):
+        story.wait(seconds)
+        story.face("ann")
+    comparison = Comparison()
+    for one in compared(happenings(story.records), under(policy(limit_cm=120))):
+        comparison.add(one)
+    assert [cell.answers for cell in comparison.by_hour().values()] == [2, 1]
+    assert [cell.changed for cell in comparison.by_hour().values()] == [1, 0]
+    assert comparison.by_site() == {SITE: comparison.total}
+
+
+# -- what motors would have done ----------------------------------------------------------------------
+
+
+def test_a_portion_that_only_the_trial_grants_came_out_in_full() -> None:
+    story = Story(Policy())
+    first = story.face("ann")
+    story.report(Dispensed(number=1, request=first.command.request, cm=60))
+    for seconds in (10, 130):  # longer than an unreported grant counts
+        story.wait(seconds)
+        story.face("ann")
+    assert said(compared(happenings(story.records), under(Policy(limit_cm=120)))) == ["give", "give", "refuse"]
+
+
+def test_a_portion_that_the_trial_refuses_did_not_come_out() -> None:
+    story = Story(Policy(limit_cm=120, dispenser_limit_cm=180, portion_cm=60))
+    for number in (1, 2):
+        grant = story.face("ann")
+        story.report(Dispensed(number=number, request=grant.command.request, cm=60))
+    story.face("bob")
+    story.face("cleo")
+    assert said(compared(happenings(story.records), Trial())) == ["give", "give", "give", "refuse"]
+    tried = under(Policy(limit_cm=60, dispenser_limit_cm=180))
+    assert said(compared(happenings(story.records), tried)) == ["give", "refuse", "give", "give"]
+
+
+def test_what_a_motor_did_not_give_it_does_not_give_on_trial() -> None:
+    story = Story(policy(limit_cm=120))
+    jammed = story.face("ann")
+    story.report(Dispensed(number=1, request=jammed.command.request, cm=20, fault="jam"))
+    story.face("ann")
+    late = story.face("bob")
+    story.report(Declined(number=2, request=late.command.request, reason="late"))
+    story.face("bob")
+    tried = under(policy(portion_cm=50, limit_cm=70))
+    assert said(compared(happenings(story.records), tried)) == ["give", "give", "give", "give"]
+
+
+# -- what a recording can answer ----------------------------------------------------------------------
+
+
+def test_on_the_record_a_smaller_limit_is_answered() -> None:
+    answers = compared(forgotten(happenings(three_visits().records)), under(policy(limit_cm=60)))
+    assert said(answers) == ["give", "refuse", "refuse"]
+    assert bases(answers) == [Basis.RECORD] * 3
+
+
+def test_on_the_record_nobody_knows_who_was_forgotten_before_the_longer_window_ended() -> None:
+    story = Story(policy())
+    story.face("ann")
+    story.wait(600)
+    story.face("ann")
+    story.face("ann")
+    story.button()
+    found, trial = happenings(story.records), under(policy(window_s=1_800))
+    assert said(compared(found, trial)) == ["give", "refuse", "refuse", "give"]
+    assert bases(compared(forgotten(found), trial)) == [Basis.RECORD, Basis.NOTHING, Basis.NOTHING, Basis.NO_FACE]
+
+
+def test_what_is_not_answerable_counts_on_neither_side() -> None:
+    story = Story(policy())
+    story.face("ann")
+    story.wait(600)
+    story.face("ann")
+    total = difference(compared(forgotten(happenings(story.records)), under(policy(window_s=1_800))))
+    assert (total.answers, total.from_record, total.not_answerable) == (2, 1, 1)
+    assert (total.cm_then, total.cm_tried) == (60, 60)
+
+
+def test_on_the_record_a_grant_more_makes_the_next_stranger_unsure() -> None:
+    story = Story(policy())
+    story.face("ann")
+    story.wait(300)
+    story.face("ann")
+    story.wait(300)
+    story.face("bob")
+    story.wait(300)
+    story.face("cleo")
+    answers = compared(forgotten(happenings(story.records)), under(policy(limit_cm=120)))
+    assert bases(answers) == [Basis.RECORD, Basis.RECORD, Basis.NOTHING, Basis.RECORD]
+
+
+def test_a_window_that_reaches_before_the_recording_is_not_answerable() -> None:
+    story = Story(policy())
+    story.face("ann")
+    story.wait(700)
+    story.face("bob")
+    story.wait(1_200)
+    story.face("bob")
+    settings = story.partition.sites[SITE].settings
+    assert settings
+    middle = Recording(
+        since=0, until=2**60, first={0: 2}, settings={0: {SITE: structs.replace(settings, offset=0, floor=0)}}
+    )
+    answers = compared(happenings(story.records)[2:], under(policy(window_s=1_100)), middle)
+    assert bases(answers) == [Basis.NOTHING, Basis.TEMPLATES]
+
+
+# -- thresholds ---------------------------------------------------------------------------------------
+
+
+def at_thresholds(same: int, doubt: int | None = None) -> Trial:
+    return Trial(models=with_thresholds(same, doubt))
+
+
+def two_looks(flipped: int) -> Story:
+    story = Story(policy())
+    story.face("ann")
+    story.face("ann", flipped=flipped)
+    return story
+
+
+def test_templates_answer_any_threshold() -> None:
+    found = happenings(two_looks(flipped=100).records)
+    assert said(compared(found, at_thresholds(412))) == ["give", "refuse"]
+    assert said(compared(found, at_thresholds(413))) == ["give", "give"]
+    [_, other] = compared(happenings(two_looks(flipped=200).records), at_thresholds(312))
+    assert (other.then.identity, other.tried.identity, other.basis) == ("new", "same", Basis.TEMPLATES)
+
+
+def test_scores_answer_a_higher_threshold() -> None:
+    found = forgotten(happenings(two_looks(flipped=100).records))
+    [_, still] = compared(found, at_thresholds(412))
+    assert (still.tried, still.basis) == (still.then, Basis.RECORD)
+    [_, other] = compared(found, at_thresholds(413))
+    assert (other.tried.identity, other.basis) == ("doubt", Basis.RECORD)
+    assert said([other]) == ["give"]
+
+
+def test_scores_do_not_tell_whose_the_nearest_template_was_below_the_threshold_of_then() -> None:
+    answers = compared(forgotten(happenings(two_looks(flipped=190).records)), at_thresholds(322))
+    assert answers[1].then.identity == "doubt"
+    assert bases(answers) == [Basis.RECORD, Basis.NOTHING]
+    above = compared(forgotten(happenings(two_looks(flipped=190).records)), at_thresholds(323))
+    assert bases(above) == [Basis.RECORD, Basis.RECORD]
+
+
+def test_who_was_taken_apart_by_a_higher_threshold_is_not_known_for_a_window() -> None:
+    story = two_looks(flipped=100)
+    story.wait(60)
+    story.face("ann")
+    story.wait(600)
+    story.face("ann")
+    answers = compared(forgotten(happenings(story.records)), at_thresholds(413))
+    assert bases(answers) == [Basis.RECORD, Basis.RECORD, Basis.NOTHING, Basis.RECORD]
+
+
+def test_a_lower_doubt_threshold_changes_no_answer() -> None:
+    answers = compared(forgotten(happenings(two_looks(flipped=190).records)), Trial(models=with_thresholds(None, 300)))
+    assert difference(answers).changed == 0
+    assert [one.tried.identity for one in answers] == ["new", "doubt"]
+    assert MODEL == "synthetic/1"
