@@ -20,10 +20,12 @@ from infra.records import KafkaAway
 from infra.replay_screen import progress_bar, summary
 from infra.replay_telling import Sheet, Telling
 from infra.times import Moment
+from infra.whatif import Shown, Thresholds, try_out, what_is_tried
 from models.errors import ConfigError
 from models.replaying import Replay
 from models.settings import Settings
 from models.telling import Filter
+from models.whatif import Trial
 from stream_processors.replay.pace import Pace
 from stream_processors.replay.playing import play
 from stream_processors.replay.record import record as make_archive
@@ -102,16 +104,32 @@ def record(
 @click.option("--csv", "sheet", flag_value="csv", type=str, help="List them as a table.")
 @click.option("--speed", type=click.Choice(list(_SPEEDS)), default="max", show_default=True)
 @click.option("--on-record", is_flag=True, help="Read no template: who somebody was is taken from the decisions.")
+@click.option("--policy", type=click.Path(path_type=Path), help="What if: a TOML file of policies to try.")
+@click.option("--threshold", type=Thresholds(), help="What if: same=BITS,doubt=BITS of faces.")
+@click.option("--picture", type=click.Path(path_type=Path), help="What if: draw the hours into this file, as SVG.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on where Ctrl-C stopped a replay.")
-def replay(source: str, resume: Path | None, speed: str, **options: Any) -> None:
+def replay(
+    source: str,
+    resume: Path | None,
+    speed: str,
+    policy: Path | None,
+    threshold: dict[str, int] | None,
+    picture: Path | None,
+    **options: Any,
+) -> None:
     """Replay what happened through the same fold, and compare it with what was decided then.
 
     Nothing is sent anywhere: a replay only tells. The space bar pauses, Ctrl-C stops it and says how to go on. The exit
     code is 1 where an answer is different though all that it depends on is there.
+
+    What if: with --policy or --threshold the answers of then stand beside those on trial, by site and hour.
     """
     settings = replay_settings()
     if bool(source) == bool(resume):
         raise click.UsageError("say what to replay: kafka, the file of an archive, or --resume FILE")
+    if policy or threshold:
+        _try_out(settings, what_is_tried(policy, threshold), picture, source, options)
+        return
     stopped = _read_stopped(resume) if resume else _asked_for(settings, source, options)
     sys.exit(run_replay(settings, _replay(settings, stopped, Pace(_SPEEDS[speed]))))
 
@@ -130,6 +148,13 @@ def _asked_for(settings: Settings, source: str, options: dict[str, Any]) -> _Sto
         filter=Filter(**{name: options[name] for name in Filter.__struct_fields__}),
         sheet=options["sheet"],
     )
+
+
+def _try_out(settings: Settings, trial: Trial, picture: Path | None, source: str, options: dict[str, Any]) -> None:
+    if not source or any(options[name] for name in ("devices", "visitors", "outcomes")):
+        raise click.UsageError("what if: say kafka or the file of an archive, and of the filters --site alone")
+    shown = Shown(sites=options["sites"], sheet=options["sheet"], picture=picture)
+    run_replay(settings, try_out(settings, _asked_for(settings, source, options).asked, trial, shown))
 
 
 def _place(text: str) -> tuple[int, int]:

@@ -73,6 +73,18 @@ class WhatIf:
         self._motors: defaultdict[str, _Motors] = defaultdict(_Motors)
         self._memories: defaultdict[str, _Memories] = defaultdict(_Memories)
 
+    @property
+    def sites(self) -> frozenset[str]:
+        """All whose settings are known."""
+        return frozenset(self._windows)
+
+    @property
+    def longer_windows(self) -> dict[str, tuple[int, int]]:
+        """Sites that remember longer on trial than then, with both windows in seconds."""
+        tried = {site: self._trial.policies.of(site) for site in sorted(self._windows)}
+        windows = {site: (self._windows[site] // 1000, policy.window_s) for site, policy in tried.items() if policy}
+        return {site: (then, tried) for site, (then, tried) in windows.items() if tried > then}
+
     def fold(self, happening: Happening) -> tuple[Replayed, Compared | None]:
         """Decide it as on trial; None where nobody asked for paper, or where no answer of then is there."""
         match happening.event:

@@ -9,7 +9,10 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 _SHELLS = [
     *(_ROOT / "stream_processors" / "replay").glob("*.py"),
-    *(_ROOT / "infra" / name for name in ("explaining.py", "replay_screen.py", "replay_telling.py", "replaying.py")),
+    *(
+        _ROOT / "infra" / name
+        for name in ("explaining.py", "replay_screen.py", "replay_telling.py", "replaying.py", "whatif.py")
+    ),
 ]
 _WRITERS = {"AIOKafkaAdminClient", "AIOKafkaProducer", "commit", "configure_sites", "open_producer", "open_session"}
 
