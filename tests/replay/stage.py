@@ -34,7 +34,8 @@ REAL = ("park", "square")
 _PARTS = ("mosquitto", "kafka", "keyholder", "decider")
 _DEVICES = tuple(f"d{number}" for number in range(20))
 _MODELS = dict.fromkeys(SIMULATED, "synthetic/1") | dict.fromkeys(REAL, "dlib-resnet/1")
-_POLICY = "[sites.{site}.policy]\nbutton_budget_cm = 100000\ndispenser_limit_cm = 100000\n"
+_POLICY = "[sites.{site}.policy]\nwindow_s = 1800\nbutton_budget_cm = 100000\ndispenser_limit_cm = 100000\n"
+"""The window is long enough for a slow machine to read what it was fed."""
 _WITHIN_S = 900.0
 
 
