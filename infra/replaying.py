@@ -19,6 +19,7 @@ from infra.keyboard import space_bar
 from infra.records import KafkaAway
 from infra.replay_screen import progress_bar, summary
 from infra.replay_telling import Sheet, Telling
+from infra.shadowing import shadow
 from infra.times import Moment
 from infra.whatif import Shown, Thresholds, try_out, what_is_tried
 from models.errors import ConfigError
@@ -107,6 +108,8 @@ def record(
 @click.option("--policy", type=click.Path(path_type=Path), help="What if: a TOML file of policies to try.")
 @click.option("--threshold", type=Thresholds(), help="What if: same=BITS,doubt=BITS of faces.")
 @click.option("--picture", type=click.Path(path_type=Path), help="What if: draw the hours into this file, as SVG.")
+@click.option("--live", is_flag=True, help="A shadow: follow the running stream, and tell InfluxDB what is on trial.")
+@click.option("--run", default="", metavar="NAME", help="A shadow of its own, in shadow-NAME instead of shadow.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on where Ctrl-C stopped a replay.")
 def replay(
     source: str,
@@ -114,7 +117,8 @@ def replay(
     speed: str,
     policy: Path | None,
     threshold: dict[str, int] | None,
-    picture: Path | None,
+    *,
+    live: bool,
     **options: Any,
 ) -> None:
     """Replay what happened through the same fold, and compare it with what was decided then.
@@ -122,13 +126,17 @@ def replay(
     Nothing is sent anywhere: a replay only tells. The space bar pauses, Ctrl-C stops it and says how to go on. The exit
     code is 1 where an answer is different though all that it depends on is there.
 
-    What if: with --policy or --threshold the answers of then stand beside those on trial, by site and hour.
+    What if: with --policy or --threshold the answers of then stand beside those on trial, by site and hour. With --live
+    as well it follows the running stream, until Ctrl-C.
     """
     settings = replay_settings()
+    if live:
+        _shadow(settings, what_is_tried(policy, threshold, is_live=True), source, options)
+        return
     if bool(source) == bool(resume):
         raise click.UsageError("say what to replay: kafka, the file of an archive, or --resume FILE")
     if policy or threshold:
-        _try_out(settings, what_is_tried(policy, threshold), picture, source, options)
+        _try_out(settings, what_is_tried(policy, threshold), source, options)
         return
     stopped = _read_stopped(resume) if resume else _asked_for(settings, source, options)
     sys.exit(run_replay(settings, _replay(settings, stopped, Pace(_SPEEDS[speed]))))
@@ -150,11 +158,19 @@ def _asked_for(settings: Settings, source: str, options: dict[str, Any]) -> _Sto
     )
 
 
-def _try_out(settings: Settings, trial: Trial, picture: Path | None, source: str, options: dict[str, Any]) -> None:
+def _try_out(settings: Settings, trial: Trial, source: str, options: dict[str, Any]) -> None:
     if not source or any(options[name] for name in ("devices", "visitors", "outcomes")):
         raise click.UsageError("what if: say kafka or the file of an archive, and of the filters --site alone")
-    shown = Shown(sites=options["sites"], sheet=options["sheet"], picture=picture)
+    shown = Shown(sites=options["sites"], sheet=options["sheet"], picture=options["picture"])
     run_replay(settings, try_out(settings, _asked_for(settings, source, options).asked, trial, shown))
+
+
+def _shadow(settings: Settings, trial: Trial, source: str, options: dict[str, Any]) -> None:
+    if source not in ("", KAFKA) or any(
+        options[name] for name in ("sites", "devices", "visitors", "outcomes", "sheet")
+    ):
+        raise click.UsageError("--live follows the whole running stream: of the rest only --policy, --threshold, --run")
+    run_replay(settings, shadow(settings, trial, options["run"]))
 
 
 def _place(text: str) -> tuple[int, int]:

@@ -57,10 +57,10 @@ class Shown(Struct, frozen=True, kw_only=True):
     picture: Path | None = None
 
 
-def what_is_tried(policy: Path | None, threshold: Mapping[str, int] | None) -> Trial:
+def what_is_tried(policy: Path | None, threshold: Mapping[str, int] | None, *, is_live: bool = False) -> Trial:
     """Raises ConfigError naming the file and the place in it."""
     models = with_thresholds(threshold.get("same"), threshold.get("doubt")) if threshold else None
-    return Trial(policies=_read_policies(policy) if policy else Policies(), models=models)
+    return Trial(policies=_read_policies(policy) if policy else Policies(), models=models, is_live=is_live)
 
 
 def _read_policies(path: Path) -> Policies:

@@ -23,7 +23,9 @@ __all__ = [
     "REPORTS",
     "REQUESTS",
     "SERVICES",
+    "SHADOW",
     "SITES",
+    "UNKNOWN",
 ]
 
 
@@ -54,6 +56,10 @@ _TOPIC = Tag(
     meaning="the Kafka topic that it reads",
     values=frozenset({"events", "decisions", "states", "controls", "receipts", "dead-letters"}),
 )
+
+_ANSWERED = frozenset({"dispense", *get_args(RefusedBy)})
+UNKNOWN = "unknown"
+"""An answer on trial that is not answerable."""
 
 _N = Field(name="n", kind="integer", meaning="how many", hourly="sum")
 
@@ -263,6 +269,19 @@ LAG = Measurement(
     ),
 )
 
+SHADOW = Measurement(
+    name="shadow",
+    kept="period",
+    meaning="In a shadow's place: answers as they were beside those on trial; a pair of fewer than k is left out.",
+    readers=("analyst", "operator"),
+    tags=(
+        _SITE,
+        Tag(name="live", meaning="`dispense`, or why it was refused", values=_ANSWERED),
+        Tag(name="tried", meaning="the same on trial, if it is answerable", values=_ANSWERED | {UNKNOWN}),
+    ),
+    fields=(Field(name="n", kind="integer", meaning="requests"),),
+)
+
 MEASUREMENTS = (
     REQUESTS,
     ANSWERS,
@@ -275,4 +294,5 @@ MEASUREMENTS = (
     DEAD_LETTERS,
     SERVICES,
     LAG,
+    SHADOW,
 )

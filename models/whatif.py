@@ -46,10 +46,15 @@ class Trial(Struct, frozen=True, kw_only=True):
     policies: Policies = Policies()
     models: Mapping[str, FaceModel] | None = None
     """with other thresholds; None: as they were"""
+    is_live: bool = False
+    """No site remembers anybody longer than it does without the trial."""
 
     def rewrite(self, event: SiteConfigured) -> SiteConfigured:
         """A site's settings with its policy on trial."""
-        return structs.replace(event, policy=self.policies.of(event.site) or event.policy)
+        policy = self.policies.of(event.site) or event.policy
+        if self.is_live:
+            policy = structs.replace(policy, window_s=min(policy.window_s, event.policy.window_s))
+        return structs.replace(event, policy=policy)
 
 
 class Compared(NamedTuple):
@@ -84,6 +89,11 @@ class WhatIf:
         tried = {site: self._trial.policies.of(site) for site in sorted(self._windows)}
         windows = {site: (self._windows[site] // 1000, policy.window_s) for site, policy in tried.items() if policy}
         return {site: (then, tried) for site, (then, tried) in windows.items() if tried > then}
+
+    def holds_templates(self, partition: int) -> bool:
+        """Whether somebody's is in memory, live or not."""
+        known = self._replay.partitions.get(partition)
+        return known is not None and any(site.captures(0) for site in known.sites.values())
 
     def fold(self, happening: Happening) -> tuple[Replayed, Compared | None]:
         """Decide it as on trial; None where nobody asked for paper, or where no answer of then is there."""

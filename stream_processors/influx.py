@@ -15,7 +15,7 @@ from influxdb_client.rest import ApiException
 from models.settings import Settings
 from stream_processors.health import Health
 from stream_processors.influx_ready import NotMadeReady, make_ready
-from stream_processors.service import jittered_waits
+from stream_processors.waits import jittered_waits
 
 __all__ = ["Influx", "open_influx"]
 
@@ -29,10 +29,13 @@ _DROPPED = re.compile(r"dropped=(\d+)")
 class Influx:
     """Writes points. It is made ready before the first write, and again after one that failed."""
 
-    def __init__(self, client: InfluxDBClientAsync, settings: Settings, health: Health) -> None:
+    def __init__(
+        self, client: InfluxDBClientAsync, settings: Settings, health: Health, *, is_shadow: bool = False
+    ) -> None:
         self._client = client
         self._settings = settings
         self._health = health
+        self._is_shadow = is_shadow
         self._is_ready = False
 
     async def answers(self) -> bool:
@@ -73,7 +76,7 @@ class Influx:
         if self._is_ready:
             return
         try:
-            await make_ready(self._settings)
+            await make_ready(self._settings, is_shadow=self._is_shadow)
         except NotMadeReady as error:
             self._health.fault(f"influxdb not made ready: {error}")
         self._is_ready = True
@@ -88,9 +91,9 @@ class Influx:
 
 
 @asynccontextmanager
-async def open_influx(settings: Settings, health: Health) -> AsyncIterator[Influx]:
-    """Open a client; nothing is asked yet."""
+async def open_influx(settings: Settings, health: Health, *, is_shadow: bool = False) -> AsyncIterator[Influx]:
+    """Open a client; nothing is asked yet. `is_shadow`: the bucket is a place beside that of the metrics."""
     async with InfluxDBClientAsync(
         settings.influx_url, settings.influx_token, settings.influx_org, timeout=_TIMEOUT_MS, enable_gzip=True
     ) as client:
-        yield Influx(client, settings, health)
+        yield Influx(client, settings, health, is_shadow=is_shadow)

@@ -12,7 +12,18 @@ from models.measurements import MEASUREMENTS
 from models.metrics import Field, Measurement
 from models.settings import Settings
 
-__all__ = ["HOURLY", "HOURS", "Call", "Downsampling", "Place", "Statement", "calls_2", "statements_1"]
+__all__ = [
+    "HOURLY",
+    "HOURS",
+    "Call",
+    "Downsampling",
+    "Place",
+    "Statement",
+    "calls_2",
+    "shadow_1",
+    "shadow_2",
+    "statements_1",
+]
 
 HOURS = "hours"
 """The retention policy of the hours in version 1, and the end of their bucket's name in version 2."""
@@ -82,6 +93,12 @@ def statements_1(place: Place, sampling: Downsampling = HOURLY) -> list[Statemen
     ]
 
 
+def shadow_1(place: Place) -> list[Statement]:
+    """The place of a shadow: a retention policy beside that of the metrics, and nobody's default."""
+    policy = _policy_1(place.database, place.policy, place.days)
+    return [Statement(f'CREATE DATABASE "{place.database}"'), policy]
+
+
 def _policy_1(database: str, name: str, days: int, *, is_default: bool = False) -> Statement:
     rest = f'"{name}" ON "{database}" DURATION {days}d REPLICATION 1{" DEFAULT" if is_default else ""}'
     return Statement(f"CREATE RETENTION POLICY {rest}", (f"ALTER RETENTION POLICY {rest}",))
@@ -118,6 +135,11 @@ def calls_2(
         _bucket_2(place.hours_bucket, place.hours_days, org_id, buckets),
         *(_task_2(place, m, name, org_id, tasks, sampling) for m in MEASUREMENTS if _sampled(m)),
     ]
+
+
+def shadow_2(place: Place, org_id: str, buckets: Mapping[str, str]) -> list[Call]:
+    """The bucket of a shadow."""
+    return [_bucket_2(place.bucket, place.days, org_id, buckets)]
 
 
 def _bucket_2(name: str, days: int, org_id: str, buckets: Mapping[str, str]) -> Call:

@@ -8,10 +8,9 @@ the brokers, which were told nothing of it and give it again. A second signal en
 import asyncio
 import logging
 import os
-import random
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -20,13 +19,13 @@ from aiomqtt import MqttError
 
 from models.settings import Settings
 from stream_processors.health import Health, served
+from stream_processors.waits import jittered_waits
 
 __all__ = [
     "DRAIN_S",
     "again_after_outages",
     "announce_ready",
     "drain",
-    "jittered_waits",
     "log_to_stderr",
     "serve",
     "unbroken",
@@ -38,7 +37,6 @@ DRAIN_S = 3.0
 """How long what was begun may take after a stop."""
 _END_S = DRAIN_S + 0.5
 """When the process ends in any case, for a producer waits for a lost Kafka for ever: within five seconds in all."""
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 _WORKED_S = 30.0
 
 Work = Callable[[], Awaitable[None]]
@@ -84,14 +82,6 @@ async def unbroken(step: Coroutine[Any, Any, None], *needs: asyncio.Future[Any])
     except asyncio.CancelledError:
         await drain(task, *needs)
         raise
-
-
-def jittered_waits() -> Iterator[float]:
-    """Seconds to wait before the next attempt: doubling, bounded, and never the same for two who failed together."""
-    wait = _FIRST_WAIT_S
-    while True:
-        yield wait * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not a secret
-        wait = min(2 * wait, _LONGEST_WAIT_S)
 
 
 def announce_ready(what: str) -> None:

@@ -42,6 +42,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     sites: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     with_templates: bool = False
+    is_endless: bool = False
+    """Go on with what comes, for ever. Of receipts, which are rare, nothing is read then."""
 
 
 class Stream:
@@ -59,6 +61,10 @@ class Stream:
         """Events that nobody could read, so far."""
         return sum(partition.unreadable for partition in self._partitions)
 
+    def parts(self) -> list[AsyncIterator[Happening]]:
+        """Each partition alone: in an endless stream none waits for another."""
+        return [_part(partition, self._treat) for partition in self._partitions]
+
     async def __aiter__(self) -> AsyncIterator[Happening]:
         """In the order of offsets in a partition, of time across partitions. Raises FairrollError."""
         waiting: list[tuple[int, int, Happening, _Partition]] = []
@@ -75,10 +81,16 @@ async def _take(waiting: "list[tuple[int, int, Happening, _Partition]]", partiti
         heapq.heappush(waiting, (happening.at, happening.partition, happening, partition))
 
 
+async def _part(partition: "_Partition", treat: Treat) -> AsyncIterator[Happening]:
+    while happening := await partition.next(treat):
+        yield happening
+
+
 @asynccontextmanager
 async def open_stream(settings: Settings, wanted: Wanted, treat: Treat) -> AsyncIterator[Stream]:
-    """Find the range in Kafka as it is now; what comes later is not read."""
-    numbers = range(settings.partitions)
+    """Find the range in Kafka as it is now; what comes later is not read, unless it is to be endless."""
+    numbers, tail = range(settings.partitions), _Tail if wanted.is_endless else Log
+    sayings = (DECISIONS,) if wanted.is_endless else (DECISIONS, RECEIPTS)
     logs = {topic: [TopicPartition(topic, number) for number in numbers] for topic in (EVENTS, DECISIONS, RECEIPTS)}
     async with open_consumer(settings, group=None) as consumer:
         consumer.assign([partition for topic in logs.values() for partition in topic])
@@ -100,8 +112,8 @@ async def open_stream(settings: Settings, wanted: Wanted, treat: Treat) -> Async
         partitions = [
             _Partition(
                 wanted,
-                Log(consumer, logs[EVENTS][number], ends[logs[EVENTS][number]]),
-                _Sayings([Log(consumer, logs[topic][number]) for topic in (DECISIONS, RECEIPTS)], wanted.sites),
+                tail(consumer, logs[EVENTS][number], ends[logs[EVENTS][number]]),
+                _Sayings([tail(consumer, logs[topic][number]) for topic in sayings], wanted.sites),
             )
             for number in numbers
         ]
@@ -215,6 +227,13 @@ class Log:
             self._end = (await self._consumer.end_offsets([self._partition]))[self._partition]
             self._is_final = position >= self._end
         return position >= self._end
+
+
+class _Tail(Log):
+    """One that never ends."""
+
+    async def _is_at_end(self) -> bool:
+        return False
 
 
 class _Sayings:

@@ -1,0 +1,101 @@
+"""A shadow: the running stream folded under a policy on trial, told in points as the sink tells the live answers.
+
+Its points are in a place of their own, under the names and times of the live ones. Pure.
+"""
+
+from collections import Counter, defaultdict
+
+from msgspec import structs
+
+from models.comparing import Difference
+from models.errors import ConfigError
+from models.measurements import SHADOW, UNKNOWN
+from models.messages import Refuse
+from models.outcomes import Answered, SiteCounted
+from models.policy import Sites
+from models.recording import Happening, Recording
+from models.settings import Settings
+from models.whatif import Basis, Compared, Trial, WhatIf
+from stream_processors.periods import Periods
+from stream_processors.points import NS_PER_MS
+
+__all__ = ["Shadow", "check_windows", "place_of"]
+
+
+def place_of(settings: Settings, run: str) -> Settings:
+    """The settings with the bucket of a shadow: `fairroll/shadow`, of a named one `fairroll/shadow-NAME`."""
+    database, _, _ = settings.influx_bucket.partition("/")
+    return structs.replace(settings, influx_bucket=f"{database}/shadow{f'-{run}' if run else ''}")
+
+
+def check_windows(trial: Trial, sites: Sites) -> None:
+    """Raises ConfigError where the trial would have a site remember people longer than it does."""
+    for site, spec in sites.sites.items():
+        tried = trial.policies.of(site)
+        if tried and tried.window_s > spec.policy.window_s:
+            raise ConfigError(
+                f"the policy on trial has window_s = {tried.window_s} for {site}, which remembers nobody for longer"
+                f" than {spec.policy.window_s} s: try a longer window on a recording"
+            )
+
+
+class Shadow:
+    """What a happening brings of lines, in the order of each partition; `total` counts since the beginning."""
+
+    def __init__(self, settings: Settings, recording: Recording, secret: bytes, trial: Trial) -> None:
+        self._since = recording.since
+        self._what_if = WhatIf(recording, secret, trial)
+        self._periods: defaultdict[int, _Beside] = defaultdict(
+            lambda: _Beside(settings.metrics_period_s, settings.metrics_k)
+        )
+        self.total = Difference()
+
+    def take(self, happening: Happening) -> list[str]:
+        """What is before the first whole period is only folded."""
+        replayed, compared = self._what_if.fold(happening)
+        if happening.at < self._since:
+            return []
+        if compared:
+            self.total.add(compared)
+        outcomes = [outcome for outcome in replayed.outcomes if isinstance(outcome, Answered | SiteCounted)]
+        return self._periods[happening.partition].take(happening.at, outcomes, compared)
+
+    def holds_templates(self, partition: int) -> bool:
+        """Whether somebody's is in memory."""
+        return self._what_if.holds_templates(partition)
+
+
+class _Beside:
+    """The periods of one partition: the answers on trial as the sink tells live ones, and the pairs of both."""
+
+    def __init__(self, period_s: int, k: int) -> None:
+        self._answers, self._count = Periods(period_s, k), 0
+        self._period_ms, self._k, self._start = 1000 * period_s, k, 0
+        self._pairs: Counter[tuple[str, str, str]] = Counter()
+
+    def take(self, at: int, outcomes: list[Answered | SiteCounted], compared: Compared | None) -> list[str]:
+        lines = self._close(at)
+        for outcome in outcomes:  # nobody waits for a shadow: it answers at once
+            lines += self._answers.take(self._count, outcome, outcome.at)
+            self._count += 1
+        if compared:
+            tried = UNKNOWN if compared.basis is Basis.NOTHING else _word(compared.tried)
+            self._pairs[compared.then.site, _word(compared.then), tried] += 1
+        return lines
+
+    def _close(self, at: int) -> list[str]:
+        start = at - at % self._period_ms
+        if start <= self._start:
+            return []
+        lines = [
+            SHADOW.line(self._start * NS_PER_MS, {"site": site, "live": live, "tried": tried}, {"n": n})
+            for (site, live, tried), n in self._pairs.items()
+            if n >= self._k
+        ]
+        self._start = start
+        self._pairs.clear()
+        return lines
+
+
+def _word(answered: Answered) -> str:
+    return answered.command.reason if isinstance(answered.command, Refuse) else "dispense"
