@@ -111,9 +111,7 @@ def _write(sheet: Sheet | None, comparison: Comparison) -> None:
 def _draw(path: Path, comparison: Comparison) -> None:
     total = comparison.total
     note = f"{total.answers:,} answers, {total.not_answerable:,} of them not answerable and on neither side"
-    title = (
-        f"{total.changed:,} answers change: {total.granted_more:,} granted more, {total.refused_more:,} refused more"
-    )
+    title = f"Answers that change: {total.changed:,}, {total.granted_more:,} granted and {total.refused_more:,} refused"
     try:
         path.write_text(picture(title, comparison.by_hour(), note))
     except OSError as error:

@@ -11,7 +11,14 @@ _SHELLS = [
     *(_ROOT / "stream_processors" / "replay").glob("*.py"),
     *(
         _ROOT / "infra" / name
-        for name in ("explaining.py", "replay_screen.py", "replay_telling.py", "replaying.py", "shadowing.py", "whatif.py")
+        for name in (
+            "explaining.py",
+            "replay_screen.py",
+            "replay_telling.py",
+            "replaying.py",
+            "shadowing.py",
+            "whatif.py",
+        )
     ),
 ]
 _WRITERS = {"AIOKafkaAdminClient", "AIOKafkaProducer", "commit", "configure_sites", "open_producer", "open_session"}

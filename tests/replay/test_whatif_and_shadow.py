@@ -1,0 +1,201 @@
+"""A policy on trial on a real pipeline: on what was recorded, and as a shadow of what happens now."""
+
+import asyncio
+import csv
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+import pytest_asyncio
+
+from infra.influxql import query
+from models.events import Reported, Requested
+from models.messages import ButtonPressed, Dispensed, FaceSeen
+from models.settings import Settings
+from tests.replay.stage import fairroll, feed, stage, until_decided
+from tests.unit.story import template
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+
+PEOPLE = 20
+SMALLER = "[policy]\nlimit_cm = 60\nbutton_budget_cm = 100000\ndispenser_limit_cm = 100000\n"
+_WITHIN_S = 120.0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pipeline(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Settings]:
+    """A limit of 120 cm, two portions; periods of two seconds that tell of everybody."""
+    folder = tmp_path_factory.mktemp("trial")
+    environ = {"FAIRROLL_METRICS_PERIOD_S": "2", "FAIRROLL_METRICS_K": "1"}
+    async with stage(folder, "influxd", "gateway", "sink", policy="limit_cm = 120\n", **environ) as stack:
+        yield stack.settings
+
+
+def visits(round_: str) -> Iterator[Requested | Reported]:
+    """Everybody asks once at the park, and gets what is granted; one asks by button."""
+    day, _, _ = round_.partition("-")
+    for number in range(PEOPLE):
+        request = f"request-{round_}-{number:06}"
+        seen = FaceSeen(id=request, model="dlib-resnet/1", template=template(f"{number} of {day}"))
+        yield Requested(site="park", device="d1", request=seen)
+        yield Reported(site="park", device="d1", report=Dispensed(number=number + 1, request=request, cm=60))
+    yield Requested(site="park", device="d2", request=ButtonPressed(id=f"request-{round_}-button"))
+
+
+class Decided:
+    """How many requests were answered so far."""
+
+    requests = 0
+
+
+async def visit(settings: Settings, *rounds: str) -> None:
+    for one in rounds:
+        Decided.requests += await feed(settings, visits(one))
+    await until_decided(settings, Decided.requests)
+
+
+def rows(text: str) -> dict[str, int]:
+    """All rows of a sheet together."""
+    table = list(csv.DictReader(io.StringIO(text)))
+    names = [name for name in table[0] if name not in ("site", "hour")]
+    return {name: sum(int(row[name]) for row in table if row["site"] == "park") for name in names}
+
+
+@asynccontextmanager
+async def following(settings: Settings, policy: Path, run: str, said: list[str]) -> AsyncIterator[None]:
+    """A shadow of its own; `said` is what it says when it is stopped."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "infra.cli", "replay", "--live", "--policy", str(policy), "--run", run),
+        env=os.environ | settings.to_environ(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout
+        ready = await asyncio.wait_for(process.stdout.readline(), _WITHIN_S)
+        assert ready.startswith(b"ready: "), ready
+        yield
+        process.send_signal(signal.SIGTERM)
+        out, err = await asyncio.wait_for(process.communicate(), _WITHIN_S)
+        assert process.returncode == 0, err.decode()
+        said.append(out.decode().strip())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def until_told(settings: Settings, run: str, requests: int) -> None:
+    async with asyncio.timeout(_WITHIN_S):
+        while await total(settings, run, "requests") < requests:
+            await asyncio.sleep(0.5)
+
+
+async def total(settings: Settings, place: str, measurement: str, where: str = "") -> int:
+    found = await query(settings, f'SELECT sum("n") AS n FROM "{place}"."{measurement}"{where}')
+    return sum(row["n"] for row in found)
+
+
+@asynccontextmanager
+async def hearing(settings: Settings) -> AsyncIterator[list[bytes]]:
+    """Everything that is published meanwhile."""
+    host, _, port = settings.mqtt.rpartition(":")
+    process = await asyncio.create_subprocess_exec(
+        *("mosquitto_sub", "-V", "mqttv5", "-h", host, "-p", port, "-t", "#"), stdout=asyncio.subprocess.PIPE
+    )
+    heard: list[bytes] = []
+    try:
+        yield heard
+        await asyncio.sleep(1)
+    finally:
+        process.terminate()
+        heard.append((await process.communicate())[0])
+
+
+async def test_a_smaller_limit_on_a_recording_refuses_every_second_visit(pipeline: Settings, tmp_path: Path) -> None:
+    await visit(pipeline, "first-1", "first-2", "first-3")
+    archive, policy, picture = (tmp_path / name for name in ("day.jsonl.zst", "new.toml", "day.svg"))
+    policy.write_text(SMALLER)
+    recorded = await fairroll(pipeline, "record", str(archive), "--site", "park")
+    assert recorded.code == 0, recorded.err
+    for source, basis in (("kafka", "from_templates"), (str(archive), "from_record")):
+        ran = await fairroll(pipeline, "replay", source, "--policy", str(policy), "--csv", "--site", "park")
+        assert ran.code == 0, ran.err
+        told = rows(ran.out)
+        assert told["answers"] == 3 * PEOPLE + 3
+        assert (told[basis], told["without_face"], told["not_answerable"]) == (3 * PEOPLE, 3, 0)
+        assert (told["changed"], told["granted_more"], told["refused_more"]) == (PEOPLE, 0, PEOPLE)
+        assert (told["cm_then"], told["cm_tried"]) == (60 * (2 * PEOPLE + 3), 60 * (PEOPLE + 3))
+        assert (told["refused_then"], told["refused_tried"]) == (PEOPLE, 2 * PEOPLE)
+    shown = await fairroll(
+        pipeline, "replay", str(archive), "--policy", str(policy), "--json", "--picture", str(picture)
+    )
+    assert sum(json.loads(line)["changed"] for line in shown.out.splitlines()) == PEOPLE
+    assert f"{3 * PEOPLE} from the record, 3 without a face; 0 are not answerable" in " ".join(shown.err.split())
+    assert f"Answers that change: {PEOPLE}" in "".join(ET.parse(picture).getroot().itertext())  # noqa: S314 - ours
+
+
+async def test_shadows_count_what_would_be_different_and_publish_nothing(pipeline: Settings, tmp_path: Path) -> None:
+    await visit(pipeline, "second-1")
+    await asyncio.sleep(3)  # a period later, so that the first visit is only known from before
+    smaller = tmp_path / "smaller.toml"
+    smaller.write_text(SMALLER)
+    said: list[str] = []
+    async with (
+        hearing(pipeline) as heard,
+        following(pipeline, pipeline.sites, "same", said),
+        following(pipeline, smaller, "smaller", said),
+    ):
+        await visit(pipeline, "second-2", "second-3")
+        for run in ("shadow-same", "shadow-smaller"):
+            await until_told(pipeline, run, 2 * PEOPLE + 2)
+    assert heard == [b""]
+    for sentence, changed in zip(said, (PEOPLE, 0), strict=True):
+        answers = f"{2 * PEOPLE + 2} answers beside those on trial: {changed} changed"
+        assert sentence == f"{answers}, 0 granted more, {changed} refused more, 0 not answerable"
+    different = " WHERE \"live\" = 'dispense' AND \"tried\" = 'quota'"
+    assert await total(pipeline, "shadow-smaller", "shadow", different) == PEOPLE
+    assert await total(pipeline, "shadow-same", "shadow", different) == 0
+    assert await total(pipeline, "shadow-same", "shadow") == 2 * PEOPLE + 2
+    granted = " WHERE \"outcome\" = 'dispense'"
+    assert await total(pipeline, "shadow-same", "answers", granted) == PEOPLE + 2
+    assert await total(pipeline, "shadow-smaller", "answers", granted) == 2
+
+
+async def test_a_shadow_leaves_the_place_of_the_live_points_the_default(pipeline: Settings) -> None:
+    policies: list[dict[str, Any]] = await query(pipeline, "SHOW RETENTION POLICIES")
+    assert [policy["name"] for policy in policies if policy["default"]] == ["autogen"]
+    assert {"shadow-same", "shadow-smaller"} <= {policy["name"] for policy in policies}
+
+
+async def test_a_shadow_does_not_remember_longer_than_the_site(pipeline: Settings, tmp_path: Path) -> None:
+    policy = tmp_path / "longer.toml"
+    policy.write_text("[sites.park.policy]\nwindow_s = 1800\n")
+    ran = await fairroll(pipeline, "replay", "--live", "--policy", str(policy))
+    assert ran.code == 2
+    assert "window_s = 1800 for park, which remembers nobody for longer than 540 s" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[policy]\nlimit_cm = 1\n", "limit_cm is below portion_cm"),
+        ("[sites.park.policy]\nlimit = 60\n", "unknown field `limit` - at `$.sites.park.policy`"),
+        ("", "it has no policy"),
+    ],
+)
+async def test_a_policy_that_cannot_be_tried_is_told_with_its_place(text: str, complaint: str, tmp_path: Path) -> None:
+    policy = tmp_path / "new.toml"
+    policy.write_text(text)
+    ran = await fairroll(Settings(), "replay", str(tmp_path / "none"), "--policy", str(policy))
+    assert ran.code == 2
+    assert f"{policy}: " in ran.err
+    assert complaint in ran.err
