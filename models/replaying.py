@@ -91,6 +91,8 @@ class Replay:
         """the time of each partition's first happening; 0 where nothing is missing before it"""
         self._blurred: dict[str, int] = {}
         """when a site last forgot somebody of whom the record does not tell who it was"""
+        self._astray: dict[str, int] = {}
+        """when it last gave an answer otherwise than then, for what it could not know"""
         self._on_record: set[str] = set()
 
     def fold(self, happening: Happening) -> Replayed:
@@ -100,14 +102,18 @@ class Replay:
         is_proven = self._is_proven(partition, happening)
         try:
             said = partition.fold(Record(offset=happening.offset, at=happening.at, event=event)).outcomes
+            failure = ""
         except Exception as error:  # noqa: BLE001 - a fault of ours: told, and the others are replayed all the same
             partition.pass_over(happening.offset, happening.at)
-            failure = f"the fold fails on it: {type(error).__name__}: {error}"
-            return Replayed(happening, (), Known.NOTHING, is_proven, self._likeness(happening, (), is_proven), failure)
+            said, failure = (), f"the fold fails on it: {type(error).__name__}: {error}"
         outcomes = tuple(outcome for outcome in said if not isinstance(outcome, ControlChanged))
+        is_proven = is_proven and not self._is_vague(partition, happening, outcomes)
+        likeness = self._likeness(happening, outcomes, is_proven)
+        if likeness is Likeness.UNPROVEN and isinstance(event, Requested):
+            self._astray[event.site] = happening.at
         if not any(_names_somebody(outcome) for outcome in outcomes):
             known = Known.NOTHING
-        return Replayed(happening, outcomes, known, is_proven, self._likeness(happening, outcomes, is_proven))
+        return Replayed(happening, outcomes, known, is_proven, likeness, failure)
 
     def site(self, happening: Happening) -> Site | None:
         """What is known now of the site that something happens at; None: nothing yet."""
@@ -145,15 +151,23 @@ class Replay:
         """Whether nothing that counts lies before the recording, beside it, or in what a record does not tell."""
         if self._recording.devices:
             return False
-        if self._begun[happening.partition] == 0 and not self._blurred:
+        if self._begun[happening.partition] == 0 and not self._astray:
             return True
         names = _sites(happening) | (set(partition.sites) if isinstance(happening.event, Ticked) else set())
         return all(self._is_site_proven(name, partition, happening.partition, happening.at) for name in names)
 
     def _is_site_proven(self, name: str, partition: Partition, number: int, at: int) -> bool:
-        since = max(self._begun[number], self._blurred.get(name, 0))
+        since = max(self._begun[number], self._astray.get(name, 0))
         site = partition.sites.get(name)
         return since == 0 or (site is not None and self._is_settled(name, number) and site.horizon(at) >= since)
+
+    def _is_vague(self, partition: Partition, happening: Happening, outcomes: tuple[Outcome, ...]) -> bool:
+        """Whether it was answered from a budget to which somebody's paper went who was forgotten on the record."""
+        event = happening.event
+        if isinstance(event, Ticked) or event.site not in self._blurred:
+            return False
+        horizon = partition.sites[event.site].horizon(happening.at)
+        return horizon < self._blurred[event.site] and any(map(_is_by_button_rule, outcomes))
 
     def _is_settled(self, site: str, partition: int) -> bool:
         """Whether it is known how the site worked when the recording began: its policy, its epoch, a hold."""
@@ -244,6 +258,15 @@ def _judged(event: Requested, models: Mapping[str, FaceModel]) -> Requested:
     if event.identity in ("new", "doubt"):
         return structs.replace(event, identity="doubt" if likely == "same" else likely)
     return event
+
+
+def _is_by_button_rule(outcome: Outcome) -> bool:
+    return (
+        isinstance(outcome, Answered)
+        and outcome.by in ("button", "face")
+        and outcome.identity in (None, "unreadable")
+        and not outcome.repeated
+    )
 
 
 def _names_somebody(outcome: Outcome) -> bool:

@@ -102,11 +102,12 @@ def test_who_was_forgotten_is_not_told_and_what_depends_on_it_is_not_proven() ->
     story.face("ann")
     story.forget("ann")
     story.button()
+    story.face("bob")
     story.wait(700)
     story.button()
-    _, _, forget, soon, late = replayed(forgotten(happenings(story.records)))
+    _, _, forget, soon, face, late = replayed(forgotten(happenings(story.records)))
     assert [answer.command for answer in answers([forget])] == [Forgotten(request="request-0000000002", erased=1)]
-    assert (soon.is_proven, late.is_proven) == (False, True)
+    assert (soon.is_proven, face.is_proven, late.is_proven) == (False, True, True)
 
 
 def test_a_grant_before_the_recording_makes_an_answer_unproven() -> None:
