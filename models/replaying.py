@@ -86,6 +86,8 @@ class Replay:
         self._secret = pipeline_secret
         self._rewrite = rewrite
         self._models = models
+        self._is_trial = rewrite is not as_it_was or models is not None
+        """whether answers are to be other ones: then a difference tells nothing of what is not known"""
         self.partitions: dict[int, Partition] = {}
         self._begun: dict[int, int] = {}
         """the time of each partition's first happening; 0 where nothing is missing before it"""
@@ -109,7 +111,7 @@ class Replay:
         outcomes = tuple(outcome for outcome in said if not isinstance(outcome, ControlChanged))
         is_proven = is_proven and not self._is_vague(partition, happening, outcomes)
         likeness = self._likeness(happening, outcomes, is_proven)
-        if likeness is Likeness.UNPROVEN and isinstance(event, Requested):
+        if likeness is Likeness.UNPROVEN and isinstance(event, Requested) and not self._is_trial:
             self._astray[event.site] = happening.at
         if not any(_names_somebody(outcome) for outcome in outcomes):
             known = Known.NOTHING

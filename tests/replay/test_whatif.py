@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given
 from msgspec import structs
 
 from models.comparing import Comparison, Difference
+from models.errors import ConfigError
 from models.events import Record
 from models.face_models import with_thresholds
 from models.messages import Declined, Dispensed
-from models.policy import Policies, Policy
+from models.policy import Policies, Policy, parse_policies
 from models.recording import Happening, Recording
 from models.whatif import Basis, Compared, Trial, WhatIf
 from tests.replay.recorded import forgotten, happenings, recording
@@ -208,6 +210,20 @@ def test_a_window_that_reaches_before_the_recording_is_not_answerable() -> None:
     assert bases(answers) == [Basis.NOTHING, Basis.TEMPLATES]
 
 
+def test_answers_after_the_beginning_are_answerable_however_much_the_trial_changes() -> None:
+    story = Story(policy())
+    for _ in range(30):
+        story.face("ann")
+        story.wait(100)
+    settings = story.partition.sites[SITE].settings
+    assert settings
+    middle = Recording(
+        since=0, until=2**60, first={0: 2}, settings={0: {SITE: structs.replace(settings, offset=0, floor=0)}}
+    )
+    answers = compared(happenings(story.records)[2:], under(policy(portion_cm=30, limit_cm=60)), middle)
+    assert bases(answers)[-15:] == [Basis.TEMPLATES] * 15
+
+
 # -- thresholds ---------------------------------------------------------------------------------------
 
 
@@ -262,3 +278,40 @@ def test_a_lower_doubt_threshold_changes_no_answer() -> None:
     assert difference(answers).changed == 0
     assert [one.tried.identity for one in answers] == ["new", "doubt"]
     assert MODEL == "synthetic/1"
+
+
+# -- policies and thresholds as operators write them --------------------------------------------------
+
+
+def test_a_trial_names_one_site_or_all_of_them_or_is_a_file_of_sites() -> None:
+    for text, of_park, of_others in (
+        ("[policy]\nlimit_cm = 120\n", 120, 120),
+        ("[sites.park.policy]\nlimit_cm = 120\n", 120, None),
+        ("[sites.park.policy]\nlimit_cm = 120\n[policy]\nlimit_cm = 180\n", 120, 180),
+        ('[sites.park]\ndevices = ["gate"]\nmode = "face"\n[sites.park.policy]\nlimit_cm = 120\n', 120, None),
+    ):
+        policies = parse_policies(text, "new.toml")
+        limits = [tried and tried.limit_cm for tried in (policies.of("park"), policies.of("square"))]
+        assert limits == [of_park, of_others]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[policy]\nlimit_cm = 1\n", "limit_cm is below portion_cm"),
+        ("[sites.park.policy]\nlimit = 60\n", "unknown field `limit` - at `$.sites.park.policy`"),
+        ("[sites.park.polcy]\nlimit_cm = 60\n", "unknown field `polcy` - at `$.sites.park`"),
+        ("[policies]\n", "unknown field `policies`"),
+        ("", "it has no policy"),
+    ],
+)
+def test_a_policy_that_cannot_be_tried_is_told_with_its_place(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_policies(text, "new.toml")
+    assert str(raised.value).startswith("new.toml: ")
+    assert complaint in str(raised.value)
+
+
+def test_thresholds_that_leave_no_room_for_doubt_are_refused() -> None:
+    with pytest.raises(ConfigError, match="doubt=400 is above same=390"):
+        with_thresholds(390, 400)
