@@ -120,14 +120,15 @@ class WhatIf:
         windows = _Windows(self._windows.get(site.name, 0), site.policy.window_ms)
         on_record, models = replayed.known is Known.RECORD, self._trial.models or {}
         memories = self._memories[site.name]
-        is_known = not memories.is_blurred(then) and not (on_record and memories.may_hide(then, models))
+        is_hidden = on_record and memories.may_hide(then, models)
+        is_blurred = memories.is_blurred(then, tried)
         if on_record:
             memories.remember(then, tried, windows)
         is_other_person = then.identity == "same" != tried.identity
         differs = _said(then.command) != _said(tried.command)
-        if not is_known or is_other_person or (differs and not replayed.is_proven):
+        if is_hidden or is_other_person or (differs and not replayed.is_proven):
             memories.blur(then, tried, windows)
-        if not is_known or not replayed.is_proven:
+        if is_hidden or is_blurred or not replayed.is_proven:
             return Basis.NOTHING
         return Basis.RECORD if on_record else Basis.TEMPLATES
 
@@ -227,11 +228,12 @@ class _Memories:
         self._until[visitor] = until
         heapq.heappush(self._ends, (until.then_ms, visitor))
 
-    def is_blurred(self, then: Answered) -> bool:
-        return self._blurred.get(then.visitor or "", 0) > then.at
+    def is_blurred(self, then: Answered, tried: Answered) -> bool:
+        visitors = filter(None, (then.visitor, tried.visitor))
+        return any(self._blurred.get(visitor, 0) > then.at for visitor in visitors)
 
     def blur(self, then: Answered, tried: Answered, windows: _Windows) -> None:
-        """For a window it is not sure what counts for these two."""
+        """For a window it is not sure what counts for these two. What is not sure for that alone blurs nobody."""
         while self._blurred and next(iter(self._blurred.values())) <= then.at:
             del self._blurred[next(iter(self._blurred))]
         for visitor in filter(None, (then.visitor, tried.visitor)):

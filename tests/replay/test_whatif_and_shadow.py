@@ -5,6 +5,8 @@ import csv
 import io
 import json
 import os
+import re
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -26,6 +28,7 @@ from tests.unit.story import template
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
 PEOPLE = 20
+PAGE = Path(__file__).parents[2] / "docs" / "what-if.md"
 SMALLER = "[policy]\nlimit_cm = 60\nbutton_budget_cm = 100000\ndispenser_limit_cm = 100000\n"
 _WITHIN_S = 120.0
 
@@ -182,3 +185,21 @@ async def test_a_shadow_does_not_remember_longer_than_the_site(pipeline: Setting
     ran = await fairroll(pipeline, "replay", "--live", "--policy", str(policy))
     assert ran.code == 2
     assert "window_s = 3600 for park, which remembers nobody for longer than 1800 s" in ran.err
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+
+
+async def test_the_commands_of_the_page_run(pipeline: Settings, tmp_path: Path) -> None:
+    [policy] = blocks("toml")
+    (tmp_path / "new.toml").write_text(policy)
+    for command in "".join(blocks("sh")).splitlines():
+        words = [str(tmp_path / word) if "." in word else word for word in shlex.split(command)[1:]]
+        if "--live" in words:
+            async with following(pipeline, tmp_path / "new.toml", "", []):
+                pass
+        else:
+            ran = await fairroll(pipeline, *words)
+            assert ran.code == 0, f"{command}: {ran.err}"
+    assert (tmp_path / "day.svg").exists()

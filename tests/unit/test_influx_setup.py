@@ -4,12 +4,12 @@ import re
 
 from models.measurements import MEASUREMENTS
 from models.settings import Settings
-from stream_processors.influx_setup import Call, Place, calls_2, statements_1
+from stream_processors.influx_setup import Call, Place, calls_2, shadow_1, shadow_2, statements_1
 
 PLACE = Place.of(Settings(metrics_days=30, metrics_hours_days=730))
 ORG = ("fairroll", "0a1b")
-EVENTS_ALONE = {"devices", "controls", "receipts"}
-"""states and annotations: an hour of them means nothing"""
+EVENTS_ALONE = {"devices", "controls", "receipts", "shadow"}
+"""states and annotations, of which an hour means nothing; and a shadow, which has its own place"""
 
 
 def test_a_bucket_may_name_a_retention_policy() -> None:
@@ -85,3 +85,13 @@ def test_what_version_2_has_is_changed_and_not_made_twice() -> None:
     assert {call.method for call in again} == {"PATCH"}
     assert [call.path for call in again[:3]] == ["/api/v2/buckets/b1", "/api/v2/buckets/b2", "/api/v2/tasks/t0"]
     assert all("orgID" not in call.body for call in again)
+
+
+def test_a_shadow_gets_its_place_alone_and_is_nobodys_default() -> None:
+    place = Place.of(Settings(influx_bucket="fairroll/shadow", metrics_days=30))
+    assert [statement.make for statement in shadow_1(place)] == [
+        'CREATE DATABASE "fairroll"',
+        'CREATE RETENTION POLICY "shadow" ON "fairroll" DURATION 30d REPLICATION 1',
+    ]
+    [bucket] = shadow_2(place, "0a1b", {})
+    assert bucket.body["name"] == "fairroll/shadow"

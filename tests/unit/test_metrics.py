@@ -28,6 +28,8 @@ _DIMENSIONS = {
     "instance",
     "group",
     "topic",
+    "live",
+    "tried",
 }
 
 
