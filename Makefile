@@ -1,6 +1,6 @@
 # One command each; `make help` lists them. Setting up happens once, and again only where its inputs change.
 .DEFAULT_GOAL := help
-.PHONY: help setup programs demo up test check bench chaos soak
+.PHONY: help setup programs demo up test check bench chaos soak figures
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -36,6 +36,9 @@ chaos: setup ## what faults under load do to its promises (SECONDS= of each faul
 
 soak: setup ## the highest rate that this machine holds, for ten minutes: is memory flat? (MINUTES=)
 	$(BIN)/python -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES))
+
+figures: setup ## how well templates tell people apart, and that two keys cannot be linked (FACES=, PNG=)
+	$(BIN)/python -m tests.figures $(if $(FACES),--faces "$(FACES)") $(if $(PNG),--figure "$(PNG)")
 
 programs:
 	@infra/local/system-packages

@@ -8,21 +8,28 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
-from typing import TypeGuard, get_args
+from typing import TYPE_CHECKING, TypeGuard, get_args
 
 import click
 import msgspec
 import structlog
 
 from devices.disk import DiskJournal
-from devices.files import boot_id, read_site_key, read_sites
+from devices.files import boot_id, read_sites
 from devices.fleet import Fleet, Tally, Visits
 from devices.journal import InMemoryJournal, Journal
 from devices.motor import SimulatedMotor
-from devices.panel import Eye, Panel, Press, said
+from devices.panel import Panel, Press, said
 from devices.session import Dispenser, Identity
+from devices.site_key import open_chain, site_key_file
+from devices.synthetic import SYNTHETIC
 from models.errors import ConfigError, FairrollError, first_of
+from models.face_models import face_model
+from models.messages import Placement
 from models.settings import Settings
+
+if TYPE_CHECKING:
+    from devices.eye import CameraEye
 
 __all__ = ["main"]
 
@@ -58,18 +65,30 @@ def commands() -> None:
 @click.argument("device")
 @click.option("--photos", type=click.Path(exists=True, path_type=Path), help="What the camera sees: a folder, a file.")
 @click.option("--model", default="dlib-resnet/1", show_default=True, help="The face model.")
+@click.option(
+    "--placement",
+    type=click.Choice(get_args(Placement)),
+    default="entrance",
+    show_default=True,
+    help="Where it hangs; inside a restroom it takes no camera.",
+)
 @click.option("--patience", default=3.0, show_default=True, help="Seconds until it serves by itself.")
-def run(site: str, device: str, photos: Path | None, model: str, patience: float) -> None:
+def run(site: str, device: str, photos: Path | None, model: str, placement: Placement, patience: float) -> None:
     """Run one dispenser, until the end of standard input or SIGTERM.
 
-    It reads what people do from standard input: face, button, staff, forget; a line each. Its journal, with the reports
-    that are not noted yet, outlives it.
+    It reads what people do from standard input: face, button, staff, forget; a line each. Where there is a camera it
+    first shows the site's sign, and again when that says something new. Its journal, with the reports that are not
+    noted yet, outlives it.
     """
     settings = Settings.from_environ(os.environ)
+    if placement == "inside" and photos:
+        raise ConfigError("--placement inside: no camera may look at anybody inside a restroom; leave --photos away")
     identity = _identity(site, device, model if photos else "")
     journal = _journal(settings, identity)
-    dispenser = Dispenser(identity, SimulatedMotor(), settings.mqtt, journal=journal, patience_s=patience)
-    asyncio.run(_run(Panel(dispenser, _eye(settings, site, model, photos)), dispenser))
+    eye = _eye(settings, identity, photos) if photos else None
+    motor = SimulatedMotor()
+    dispenser = Dispenser(identity, motor, settings.mqtt, journal=journal, follower=eye, patience_s=patience)
+    asyncio.run(_run(Panel(dispenser, eye), dispenser))
 
 
 @commands.command()
@@ -83,10 +102,10 @@ def fleet(visitors: int, seconds: float, seed: int, *, journals: bool) -> None:
     simulated = {name: spec.devices for name, spec in read_sites(settings).sites.items() if spec.simulated}
     if not simulated:
         raise ConfigError(f"no site in {settings.sites} is marked simulated = true")
-    keys = {site: read_site_key(settings, site) for site in simulated}
+    chains = {site: open_chain(site_key_file(settings, site), SYNTHETIC) for site in simulated}
     visits = Visits(visitors=visitors, seconds=seconds, seed=seed)
     journal = partial(_journal, settings) if journals else lambda _: InMemoryJournal()
-    tally = asyncio.run(_simulate(Fleet(settings.mqtt, keys, simulated, journal), visits))
+    tally = asyncio.run(_simulate(Fleet(settings.mqtt, chains, simulated, journal), visits))
     click.echo(msgspec.json.encode(tally))
 
 
@@ -95,8 +114,10 @@ async def _run(panel: Panel, dispenser: Dispenser) -> None:
     async with asyncio.TaskGroup() as tasks:
         session = tasks.create_task(dispenser.run(), name="session")
         people = tasks.create_task(_serve(panel, dispenser), name="people")
+        sign = tasks.create_task(_keep_sign(panel, dispenser), name="sign")
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, people.cancel)
         await asyncio.wait({people})
+        sign.cancel()
         session.cancel()
 
 
@@ -108,6 +129,17 @@ async def _serve(panel: Panel, dispenser: Dispenser) -> None:
             click.echo(said(await panel.press(pressed)))
         else:
             click.echo(f"{pressed}? press one of {', '.join(get_args(Press))}")
+
+
+async def _keep_sign(panel: Panel, dispenser: Dispenser) -> None:
+    """Show the sign, and show it again when it says something else."""
+    shown = ""
+    while True:
+        await dispenser.learned.wait()
+        dispenser.learned.clear()
+        if panel.sign != shown:
+            shown = panel.sign
+            click.echo(shown)
 
 
 def _is_press(pressed: str) -> TypeGuard[Press]:
@@ -165,15 +197,14 @@ def _journal(settings: Settings, identity: Identity) -> Journal:
     return DiskJournal(settings.data / "dispensers" / f"{identity}.db", boot_id())
 
 
-def _eye(settings: Settings, site: str, model: str, photos: Path | None) -> Eye | None:
+def _eye(settings: Settings, identity: Identity, photos: Path) -> "CameraEye":
     """Vision is loaded only where there is a camera: a button-only dispenser has none of its packages."""
-    if photos is None:
-        return None
+    chain = open_chain(site_key_file(settings, identity.site), face_model(identity.model))
     try:
         from devices.eye import open_eye  # noqa: PLC0415 - see above
     except ImportError as error:
         raise ConfigError(f"{error.name} is missing: a camera needs the extra fairroll[vision]") from None
-    return open_eye(photos, model, read_site_key(settings, site), settings.data / "weights")
+    return open_eye(photos, chain, settings.data / "weights")
 
 
 if __name__ == "__main__":

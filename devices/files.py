@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from models.errors import ConfigError
-from models.keys import parse_key, site_key_name
 from models.policy import Sites, parse_sites
 from models.settings import Settings
 
-__all__ = ["boot_id", "read_site_key", "read_sites"]
+__all__ = ["boot_id", "read_sites"]
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 """Linux: another one after each start of the machine (random(4))."""
@@ -19,12 +18,6 @@ def boot_id() -> str:
         return _BOOT_ID.read_text().strip()
     except OSError:
         return ""
-
-
-def read_site_key(settings: Settings, site: str) -> bytes:
-    """The site's key of epoch 0; raises ConfigError naming the file."""
-    path = settings.secrets / site_key_name(site)
-    return parse_key(_text(path), str(path))
 
 
 def read_sites(settings: Settings) -> Sites:

@@ -12,8 +12,8 @@ from devices.journal import Journal
 from devices.motor import SimulatedMotor
 from devices.moves import Closed
 from devices.session import Dispenser, Identity, new_id
+from devices.site_key import Chain
 from devices.synthetic import SYNTHETIC, SyntheticFace
-from models.face.protection import Protector
 from models.messages import ButtonPressed, Dispense, FaceSeen, ForgetAsked, Refuse, Request, StaffPressed, Stock
 
 __all__ = ["Fleet", "Tally", "Visits"]
@@ -77,15 +77,15 @@ class Fleet:
     def __init__(
         self,
         mqtt: str,
-        site_keys: Mapping[str, bytes],
+        chains: Mapping[str, Chain],
         devices: Mapping[str, Sequence[str]],
         journal: Callable[[Identity], Journal],
     ) -> None:
-        """`site_keys`: each site's key of epoch 0, 32 bytes; `devices`: the names of each site's dispensers."""
+        """`chains`: each site's, for SYNTHETIC; `devices`: the names of each site's dispensers."""
         self.tally = Tally()
-        self._protectors = {site: Protector(key, SYNTHETIC) for site, key in site_keys.items()}
+        self._chains = chains
         identities = [Identity(site=s, device=d, model=SYNTHETIC.id) for s, names in devices.items() for d in names]
-        self._dispensers = [_simulated(mqtt, identity, journal(identity)) for identity in identities]
+        self._dispensers = [_simulated(mqtt, i, journal(i), chains[i.site]) for i in identities]
         self._queues = {id(dispenser): asyncio.Lock() for dispenser in self._dispensers}
 
     async def serve(self, visits: Visits, told: Callable[[Tally], None] = lambda _: None) -> Tally:
@@ -115,21 +115,23 @@ class Fleet:
         face = SyntheticFace(rng)
         async with self._queues[id(dispenser)]:
             for _ in range(1 + int(rng.random() < visits.again)):
-                request = self._request(visits, rng, dispenser.identity.site, face)
+                request = self._request(visits, rng, dispenser, face)
                 self.tally.requests += 1
                 if closed := await dispenser.ask(request):
                     self.tally.count(closed)
                 told(self.tally)
 
-    def _request(self, visits: Visits, rng: np.random.Generator, site: str, face: SyntheticFace) -> Request:
+    def _request(self, visits: Visits, rng: np.random.Generator, dispenser: Dispenser, face: SyntheticFace) -> Request:
+        """Whoever would ask by face where nobody is looked at now presses the button."""
         chance = rng.random()
-        if chance < visits.button:
-            return ButtonPressed(id=new_id())
-        if chance < visits.button + visits.staff:
+        if visits.button <= chance < visits.button + visits.staff:
             return StaffPressed(id=new_id())
-        template = self._protectors[site].protect(face.look())
+        if chance < visits.button or dispenser.faceless:
+            return ButtonPressed(id=new_id())
+        protector = self._chains[dispenser.identity.site].protector
         kind = ForgetAsked if chance < visits.button + visits.staff + visits.forget else FaceSeen
-        return kind(id=new_id(), model=SYNTHETIC.id, template=template)
+        template = protector.protect(face.look())
+        return kind(id=new_id(), model=SYNTHETIC.id, epoch=protector.epoch, template=template)
 
     async def _settle(self) -> None:
         """Tell the stock, then wait, not for ever, until every report is noted."""
@@ -145,5 +147,6 @@ class Fleet:
         return sum(len(dispenser.state.memory.reports) for dispenser in self._dispensers)
 
 
-def _simulated(mqtt: str, identity: Identity, journal: Journal) -> Dispenser:
-    return Dispenser(identity, SimulatedMotor(roll_cm=_ROLL_CM, cm_per_s=_CM_PER_S), mqtt, journal=journal)
+def _simulated(mqtt: str, identity: Identity, journal: Journal, chain: Chain) -> Dispenser:
+    motor = SimulatedMotor(roll_cm=_ROLL_CM, cm_per_s=_CM_PER_S)
+    return Dispenser(identity, motor, mqtt, journal=journal, follower=chain)

@@ -41,10 +41,12 @@ from models.messages import (
     StaffPressed,
 )
 
-__all__ = ["resume", "step"]
+__all__ = ["MOST_FORGETS", "resume", "step"]
 
 _REPEAT_REQUEST_S = 1.0
 """Some thirty times the p99 of an answer: rarely in vain, and twice within the usual patience of 3 s."""
+MOST_FORGETS = 32
+"""Templates that wait here to be forgotten. Beyond them the oldest goes: its window ends first."""
 
 
 def resume(memory: Memory) -> State:
@@ -83,11 +85,13 @@ def step(state: State, event: Event, now: float) -> Step:
 
 
 def _ask(state: State, event: Asked, now: float) -> Step:
-    """One request at a time; to be forgotten can be asked at any time, and has no deadline."""
+    """One request at a time; to be forgotten can be asked at any time, and is asked until the window ends."""
     request = event.request
     if isinstance(request, ForgetAsked):
         forget = Open(request, now, float("inf"), now + _REPEAT_REQUEST_S)
-        return structs.replace(state, forgets=(*state.forgets, forget)), (SendRequest(request, None),)
+        forgets = (*state.forgets, forget)
+        state = structs.replace(state, forgets=forgets[-MOST_FORGETS:])
+        return state, (SendRequest(request, None), *_given_up(forgets[:-MOST_FORGETS], now))
     if not state.is_free:
         return state, ()
     opened = Open(request, now, now + event.patience_s, now + _REPEAT_REQUEST_S)
@@ -184,10 +188,17 @@ def _ran(run: Run, cm: int, fault: Fault | None) -> Dispensed | LocalRation:
 
 def _ask_again(state: State, sent: Sequence[Action], now: float, *, everything: bool = False) -> Step:
     """Send again, after what is `sent` already, the requests without an answer; all of them at a new connection."""
-    actions = list(sent)
-    forgets = tuple(_again(forget, now, actions, everything=everything) for forget in state.forgets)
+    ended = [forget for forget in state.forgets if now >= forget.asked + state.memory.window_s]
+    actions = [*sent, *_given_up(ended, now)]
+    waiting = [forget for forget in state.forgets if forget not in ended]
+    forgets = tuple(_again(forget, now, actions, everything=everything) for forget in waiting)
     opened = _again(state.open, now, actions, everything=everything) if state.open else None
     return structs.replace(state, forgets=forgets, open=opened), actions
+
+
+def _given_up(forgets: Sequence[Open], now: float) -> list[Action]:
+    """Their templates are dropped: by the end of the window the pipeline has forgotten them anyway."""
+    return [Closed(forget.request.id, None, now - forget.asked) for forget in forgets]
 
 
 def _again(opened: Open, now: float, actions: list[Action], *, everything: bool) -> Open:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Literal, Protocol, assert_never
 
+from devices.faces import Faceless, sign, why_not
 from devices.moves import Closed
 from devices.session import Dispenser, new_id
 from models.face.seen import NotSeen, Seen
@@ -11,9 +12,9 @@ from models.messages import ButtonPressed, Dispense, FaceSeen, ForgetAsked, Forg
 __all__ = ["Eye", "Panel", "Press", "Shown", "said"]
 
 Press = Literal["face", "button", "staff", "forget"]
-Shown = Closed | NotSeen | Literal["busy", "forgetting", "no_camera"]
-"""What came of a press: an answer or a local ration; no usable face; somebody else's turn; not forgotten yet, but the
-dispenser goes on asking; no face mode here."""
+Shown = Closed | NotSeen | Faceless | Literal["busy", "forgetting", "nothing_to_forget"]
+"""What came of a press: an answer or a local ration; no usable face; why no camera looks; somebody else's turn; not
+forgotten yet, but the dispenser goes on asking; everybody is forgotten already."""
 
 
 class Eye(Protocol):
@@ -45,18 +46,41 @@ class Panel:
             case _:
                 assert_never(what)
 
+    @property
+    def sign(self) -> str:
+        """What people read before they ask; "" where nobody could be looked at, and before it is known."""
+        control = self._dispenser.control
+        return sign(control, self._dispenser.faceless) if control and self._eye else ""
+
     async def _by_face(self, kind: type[FaceSeen | ForgetAsked]) -> Shown:
-        if self._eye is None or self._dispenser.mode != "face":
+        seen = await self._look()
+        match seen:
+            case Seen():
+                request = kind(id=new_id(), model=seen.model, epoch=seen.epoch, template=seen.template)
+            case "held" if kind is ForgetAsked:
+                return "nothing_to_forget"
+            case _:
+                return seen
+        if isinstance(request, ForgetAsked):
+            return await self._forget(request)
+        return await self._dispenser.ask(request) or "busy"
+
+    async def _look(self) -> Seen | NotSeen | Faceless:
+        """Look, if that is allowed, and if it is still allowed after the look: whoever is seen then is dropped."""
+        if self._eye is None:
             return "no_camera"
+        if why := self._dispenser.faceless:
+            return why
         seen = await self._eye.look()
-        if isinstance(seen, NotSeen):
-            return seen
-        request = kind(id=new_id(), model=seen.model, epoch=seen.epoch, template=seen.template)
+        return self._dispenser.faceless or seen
+
+    async def _forget(self, request: ForgetAsked) -> Shown:
         try:
-            async with asyncio.timeout(self._receipt_s if isinstance(request, ForgetAsked) else None):
-                return await self._dispenser.ask(request) or "busy"
+            async with asyncio.timeout(self._receipt_s):
+                closed = await self._dispenser.ask(request)
         except TimeoutError:
             return "forgetting"
+        return closed if closed and closed.answer else "forgetting"
 
 
 def said(shown: Shown) -> str:
@@ -66,18 +90,27 @@ def said(shown: Shown) -> str:
             return "one moment, somebody else is being served"
         case "forgetting":
             return "you will be forgotten as soon as the site can be reached, and at the end of the window anyway"
-        case "no_camera":
-            return "no face is looked at here: please press the button"
+        case "nothing_to_forget":
+            return "faces are switched off here: there is nothing to forget, and nobody is remembered"
         case NotSeen(reason=reason):
             return f"no good look ({reason}): please try again, or press the button"
-        case Closed(answer=Dispense()):
-            return f"{shown.cm} cm, after {1000 * shown.waited_s:.0f} ms"
-        case Closed(answer=Refuse() as refused):
-            return f"not yet ({refused.reason}): again in {refused.retry_after_s} s, or press the button"
-        case Closed(answer=Forgotten(erased=erased)):
-            return f"forgotten: {erased} template(s) erased"
         case Closed():
-            given = f"{shown.cm} cm by itself: no answer within {shown.waited_s:.1f} s"
-            return given if shown.cm else "no paper now: please ask the staff"
+            return _told(shown)
         case _:
-            assert_never(shown)
+            return why_not(shown)
+
+
+def _told(closed: Closed) -> str:
+    match closed.answer:
+        case Dispense():
+            return f"{closed.cm} cm, after {1000 * closed.waited_s:.0f} ms"
+        case Refuse() as refused:
+            return f"not yet ({refused.reason}): again in {refused.retry_after_s} s, or press the button"
+        case Forgotten(erased=erased):
+            return f"forgotten: {erased} template(s) erased"
+        case None if closed.cm:
+            return f"{closed.cm} cm by itself: no answer within {closed.waited_s:.1f} s"
+        case None:
+            return "no paper now: please ask the staff"
+        case _:
+            assert_never(closed.answer)

@@ -10,6 +10,7 @@ from typing import assert_never
 import structlog
 from aiomqtt import Message, MqttError
 
+from devices.faces import Faceless, faceless
 from devices.journal import InMemoryJournal, Journal
 from devices.line import Identity, Line, connected, next_wait_s
 from devices.machine import resume, step
@@ -29,10 +30,11 @@ from devices.moves import (
     SendRequest,
     TimePassed,
 )
+from devices.site_key import Astray, Follower
 from devices.state import State
 from models.codec import decode_command, decode_control, encode
 from models.errors import MalformedMessage
-from models.messages import DeviceState, ForgetAsked, Mode, Report, Request
+from models.messages import Control, DeviceState, ForgetAsked, Mode, Report, Request
 
 __all__ = ["Dispenser", "Identity", "new_id"]
 
@@ -59,16 +61,30 @@ class Dispenser:
     """
 
     def __init__(
-        self, identity: Identity, motor: Motor, mqtt: str, *, journal: Journal | None = None, patience_s: float = 3.0
+        self,
+        identity: Identity,
+        motor: Motor,
+        mqtt: str,
+        *,
+        journal: Journal | None = None,
+        follower: Follower | None = None,
+        patience_s: float = 3.0,
     ) -> None:
-        """`mqtt`: host:port of the broker; without a journal a dispenser remembers nothing across a restart."""
+        """`mqtt`: host:port of the broker. Without a journal a dispenser remembers nothing across a restart.
+
+        `follower`: whatever makes templates here; it follows the epoch of the site's control.
+        """
         self.identity = identity
         self.state = State()
         self.controlled = asyncio.Event()
         """set while this connection has told how the site works; before, no camera may look"""
+        self.learned = asyncio.Event()
+        """set at each control; whoever waits for the next one clears it"""
         self._motor = motor
         self._mqtt = mqtt
         self._journal: Journal = journal or InMemoryJournal()
+        self._follower = follower
+        self._astray: Astray | None = None
         self._patience_s = patience_s
         self._line: Line | None = None
         self._announced = b""
@@ -77,9 +93,25 @@ class Dispenser:
         self._changed = asyncio.Event()
 
     @property
+    def control(self) -> Control | None:
+        """How the site works, as this connection told; None before."""
+        return self.state.memory.control if self.controlled.is_set() else None
+
+    @property
+    def faceless(self) -> Faceless | None:
+        """Why no camera may look at anybody now; None where it may."""
+        return faceless(self.control, self._astray)
+
+    @property
     def mode(self) -> Mode:
-        control = self.state.memory.control
-        return control.mode if control and self.controlled.is_set() else "button"
+        """How it works now, which may be with the button where its site works with faces."""
+        match self.faceless:
+            case None:
+                return "face"
+            case "held":
+                return "held"
+            case _:
+                return "button"
 
     async def ask(self, request: Request) -> Closed | None:
         """Ask, while `run` runs, and wait for what the person gets; None where somebody else is being served."""
@@ -166,10 +198,15 @@ class Dispenser:
 
     def _learn(self, message: Message) -> None:
         try:
-            self._happened(Controlled(decode_control(_payload(message))))
-            self.controlled.set()
+            control = decode_control(_payload(message))
         except MalformedMessage as error:
             log.warning("unreadable control", topic=str(message.topic), reason=str(error))
+            return
+        # before the control is there: no template is made under a key of another epoch
+        self._astray = self._follower.follow(control.epoch) if self._follower else None
+        self._happened(Controlled(control))
+        self.controlled.set()
+        self.learned.set()
 
     def _hear(self, message: Message) -> None:
         try:

@@ -143,6 +143,12 @@ def provision() -> None:
 
 
 @commands.command()
+def keyholder() -> None:
+    """Make the sites' seal chains, step them on time, and give each process its keys."""
+    _run("key_holder")
+
+
+@commands.command()
 def ingress() -> None:
     """From MQTT to Kafka: check and keep what dispensers say."""
     _run("ingress")

@@ -8,15 +8,15 @@ from typing import NamedTuple
 from msgspec import structs
 
 from infra.records import read_records
-from models.codec import decode_dead_letter, decode_event, encode
+from models.codec import decode_dead_letter, decode_report, encode
 from models.dead_letters import DeadLetter
 from models.errors import MalformedMessage
 from models.events import Reported
 from models.messages import Battery, Stock
 from models.policy import Sites
 from models.settings import Settings
-from models.topics import DEAD_LETTERS
-from stream_processors.ingress import Publication, Record, on_message
+from models.topics import DEAD_LETTERS, EVENTS
+from stream_processors.ingress import sender
 from stream_processors.kafka import open_producer
 
 __all__ = ["Filed", "by_reason", "read_again", "read_letters", "resubmit"]
@@ -44,23 +44,19 @@ def by_reason(letters: Iterable[DeadLetter]) -> dict[str, int]:
     return dict(Counter(letter.reason.partition(":")[0] for letter in letters).most_common())
 
 
-def read_again(letter: DeadLetter, lay_s: float, sites: Sites) -> Record:
-    """The record for `fairroll.events` of a report that lay in the dead letters for `lay_s` seconds.
+def read_again(letter: DeadLetter, lay_s: float, sites: Sites) -> Reported:
+    """The event of a report that lay in the dead letters for `lay_s` seconds.
 
     Its age grows by that time, so that quotas see when it happened. Raises MalformedMessage for what cannot be read
     now either, and for a measurement, which would be taken for one of now.
     """
     if letter.payload is None:
         raise MalformedMessage("its payload was not kept")
-    record = on_message(Publication(letter.source, letter.payload), sites)
-    if record.topic == DEAD_LETTERS:
-        raise MalformedMessage(decode_dead_letter(record.value).reason)
-    match decode_event(record.value):
-        case Reported(report=report) as event if not isinstance(report, Stock | Battery):
-            aged = structs.replace(report, ago_s=min(_LONGEST_AGO_S, report.ago_s + lay_s))
-            return record._replace(value=encode(structs.replace(event, report=aged)))
-        case _:
-            raise MalformedMessage("a measurement of then says nothing of now")
+    source, report = sender(letter.source, sites), decode_report(letter.payload)
+    if isinstance(report, Stock | Battery):
+        raise MalformedMessage("a measurement of then says nothing of now")
+    aged = structs.replace(report, ago_s=min(_LONGEST_AGO_S, report.ago_s + lay_s))
+    return Reported(site=source.site, device=source.device, report=aged)
 
 
 async def resubmit(settings: Settings, letters: Sequence[Filed], sites: Sites) -> list[tuple[Filed, str | None]]:
@@ -72,10 +68,10 @@ async def resubmit(settings: Settings, letters: Sequence[Filed], sites: Sites) -
     async with open_producer(settings) as producer:
         for filed in letters:
             try:
-                record = read_again(filed.letter, max(0.0, time.time() - filed.at), sites)
+                event = read_again(filed.letter, max(0.0, time.time() - filed.at), sites)
             except MalformedMessage as reason:
                 outcomes.append((filed, str(reason)))
             else:
-                await producer.send_and_wait(record.topic, record.value, record.key.encode())
+                await producer.send_and_wait(EVENTS, encode(event), event.site.encode())
                 outcomes.append((filed, None))
     return outcomes

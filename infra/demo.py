@@ -13,17 +13,18 @@ from rich.live import Live
 
 from devices.camera import PhotoFolder, photos
 from devices.eye import CameraEye
-from devices.files import read_site_key
 from devices.fleet import Tally, Visits
 from devices.motor import SimulatedMotor
 from devices.moves import Closed
 from devices.panel import Panel, Press, Shown, said
 from devices.session import Dispenser, Identity
+from devices.site_key import open_chain, site_key_file
 from infra.demo_screen import Scene, screen, summary
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from models.errors import ConfigError
 from models.face.vision import open_vision
+from models.face_models import face_model
 from models.settings import Settings
 from stream_processors.sites import read_sites
 
@@ -88,14 +89,15 @@ async def _play(stack: LocalStack, people: list[tuple[str, Path]], visits: Visit
 
 async def _at_the_gate(settings: Settings, people: list[tuple[str, Path]], scene: Scene) -> None:
     """Each person asks by face, asks again, presses the button; at the end the staff helps somebody."""
-    key = read_site_key(settings, _SITE)
-    dispenser = Dispenser(Identity(site=_SITE, device=_DEVICE, model=_MODEL), SimulatedMotor(), settings.mqtt)
+    chain = open_chain(site_key_file(settings, _SITE), face_model(_MODEL))
+    identity = Identity(site=_SITE, device=_DEVICE, model=_MODEL)
+    dispenser = Dispenser(identity, SimulatedMotor(), settings.mqtt, follower=chain)
     session = asyncio.create_task(dispenser.run(), name="gate")
     try:
-        vision = await asyncio.to_thread(open_vision, _MODEL, key, 0, settings.data / "weights")
+        vision = await asyncio.to_thread(open_vision, chain.protector, settings.data / "weights")
         await dispenser.controlled.wait()
         for name, path in people:
-            panel = Panel(dispenser, CameraEye(PhotoFolder(path), vision))
+            panel = Panel(dispenser, CameraEye(PhotoFolder(path), vision, chain))
             for press in ("face", "face", "button"):
                 await _press(panel, name, press, scene)
         await _press(Panel(dispenser), "staff", "staff", scene)

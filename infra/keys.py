@@ -3,13 +3,15 @@
 import os
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from devices.site_key import read_site_key, step_site_key
 from models.errors import ConfigError
-from models.keys import KEY_BYTES, PIPELINE_KEY, parse_key, site_key_name
+from models.face.protection import FARTHEST_EPOCH
+from models.keys import KEY_BYTES, PIPELINE_KEY, SiteKey, parse_key, parse_site_key, site_key_name
 
-__all__ = ["make_keys"]
+__all__ = ["make_keys", "step_keys"]
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -17,13 +19,37 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 def make_keys(folder: Path, sites: Iterable[str]) -> list[Path]:
     """Make `pipeline.key` and `site-<name>.key` where they are missing, and return those: 32 random bytes in hex.
 
-    A key that is there stays as it is. Raises ConfigError where others may read the folder or a key, or where a
-    key's file holds something else.
+    A site's key is of epoch 0. One that is there stays as it is. Raises ConfigError where others may read the folder or
+    a key, or where a key's file holds something else.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _refuse_others(folder)
     names = (PIPELINE_KEY, *(site_key_name(site) for site in sites))
     return [key for name in names if _is_new(key := folder / name)]
+
+
+def step_keys(folder: Path, epochs: Mapping[str, int]) -> list[str]:
+    """Step each site's key on to an epoch, and return a sentence for each that is another one now, or cannot be.
+
+    A key that is further stays: nobody can go back. Raises ConfigError for a file that cannot be replaced.
+    """
+    told = [_stepped(folder / site_key_name(site), epoch) for site, epoch in epochs.items()]
+    return [sentence for sentence in told if sentence]
+
+
+def _stepped(file: Path, epoch: int) -> str | None:
+    before = read_site_key(file).epoch
+    if before == epoch:
+        return None
+    if before > epoch or epoch > FARTHEST_EPOCH:
+        return (
+            f"{file} is of epoch {before}, its site is in {epoch}: no face will be looked at until there is a new key"
+        )
+    try:
+        step_site_key(file, epoch)
+    except OSError as error:
+        raise ConfigError(f"cannot replace {file}: {error}") from None
+    return f"stepped {file} from epoch {before} to {epoch}"
 
 
 def _is_new(key: Path) -> bool:
@@ -33,8 +59,9 @@ def _is_new(key: Path) -> bool:
     except FileExistsError:
         _check(key)
         return False
+    fresh = secrets.token_bytes(KEY_BYTES)
     with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(KEY_BYTES) + "\n")
+        file.write(f"{fresh.hex()}\n" if key.name == PIPELINE_KEY else str(SiteKey(0, fresh)))
         file.flush()
         os.fsync(descriptor)
     return True
@@ -42,7 +69,8 @@ def _is_new(key: Path) -> bool:
 
 def _check(key: Path) -> None:
     _refuse_others(key)
-    parse_key(key.read_text(errors="replace"), str(key))
+    parse = parse_key if key.name == PIPELINE_KEY else parse_site_key
+    parse(key.read_text(errors="replace"), str(key))
 
 
 def _refuse_others(path: Path) -> None:

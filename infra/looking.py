@@ -31,9 +31,10 @@ from infra.status import (
 from models.codec import decode_state
 from models.policy import Sites
 from models.settings import Settings
-from models.topics import DEAD_LETTERS, DECIDER_GROUP, DECISIONS, EVENTS, STATES
+from models.topics import DEAD_LETTERS, DECIDER_GROUP, DECISIONS, EGRESS_GROUP, EVENTS, SINK_GROUP, STATES
 from stream_processors.health import Vitals
 from stream_processors.kafka import open_consumer
+from stream_processors.key_client import read_facts
 
 __all__ = ["look"]
 
@@ -44,16 +45,19 @@ _APART_S = 1.0
 """between the two looks at a topic's end, of which its rate is made"""
 _READS = {
     DECIDER_GROUP: (EVENTS,),
-    "fairroll.egress": (DECISIONS,),
-    "fairroll.sink": (DECISIONS, STATES, DEAD_LETTERS),
+    EGRESS_GROUP: (DECISIONS,),
+    SINK_GROUP: (DECISIONS, STATES, DEAD_LETTERS),
 }
 """Which consumer group reads what."""
 
 
 async def look(settings: Settings, sites: Sites) -> Status:
     """See the whole; takes a second and a bit where all is well."""
-    services, brokers, kafka = await asyncio.gather(_services(settings), _brokers(settings), _topics(settings, sites))
-    return Status(services=services, brokers=brokers, kafka=kafka, problems=problems(services, brokers, kafka))
+    services, brokers, kafka, seals = await asyncio.gather(
+        _services(settings), _brokers(settings), _topics(settings, sites), read_facts(settings)
+    )
+    unwell = problems(services, brokers, kafka)
+    return Status(services=services, brokers=brokers, kafka=kafka, seals=seals, problems=unwell)
 
 
 async def _services(settings: Settings) -> list[Service]:

@@ -1,16 +1,20 @@
 """What must be there before the first process starts: keys, and Kafka's topics with their settings."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_code
 
-from infra.keys import make_keys
-from models.errors import ConfigError
+from infra.keys import make_keys, step_keys
+from infra.records import read_records
+from models.codec import decode_control
+from models.errors import ConfigError, MalformedMessage
+from models.policy import Sites
 from models.settings import Settings
-from models.topics import KafkaTopic, kafka_topics
+from models.topics import CONTROLS, KafkaTopic, kafka_topics
 from stream_processors.sites import read_sites
 
 __all__ = ["provision", "provision_topics"]
@@ -23,12 +27,26 @@ _VISIBLE_S = 30
 async def provision(settings: Settings) -> list[str]:
     """Make what is missing, and return a sentence for each thing made or changed; repeating it is harmless.
 
+    Each site's key is stepped on to the epoch that its control names: not even this host keeps an older one.
+
     Raises ConfigError for a bad file of sites, a key open to others, or topics of another number of partitions.
     """
     sites = read_sites(settings.sites)
     keys = make_keys(settings.secrets, sites.sites)
     topics = await provision_topics(settings.kafka, kafka_topics(settings.partitions, sites.longest_window_s))
-    return [f"made {key}" for key in keys] + topics
+    stepped = step_keys(settings.secrets, await _epochs(settings, sites))
+    return [f"made {key}" for key in keys] + topics + stepped
+
+
+async def _epochs(settings: Settings, sites: Sites) -> dict[str, int]:
+    """The epoch of each site that has a control."""
+    epochs: dict[str, int] = {}
+    for record in await read_records(settings, CONTROLS):
+        with contextlib.suppress(MalformedMessage):  # a newer decider's word: egress tells of it
+            control = decode_control(record.value or b"")
+            if control.site in sites.sites:
+                epochs[control.site] = control.epoch
+    return epochs
 
 
 async def provision_topics(kafka: str, topics: Sequence[KafkaTopic]) -> list[str]:

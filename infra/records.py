@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 from models.errors import FairrollError
 from models.settings import Settings
 from models.topics import DEAD_LETTERS
-from stream_processors.kafka import open_consumer
+from stream_processors.kafka import open_consumer, read_to_end
 
 __all__ = ["KafkaAway", "partitions_of", "read_records"]
 
@@ -35,7 +35,7 @@ async def read_records(settings: Settings, topic: str, newest_s: float | None = 
             partitions = partitions_of(settings, topic)
             consumer.assign(partitions)
             await _seek(consumer, partitions, newest_s)
-            records = await _until_the_end(consumer, partitions)
+            records = await read_to_end(consumer, partitions)
     except (KafkaError, TimeoutError) as error:
         raise KafkaAway(f"cannot read {topic} at {settings.kafka} (FAIRROLL_KAFKA): {error!r}") from None
     return sorted(records, key=lambda record: record.timestamp)
@@ -50,12 +50,3 @@ async def _seek(consumer: AIOKafkaConsumer, partitions: list[TopicPartition], ne
     ends = await consumer.end_offsets(partitions)
     for partition in partitions:
         consumer.seek(partition, found[partition].offset if found[partition] else ends[partition])
-
-
-async def _until_the_end(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> list[ConsumerRecord]:
-    ends = await consumer.end_offsets(partitions)
-    records: list[ConsumerRecord] = []
-    while any([await consumer.position(partition) < end for partition, end in ends.items()]):
-        for batch in (await consumer.getmany(timeout_ms=200)).values():
-            records += batch
-    return records

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
 
+from models.chains import SitesTold
 from models.messages import DeviceState
 from models.policy import Sites
 from stream_processors.health import Vitals
@@ -81,6 +82,8 @@ class Status(Struct, frozen=True, kw_only=True):
     brokers: list[Broker]
     kafka: KafkaSeen | None
     """None: nothing could be read"""
+    seals: SitesTold | None = None
+    """what the key holder tells of the sites' seal chains; None: nothing"""
     problems: list[str] = field(default_factory=list)
     """what is not ready, a sentence each; all is well without any"""
 

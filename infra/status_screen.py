@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.status import Backlog, Broker, Dispenser, Service, Status, last_faults
+from models.chains import SitesTold
 
 __all__ = ["screen", "span"]
 
@@ -23,6 +24,7 @@ def screen(status: Status) -> RenderableType:
     if status.kafka:
         tables += [_backlogs(status.kafka.backlogs, status.kafka.rates), _dispensers(status.kafka.dispensers)]
         tables += [_reasons(status.kafka.dead_letters)]
+    tables += [_seals(status.seals)] if status.seals else []
     tables.append(_faults(status.services))
     return Group(*(table for table in tables if table.row_count), _judgement(status.problems))
 
@@ -88,6 +90,15 @@ def _dispensers(dispensers: Iterable[Dispenser]) -> Table:
 def _names(names: list[str]) -> str:
     shown = ", ".join(names[:_MOST_NAMES])
     return f"{shown} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else shown
+
+
+def _seals(told: SitesTold) -> Table:
+    table = Table("site", "seal chain", "for", "readable back to", "destroyed")
+    for site, facts in sorted(told.sites.items()):
+        since = span((told.at - facts.since) / 1000)
+        back = f"{span(told.at / 1000 - 60 * facts.oldest)} ago" if facts.oldest is not None else ""
+        table.add_row(site, facts.chain or f"none: {facts.mode}", since, back, str(facts.destroyed))
+    return table
 
 
 def _reasons(dead_letters: dict[str, int]) -> Table:

@@ -1,14 +1,16 @@
 """What the decider remembers, as rows: each event writes one, and every row tells the offset that wrote it."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from msgspec import Struct
 
-from models.messages import Answer, Dispense, Mode
+from models.messages import Answer, Dispense, Placement
 from models.numbering import Numbering
 from models.outcomes import By
 from models.policy import GiveBack, Policy, Shortfall
 from models.quota import Charge
+from models.sealing import Sealed
 
 __all__ = [
     "PARTITION_KEY",
@@ -83,7 +85,11 @@ class VisitorAccount(_Row, tag="visitor", frozen=True, kw_only=True):
     model: str
     epoch: int
     template: bytes | None
-    """None once forgotten: from then on the entries count against their dispensers' budgets."""
+    """In memory only, and None where the key is gone: what is written of it is `sealed`."""
+    sealed: Sealed | None = None
+    """as ingress sealed it, bound to the last entry's request"""
+    forgotten: bool = False
+    """From then on the entries count against their dispensers' budgets."""
     entries: tuple[Entry, ...]
 
 
@@ -100,10 +106,18 @@ class DispenserAccount(_Row, tag="dispenser", frozen=True, kw_only=True):
 class SiteRow(_Row, tag="site", frozen=True, kw_only=True):
     """How a site works."""
 
-    mode: Mode
+    mode: Literal["face", "button"]
+    """as configured"""
+    placement: Placement = "entrance"
     policy: Policy
     floor: int
     """Nothing up to this moment counts again, even if a later policy has a longer window."""
+    held: bool = False
+    erased: int = -1
+    """Visitors' accounts that were written up to this offset are gone; ticks remove their rows."""
+    epoch: int = 0
+    epoch_at: int = 0
+    """when it began, milliseconds since 1970"""
 
 
 class PartitionRow(_Row, tag="partition", frozen=True, kw_only=True):

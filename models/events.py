@@ -1,14 +1,28 @@
 """What the decider learns, in one topic, in one order per site."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from models.messages import Report, Request
+from models.messages import Placement, Report, Request
 from models.policy import Policy
+from models.sealing import Sealed
 from models.topics import Name
 
-__all__ = ["Event", "Record", "Reported", "Requested", "SiteConfigured", "Ticked"]
+__all__ = [
+    "EpochEnded",
+    "Event",
+    "Record",
+    "Reported",
+    "Requested",
+    "SiteConfigured",
+    "SiteEvent",
+    "SiteHeld",
+    "SiteResumed",
+    "Ticked",
+]
+
+Remark = Annotated[str, Meta(max_length=200)]
 
 
 class _Event(Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -23,6 +37,8 @@ class Requested(_Event, tag="requested", frozen=True, kw_only=True):
     request: Request
     patience_s: int | None = None
     """how much longer the dispenser waits, as MQTT's message expiry tells"""
+    sealed: Sealed | None = None
+    """The request's template, sealed. In Kafka the request itself never has one; whoever holds the key puts it back."""
 
 
 class Reported(_Event, tag="reported", frozen=True, kw_only=True):
@@ -39,13 +55,40 @@ class SiteConfigured(_Event, tag="configured", frozen=True, kw_only=True):
     site: Name
     mode: Literal["face", "button"]
     policy: Policy
+    placement: Placement = "entrance"
+
+
+class SiteHeld(_Event, tag="held", frozen=True, kw_only=True):
+    """An operator switched the site's face recognition off: what it remembers of visitors is gone from here on."""
+
+    site: Name
+    why: Remark
+    by: Remark = ""
+
+
+class SiteResumed(_Event, tag="resumed", frozen=True, kw_only=True):
+    """An operator let the site work again as it is configured."""
+
+    site: Name
+    why: Remark = ""
+    by: Remark = ""
+
+
+class EpochEnded(_Event, tag="epoch-ended", frozen=True, kw_only=True):
+    """The site's template key has lived long enough; said twice, it ends once."""
+
+    site: Name
+    epoch: int
+    """the one that ended"""
 
 
 class Ticked(_Event, tag="ticked", frozen=True, kw_only=True):
     """Time passed in a partition, whether or not somebody came."""
 
 
-Event = Requested | Reported | SiteConfigured | Ticked
+SiteEvent = Requested | Reported | SiteConfigured | SiteHeld | SiteResumed | EpochEnded
+"""What happens to one site."""
+Event = SiteEvent | Ticked
 
 
 class Record(Struct, frozen=True, kw_only=True):

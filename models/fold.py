@@ -6,18 +6,19 @@ replay, what-if and the property tests all call it.
 
 from typing import assert_never
 
-from models.accounts import SiteRow, site_key
+from msgspec import structs
+
+from models.accounts import PARTITION_KEY, PartitionRow, SiteRow, site_key
 from models.decision import Decision, Moment
-from models.events import Reported, Requested, SiteConfigured
+from models.events import EpochEnded, Reported, Requested, SiteConfigured, SiteEvent, SiteHeld, SiteResumed
 from models.granting import Asked, answer
 from models.messages import Control
-from models.outcomes import ControlChanged
+from models.outcomes import ControlChanged, EpochBegan, Held, Receipt, Resumed
+from models.policy import Policy
 from models.settling import settle
 from models.site import Site
 
-__all__ = ["SiteEvent", "control_changed", "decide"]
-
-SiteEvent = Requested | Reported | SiteConfigured
+__all__ = ["control_changed", "decide"]
 
 
 def decide(site: Site, event: SiteEvent, *, at: int, offset: int) -> Decision:
@@ -34,13 +35,75 @@ def decide(site: Site, event: SiteEvent, *, at: int, offset: int) -> Decision:
             return settle(site, event, moment)
         case SiteConfigured():
             return _configure(site, event, moment)
+        case SiteHeld():
+            return _hold(site, event, moment)
+        case SiteResumed():
+            return _resume(site, event, moment)
+        case EpochEnded():
+            return _end_epoch(site, event, moment)
         case _:
             assert_never(event)
 
 
 def _configure(site: Site, event: SiteConfigured, moment: Moment) -> Decision:
-    row = SiteRow(offset=moment.offset, at=moment.at, mode=event.mode, policy=event.policy, floor=moment.horizon)
-    return Decision(outcomes=(control_changed(site.name, row),), key=site_key(site.name), row=row)
+    """A held site stays held. Where no face is looked at any more, those who were remembered are forgotten at once."""
+    mode = "button" if event.placement == "inside" else event.mode
+    row = structs.replace(
+        _settings(site, moment), mode=mode, placement=event.placement, policy=event.policy, floor=moment.horizon
+    )
+    return _changed(site, row if mode == "face" else structs.replace(row, erased=moment.offset))
+
+
+def _hold(site: Site, event: SiteHeld, moment: Moment) -> Decision:
+    """One row makes all that is remembered of visitors void; what keys are left is the key holder's to destroy."""
+    captures = site.captures(moment.horizon)
+    receipt = Held(
+        site=site.name,
+        offset=moment.offset,
+        at=moment.at,
+        templates=len(captures),
+        accounts=site.count_visitors(moment.horizon),
+        oldest_s=(moment.at - min(captures)) / 1000 if captures else 0.0,
+        why=event.why,
+        by=event.by,
+    )
+    return _changed(site, structs.replace(_settings(site, moment), held=True, erased=moment.offset), receipt)
+
+
+def _resume(site: Site, event: SiteResumed, moment: Moment) -> Decision:
+    row = structs.replace(_settings(site, moment), held=False)
+    receipt = Resumed(site=site.name, offset=moment.offset, at=moment.at, mode=row.mode, why=event.why, by=event.by)
+    return _changed(site, row, receipt)
+
+
+def _end_epoch(site: Site, event: EpochEnded, moment: Moment) -> Decision:
+    """Templates of the epoch that ended match nobody any more, so nothing of them is kept."""
+    row = _settings(site, moment)
+    if event.epoch != row.epoch:
+        return Decision(outcomes=(), key=PARTITION_KEY, row=PartitionRow(offset=moment.offset, at=moment.at))
+    receipt = EpochBegan(
+        site=site.name,
+        offset=moment.offset,
+        at=moment.at,
+        epoch=row.epoch + 1,
+        templates=len(site.captures(moment.horizon)),
+        accounts=site.count_visitors(moment.horizon),
+    )
+    row = structs.replace(row, epoch=row.epoch + 1, epoch_at=moment.at, erased=moment.offset)
+    return _changed(site, row, receipt)
+
+
+def _settings(site: Site, moment: Moment) -> SiteRow:
+    """The site's row as this event finds it, with the event's offset and time."""
+    if site.settings:
+        return structs.replace(site.settings, offset=moment.offset, at=moment.at)
+    return SiteRow(
+        offset=moment.offset, at=moment.at, mode="button", policy=Policy(), floor=moment.horizon, epoch_at=moment.at
+    )
+
+
+def _changed(site: Site, row: SiteRow, *receipts: Receipt) -> Decision:
+    return Decision(outcomes=(control_changed(site.name, row), *receipts), key=site_key(site.name), row=row)
 
 
 def control_changed(site: str, row: SiteRow) -> ControlChanged:
@@ -48,11 +111,12 @@ def control_changed(site: str, row: SiteRow) -> ControlChanged:
     policy = row.policy
     control = Control(
         site=site,
-        mode=row.mode,
+        mode="held" if row.held else row.mode,
         policy=policy.version,
-        epoch=0,
+        epoch=row.epoch,
         ration_cm=policy.portion_cm,
         ration_budget_cm=policy.ration_budget_cm,
         window_s=policy.window_s,
+        placement=row.placement,
     )
     return ControlChanged(site=site, offset=row.offset, at=row.at, control=control)

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from math import ceil
 from typing import NamedTuple, assert_never
 
+from msgspec import structs
+
 from models.accounts import (
     PARTITION_KEY,
     DispenserAccount,
@@ -101,7 +103,11 @@ def _on_face(asked: Asked, request: FaceSeen) -> Decision:
     if isinstance(command, Refuse):
         return _without_identity(asked, "face", command, seen)
     key = seen.key or _new_key(asked)
-    row = _visitor_row(asked, request, request.template, (*entries, _entry(asked, "face", command)))
+    row = structs.replace(
+        _visitor_row(asked, request, (*entries, _entry(asked, "face", command))),
+        template=request.template,
+        sealed=asked.event.sealed,
+    )
     return Decision(outcomes=(_answered(asked, "face", command, seen, key),), key=key, row=row)
 
 
@@ -113,7 +119,14 @@ def _by_button_rule(asked: Asked, by: By, seen: _Seen | None = None) -> Decision
 
 
 def _on_forget(asked: Asked, request: ForgetAsked) -> Decision:
-    """Erase every matching template in one row; what was granted counts on its dispensers' budgets from now on."""
+    """Erase every matching template in one row; what was granted counts on its dispensers' budgets from now on.
+
+    Where faces are known and this one cannot be read, saying `forgotten` would be a lie: the dispenser asks again.
+    """
+    if request.template is None and asked.site.mode == "face":
+        return Decision(
+            outcomes=(), key=PARTITION_KEY, row=PartitionRow(offset=asked.moment.offset, at=asked.moment.at)
+        )
     keys = [match.key for match in _everyone_like(asked, request)]
     command = Forgotten(request=request.id, erased=len(keys))
     if not keys:
@@ -123,7 +136,7 @@ def _on_forget(asked: Asked, request: ForgetAsked) -> Decision:
         outcomes=(_answered(asked, "forget", command),),
         removed=tuple(keys[1:]),
         key=keys[0],
-        row=_visitor_row(asked, request, None, entries),
+        row=structs.replace(_visitor_row(asked, request, entries), forgotten=True),
     )
 
 
@@ -203,15 +216,13 @@ def _entry(asked: Asked, by: By, command: Answer) -> Entry:
     return Entry(asked.event.device, asked.event.request.id, asked.moment.at, by, command)
 
 
-def _visitor_row(
-    asked: Asked, request: FaceSeen | ForgetAsked, template: bytes | None, entries: tuple[Entry, ...]
-) -> VisitorAccount:
+def _visitor_row(asked: Asked, request: FaceSeen | ForgetAsked, entries: tuple[Entry, ...]) -> VisitorAccount:
     return VisitorAccount(
         offset=asked.moment.offset,
         at=asked.moment.at,
         model=request.model,
         epoch=request.epoch,
-        template=template,
+        template=None,
         entries=entries,
     )
 

@@ -29,11 +29,13 @@ __all__ = [
     "LocalRation",
     "Mode",
     "Noted",
+    "Placement",
     "Refuse",
     "RefusedBy",
     "Report",
     "Request",
     "RequestId",
+    "Sign",
     "StaffPressed",
     "Stock",
 ]
@@ -52,6 +54,10 @@ Number = Annotated[int, Meta(ge=1, le=2**53)]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 
 Mode = Literal["face", "button", "held"]
+Placement = Literal["entrance", "inside"]
+"""Inside a restroom no camera may look at anybody (docs/field.md, law)."""
+Sign = Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
+"""What people read before they ask: one paragraph, without characters that could control a display."""
 RefusedBy = Literal["quota", "button_budget", "dispenser_limit"]
 DeclinedBecause = Literal["late", "closed", "unknown", "retained"]
 Fault = Literal["jam", "empty", "power"]
@@ -208,3 +214,7 @@ class Control(Struct, frozen=True, kw_only=True):
     """What it may give by itself in a trailing `window_s`."""
     window_s: Annotated[int, Meta(ge=60, le=86_400)]
     """the bounds are the policy's; without them a hostile control could switch the budget off"""
+    placement: Placement = "entrance"
+    """inside, a dispenser looks at no face whatever `mode` says"""
+    sign: Sign = ""
+    """the site's own words for its sign; "": the dispenser says them itself"""

@@ -4,9 +4,21 @@ from typing import Literal
 
 from msgspec import Struct
 
-from models.messages import Answer, Control, Noted
+from models.messages import Answer, Control, Mode, Noted
 
-__all__ = ["Answered", "By", "ControlChanged", "Identity", "Outcome", "ReportKept", "SiteCounted"]
+__all__ = [
+    "Answered",
+    "By",
+    "ControlChanged",
+    "EpochBegan",
+    "Held",
+    "Identity",
+    "Outcome",
+    "Receipt",
+    "ReportKept",
+    "Resumed",
+    "SiteCounted",
+]
 
 By = Literal["face", "button", "staff", "forget", "local"]
 """How somebody asked; `local` where a dispenser served by itself."""
@@ -70,6 +82,39 @@ class SiteCounted(_Outcome, tag="counted", frozen=True, kw_only=True):
     accounts: int
     oldest_s: float
     """age of the oldest template, seconds; 0 without any"""
+    mode: Mode = "button"
+    epoch: int = 0
+    epoch_age_s: float = 0.0
+    wrongful: float = 0.0
+    """How likely somebody new is taken for one of those who are remembered: false match rate x live templates."""
 
 
-Outcome = Answered | ReportKept | ControlChanged | SiteCounted
+class Held(_Outcome, tag="held", frozen=True, kw_only=True):
+    """The receipt of a hold: what was remembered of visitors, and is gone."""
+
+    templates: int
+    accounts: int
+    oldest_s: float
+    why: str
+    by: str = ""
+
+
+class Resumed(_Outcome, tag="resumed", frozen=True, kw_only=True):
+    """The site works again as it is configured."""
+
+    mode: Mode
+    why: str = ""
+    by: str = ""
+
+
+class EpochBegan(_Outcome, tag="epoch", frozen=True, kw_only=True):
+    """The site's devices make templates under the key of `epoch` from now on; those of before are gone."""
+
+    epoch: int
+    templates: int
+    accounts: int
+
+
+Receipt = Held | Resumed | EpochBegan
+"""What operators and auditors are told; goes to `fairroll.receipts`, which keeps it."""
+Outcome = Answered | ReportKept | ControlChanged | SiteCounted | Receipt

@@ -5,7 +5,7 @@ from typing import assert_never
 
 from models.accounts import PARTITION_KEY, PartitionRow, Row, site_of
 from models.decision import Decision, Moment
-from models.events import Record, Reported, Requested, SiteConfigured, Ticked
+from models.events import EpochEnded, Record, Reported, Requested, SiteConfigured, SiteHeld, SiteResumed, Ticked
 from models.fold import control_changed, decide
 from models.granting import Asked, answer_again
 from models.identity import site_secret
@@ -55,10 +55,19 @@ class Partition:
         match record.event:
             case Ticked():
                 return self._tick(at, record.offset)
-            case Requested() | Reported() | SiteConfigured() as event:
+            case (Requested() | Reported() | SiteConfigured() | SiteHeld() | SiteResumed() | EpochEnded()) as event:
                 return decide(self._site(event.site), event, at=at, offset=record.offset)
             case unknown:
                 assert_never(unknown)
+
+    def ended_epochs(self) -> list[EpochEnded]:
+        """Tell which sites' template keys have lived long enough by now."""
+        rows = ((name, site.settings) for name, site in sorted(self.sites.items()) if site.mode == "face")
+        return [
+            EpochEnded(site=name, epoch=row.epoch)
+            for name, row in rows
+            if row and self.at >= row.epoch_at + 1000 * row.policy.epoch_s
+        ]
 
     def _tick(self, at: int, offset: int) -> Decision:
         """Erase what has expired, and tell what each site remembers."""
@@ -82,7 +91,7 @@ class Partition:
                 return (answered,) if answered else ()
             case Reported():
                 return (kept_again(site, event, moment),)
-            case SiteConfigured():
+            case SiteConfigured() | SiteHeld() | SiteResumed() | EpochEnded():
                 return (control_changed(site.name, site.settings),) if site.settings else ()
 
     def _site(self, name: str) -> Site:
@@ -106,4 +115,7 @@ def _counted(site: Site, at: int, offset: int) -> SiteCounted:
         templates=len(captures),
         accounts=site.count_live(horizon),
         oldest_s=(at - min(captures)) / 1000 if captures else 0.0,
+        mode=site.mode,
+        epoch=site.settings.epoch if site.settings else 0,
+        epoch_age_s=(at - site.settings.epoch_at) / 1000 if site.settings else 0.0,
     )

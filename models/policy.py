@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from models.errors import ConfigError
-from models.messages import Fault
+from models.messages import Fault, Placement, Sign
 from models.topics import Name
 
 __all__ = ["GiveBack", "Policy", "Shortfall", "SiteSpec", "Sites", "parse_sites"]
@@ -74,6 +74,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ration_budget_cm: _Centimetres = 6_000
     """what one dispenser gives by itself in a window, staff apart, while no answers come"""
     give_back: GiveBack = GiveBack()
+    epoch_s: Annotated[int, Meta(ge=3_600, le=2_592_000)] = 86_400
+    """how long a key of the site's templates lives; the next one makes all older templates useless"""
     most_accounts: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000
     """rows that a site remembers; beyond them only what counts against a limit is remembered"""
 
@@ -96,9 +98,12 @@ class SiteSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One site of the operator's file."""
 
     devices: tuple[Name, ...]
-    placement: Literal["entrance", "inside"] = "entrance"
-    """Inside a restroom no camera may look at anybody (docs/field.md, law)."""
+    placement: Placement = "entrance"
     mode: Literal["face", "button"] = "button"
+    minors: bool = False
+    """Children under 14 are expected, who cannot consent to a template by themselves (docs/field.md, law)."""
+    sign: Sign = ""
+    """What the dispensers show instead of their own sign."""
     simulated: bool = False
     """True where only synthetic devices speak."""
     policy: Policy = Policy()
@@ -106,6 +111,8 @@ class SiteSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.placement == "inside" and self.mode == "face":
             raise ValueError('placement = "inside" forbids mode = "face"')
+        if self.minors and self.mode == "face":
+            raise ValueError('minors = true forbids mode = "face": under 14 a guardian would have to consent')
 
 
 class Sites(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

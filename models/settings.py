@@ -38,8 +38,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What a process may write: Faust's data folder, a dispenser's journal."""
     health: str = ""
     """host:port where a service tells of its health; empty: nowhere"""
-    services: str = "127.0.0.1:9101,127.0.0.1:9102,127.0.0.1:9103,127.0.0.1:9104"
+    services: str = "127.0.0.1:9105,127.0.0.1:9101,127.0.0.1:9102,127.0.0.1:9103,127.0.0.1:9104"
     """where `fairroll status` looks: one host:port or several, between commas"""
+    keys: str = "unix:/run/fairroll-keys"
+    """The key holder: `unix:` and its folder of sockets, or `tls://host:port`. It may itself listen at several,
+    between commas; others go to the first."""
+    keys_cert: Path = Path("/etc/fairroll/keys")
+    """For `tls://`: a folder with ca.pem, cert.pem and key.pem. The certificate's common name is the role."""
+    keys_file: str = ""
+    """The key holder's own, on a memory file system: where keys outlive its restart. Empty: nowhere"""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -57,12 +64,18 @@ class Settings(Struct, frozen=True, kw_only=True):
         _check_addresses("kafka", [settings.kafka])
         _check_addresses("health", filter(None, [settings.health]))
         _check_addresses("services", settings.service_addresses)
+        _check_keys(settings.key_addresses)
         return settings
 
     @property
     def service_addresses(self) -> list[str]:
         """What `services` lists, one host:port each."""
         return [address.strip() for address in self.services.split(",")]
+
+    @property
+    def key_addresses(self) -> list[str]:
+        """What `keys` lists."""
+        return [address.strip() for address in self.keys.split(",")]
 
     def to_environ(self) -> dict[str, str]:
         """The same settings as variables, for a child process."""
@@ -77,6 +90,15 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 def _variable(field: str) -> str:
     return f"FAIRROLL_{field.upper()}"
+
+
+def _check_keys(addresses: Iterable[str]) -> None:
+    for address in addresses:
+        kind, _, place = address.partition(":")
+        if kind == "tls" and place.startswith("//"):
+            _check_addresses("keys", [place.removeprefix("//")])
+        elif kind != "unix" or not place.startswith("/"):
+            raise ConfigError(f"{_variable('keys')}={address!r} is neither unix:/folder nor tls://host:port")
 
 
 def _check_addresses(field: str, addresses: Iterable[str]) -> None:

@@ -47,6 +47,7 @@ class Site:
         self._grants: defaultdict[str, dict[str, Entry]] = defaultdict(dict)
         self._settlements: defaultdict[str, dict[str, tuple[str, Settlement]]] = defaultdict(dict)
         self._parts: defaultdict[str, set[int]] = defaultdict(set)
+        self._erased: set[str] = set()
         self._newest: dict[str, str] = {}
 
     @property
@@ -56,7 +57,9 @@ class Site:
     @property
     def mode(self) -> Mode:
         """Without settings, no face is looked at."""
-        return self.settings.mode if self.settings else "button"
+        if self.settings is None:
+            return "button"
+        return "held" if self.settings.held else self.settings.mode
 
     def horizon(self, at: int) -> int:
         """Give the moment up to which nothing counts any more at `at`; policies never move it back."""
@@ -118,17 +121,26 @@ class Site:
     def expired(self, horizon: int) -> list[str]:
         """Give the keys of the accounts in which nothing counts any more, and that nothing else needs."""
         kept = {key for device, key in self._newest.items() if self.numbering(device) != Numbering()}
-        return sorted(key for key, account in self.accounts.items() if key not in kept and not _lives(account, horizon))
+        dead = {key for key, account in self.accounts.items() if key not in kept and not _lives(account, horizon)}
+        return sorted(dead | self._erased)
 
     def count_live(self, horizon: int) -> int:
         """Count the accounts in which something counts."""
         return sum(_lives(account, horizon) for account in self.accounts.values())
+
+    def count_visitors(self, horizon: int) -> int:
+        """Count the visitors of whom something counts."""
+        visitors = (account for account in self.accounts.values() if isinstance(account, VisitorAccount))
+        return sum(_lives(account, horizon) for account in visitors)
 
     def put(self, key: str, row: Row) -> None:
         """Take over a row that was written."""
         match row:
             case SiteRow():
                 self.settings = row
+                self._erase(row.erased)
+            case VisitorAccount() if self.settings and row.offset <= self.settings.erased:
+                self._erased.add(key)
             case VisitorAccount() | DispenserAccount():
                 self.remove(key)
                 self.accounts[key] = row
@@ -136,6 +148,7 @@ class Site:
 
     def remove(self, key: str) -> None:
         """Forget an account, if it is there."""
+        self._erased.discard(key)
         match self.accounts.pop(key, None):
             case None:
                 return
@@ -151,6 +164,13 @@ class Site:
                     told = self._settlements[entry.device]
                     if told.get(entry.request, ("",))[0] == key:
                         del told[entry.request]
+
+    def _erase(self, offset: int) -> None:
+        """Let go of every visitor's account that was written up to `offset`; its row waits for a tick."""
+        visitors = ((key, account) for key, account in self.accounts.items() if isinstance(account, VisitorAccount))
+        for key in [key for key, account in visitors if account.offset <= offset]:
+            self.remove(key)
+            self._erased.add(key)
 
     def _remember(self, key: str, account: Account) -> None:
         match account:
@@ -212,9 +232,9 @@ class Site:
                 yield Charge(told.at, told.cm)
 
     def _is_faceless(self, entry: Entry) -> bool:
-        """Whether no template stands behind a grant: by button, or of somebody who asked to be forgotten."""
+        """Whether nobody stands behind a grant: by button, or of somebody who asked to be forgotten."""
         account = self.accounts[self._entries[entry.device, entry.id][0]]
-        return not isinstance(account, VisitorAccount) or account.template is None
+        return not isinstance(account, VisitorAccount) or account.forgotten
 
 
 def _lives(account: Account, horizon: int) -> bool:

@@ -14,9 +14,12 @@ __all__ = [
     "DEAD_LETTERS",
     "DECIDER_GROUP",
     "DECISIONS",
+    "EGRESS_GROUP",
     "EVENTS",
     "INGRESS_FILTERS",
+    "RECEIPTS",
     "ROOT",
+    "SINK_GROUP",
     "STATES",
     "Channel",
     "DeviceTopic",
@@ -75,6 +78,9 @@ DECISIONS = "fairroll.decisions"
 STATES = "fairroll.states"
 CONTROLS = "fairroll.controls"
 DEAD_LETTERS = "fairroll.dead-letters"
+RECEIPTS = "fairroll.receipts"
+EGRESS_GROUP = "fairroll.egress"
+SINK_GROUP = "fairroll.sink"
 DECIDER_GROUP = "fairroll.decider"
 ACCOUNTS_CHANGELOG = f"{DECIDER_GROUP}-accounts-changelog"
 """Faust names a table's changelog `{app}-{table}-changelog`."""
@@ -114,6 +120,7 @@ def kafka_topics(partitions: int, longest_window_s: int) -> tuple[KafkaTopic, ..
         KafkaTopic(DECISIONS, partitions, common | {"retention.ms": str(30 * _DAY_MS)}),
         KafkaTopic(STATES, partitions, compact),
         KafkaTopic(CONTROLS, partitions, compact),
+        KafkaTopic(RECEIPTS, partitions, common | {"retention.ms": "-1"}),
         KafkaTopic(DEAD_LETTERS, 1, common | {"retention.ms": str(7 * _DAY_MS)}),
         KafkaTopic(ACCOUNTS_CHANGELOG, partitions, changelog),
     )

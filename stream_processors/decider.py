@@ -18,15 +18,16 @@ from models.decision import Decision
 from models.errors import ConfigError, MalformedMessage, Undecidable
 from models.events import Ticked
 from models.keys import PIPELINE_KEY, parse_key
-from models.outcomes import ControlChanged, Outcome
+from models.outcomes import ControlChanged, Outcome, Receipt
 from models.settings import Settings
-from models.topics import CONTROLS, DEAD_LETTERS, DECIDER_GROUP, DECISIONS, EVENTS
+from models.topics import CONTROLS, DEAD_LETTERS, DECIDER_GROUP, DECISIONS, EVENTS, RECEIPTS
 from stream_processors.health import Health, served
-from stream_processors.ledger import Ledger, Message
+from stream_processors.ledger import Ledger, Message, read
 from stream_processors.repair import missing_messages
 from stream_processors.safe_faust import install
 from stream_processors.service import announce_ready, log_to_stderr
 from stream_processors.watchdog import Watchdog, give_up
+from stream_processors.worker_keys import WorkerKeys
 
 __all__ = ["create_app", "run"]
 
@@ -55,14 +56,17 @@ def run(settings: Settings) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     watchdog = Watchdog().start()
     health = Health("decider", settings.instance, alive=lambda: watchdog.stuck(time.monotonic()) is None)
-    app = create_app(settings, _pipeline_secret(settings.secrets / PIPELINE_KEY), health, watchdog)
+    keys = WorkerKeys(settings, health)
+    app = create_app(settings, _pipeline_secret(settings.secrets / PIPELINE_KEY), keys, health, watchdog)
     told = _Running(served(health, settings.health))
-    worker = faust.Worker(app, told, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
+    worker = faust.Worker(app, told, keys, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
     worker.spinner = None  # it writes to a log file as to a terminal
     worker.execute_from_commandline()
 
 
-def create_app(settings: Settings, pipeline_secret: bytes, health: Health, watchdog: Watchdog) -> faust.App:
+def create_app(
+    settings: Settings, pipeline_secret: bytes, keys: WorkerKeys, health: Health, watchdog: Watchdog
+) -> faust.App:
     """The Faust application: one agent, the table of accounts, the ticks."""
     settings.data.mkdir(parents=True, exist_ok=True)
     app = faust.App(
@@ -82,7 +86,7 @@ def create_app(settings: Settings, pipeline_secret: bytes, health: Health, watch
         broker_rebalance_timeout=10.0,
     )
     accounts = app.Table("accounts", partitions=settings.partitions, key_type=bytes, value_type=bytes)
-    decider = _Decider(app, settings, Ledger(accounts, pipeline_secret), health, watchdog)
+    decider = _Decider(app, settings, Ledger(accounts, pipeline_secret, keys), keys, health, watchdog)
     app.agent(decider.events, name="decide")(decider.decide)
     app.timer(_TICK_S)(decider.tick)
     app.on_partitions_revoked.connect(decider.end)
@@ -104,12 +108,15 @@ class _Running(Service):  # type: ignore[misc]  # mode has no types
 class _Decider:
     """What the application does, event by event."""
 
-    def __init__(self, app: faust.App, settings: Settings, ledger: Ledger, health: Health, watchdog: Watchdog) -> None:
+    def __init__(
+        self, app: faust.App, settings: Settings, ledger: Ledger, keys: WorkerKeys, health: Health, watchdog: Watchdog
+    ) -> None:
         self._app = app
         self._settings = settings
         self.events = app.topic(EVENTS, **_RAW)
-        self._topics = {name: app.topic(name, **_RAW) for name in (DECISIONS, CONTROLS, DEAD_LETTERS)}
+        self._topics = {name: app.topic(name, **_RAW) for name in (DECISIONS, CONTROLS, RECEIPTS, DEAD_LETTERS)}
         self._ledger = ledger
+        self._keys = keys
         self._health = health
         self._watchdog = watchdog
 
@@ -138,7 +145,10 @@ class _Decider:
         """Say what is decided, then write it: see Ledger."""
         self._watchdog.check()
         is_new = message.offset >= self._ledger.next_offset(message.partition)
-        decision, records = _fold(self._ledger, message)
+        decision, records = await self._fold(message)
+        for outcome in decision.outcomes:
+            if isinstance(outcome, ControlChanged) and outcome.control.mode != "face":
+                self._keys.forget(outcome.site)
         for topic, key, value in records:
             await self._topics[topic].send(key=key, value=value, partition=_partition(topic, message))
             if topic == DEAD_LETTERS:
@@ -148,13 +158,31 @@ class _Decider:
         self._health.count("decided" if is_new else "redelivered")
         self._watchdog.moved(message.partition)
 
+    async def _fold(self, message: Message) -> tuple[Decision, list[_Record]]:
+        """What is decided of an event, and every record that says so."""
+        try:
+            record = read(message)
+            await self._keys.fetch_for(record.event)
+            if not self._ledger.is_complete:  # its partition was revoked meanwhile
+                return Decision(outcomes=()), []
+            decision = self._ledger.fold(message.partition, record)
+        except (MalformedMessage, Undecidable) as error:
+            source = f"{EVENTS}/{message.partition}/{message.offset}"
+            log.error("unreadable event", source=source, reason=str(error))
+            letter = DeadLetter.of(source, message.value, str(error))
+            return self._ledger.pass_over(message), [(DEAD_LETTERS, source.encode(), encode(letter))]
+        return decision, [_record(outcome) for outcome in decision.outcomes]
+
     async def tick(self) -> None:
-        """Send every partition of ours the time: only an event may change the table."""
+        """Send every partition of ours the time, and the end of its sites' epochs: only an event changes the table."""
         for number in self._partitions():
             await self.events.send(value=encode(Ticked()), partition=number)
+            for ended in self._ledger.partition(number).ended_epochs() if self._ledger.is_complete else ():
+                await self.events.send(key=ended.site.encode(), value=encode(ended), partition=number)
 
     async def begin(self) -> None:
-        """The table is complete: what comes now is decided on all that was."""
+        """The table is complete: what comes now is decided on all that was, as far as its keys are there."""
+        await self._keys.ready()
         self._ledger.begin()
         self._watchdog.expect(self._partitions())
         self._health.ready = True
@@ -179,21 +207,11 @@ def _pipeline_secret(file: Path) -> bytes:
         raise ConfigError(f"cannot read the pipeline's key: {error}; `fairroll provision` makes it") from None
 
 
-def _fold(ledger: Ledger, message: Message) -> tuple[Decision, list[_Record]]:
-    """What is decided of an event, and every record that says so."""
-    try:
-        decision = ledger.fold(message)
-    except (MalformedMessage, Undecidable) as error:
-        source = f"{EVENTS}/{message.partition}/{message.offset}"
-        log.error("unreadable event", source=source, reason=str(error))
-        letter = DeadLetter.of(source, message.value, str(error))
-        return ledger.pass_over(message), [(DEAD_LETTERS, source.encode(), encode(letter))]
-    return decision, [_record(outcome) for outcome in decision.outcomes]
-
-
 def _record(outcome: Outcome) -> _Record:
     if isinstance(outcome, ControlChanged):
         return CONTROLS, outcome.site.encode(), encode(outcome.control)
+    if isinstance(outcome, Receipt):
+        return RECEIPTS, outcome.site.encode(), encode(outcome)
     return DECISIONS, outcome.site.encode(), encode(outcome)
 
 

@@ -12,7 +12,7 @@ from models.codec import decode_control, decode_outcome, encode
 from models.errors import MalformedMessage
 from models.outcomes import Answered, Outcome, ReportKept
 from models.settings import Settings
-from models.topics import CONTROLS, DECISIONS, DeviceTopic, control_topic
+from models.topics import CONTROLS, DECISIONS, EGRESS_GROUP, DeviceTopic, control_topic
 from stream_processors.health import Health
 from stream_processors.kafka import commit, kafka_answers, next_offsets, open_consumer
 from stream_processors.mqtt import Session, open_session
@@ -20,7 +20,6 @@ from stream_processors.service import announce_ready, drain, serve, unbroken
 
 __all__ = ["Command", "on_outcome", "run"]
 
-_GROUP = "fairroll.egress"
 _RECEIVE_MAXIMUM = 10
 _MOST_RECORDS = 200
 """Of a batch: published together, and all that a stop has to wait for. aiomqtt slows down with more at once."""
@@ -59,7 +58,7 @@ def run(settings: Settings) -> None:
 async def _carry(settings: Settings, health: Health) -> None:
     async with (
         open_session(settings, f"egress-{settings.instance}", _RECEIVE_MAXIMUM) as session,
-        open_consumer(settings, DECISIONS, group=_GROUP) as decisions,
+        open_consumer(settings, DECISIONS, group=EGRESS_GROUP) as decisions,
         open_consumer(settings, CONTROLS, group=None) as controls,
         asyncio.TaskGroup() as tasks,
     ):

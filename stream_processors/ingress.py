@@ -3,27 +3,30 @@
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, assert_never
 
 import structlog
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaTimeoutError
 
-from models.codec import decode_report, decode_request, decode_state, encode
+from models.codec import decode_control, decode_report, decode_request, decode_state, encode
 from models.dead_letters import DeadLetter
 from models.errors import MalformedMessage
 from models.events import Reported, Requested
 from models.policy import Sites
 from models.settings import Settings
-from models.topics import DEAD_LETTERS, EVENTS, INGRESS_FILTERS, STATES, DeviceTopic
+from models.topics import CONTROLS, DEAD_LETTERS, EVENTS, INGRESS_FILTERS, STATES, DeviceTopic
 from stream_processors.health import Health
-from stream_processors.kafka import kafka_answers, open_producer
+from stream_processors.kafka import kafka_answers, open_consumer, open_producer, read_to_end
+from stream_processors.key_client import open_keys
 from stream_processors.mqtt import Received, Session, open_session
+from stream_processors.seals import NoKey, Seals
 from stream_processors.service import announce_ready, drain, serve
 from stream_processors.sites import read_sites
 
-__all__ = ["Publication", "Record", "on_message", "run"]
+__all__ = ["Publication", "Record", "on_message", "run", "sender"]
 
 log = structlog.get_logger()
 
@@ -54,24 +57,30 @@ class Record(NamedTuple):
     value: bytes
 
 
-def on_message(publication: Publication, sites: Sites) -> Record:
-    """Turn a device's message into an event, a state, or a dead letter with the reason."""
+def on_message(publication: Publication, sites: Sites, seals: Seals) -> Record:
+    """Turn a device's message into an event, a state, or a dead letter with the reason. Raises NoKey."""
     topic, payload = publication.topic, publication.payload
     try:
-        source = DeviceTopic.parse(topic)
-        if not sites.knows(source.site, source.device):
-            raise MalformedMessage(f"unknown site or device: {source.site}/{source.device}")
-        return _record(source, publication)
+        return _record(sender(topic, sites), publication, seals)
     except MalformedMessage as error:
         return Record(DEAD_LETTERS, topic[:200], encode(DeadLetter.of(topic, payload, str(error))))
 
 
-def _record(source: DeviceTopic, publication: Publication) -> Record:
+def sender(topic: str, sites: Sites) -> DeviceTopic:
+    """Tell which dispenser a topic is of; raises MalformedMessage where it is none of the operator's."""
+    source = DeviceTopic.parse(topic)
+    if not sites.knows(source.site, source.device):
+        raise MalformedMessage(f"unknown site or device: {source.site}/{source.device}")
+    return source
+
+
+def _record(source: DeviceTopic, publication: Publication, seals: Seals) -> Record:
     site, device, payload = source.site, source.device, publication.payload
     match source.channel:
         case "request":
-            request, patience_s = decode_request(payload), _patience_s(publication)
-            event = Requested(site=site, device=device, request=request, patience_s=patience_s)
+            request, sealed = seals.take(site, device, decode_request(payload))
+            patience_s = _patience_s(publication)
+            event = Requested(site=site, device=device, request=request, patience_s=patience_s, sealed=sealed)
             return Record(EVENTS, site, encode(event))
         case "report":
             return Record(EVENTS, site, encode(Reported(site=site, device=device, report=decode_report(payload))))
@@ -104,45 +113,73 @@ async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
     """When told to stop, read no more, and acknowledge what Kafka is about to have; the broker keeps the rest."""
     async with (
         open_producer(settings) as producer,
+        open_consumer(settings, CONTROLS, group=None) as controls,
+        open_keys(settings, "ingress", health) as keys,
         open_session(settings, f"ingress-{settings.instance}", _RECEIVE_MAXIMUM) as session,
         asyncio.TaskGroup() as tasks,
     ):
+        seals = Seals(keys)
+        for record in await read_to_end(controls, controls.assignment()):
+            _follow(record, seals, health)
+        tasks.create_task(_follow_on(controls, seals, health), name="controls")
         await session.subscribe(*(f"$share/ingress/{topic}" for topic in INGRESS_FILTERS))
         announce_ready(f"ingress {settings.instance} ({os.getpid()})")
         under_way: asyncio.Queue[_Sent] = asyncio.Queue(_RECEIVE_MAXIMUM)
         tasks.create_task(health.watch(kafka=partial(kafka_answers, producer)), name="health")
         acknowledging = tasks.create_task(_acknowledge(session, under_way, health), name="acknowledge")
         try:
-            await _forward(session, producer, sites, under_way, health)
+            await _forward(session, producer, partial(on_message, sites=sites, seals=seals), under_way, health)
         except asyncio.CancelledError:
             await drain(under_way.join(), acknowledging)
             raise
 
 
+async def _follow_on(controls: AIOKafkaConsumer, seals: Seals, health: Health) -> None:
+    async for record in controls:
+        _follow(record, seals, health)
+
+
+def _follow(record: ConsumerRecord, seals: Seals, health: Health) -> None:
+    try:
+        seals.follow(decode_control(record.value or b""))
+    except MalformedMessage as error:  # a newer decider's word; the other sites must go on
+        health.fault(f"unreadable control at {record.partition}/{record.offset}: {error}")
+
+
 class _Sent(NamedTuple):
     message: Received
-    record: Record
+    record: Record | None
+    """None: left for its dispenser to say again"""
     appended: asyncio.Future[object]
 
 
 async def _forward(
-    session: Session, producer: AIOKafkaProducer, sites: Sites, under_way: "asyncio.Queue[_Sent]", health: Health
+    session: Session,
+    producer: AIOKafkaProducer,
+    turn: Callable[[Publication], Record],
+    under_way: "asyncio.Queue[_Sent]",
+    health: Health,
 ) -> None:
     async for message in session.messages:
         with health.at_work():
-            sent = await _send(producer, sites, message, health)
+            sent = await _send(producer, turn, message, health)
         await under_way.put(sent)
 
 
-async def _send(producer: AIOKafkaProducer, sites: Sites, message: Received, health: Health) -> _Sent:
+async def _send(
+    producer: AIOKafkaProducer, turn: Callable[[Publication], Record], message: Received, health: Health
+) -> _Sent:
     """Give it to the producer, however long that takes: the broker keeps what comes meanwhile."""
     while True:
         publication = Publication(message.topic, message.payload, message.expiry_s, time.monotonic() - message.at)
-        record = on_message(publication, sites)
         try:
+            record = turn(publication)
             appended = await producer.send(record.topic, record.value, record.key.encode())
         except KafkaTimeoutError:
             health.fault("kafka takes nothing")
+        except NoKey as error:
+            health.fault(str(error))
+            return _Sent(message, None, _done())
         else:
             health.count("sent")
             return _Sent(message, record, appended)
@@ -155,8 +192,14 @@ async def _acknowledge(session: Session, under_way: "asyncio.Queue[_Sent]", heal
         with health.at_work():
             await appended
         session.acknowledge(message)
-        health.count("kept")
-        if record.topic == DEAD_LETTERS:
+        health.count("kept" if record else "left")
+        if record and record.topic == DEAD_LETTERS:
             health.count("dead_letters")
             log.warning("dead letter", source=record.key)
         under_way.task_done()
+
+
+def _done() -> asyncio.Future[object]:
+    done = asyncio.get_running_loop().create_future()
+    done.set_result(None)
+    return done

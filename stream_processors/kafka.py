@@ -1,6 +1,6 @@
 """The pipeline's Kafka clients, with the settings that its promises need."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 import structlog
@@ -9,7 +9,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from models.settings import Settings
 
-__all__ = ["FETCH_WAIT_MS", "commit", "kafka_answers", "next_offsets", "open_consumer", "open_producer"]
+__all__ = ["FETCH_WAIT_MS", "commit", "kafka_answers", "next_offsets", "open_consumer", "open_producer", "read_to_end"]
 
 log = structlog.get_logger()
 
@@ -54,6 +54,16 @@ async def open_consumer(settings: Settings, *topics: str, group: str | None) -> 
         yield consumer
     finally:
         await consumer.stop()
+
+
+async def read_to_end(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> list[ConsumerRecord]:
+    """Read from where the consumer stands to where these partitions, which are assigned to it, end now."""
+    ends = await consumer.end_offsets(list(partitions))
+    records: list[ConsumerRecord] = []
+    while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+        for batch in (await consumer.getmany(timeout_ms=200)).values():
+            records += batch
+    return records
 
 
 async def kafka_answers(client: AIOKafkaConsumer | AIOKafkaProducer) -> bool:

@@ -1,17 +1,21 @@
 """The decider without Faust: partitions in memory over a table of rows."""
 
 from collections.abc import MutableMapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
+from msgspec import structs
 
+from models.accounts import Row, VisitorAccount, site_of
 from models.codec import decode_event, decode_row, encode
 from models.decision import Decision
 from models.errors import Undecidable
-from models.events import Record
+from models.events import Event, Record, Requested
+from models.messages import FaceSeen, ForgetAsked
 from models.partition import Partition
+from models.sealing import Sealed, binding
 
-__all__ = ["Ledger", "Message"]
+__all__ = ["Ledger", "Message", "Unseal", "opened", "read", "row_bytes"]
 
 log = structlog.get_logger()
 
@@ -26,6 +30,19 @@ class Message(NamedTuple):
     value: bytes
 
 
+def read(message: Message) -> Record:
+    """Raises MalformedMessage where it is no event; then `pass_over` comes next."""
+    return Record(offset=message.offset, at=message.at, event=decode_event(message.value))
+
+
+class Unseal(Protocol):
+    """Whatever has the keys of the sites' templates."""
+
+    def unseal(self, site: str, sealed: Sealed, bound_to: bytes, /) -> bytes | None:
+        """The template; None where its key is gone."""
+        ...
+
+
 class Ledger:
     """Folds messages; writes their rows to `table`: removed rows first, then the one that carries the offset.
 
@@ -33,20 +50,19 @@ class Ledger:
     decides again, and alike. The other way round a decision could be remembered that nobody ever heard.
     """
 
-    def __init__(self, table: MutableMapping[bytes, bytes], pipeline_secret: bytes) -> None:
+    def __init__(self, table: MutableMapping[bytes, bytes], pipeline_secret: bytes, keys: Unseal) -> None:
         self._table = table
         self._secret = pipeline_secret
+        self._keys = keys
         self._partitions: dict[int, Partition] = {}
         self._is_complete = False
 
-    def fold(self, message: Message) -> Decision:
-        """Decide a message, in memory; `write` comes next.
+    def fold(self, number: int, record: Record) -> Decision:
+        """Decide a record of a partition, in memory; `write` comes next.
 
-        Raises MalformedMessage where it is no event and Undecidable where the fold fails on it, which is a fault of
-        ours; then `pass_over` comes next.
+        Raises Undecidable where the fold fails on it, which is a fault of ours; then `pass_over` comes next.
         """
-        number, event = message.partition, decode_event(message.value)
-        record = Record(offset=message.offset, at=message.at, event=event)
+        record = structs.replace(record, event=opened(record.event, self._keys))
         try:
             return self.partition(number).fold(record)
         except Exception as error:
@@ -63,14 +79,15 @@ class Ledger:
         for key in decision.removed:
             del self._table[_table_key(number, key)]
         if decision.row is not None:
-            self._table[_table_key(number, decision.key)] = encode(decision.row)
+            self._table[_table_key(number, decision.key)] = row_bytes(decision.row)
 
     def partition(self, number: int) -> Partition:
         """The partition in memory, rebuilt from the table where it is not."""
         if number not in self._partitions:
             prefix = _table_key(number, "")
-            rows = ((k[len(prefix) :].decode(), decode_row(v)) for k, v in self._table.items() if k.startswith(prefix))
-            self._partitions[number] = Partition(self._secret, rows)
+            rows = ((k[len(prefix) :].decode(), v) for k, v in self._table.items() if k.startswith(prefix))
+            opened_rows = ((key, _opened_row(key, decode_row(row), self._keys)) for key, row in rows)
+            self._partitions[number] = Partition(self._secret, opened_rows)
         return self._partitions[number]
 
     def next_offset(self, number: int) -> int:
@@ -91,6 +108,31 @@ class Ledger:
         """Partitions were revoked: forget what was in memory, decide nothing until the next `begin`."""
         self._partitions.clear()
         self._is_complete = False
+
+
+def opened(event: Event, keys: Unseal) -> Event:
+    """Put the template back into a request that carries it sealed; where its key is gone, there is none."""
+    if not isinstance(event, Requested) or event.sealed is None:
+        return event
+    request = event.request
+    if not isinstance(request, FaceSeen | ForgetAsked):
+        return event
+    template = keys.unseal(event.site, event.sealed, binding(event.site, event.device, request.id))
+    return structs.replace(event, request=structs.replace(request, template=template))
+
+
+def row_bytes(row: Row) -> bytes:
+    """A row as it is written: of a sealed template nothing but what is sealed."""
+    if isinstance(row, VisitorAccount) and row.sealed is not None:
+        row = structs.replace(row, template=None)
+    return encode(row)
+
+
+def _opened_row(key: str, row: Row, keys: Unseal) -> Row:
+    if not isinstance(row, VisitorAccount) or row.sealed is None:
+        return row
+    site, last = site_of(key), row.entries[-1]
+    return structs.replace(row, template=keys.unseal(site, row.sealed, binding(site, last.device, last.id)))
 
 
 def _table_key(partition: int, key: str) -> bytes:

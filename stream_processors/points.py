@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from models.dead_letters import DeadLetter
 from models.face_models import FACE_MODELS
 from models.messages import DeviceState, Dispense, Forgotten, Refuse
-from models.outcomes import Answered, ControlChanged, Outcome, ReportKept, SiteCounted
+from models.outcomes import Answered, ControlChanged, EpochBegan, Held, Outcome, ReportKept, Resumed, SiteCounted
 
 __all__ = ["dead_letter_point", "outcome_point", "state_point"]
 
@@ -41,7 +41,7 @@ def outcome_point(outcome: Outcome, appended: int) -> str | None:
         case SiteCounted():
             counts = {"templates": outcome.templates, "accounts": outcome.accounts, "oldest_s": outcome.oldest_s}
             return _line("sites", {"site": outcome.site}, counts, at)
-        case ControlChanged():
+        case ControlChanged() | Held() | Resumed() | EpochBegan():
             return None
 
 

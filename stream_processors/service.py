@@ -21,7 +21,16 @@ from aiomqtt import MqttError
 from models.settings import Settings
 from stream_processors.health import Health, served
 
-__all__ = ["DRAIN_S", "announce_ready", "drain", "jittered_waits", "log_to_stderr", "serve", "unbroken"]
+__all__ = [
+    "DRAIN_S",
+    "again_after_outages",
+    "announce_ready",
+    "drain",
+    "jittered_waits",
+    "log_to_stderr",
+    "serve",
+    "unbroken",
+]
 
 log = structlog.get_logger()
 
@@ -40,6 +49,21 @@ def serve(work: Work, health: Health, settings: Settings) -> None:
     log_to_stderr()
     # not uvloop: beside paho it can miss that the broker closed a connection, until the keepalive tells
     asyncio.run(_serve(work, health, settings.health))
+
+
+async def again_after_outages(work: Work, health: Health) -> None:
+    """Do the work, and again, after a jittered wait, when a broker was lost; never ends but when cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        for wait in jittered_waits():
+            started = loop.time()
+            try:
+                await work()
+            except* (MqttError, KafkaError) as outage:
+                health.fault("broker lost: " + ", ".join(repr(error) for error in outage.exceptions))
+            await asyncio.sleep(wait)
+            if loop.time() - started > _WORKED_S:
+                break  # it worked in between: the next outage is a new one
 
 
 async def drain(rest: Awaitable[object], *needs: asyncio.Future[Any]) -> None:
@@ -92,7 +116,7 @@ def log_to_stderr() -> None:
 
 async def _serve(work: Work, health: Health, address: str) -> None:
     async with served(health, address):
-        task = asyncio.ensure_future(_again_after_outages(work, health))
+        task = asyncio.ensure_future(again_after_outages(work, health))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, _stop, task)
         try:
@@ -114,17 +138,3 @@ def _stop(task: asyncio.Task[None]) -> None:
 def _give_up() -> None:
     log.warning("stopped without closing")
     os._exit(0)
-
-
-async def _again_after_outages(work: Work, health: Health) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        for wait in jittered_waits():
-            started = loop.time()
-            try:
-                await work()
-            except* (MqttError, KafkaError) as outage:
-                health.fault("broker lost: " + ", ".join(repr(error) for error in outage.exceptions))
-            await asyncio.sleep(wait)
-            if loop.time() - started > _WORKED_S:
-                break  # it worked in between: the next outage is a new one

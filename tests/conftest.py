@@ -1,6 +1,8 @@
 """What tests of several folders stand on."""
 
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -13,6 +15,13 @@ from models.settings import Settings
 from models.topics import kafka_topics
 
 _WINDOW_S = 540
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A folder on a memory file system, as key holders want it."""
+    with tempfile.TemporaryDirectory(prefix="fairroll-test-", dir="/dev/shm") as folder:
+        yield Path(folder)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

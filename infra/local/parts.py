@@ -16,8 +16,8 @@ from models.errors import ConfigError
 
 __all__ = ["BROKERS", "EVERYTHING", "INSTEAD", "PROCESSES", "Part", "part_of"]
 
-PROCESSES = ("ingress", "egress", "decider", "sink")
-"""The pipeline's own, each `fairroll <name>`."""
+PROCESSES = ("keyholder", "ingress", "egress", "decider", "sink")
+"""The pipeline's own, each `fairroll <name>`, in the order in which they start."""
 
 INSTEAD = {
     "mosquitto": "FAIRROLL_MQTT",

@@ -1,5 +1,7 @@
 """Where a stack lives: its folder, its ports, its addresses, and the programs that it finds on this machine."""
 
+import hashlib
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ from infra.local.ports import Ports
 from models.errors import ConfigError
 from models.settings import Settings
 
-__all__ = ["KAFKA_LIB", "Place", "kafka_classpath", "program"]
+__all__ = ["KAFKA_LIB", "Place", "kafka_classpath", "memory_folder", "program"]
 
 KAFKA_LIB = Path(__file__).parents[2] / ".local" / "kafka" / "lib"
 """Where `make setup` puts Kafka's jars."""
@@ -52,6 +54,12 @@ class Place:
         filled = folder / template
         filled.write_text(text)
         return filled
+
+
+def memory_folder(folder: Path) -> Path:
+    """Where the key holder of the stack in `folder` has its sockets and its file: no disk ever sees them."""
+    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    return Path("/dev/shm") / f"fairroll-{os.getuid()}-{digest}"  # noqa: S108 - the holder refuses it if it is another's
 
 
 def program(name: str) -> str:

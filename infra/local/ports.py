@@ -23,8 +23,9 @@ class Ports:
     """where InfluxDB's clients knock"""
     influx: int = 18086
     influx_rpc: int = 18088
-    ingress: int = 9101
+    keyholder: int = 9105
     """where the pipeline's own processes tell their health"""
+    ingress: int = 9101
     egress: int = 9102
     decider: int = 9103
     sink: int = 9104

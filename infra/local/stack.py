@@ -1,18 +1,20 @@
 """`LocalStack`: brokers and processes on this machine, for `fairroll up`, the demo, the bench and the tests."""
 
 import asyncio
+import shutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
 from infra.local.parts import BROKERS, EVERYTHING, INSTEAD, PROCESSES, Part, part_of
-from infra.local.place import Place
+from infra.local.place import Place, memory_folder
 from infra.local.ports import LOOPBACK, Ports, is_taken
 from infra.local.process import Process
 from infra.provision import provision
 from models.errors import ConfigError
 from models.settings import Settings
+from stream_processors.keys_file import KeysFile
 from stream_processors.sites import configure_sites, read_sites
 
 __all__ = ["LocalStack"]
@@ -26,7 +28,7 @@ class LocalStack:
     A broker whose variable (`FAIRROLL_MQTT`, `FAIRROLL_KAFKA`, `FAIRROLL_INFLUX_URL`) stands in `environ` runs
     elsewhere already: it is `external` and not started. Starting raises ConfigError before anything runs (a port is
     taken, a program or the file of sites is missing) and PartDied after. The folder gets `config`, `data`, `logs` and
-    `secrets`.
+    `secrets`. The keys of the seal chains are in memory only, and end with the stack.
     """
 
     def __init__(
@@ -112,6 +114,9 @@ class LocalStack:
     async def _stop_all(self) -> None:
         for process in reversed(tuple(self)):
             await process.stop()
+        if "keyholder" in self._processes:  # nobody steps its keys any more
+            KeysFile(Path(self.settings.keys_file)).destroy()
+            shutil.rmtree(memory_folder(self._place.folder), ignore_errors=True)
 
 
 def _addresses(folder: Path, ports: Ports) -> dict[str, str]:
@@ -121,6 +126,8 @@ def _addresses(folder: Path, ports: Ports) -> dict[str, str]:
         "FAIRROLL_INFLUX_URL": f"http://{LOOPBACK}:{ports.gateway}",
         "FAIRROLL_DATA": str(folder / "data"),
         "FAIRROLL_SECRETS": str(folder / "secrets"),
+        "FAIRROLL_KEYS": f"unix:{memory_folder(folder)}",
+        "FAIRROLL_KEYS_FILE": str(memory_folder(folder) / "chains"),
         "FAIRROLL_SERVICES": ",".join(f"{LOOPBACK}:{getattr(ports, name)}" for name in PROCESSES),
     }
 

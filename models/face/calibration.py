@@ -6,6 +6,7 @@ FOLDER holds one folder a person with photos inside. How thresholds are chosen s
 """
 
 import argparse
+import math
 import sys
 from collections import Counter
 from pathlib import Path
@@ -18,6 +19,7 @@ from models.errors import ConfigError, FairrollError
 from models.face.centres import Centre, encode_centre
 from models.face.detection import FaceDetector
 from models.face.embedding import Embedder, Embedding
+from models.face.measures import upper_bound
 from models.face.quality import QualityGate
 from models.face.scoring import (
     People,
@@ -101,6 +103,7 @@ def table(model: FaceModel, looks: list[Look], people: People) -> str:
         ("same, doubt", f"{found.same}, {found.doubt} (now {model.same}, {model.doubt})"),
         ("false matches", f"{errors.false_matches} of {errors.strangers}, centre of all"),
         ("false non-matches", f"{errors.false_non_matches} of {errors.same}, centre of all"),
+        ("false match rate", f"at most {_bound(people, strangers, found.same):.2g}, 95 % over pairs of people"),
         ("left out", f"{(strangers >= found.same).sum()} and {(same < found.same).sum()} of as many"),
     ]
     return "\n".join(f"{name:<20}{value}" for name, value in rows)
@@ -121,6 +124,12 @@ def main(arguments: list[str] | None = None) -> None:
             options.write.write_bytes(encode_centre(centre))
     except FairrollError as error:
         raise SystemExit(str(error)) from None
+
+
+def _bound(people: People, strangers: Scores, same: int) -> float:
+    """Return FaceModel.false_match_rate. Photos and keys are no trials of their own: docs/template-evaluation.md."""
+    pairs = math.comb(len(people.names), 2)
+    return upper_bound(math.ceil(float((strangers >= same).mean()) * pairs), pairs)
 
 
 def _spread(values: Scores) -> str:

@@ -17,7 +17,7 @@ from models.face.centres import load_centre, to_scale
 from models.face_models import FaceModel
 from models.messages import TEMPLATE_BYTES
 
-__all__ = ["KEY_BYTES", "Protector", "epoch_key", "equal_bits", "next_key"]
+__all__ = ["FARTHEST_EPOCH", "KEY_BYTES", "Protector", "epoch_key", "equal_bits", "next_key"]
 
 KEY_BYTES: Final = 32
 BITS: Final = 8 * TEMPLATE_BYTES
@@ -25,7 +25,7 @@ LAYOUT: Final = b"fairroll-t/1"
 """The layout's name is ChaCha20's nonce: another layout has another keystream."""
 EPOCH_INFO: Final = b"fairroll epoch"
 FARTHEST_EPOCH: Final = 100_000
-"""A new key every hour for eleven years; more steps (about 3 us each) are a mistake, not a chain."""
+"""A new key every hour for eleven years; more steps (about 5 us each) are a mistake, not a chain."""
 _LENGTH_TOLERANCE: Final = 1e-3
 """float32 keeps a unit vector of 512 numbers to about 1e-6."""
 

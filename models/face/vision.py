@@ -46,13 +46,9 @@ class Vision(Struct, frozen=True, kw_only=True):
         return Seen(model=self.embedder.model.id, epoch=self.protector.epoch, template=template)
 
 
-def open_vision(model_id: str, site_key: bytes, epoch: int, weights_folder: Path) -> Vision:
-    """Load the networks. `site_key` is the key of `epoch` itself (protection.epoch_key), 32 bytes.
-
-    Raises ConfigError if the model is unknown, sees nothing, or its weights cannot be had; ValueError for a bad key.
-    """
-    embedder = open_embedder(model_id, weights_folder)
-    protector = Protector(site_key, embedder.model, epoch)
+def open_vision(protector: Protector, weights_folder: Path) -> Vision:
+    """Load the networks of the protector's model; raises ConfigError if it sees nothing or has no weights to be had."""
+    embedder = open_embedder(protector.model.id, weights_folder)
     return Vision(detector=FaceDetector(), gate=QualityGate(), embedder=embedder, protector=protector)
 
 

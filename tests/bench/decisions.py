@@ -14,7 +14,8 @@ from models.messages import FaceSeen
 from models.outcomes import SiteCounted
 from models.partition import Partition
 from models.policy import Policy
-from stream_processors.ledger import Ledger, Message
+from models.sealing import Keyring
+from stream_processors.ledger import Ledger, Message, read
 
 __all__ = ["table"]
 
@@ -57,14 +58,14 @@ def _cost(crowd: int) -> tuple[float, float, float, int]:
     """
     rng = np.random.default_rng(1)
     partition, rows = Partition(_SECRET), _CountingTable()
-    ledger = Ledger(rows, _SECRET)
+    ledger = Ledger(rows, _SECRET, Keyring())
     folds, ledgers, records, size = [], [], 0, 0
     policy = Policy(dispenser_limit_cm=100_000)
     for message in _stream(rng, crowd, policy):
         record = Record(offset=message.offset, at=message.at, event=decode_event(message.value))
         before, before_bytes = rows.writes, rows.written_bytes
         fold_us = _timed(lambda: partition.fold(record))  # noqa: B023 - called at once
-        ledger_us = _timed(lambda: ledger.write(message.partition, ledger.fold(message)))  # noqa: B023 - called at once
+        ledger_us = _timed(lambda: ledger.write(0, ledger.fold(0, read(message))))  # noqa: B023 - called at once
         if isinstance(record.event, Requested):
             folds.append(fold_us)
             ledgers.append(ledger_us)

@@ -13,6 +13,7 @@ from models.events import Record, Reported, Requested
 from models.messages import Declined, Dispensed, LocalRation, Report, Stock
 from models.outcomes import Answered, ControlChanged, ReportKept
 from models.partition import Partition
+from stream_processors.ledger import Unseal, opened, row_bytes
 from tests.chaos.probes import PROBE
 
 __all__ = ["Books", "Kept", "Spot"]
@@ -38,7 +39,7 @@ class Kept(NamedTuple):
 class Books:
     """`turn_page` begins a new segment: what is fresh is what came since then."""
 
-    def __init__(self, pipeline_secret: bytes) -> None:
+    def __init__(self, pipeline_secret: bytes, keys: Unseal) -> None:
         self.rows: dict[bytes, bytes] = {}
         """of a plain fold, keyed like the changelog"""
         self.changelog: dict[bytes, bytes] = {}
@@ -59,6 +60,7 @@ class Books:
         self.requests: set[str] = set()
         """fresh ones"""
         self._secret = pipeline_secret
+        self._keys = keys
         self._partitions: dict[int, Partition] = {}
 
     def turn_page(self) -> None:
@@ -72,7 +74,7 @@ class Books:
             self.fresh.add(spot)
             partition = self._partitions.setdefault(kept.partition, Partition(self._secret))
             try:
-                event = decode_event(kept.value or b"")
+                event = opened(decode_event(kept.value or b""), self._keys)
             except MalformedMessage:
                 self._write(kept.partition, partition.pass_over(kept.offset, kept.at))
                 continue
@@ -120,4 +122,4 @@ class Books:
         for key in decision.removed:
             self.rows.pop(f"{partition}/{key}".encode(), None)
         if decision.row is not None:
-            self.rows[f"{partition}/{decision.key}".encode()] = encode(decision.row)
+            self.rows[f"{partition}/{decision.key}".encode()] = row_bytes(decision.row)

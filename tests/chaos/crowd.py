@@ -22,12 +22,12 @@ import structlog
 from msgspec import Struct
 
 from devices.disk import DiskJournal
-from devices.files import boot_id, read_site_key
+from devices.files import boot_id
 from devices.motor import SimulatedMotor
 from devices.moves import Closed, Ran
 from devices.session import Dispenser, Identity, new_id
+from devices.site_key import Chain, open_chain, site_key_file
 from devices.synthetic import SYNTHETIC, SyntheticFace
-from models.face.protection import Protector
 from models.messages import ButtonPressed, Dispense, FaceSeen, Refuse, Request, StaffPressed
 from models.settings import Settings
 from tests.chaos.diary import Asked, Diary, Entry, MotorStarted, MotorStopped, PowerOff, PowerOn, Told, read_diary
@@ -88,16 +88,18 @@ def standing(past: Iterable[Entry]) -> list[Asked]:
 class Place:
     """A dispenser, the line before it, and its motor, which the diary follows."""
 
-    def __init__(self, identity: Identity, plan: Plan, settings: Settings, diary: Diary) -> None:
+    def __init__(self, identity: Identity, plan: Plan, settings: Settings, diary: Diary, chain: Chain) -> None:
         self.identity = identity
         journal = DiskJournal(settings.data / "dispensers" / f"{identity}.db", boot_id())
-        self.dispenser = Dispenser(identity, self, settings.mqtt, journal=journal, patience_s=plan.patience_s)
+        self.dispenser = Dispenser(
+            identity, self, settings.mqtt, journal=journal, follower=chain, patience_s=plan.patience_s
+        )
         self.line: asyncio.Queue[Person] = asyncio.Queue(_LONGEST_LINE)
         self.is_idle = asyncio.Event()
         self.is_idle.set()
         self._seed = plan.seed
         self._diary = diary
-        self._protector = Protector(read_site_key(settings, identity.site), SYNTHETIC)
+        self._chain = chain
         self._motor = SimulatedMotor(roll_cm=_ROLL_CM, cm_per_s=_CM_PER_S, jam_rate=_JAMS, seed=hash(plan.seed))
 
     async def dispense(self, cm: int) -> Ran:
@@ -138,7 +140,8 @@ class Place:
         match person.by:
             case "face" if self.dispenser.mode == "face":
                 look = SyntheticFace(np.random.default_rng((*self._seed, person.number))).look()
-                return FaceSeen(id=new_id(), model=SYNTHETIC.id, template=self._protector.protect(look))
+                made = self._chain.protector
+                return FaceSeen(id=new_id(), model=SYNTHETIC.id, epoch=made.epoch, template=made.protect(look))
             case "staff":
                 return StaffPressed(id=new_id())
             case _:
@@ -162,7 +165,8 @@ class Crowd:
     def __init__(self, plan: Plan, settings: Settings, diary: Diary) -> None:
         names = [(site, device) for site in sites_of(plan.number) for device in DEVICES]
         identities = [Identity(site=site, device=device, model=SYNTHETIC.id) for site, device in names]
-        self.places = [Place(identity, plan, settings, diary) for identity in identities]
+        chains = {site: open_chain(site_key_file(settings, site), SYNTHETIC) for site in sites_of(plan.number)}
+        self.places = [Place(identity, plan, settings, diary, chains[identity.site]) for identity in identities]
         self.went = 0
         self._plan = plan
 

@@ -148,6 +148,7 @@ FAULTS = (
     Fault("kill-decider", _kill("decider"), 15.0),
     Fault("kill-ingress", _kill("ingress"), 15.0),
     Fault("kill-egress", _kill("egress"), 15.0),
+    Fault("kill-keyholder", _kill("keyholder"), 15.0),
     Fault("kill-crowd", _kill_crowd, 15.0),
     Fault("restart-mosquitto", _restart("mosquitto")),
     Fault("kill-kafka", _kill("kafka"), 12.0),

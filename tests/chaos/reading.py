@@ -10,6 +10,7 @@ from models.keys import PIPELINE_KEY, parse_key
 from models.settings import Settings
 from models.topics import ACCOUNTS_CHANGELOG, DECISIONS, EVENTS
 from stream_processors.kafka import open_consumer
+from stream_processors.key_client import Keys, open_keys
 from tests.chaos.books import Books, Kept
 
 __all__ = ["Reading", "open_reading"]
@@ -19,15 +20,17 @@ _BATCH = 2_000
 
 
 class Reading:
-    """Keeps the books of one pipeline."""
+    """Keeps the books of one pipeline. Templates can be read for a window, so it must not read more rarely."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, books: Books, partitions: int) -> None:
-        self.books = books
+    def __init__(self, consumer: AIOKafkaConsumer, secret: bytes, keys: Keys, partitions: int) -> None:
+        self.books = Books(secret, keys)
+        self._keys = keys
         self._consumer = consumer
         self._numbers = range(partitions)
 
     async def catch_up(self) -> None:
         """Read to where the topics end now: rows first, so that no row is of an event that is not read yet."""
+        await self._keys.fetch_all()
         rows = await self._new(ACCOUNTS_CHANGELOG)
         decisions = await self._new(DECISIONS)
         self.books.add_events(await self._new(EVENTS))
@@ -52,9 +55,9 @@ class Reading:
 async def open_reading(settings: Settings) -> AsyncIterator[Reading]:
     """From the beginning of the topics."""
     secret = parse_key((settings.secrets / PIPELINE_KEY).read_text(), PIPELINE_KEY)
-    async with open_consumer(settings, group=None) as consumer:
+    async with open_keys(settings, "decider") as keys, open_consumer(settings, group=None) as consumer:
         topics = (EVENTS, DECISIONS, ACCOUNTS_CHANGELOG)
         partitions = [TopicPartition(topic, number) for topic in topics for number in range(settings.partitions)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
-        yield Reading(consumer, Books(secret), settings.partitions)
+        yield Reading(consumer, secret, keys, settings.partitions)

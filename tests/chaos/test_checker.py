@@ -11,6 +11,7 @@ from models.codec import decode_outcome, encode
 from models.decision import Decision
 from models.messages import Dispense, Dispensed, Refuse, Stock
 from models.outcomes import Answered, ReportKept
+from models.sealing import Keyring
 from tests.chaos.books import Books, Kept
 from tests.chaos.checker import Evidence, Verdict, check
 from tests.chaos.diary import Asked, Entry, MotorStarted, MotorStopped, PowerOff, PowerOn, Told
@@ -80,7 +81,7 @@ class Pipeline:
         )
 
     def judged(self, acknowledged: Sequence[tuple[str, int]] = ((SITE, 1),)) -> Verdict:
-        books = Books(SECRET)
+        books = Books(SECRET, Keyring())
         books.add_events(self.events)
         books.add_decisions(Kept(2, place, 0, b"", value) for place, value in enumerate(self.decisions))
         books.add_rows(self.rows)

@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from skimage import data
 
 from devices.camera import Camera, PhotoFolder, photos
 from devices.eye import CameraEye, open_eye
 from devices.panel import Eye
+from devices.site_key import Chain, open_chain
 from models.errors import ConfigError
+from models.face.protection import equal_bits
 from models.face.seen import NotSeen, Seen
+from models.face.vision import open_vision
+from models.face_models import face_model
+from models.keys import SiteKey
 from models.messages import TEMPLATE_BYTES
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
@@ -89,13 +95,19 @@ def _ann(_: Path) -> Eye:
     return Ann()
 
 
-def _photos(path: Path) -> Eye:
-    return open_eye(path, "dlib-resnet/1", bytes(range(32)), path)
+def _chain(folder: Path) -> Chain:
+    key = folder / "site.key"
+    key.write_text(str(SiteKey(3, bytes(range(32)))))
+    return open_chain(key, face_model("dlib-resnet/1"))
+
+
+def _photos(path: Path) -> CameraEye:
+    return open_eye(path, _chain(path), path)
 
 
 def _at_a_wall(path: Path) -> Eye:
-    eye = open_eye(path, "dlib-resnet/1", bytes(range(32)), path)
-    return CameraEye(Wall(), eye._vision)  # noqa: SLF001 - the networks are loaded once
+    chain = _chain(path)
+    return CameraEye(Wall(), open_vision(chain.protector, path), chain)
 
 
 @pytest.mark.parametrize("eye_of", [_ann, _photos, _at_a_wall])
@@ -115,6 +127,18 @@ async def test_the_eye_lets_others_work_while_it_looks(album: Path) -> None:
         await asyncio.sleep(0.001)
     assert worked > 1
     assert looking.result() == NotSeen(reason="no_face")
+
+
+async def test_a_new_epoch_gives_the_eye_another_template_of_the_same_face(tmp_path: Path) -> None:
+    Image.fromarray(data.astronaut()).save(tmp_path / "astronaut.png")
+    eye = _photos(tmp_path)
+    before = await eye.look()
+    assert eye.follow(5) is None
+    after = await eye.look()
+    assert isinstance(before, Seen)
+    assert isinstance(after, Seen)
+    assert (before.epoch, after.epoch) == (3, 5)
+    assert 180 < equal_bits(before.template, after.template) < 332
 
 
 def _green(look: Image.Image) -> bool:

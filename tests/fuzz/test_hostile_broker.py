@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from devices.disk import DiskJournal
-from devices.machine import resume, step
+from devices.machine import MOST_FORGETS, resume, step
 from devices.memory import Ration
 from devices.moves import (
     Action,
@@ -343,6 +343,12 @@ class HostileBroker(RuleBasedStateMachine):
     @invariant()
     def the_broker_is_not_flooded(self) -> None:
         assert len(self.in_flight) <= IN_FLIGHT
+
+    @invariant()
+    def no_template_waits_here_beyond_its_window(self) -> None:
+        assert len(self.state.forgets) <= MOST_FORGETS
+        end = self.now - CONTROL.window_s - 1.0
+        assert self.state.wakes_at <= self.now or all(forget.asked > end for forget in self.state.forgets)
 
     @invariant()
     def it_is_free_when_nobody_is_served(self) -> None:

@@ -114,11 +114,13 @@ def test_each_process_is_told_where_to_tell_its_health_and_all_where_to_ask(tmp_
     ports = Ports()
     stack = LocalStack(tmp_path, ports=ports)
     assert (
-        stack.settings.services == Settings().services == "127.0.0.1:9101,127.0.0.1:9102,127.0.0.1:9103,127.0.0.1:9104"
+        stack.settings.services
+        == Settings().services
+        == "127.0.0.1:9105,127.0.0.1:9101,127.0.0.1:9102,127.0.0.1:9103,127.0.0.1:9104"
     )
     parts = [part_of(name, Place(tmp_path, ports, stack.settings)) for name in PROCESSES]
     assert [part.environ["FAIRROLL_HEALTH"] for part in parts] == stack.settings.services.split(",")
-    assert [part.ports for part in parts] == [(9101,), (9102,), (9103,), (9104,)]
+    assert [part.ports for part in parts] == [(9105,), (9101,), (9102,), (9103,), (9104,)]
 
 
 async def test_missing_file_of_sites_is_told_before_anything_starts(tmp_path: Path) -> None:

@@ -10,9 +10,16 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from infra.local.ports import LOOPBACK, Ports
 from infra.provision import provision, provision_topics
+from models.codec import encode
 from models.errors import ConfigError
+from models.messages import Control
 from models.settings import Settings
-from models.topics import KafkaTopic
+from models.topics import CONTROLS, KafkaTopic
+from stream_processors.kafka import open_producer
+
+CONTROL = Control(
+    site="lawn", mode="face", policy="0123456789ab", epoch=0, ration_cm=60, ration_budget_cm=6000, window_s=540
+)
 
 
 def _topic(partitions: int = 2, setting: str = "retention.ms") -> KafkaTopic:
@@ -73,6 +80,17 @@ async def test_provisioning_makes_a_key_for_each_site(brokers: Settings, tmp_pat
     settings = _with_sites(brokers, tmp_path, '[sites.gate]\ndevices = ["gate-1"]\n')
     made = await provision(settings)
     assert made[:2] == [f"made {settings.secrets}/pipeline.key", f"made {settings.secrets}/site-gate.key"]
+    assert await provision(settings) == []
+
+
+async def test_provisioning_steps_a_key_to_the_epoch_that_control_names_last(brokers: Settings, tmp_path: Path) -> None:
+    settings = _with_sites(brokers, tmp_path, '[sites.lawn]\ndevices = ["gate-1"]\n')
+    await provision(settings)
+    async with open_producer(settings) as producer:
+        for epoch in (1, 4):
+            control = msgspec.structs.replace(CONTROL, epoch=epoch)
+            await producer.send_and_wait(CONTROLS, encode(control), key=b"lawn")
+    assert await provision(settings) == [f"stepped {settings.secrets}/site-lawn.key from epoch 0 to 4"]
     assert await provision(settings) == []
 
 

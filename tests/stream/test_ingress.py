@@ -3,13 +3,28 @@ import hashlib
 import json
 
 import pytest
+from msgspec import structs
 
 from models.codec import MAX_PAYLOAD_BYTES, decode_dead_letter, decode_event, decode_state, encode
 from models.events import Reported, Requested
-from models.messages import ButtonPressed, DeviceState, FaceSeen, ForgetAsked, LocalRation, Report, Request, Stock
+from models.messages import (
+    ButtonPressed,
+    Control,
+    DeviceState,
+    FaceSeen,
+    ForgetAsked,
+    LocalRation,
+    Mode,
+    Report,
+    Request,
+    Stock,
+)
 from models.policy import Sites, SiteSpec
+from models.sealing import ENTROPY_BYTES, Keyring, Sealed, SealKey
 from models.topics import DEAD_LETTERS, EVENTS, STATES
 from stream_processors.ingress import Publication, on_message
+from stream_processors.ledger import opened
+from stream_processors.seals import NoKey, Seals
 
 SITES = Sites(sites={"park": SiteSpec(devices=("gate", "door"), mode="face")})
 ID = "request-0000000001"
@@ -17,6 +32,31 @@ TEMPLATE = bytes(range(64))
 WRITTEN = base64.b64encode(TEMPLATE)
 FACE = FaceSeen(id=ID, model="synthetic/1", template=TEMPLATE)
 AT_THE_GATE = "fairroll/v1/park/gate"
+
+
+class Keys:
+    """The real keyring, in one minute that never ends."""
+
+    def __init__(self, *, has_key: bool = True) -> None:
+        self.ring = Keyring()
+        if has_key:
+            self.ring.put("park", SealKey.first(7, bytes(range(ENTROPY_BYTES))))
+
+    def seal(self, site: str, template: bytes, binding: bytes, nonce: bytes) -> Sealed | None:
+        return self.ring.seal(site, template, binding, 7, nonce)
+
+    def forget(self, site: str) -> None:
+        self.ring.put(site, None)
+
+
+def control(mode: Mode = "face") -> Control:
+    return Control(site="park", mode=mode, policy="0", epoch=0, ration_cm=60, ration_budget_cm=600, window_s=540)
+
+
+def seals(keys: Keys | None = None) -> Seals:
+    told = Seals(keys or Keys())
+    told.follow(control())
+    return told
 
 
 def without(template: bytes) -> bytes:
@@ -47,7 +87,7 @@ def without(template: bytes) -> bytes:
     ],
 )
 def test_what_cannot_be_read_becomes_a_dead_letter_without_its_payload(topic: str, payload: bytes, reason: str) -> None:
-    record = on_message(Publication(topic, payload), SITES)
+    record = on_message(Publication(topic, payload), SITES, seals())
     letter = decode_dead_letter(record.value)
     assert (record.topic, record.key, letter.source) == (DEAD_LETTERS, topic, topic)
     assert reason in letter.reason
@@ -57,7 +97,7 @@ def test_what_cannot_be_read_becomes_a_dead_letter_without_its_payload(topic: st
 
 
 def test_an_endless_topic_is_cut() -> None:
-    record = on_message(Publication("x" * 60_000, b"{}"), SITES)
+    record = on_message(Publication("x" * 60_000, b"{}"), SITES, seals())
     assert record.topic == DEAD_LETTERS
     assert (len(record.key), len(decode_dead_letter(record.value).source)) == (200, 200)
 
@@ -69,28 +109,62 @@ def test_an_endless_topic_is_cut() -> None:
 def test_a_request_becomes_an_event_of_its_site_with_what_is_left_of_the_patience(
     request_: Request, patience_s: int | None
 ) -> None:
-    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(request_), patience_s), SITES)
+    keys = Keys()
+    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(request_), patience_s), SITES, seals(keys))
     assert (record.topic, record.key) == (EVENTS, "park")
-    asked = Requested(site="park", device="gate", request=request_, patience_s=patience_s)
-    assert decode_event(record.value) == asked
+    event = decode_event(record.value)
+    assert isinstance(event, Requested)
+    assert opened(event, keys.ring) == Requested(
+        site="park", device="gate", request=request_, patience_s=patience_s, sealed=event.sealed
+    )
+    assert WRITTEN[:16] not in record.value
+
+
+@pytest.mark.parametrize("mode", ["held", "button"])
+def test_a_template_of_a_site_that_looks_at_no_faces_goes_no_further(mode: Mode) -> None:
+    keys = Keys()
+    told = seals(keys)
+    told.follow(control(mode))
+    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), SITES, told)
+    event = decode_event(record.value)
+    assert event == Requested(site="park", device="gate", request=structs.replace(FACE, template=None), patience_s=3)
+    assert keys.ring.since("park") is None
+
+
+def test_before_a_site_s_control_came_its_templates_go_no_further() -> None:
+    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), SITES, Seals(Keys()))
+    event = decode_event(record.value)
+    assert isinstance(event, Requested)
+    assert event.sealed is None
+    assert WRITTEN[:16] not in record.value
+
+
+def test_without_a_key_a_face_goes_on_without_its_template_and_a_wish_to_be_forgotten_waits() -> None:
+    told = seals(Keys(has_key=False))
+    event = decode_event(on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), SITES, told).value)
+    assert isinstance(event, Requested)
+    assert event.sealed is None
+    forget = ForgetAsked(id=ID, model="synthetic/1", template=TEMPLATE)
+    with pytest.raises(NoKey, match="park"):
+        on_message(Publication(f"{AT_THE_GATE}/request", encode(forget)), SITES, told)
 
 
 @pytest.mark.parametrize("report", [LocalRation(number=3, request=ID, cm=60, ago_s=4.5), Stock(number=4, cm=9)])
 def test_a_report_becomes_an_event_of_its_site(report: Report) -> None:
-    record = on_message(Publication("fairroll/v1/park/door/report", encode(report)), SITES)
+    record = on_message(Publication("fairroll/v1/park/door/report", encode(report)), SITES, seals())
     assert (record.topic, record.key) == (EVENTS, "park")
     assert decode_event(record.value) == Reported(site="park", device="door", report=report)
 
 
 def test_a_state_is_kept_for_its_device() -> None:
     state = DeviceState(online=False, firmware="2.4.0")
-    record = on_message(Publication(f"{AT_THE_GATE}/state", encode(state)), SITES)
+    record = on_message(Publication(f"{AT_THE_GATE}/state", encode(state)), SITES, seals())
     assert (record.topic, record.key, decode_state(record.value)) == (STATES, "park/gate", state)
 
 
 def test_a_field_that_is_not_of_the_contract_goes_no_further() -> None:
     payload = json.dumps({"kind": "button", "id": ID, "name": "Ann", "clock": "1970-01-01"}).encode()
-    record = on_message(Publication(f"{AT_THE_GATE}/request", payload), SITES)
+    record = on_message(Publication(f"{AT_THE_GATE}/request", payload), SITES, seals())
     assert record.topic == EVENTS
     assert b"Ann" not in record.value
     assert b"1970" not in record.value
@@ -98,7 +172,7 @@ def test_a_field_that_is_not_of_the_contract_goes_no_further() -> None:
 
 @pytest.mark.parametrize(("held_s", "patience_s"), [(0.0, 3), (0.9, 3), (1.0, 2), (2.9, 1)])
 def test_what_a_request_was_held_is_taken_from_its_patience(held_s: float, patience_s: int) -> None:
-    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3, held_s), SITES)
+    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3, held_s), SITES, seals())
     event = decode_event(record.value)
     assert isinstance(event, Requested)
     assert event.patience_s == patience_s
@@ -106,7 +180,7 @@ def test_what_a_request_was_held_is_taken_from_its_patience(held_s: float, patie
 
 @pytest.mark.parametrize("held_s", [3.0, 3.1, 900.0])
 def test_a_request_held_beyond_its_expiry_is_dropped_and_counted(held_s: float) -> None:
-    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3, held_s), SITES)
+    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3, held_s), SITES, seals())
     assert record.topic == DEAD_LETTERS
     assert decode_dead_letter(record.value).reason == f"held beyond its expiry: for {held_s:.1f} s of 3 s"
     assert WRITTEN[:16] not in record.value
@@ -122,5 +196,5 @@ def test_a_request_held_beyond_its_expiry_is_dropped_and_counted(held_s: float) 
 def test_what_nobody_waits_for_is_kept_however_long_it_was_held(
     channel: str, payload: bytes, expiry_s: int | None
 ) -> None:
-    record = on_message(Publication(f"{AT_THE_GATE}/{channel}", payload, expiry_s, 900.0), SITES)
+    record = on_message(Publication(f"{AT_THE_GATE}/{channel}", payload, expiry_s, 900.0), SITES, seals())
     assert record.topic == EVENTS

@@ -6,9 +6,10 @@ from hypothesis import given
 from models.codec import decode_row, encode
 from models.decision import Decision
 from models.errors import MalformedMessage, Undecidable
-from models.events import Record
+from models.events import Record, Ticked
 from models.partition import Partition
-from stream_processors.ledger import Ledger, Message
+from models.sealing import Keyring
+from stream_processors.ledger import Ledger, Message, read
 from tests.unit.story import SECRET, SITE, Story, folded
 from tests.unit.test_fold_properties import streams
 
@@ -45,7 +46,7 @@ def message(record: Record, partition: int = 2) -> Message:
 def fold(ledger: Ledger, one: Message) -> Decision:
     """Decide and write, as a worker does that nothing interrupts."""
     try:
-        decision = ledger.fold(one)
+        decision = ledger.fold(one.partition, read(one))
     except (MalformedMessage, Undecidable):
         ledger.write(one.partition, ledger.pass_over(one))
         raise
@@ -67,9 +68,10 @@ def day() -> Story:
 
 
 @given(streams())
-def test_the_table_holds_what_a_plain_fold_remembers(records: list[Record]) -> None:
+def test_the_table_holds_what_a_plain_fold_remembers_once_a_tick_has_swept_it(records: list[Record]) -> None:
+    records = [*records, Record(offset=len(records), at=0, event=Ticked())]
     table = Table()
-    ledger = Ledger(table, SECRET)
+    ledger = Ledger(table, SECRET, Keyring())
     plain, decisions = folded(records)
     assert [fold(ledger, message(record)) for record in records] == decisions
     rows = {key.decode(): decode_row(row) for key, row in table.items()}
@@ -84,7 +86,7 @@ def test_the_table_holds_what_a_plain_fold_remembers(records: list[Record]) -> N
 @given(streams())
 def test_an_event_is_one_put_after_what_it_removes(records: list[Record]) -> None:
     table = Table()
-    ledger = Ledger(table, SECRET)
+    ledger = Ledger(table, SECRET, Keyring())
     for record in records:
         table.done.clear()
         decision = fold(ledger, message(record))
@@ -96,7 +98,7 @@ def test_a_ledger_over_the_same_table_goes_on_where_the_other_ended() -> None:
     story = day()
     table = Table()
     for n, record in enumerate(story.records):
-        ledger = Ledger(table, SECRET)
+        ledger = Ledger(table, SECRET, Keyring())
         assert ledger.partition(2).offset == n - 1
         assert fold(ledger, message(record)) == story.decisions[n]
 
@@ -104,7 +106,7 @@ def test_a_ledger_over_the_same_table_goes_on_where_the_other_ended() -> None:
 def test_after_a_recovery_a_partition_is_read_from_the_table_again() -> None:
     story = day()
     table = Table()
-    ledger = Ledger(table, SECRET)
+    ledger = Ledger(table, SECRET, Keyring())
     for record, decision in zip(story.records, story.decisions, strict=True):
         assert fold(ledger, message(record)) == decision
         ledger.begin()
@@ -114,7 +116,7 @@ def test_after_a_recovery_a_partition_is_read_from_the_table_again() -> None:
 
 
 def test_between_a_revocation_and_the_next_recovery_nothing_may_be_decided() -> None:
-    ledger = Ledger(Table(), SECRET)
+    ledger = Ledger(Table(), SECRET, Keyring())
     complete = [ledger.is_complete]
     ledger.begin()
     complete.append(ledger.is_complete)
@@ -124,7 +126,7 @@ def test_between_a_revocation_and_the_next_recovery_nothing_may_be_decided() -> 
 
 def test_after_a_revocation_nothing_of_a_partition_is_in_memory() -> None:
     table = Table()
-    ledger = Ledger(table, SECRET)
+    ledger = Ledger(table, SECRET, Keyring())
     fold(ledger, message(day().records[0]))
     ledger.end()
     table.rows.clear()
@@ -135,7 +137,7 @@ def test_an_event_that_the_fold_fails_on_is_passed_over_and_the_next_one_is_deci
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     story = day()
-    ledger = Ledger(Table(), SECRET)
+    ledger = Ledger(Table(), SECRET, Keyring())
     first, poison, third, *_ = story.records
     fold(ledger, message(first))
     with monkeypatch.context() as patched:
@@ -149,28 +151,28 @@ def test_an_event_that_the_fold_fails_on_is_passed_over_and_the_next_one_is_deci
 def test_what_was_said_and_not_written_is_decided_again_and_alike() -> None:
     story = day()
     table = Table()
-    ledger = Ledger(table, SECRET)
+    ledger = Ledger(table, SECRET, Keyring())
     *before, last = story.records
     for record in before:
         fold(ledger, message(record))
-    said = ledger.fold(message(last))
-    assert fold(Ledger(table, SECRET), message(last)) == said
+    said = ledger.fold(2, last)
+    assert fold(Ledger(table, SECRET, Keyring()), message(last)) == said
 
 
 def test_partitions_do_not_see_each_other() -> None:
     table = Table()
-    ledger = Ledger(table, SECRET)
+    ledger = Ledger(table, SECRET, Keyring())
     story = day()
     for partition in (2, 21, 1):
         for record, decision in zip(story.records, story.decisions, strict=True):
             assert fold(ledger, message(record, partition)) == decision
-    assert Ledger(table, SECRET).partition(2).sites[SITE].accounts == story.partition.sites[SITE].accounts
+    assert Ledger(table, SECRET, Keyring()).partition(2).sites[SITE].accounts == story.partition.sites[SITE].accounts
 
 
 def test_a_redelivered_event_writes_nothing_and_is_answered_again() -> None:
     story = day()
     table = Table()
-    ledger = Ledger(table, SECRET)
+    ledger = Ledger(table, SECRET, Keyring())
     for record in story.records:
         fold(ledger, message(record))
     table.done.clear()
@@ -183,7 +185,7 @@ def test_a_redelivered_event_writes_nothing_and_is_answered_again() -> None:
 def test_what_is_no_event_leaves_nothing_but_its_offset_and_the_next_one_is_folded(value: bytes) -> None:
     story = day()
     table = Table()
-    ledger = Ledger(table, SECRET)
+    ledger = Ledger(table, SECRET, Keyring())
     first, *rest = story.records
     fold(ledger, message(first))
     unreadable = Message(2, first.offset + 1, first.at, value)

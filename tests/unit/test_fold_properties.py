@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from models.accounts import DispenserAccount, Entry, VisitorAccount
 from models.codec import decode_event, decode_outcome, decode_row, encode
 from models.decision import Decision
-from models.events import Event, Record, Reported, Requested, SiteConfigured, Ticked
+from models.events import (
+    EpochEnded,
+    Event,
+    Record,
+    Reported,
+    Requested,
+    SiteConfigured,
+    SiteHeld,
+    SiteResumed,
+    Ticked,
+)
 from models.messages import (
     ButtonPressed,
     Declined,
@@ -59,6 +69,9 @@ events = st.one_of(
     st.builds(Requested, site=st.just(SITE), device=devices, request=requests),
     st.builds(Reported, site=st.just(SITE), device=devices, report=reports),
     st.builds(SiteConfigured, site=st.just(SITE), mode=st.sampled_from(["face", "button"]), policy=policies),
+    st.just(SiteHeld(site=SITE, why="a complaint")),
+    st.just(SiteResumed(site=SITE)),
+    st.builds(EpochEnded, site=st.just(SITE), epoch=st.integers(0, 2)),
     st.just(Ticked()),
 )
 

@@ -5,8 +5,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from devices import machine, memory, reporting
+from devices import faces, machine, memory, reporting
 from devices.machine import resume, step
 from devices.memory import MOST_REPORTS
 from devices.moves import (
@@ -32,9 +33,11 @@ from models.messages import (
     Declined,
     Dispense,
     Dispensed,
+    FaceSeen,
     ForgetAsked,
     Forgotten,
     LocalRation,
+    Mode,
     Noted,
     Refuse,
     Report,
@@ -90,11 +93,13 @@ class Gate:
         self.now += off_s
 
 
-def control(*, ration_cm: int = 40, ration_budget_cm: int = 6000, window_s: int = 540) -> Controlled:
+def control(
+    *, mode: Mode = "face", ration_cm: int = 40, ration_budget_cm: int = 6000, window_s: int = 540
+) -> Controlled:
     return Controlled(
         Control(
             site="park",
-            mode="face",
+            mode=mode,
             policy="0123456789ab",
             epoch=0,
             ration_cm=ration_cm,
@@ -406,18 +411,54 @@ def test_to_be_forgotten_can_be_asked_at_any_time_and_is_repeated_until_it_is_an
     gate.happens(Ran(60))
     gate.happens(Commanded(Noted(numbers=(1,))))
     for _ in range(3):
-        assert gate.happens(TimePassed(), after=1000.0) == [SendRequest(FORGET, None)]
+        assert gate.happens(TimePassed(), after=100.0) == [SendRequest(FORGET, None)]
     receipt = Forgotten(request=FORGET.id, erased=1)
-    assert gate.happens(Commanded(receipt)) == [Closed(FORGET.id, receipt, 3000.0)]
+    assert gate.happens(Commanded(receipt)) == [Closed(FORGET.id, receipt, 300.0)]
     assert gate.happens(Commanded(receipt)) == []
     assert gate.happens(TimePassed(), after=1000.0) == []
+
+
+@pytest.mark.parametrize("event", [TimePassed(), Connected()])
+def test_who_asked_to_be_forgotten_is_forgotten_here_when_the_window_has_passed(event: Event) -> None:
+    gate = Gate()
+    gate.happens(control(window_s=60))
+    gate.asks(FORGET)
+    assert gate.happens(TimePassed(), after=59.0) == [SendRequest(FORGET, None)]
+    assert gate.state.wakes_at <= gate.now + 1.0
+    assert gate.happens(event, after=1.0) == [Closed(FORGET.id, None, 60.0)]
+    assert gate.state.forgets == ()
+    assert gate.happens(Connected()) == []
+    assert gate.state.wakes_at == float("inf")
+
+
+def test_templates_that_wait_to_be_forgotten_are_few_and_the_oldest_goes_first() -> None:
+    gate = Gate()
+    asked = [structs.replace(FORGET, id=f"request-forget-{number:03}") for number in range(34)]
+    for forget in asked[:32]:
+        assert gate.asks(forget) == [SendRequest(forget, None)]
+        gate.now += 0.01
+    for forget, oldest in zip(asked[32:], asked, strict=False):
+        sent, closed = gate.asks(forget)
+        assert sent == SendRequest(forget, None)
+        assert isinstance(closed, Closed)
+        assert (closed.request, closed.answer) == (oldest.id, None)
+    assert [forget.request for forget in gate.state.forgets] == asked[2:]
+
+
+def test_a_request_by_face_that_is_out_when_a_hold_comes_stays_open_and_is_answered() -> None:
+    gate = Gate()
+    seen = FaceSeen(id="request-by-face-01", model="synthetic/1", template=bytes(64))
+    assert gate.asks(seen) == [SendRequest(seen, 3)]
+    assert gate.happens(control(mode="held")) == []
+    assert gate.happens(TimePassed(), after=1.0) == [SendRequest(seen, 2)]
+    assert gate.is_told(seen.id) == [RunMotor(60)]
 
 
 def test_a_motor_that_stops_without_having_run_means_nothing() -> None:
     assert Gate().happens(Ran(60)) == []
 
 
-@pytest.mark.parametrize("module", [machine, memory, reporting])
+@pytest.mark.parametrize("module", [faces, machine, memory, reporting])
 @pytest.mark.parametrize("forbidden", ["time", "datetime", "random", "asyncio", "socket", "os", "sqlite3"])
 def test_no_clock_no_network_and_no_disk_is_ever_imported(forbidden: str, module: ModuleType) -> None:
     tree = ast.parse(Path(str(module.__file__)).read_text())

@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -66,6 +67,38 @@ def test_no_camera_may_look_inside_a_restroom() -> None:
     assert parse_sites(PARK + 'placement = "inside"', "sites.toml").sites["park"].mode == "button"
 
 
+def test_where_children_are_expected_no_face_is_looked_at() -> None:
+    error = refused(PARK + 'minors = true\nmode = "face"')
+    assert 'minors = true forbids mode = "face": under 14 a guardian would have to consent' in error
+    assert error.startswith("sites.toml: ")
+    assert parse_sites(PARK + "minors = true", "sites.toml").sites["park"].mode == "button"
+
+
+@pytest.mark.parametrize("sign", ["two\\nlines", "\\u001b[2J", "x" * 1001])
+def test_a_sign_is_one_paragraph_of_bounded_length(sign: str) -> None:
+    assert "$.sites.park.sign" in refused(PARK + f'sign = "{sign}"')
+
+
+def test_the_template_of_a_file_of_sites_is_one_and_its_sign_tells_its_window() -> None:
+    template = Path(__file__).parents[2] / "docs/site-template.toml"
+    sites = parse_sites(template.read_text(), str(template)).sites
+    assert {(spec.mode, spec.placement, spec.minors) for spec in sites.values()} == {
+        ("face", "entrance", False),
+        ("button", "inside", False),
+        ("button", "entrance", True),
+    }
+    entrance = sites["park-entrance"]
+    for said in ("camera", f"{entrance.policy.window_s // 60} minutes", "BUTTON", "FORGET", "Responsible"):
+        assert said in entrance.sign
+
+
+@pytest.mark.parametrize("rule", ["placement", "minors"])
+def test_the_template_s_rules_are_those_of_the_code(rule: str) -> None:
+    template = Path(__file__).parents[2] / "docs/site-template.toml"
+    sites = template.read_text().rpartition("[sites.park-inside]" if rule == "placement" else "[sites.school]")
+    assert f"{rule} = " in refused("".join(sites[1:]).replace('mode = "button"', 'mode = "face"', 1))
+
+
 @pytest.mark.parametrize("limit", ["limit_cm", "button_budget_cm", "dispenser_limit_cm", "ration_budget_cm"])
 def test_a_limit_below_a_portion_is_refused_since_nobody_would_be_served(limit: str) -> None:
     assert f"{limit} is below portion_cm" in refused(PARK + f"[sites.park.policy]\n{limit} = 59")
@@ -75,7 +108,7 @@ def test_a_limit_below_a_portion_is_refused_since_nobody_would_be_served(limit: 
 
 
 def test_a_policy_s_version_changes_with_every_number_and_with_nothing_else() -> None:
-    numbers = [{name: 161} for name in Policy.__struct_fields__ if name not in ("portion_cm", "give_back")]
+    numbers = [{name: 7_161} for name in Policy.__struct_fields__ if name not in ("portion_cm", "give_back")]
     waits = [{"give_back": {name: 61}} for name in GiveBack.__struct_fields__]
     versions = [Policy().version, *(msgspec.convert(changed, Policy).version for changed in numbers + waits)]
     assert len(set(versions)) == len(versions)

@@ -17,6 +17,7 @@ from infra.status import (
     rates,
 )
 from infra.status_screen import screen, span
+from models.chains import SiteFacts, SitesTold
 from models.messages import DeviceState
 from models.policy import Sites, SiteSpec
 from stream_processors.health import Fault, Vitals
@@ -114,7 +115,15 @@ def test_the_screen_shows_everything_in_a_hundred_columns() -> None:
         dead_letters={"unknown site or device": 3, "[odd] `reason`": 1},
     )
     services = [service("ingress", fault=LOST), service("decider", ready=False), service("egress", alive=False), SILENT]
-    status = Status(services=services, brokers=[MQTT], kafka=kafka, problems=problems(services, [MQTT], kafka))
+    held = SiteFacts(mode="held", window_s=540, chain=None, oldest=None, since=1_000_000, destroyed=1)
+    alive = SiteFacts(mode="face", window_s=540, chain="0123456789abcdef", oldest=11, since=400_000, destroyed=0)
+    status = Status(
+        services=services,
+        brokers=[MQTT],
+        kafka=kafka,
+        seals=SitesTold(at=1_215_000, sites={"park": alive, "hall": held}),
+        problems=problems(services, [MQTT], kafka),
+    )
     lines = _shown(status)
     text = " ".join(" ".join(lines).split())
     for words in (
@@ -125,6 +134,8 @@ def test_the_screen_shows_everything_in_a_hundred_columns() -> None:
         "decider │ events │ 1234 │ 17.5",
         "park │ 20 │ 0 │ d0 for 1 min 30 s, d1 for 1 min 30 s",
         "hall │ 1 │ 1 │",
+        "hall │ none: held │ 3 min 35 s │ │ 1 │",
+        "park │ 0123456789abcdef │ 13 min 35 s │ 9 min 15 s ago │ 0",
         "3 │ unknown site or device",
         "1 │ [odd] `reason`",
         "1 min 15 s ago │ ingress 1 │ broker lost: [Errno 104]",

@@ -171,9 +171,9 @@ def test_every_model_has_a_centre_that_says_where_it_came_from() -> None:
 
 def test_model_without_a_centre_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="no centre for face model other/1"):
-        load_centre(FaceModel(id="other/1", dimensions=128, same=1, doubt=0))
+        load_centre(FaceModel(id="other/1", dimensions=128, same=1, doubt=0, false_match_rate=1.0))
     with pytest.raises(ConfigError, match="another model"):
-        load_centre(FaceModel(id="dlib-resnet/1", dimensions=64, same=1, doubt=0))
+        load_centre(FaceModel(id="dlib-resnet/1", dimensions=64, same=1, doubt=0, false_match_rate=1.0))
 
 
 def test_written_centre_reads_back() -> None:

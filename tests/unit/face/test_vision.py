@@ -18,6 +18,7 @@ from models.face.protection import Protector, equal_bits
 from models.face.quality import QualityGate, roll, turn
 from models.face.seen import NotSeen, Seen
 from models.face.vision import Vision, open_vision
+from models.face_models import face_model
 from models.messages import TEMPLATE_BYTES
 
 KEY = bytes(range(32))
@@ -206,12 +207,11 @@ def test_facenet_embedding_is_a_unit_vector(astronaut: Image.Image, astronauts_f
 
 
 def test_opened_vision_sees(astronaut: Image.Image, tmp_path: Path) -> None:
-    opened = open_vision("dlib-resnet/1", KEY, 3, tmp_path)
+    opened = open_vision(Protector(KEY, face_model("dlib-resnet/1"), 3), tmp_path)
     assert seen(opened, astronaut).epoch == 3
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("model", "words"), [("synthetic/1", "no eyes"), ("nobody/9", "unknown face model")])
-def test_model_that_cannot_see_is_a_configuration_error(model: str, words: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=words):
-        open_vision(model, KEY, 0, tmp_path)
+def test_model_that_cannot_see_is_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no eyes"):
+        open_vision(Protector(KEY, face_model("synthetic/1")), tmp_path)
