@@ -4,15 +4,16 @@ No tag and no field can carry a visitor. What says how people were answered is t
 of `metrics_k` requests or more; what is told event by event is a machine's: a motor that ran, a roll, a tick.
 """
 
-from typing import get_args
+from typing import Any, get_args
 
 from models.face_models import FACE_MODELS
-from models.messages import DeclinedBecause, Fault, RefusedBy
+from models.messages import Answer, DeclinedBecause, Fault, RefusedBy, Report
 from models.metrics import Field, Measurement, Tag
 from models.outcomes import By, Identity
 
 __all__ = [
     "ANSWERS",
+    "AUDITS",
     "CONTROLS",
     "DEAD_LETTERS",
     "DEVICES",
@@ -26,25 +27,28 @@ __all__ = [
     "SITES",
 ]
 
+
+def _kinds(union: Any) -> frozenset[str]:
+    """What the messages of a union call themselves."""
+    return frozenset(str(message.__struct_config__.tag) for message in get_args(union))
+
+
 _SITE = Tag(name="site", meaning="the site, as in the sites file")
 _DEVICE = Tag(name="device", meaning="the dispenser, as in the sites file")
 _BY = Tag(name="by", meaning="how somebody asked", values=frozenset(get_args(By)))
-_OUTCOME = Tag(name="outcome", meaning="the answer", values=frozenset({"dispense", "refuse", "forgotten"}))
+_OUTCOME = Tag(name="outcome", meaning="the answer", values=_kinds(Answer))
 _REFUSED = Tag(name="reason", meaning="why it was refused", values=frozenset(get_args(RefusedBy)))
 _DECLINED = Tag(
     name="reason", meaning="why the dispenser did not obey a command", values=frozenset(get_args(DeclinedBecause))
 )
 _IDENTITY = Tag(name="identity", meaning="what the search said of a face", values=frozenset(get_args(Identity)))
 _MODEL = Tag(name="model", meaning="the face model", values=frozenset(FACE_MODELS))
-_WHAT = Tag(
-    name="what",
-    meaning="the report's kind",
-    values=frozenset({"dispensed", "declined", "local", "stock", "battery"}),
-)
+_WHAT = Tag(name="what", meaning="the report's kind", values=_kinds(Report))
 _FAULT = Tag(name="fault", meaning="what stopped the motor", values=frozenset(get_args(Fault)))
 _RECEIPT = Tag(name="what", meaning="what was done to the site", values=frozenset({"held", "resumed", "epoch"}))
+_CHECK = Tag(name="check", meaning="which promise, as the audit names it")
 _ADDRESS = Tag(name="address", meaning="host:port, as in FAIRROLL_SERVICES")
-_PART = Tag(name="part", meaning="which service", values=frozenset({"ingress", "decider", "egress", "sink"}))
+_PART = Tag(name="part", meaning="which service, as it tells")
 _INSTANCE = Tag(name="instance", meaning="its FAIRROLL_INSTANCE")
 _GROUP = Tag(name="group", meaning="the consumer group", values=frozenset({"decider", "egress", "sink"}))
 _TOPIC = Tag(
@@ -151,6 +155,8 @@ SITES = Measurement(
             hourly="max",
         ),
         Field(name="epoch", kind="integer", meaning="of the site's template key", hourly="max"),
+        Field(name="epoch_age_s", kind="float", unit="s", meaning="how long that key has lived", hourly="max"),
+        Field(name="window_s", kind="integer", unit="s", meaning="the longest that a template may live", hourly="max"),
         Field(name="held", kind="boolean", meaning="whether an operator has switched its faces off"),
         Field(name="wrongful", kind="float", meaning="expected wrongful refusals per request", hourly="mean"),
     ),
@@ -209,6 +215,19 @@ DEAD_LETTERS = Measurement(
     ),
 )
 
+AUDITS = Measurement(
+    name="audits",
+    kept="look",
+    meaning="A promise was checked against the live system.",
+    readers=("privacy officer",),
+    tags=(_CHECK,),
+    fields=(
+        Field(name="failed", kind="integer", meaning="what breaks the promise; 0 is well", hourly="max"),
+        Field(name="checked", kind="integer", meaning="what was looked at", hourly="sum"),
+        Field(name="took_s", kind="float", unit="s", meaning="how long it took", hourly="max"),
+    ),
+)
+
 SERVICES = Measurement(
     name="services",
     kept="look",
@@ -232,6 +251,7 @@ SERVICES = Measurement(
         _count("unreadable", "records that it passed over"),
         _count("points", "sink: points that InfluxDB has"),
         _count("rejected", "sink: points that InfluxDB will never take"),
+        _count("looks_dropped", "sink: points of `services` and `lag` that InfluxDB did not take at once"),
     ),
 )
 
@@ -257,6 +277,7 @@ MEASUREMENTS = (
     CONTROLS,
     RECEIPTS,
     DEAD_LETTERS,
+    AUDITS,
     SERVICES,
     LAG,
 )

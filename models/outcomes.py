@@ -85,6 +85,8 @@ class SiteCounted(_Outcome, tag="counted", frozen=True, kw_only=True):
     mode: Mode = "button"
     epoch: int = 0
     epoch_age_s: float = 0.0
+    window_s: int = 0
+    """the longest that a template may live here"""
     wrongful: float = 0.0
     """How likely somebody new is taken for one of those who are remembered: false match rate x live templates."""
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from math import fsum
 
 from models.accounts import (
     Account,
@@ -15,6 +16,7 @@ from models.accounts import (
     device_of,
     dispenser_key,
 )
+from models.face_models import FACE_MODELS
 from models.identity import TemplateIndex
 from models.messages import Mode
 from models.numbering import Numbering
@@ -77,6 +79,11 @@ class Site:
     def captures(self, horizon: int) -> list[int]:
         """Tell when each live template was captured, milliseconds."""
         return [int(at) for index in self._indexes.values() for at in index.live(horizon)]
+
+    def wrongful(self, horizon: int) -> float:
+        """Tell how many of the live templates a newcomer is expected to match, at most; `fsum`, for any order is alike."""
+        live = ((model, len(index.live(horizon))) for (model, _), index in self._indexes.items())
+        return fsum(FACE_MODELS[model].false_match_rate * count for model, count in live if model in FACE_MODELS)
 
     def charges(self, entries: Iterable[Entry], horizon: int) -> list[Charge]:
         """Give what the grants among these count against a limit."""

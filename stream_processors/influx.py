@@ -1,0 +1,157 @@
+"""InfluxDB, version 1 or 2: made ready, and written to until it has the points.
+
+`docs/metrics.md` lists what both answer.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import aiohttp
+from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
+from influxdb_client.rest import ApiException
+
+from models.errors import FairrollError
+from models.settings import Settings
+from stream_processors.health import Health
+from stream_processors.influx_setup import Place, Statement, calls_2, statements_1
+from stream_processors.service import jittered_waits
+
+__all__ = ["Influx", "NotMadeReady", "make_ready", "open_influx"]
+
+_TIMEOUT_MS = 5_000
+_SETUP = aiohttp.ClientTimeout(total=30)
+_FINAL = frozenset({400, 413, 422})
+"""Answers that say of points that they will never be taken; any other may change when somebody mends something."""
+_AWAY = (aiohttp.ClientError, TimeoutError, OSError)
+_DROPPED = re.compile(r"dropped=(\d+)")
+_EXISTS = "already exists"
+
+
+class NotMadeReady(FairrollError):
+    """InfluxDB refuses what makes it ready: the text is its answer."""
+
+
+class Influx:
+    """Writes points. It is made ready before the first write, and again after one that failed."""
+
+    def __init__(self, client: InfluxDBClientAsync, settings: Settings, health: Health) -> None:
+        self._client = client
+        self._settings = settings
+        self._health = health
+        self._is_ready = False
+
+    async def answers(self) -> bool:
+        try:
+            return bool(await self._client.ping())
+        except _AWAY:
+            return False
+
+    async def write(self, lines: Sequence[str]) -> None:
+        """Return when InfluxDB has the lines, or has said that it will never take them; then they are counted."""
+        if not lines:
+            return
+        for wait in jittered_waits():
+            if await self.offer(lines):
+                return
+            await asyncio.sleep(wait)
+
+    async def offer(self, lines: Sequence[str]) -> bool:
+        """Try once; whether that settled it."""
+        try:
+            await self._make_ready()
+            await self._client.write_api().write(self._settings.influx_bucket, record="\n".join(lines))
+        except ApiException as error:
+            if error.status in _FINAL:
+                self._reject(lines, error)
+                return True
+            self._health.fault(f"influxdb refuses: {error.status} {str(error.body)[:200]}")
+        except _AWAY as error:
+            self._health.fault(f"influxdb away: {str(error) or repr(error)}")
+        else:
+            self._health.count("points", len(lines))
+            return True
+        self._is_ready = False
+        return False
+
+    async def _make_ready(self) -> None:
+        """Whoever may write may not always make buckets: then an operator has made them (`fairroll init-metrics`)."""
+        if self._is_ready:
+            return
+        try:
+            await make_ready(self._settings)
+        except NotMadeReady as error:
+            self._health.fault(f"influxdb not made ready: {error}")
+        self._is_ready = True
+
+    def _reject(self, lines: Sequence[str], error: ApiException) -> None:
+        """Of a partial write the rest is kept, and InfluxDB tells how many are not."""
+        dropped = _DROPPED.search(str(error.body))
+        rejected = min(len(lines), int(dropped[1])) if dropped else len(lines)
+        self._health.count("rejected", rejected)
+        self._health.count("points", len(lines) - rejected)
+        self._health.fault(f"{rejected} points rejected with {error.status}: {str(error.body)[:300]}")
+
+
+@asynccontextmanager
+async def open_influx(settings: Settings, health: Health) -> AsyncIterator[Influx]:
+    """Open a client; nothing is asked yet."""
+    async with InfluxDBClientAsync(
+        settings.influx_url, settings.influx_token, settings.influx_org, timeout=_TIMEOUT_MS, enable_gzip=True
+    ) as client:
+        yield Influx(client, settings, health)
+
+
+async def make_ready(settings: Settings) -> str:
+    """Make database or buckets, retention and downsampling, where they are not as they should be; returns the version.
+
+    Raises NotMadeReady, and aiohttp.ClientError or TimeoutError where InfluxDB is away.
+    """
+    headers = {"Authorization": f"Token {settings.influx_token}"}
+    async with aiohttp.ClientSession(settings.influx_url, headers=headers, timeout=_SETUP) as http:
+        async with http.get("/ping") as answer:
+            version = answer.headers.get("X-Influxdb-Version", "")
+        if version.lstrip("v").startswith("1."):
+            for statement in statements_1(Place.of(settings)):
+                await _run_1(http, statement)
+        else:
+            await _run_2(http, settings)
+    return version
+
+
+async def _run_1(http: aiohttp.ClientSession, statement: Statement) -> None:
+    error = await _query_1(http, statement.make)
+    if error and _EXISTS in error:
+        for instead in statement.instead:
+            error = await _query_1(http, instead)
+    if error:
+        raise NotMadeReady(error)
+
+
+async def _query_1(http: aiohttp.ClientSession, statement: str) -> str | None:
+    """What is wrong with it, or None."""
+    async with http.post("/query", data={"q": statement}) as answer:
+        if not answer.ok:
+            return f"{answer.status} at /query: {(await answer.text())[:200]}"
+        [result] = (await answer.json())["results"]
+    return result.get("error")  # type: ignore[no-any-return]  # JSON
+
+
+async def _run_2(http: aiohttp.ClientSession, settings: Settings) -> None:
+    org = settings.influx_org
+    [org_id] = (await _named_2(http, "orgs", {"org": org})).values() or [""]
+    buckets = await _named_2(http, "buckets", {"orgID": org_id, "limit": "100"})
+    tasks = await _named_2(http, "tasks", {"orgID": org_id, "limit": "500"})
+    for call in calls_2(Place.of(settings), (org, org_id), buckets, tasks):
+        async with http.request(call.method, call.path, json=call.body) as answer:
+            if not answer.ok:
+                raise NotMadeReady(f"{answer.status} at {call.path}: {(await answer.text())[:200]}")
+
+
+async def _named_2(http: aiohttp.ClientSession, kind: str, which: dict[str, str]) -> dict[str, str]:
+    """What there is of a kind, name to id."""
+    async with http.get(f"/api/v2/{kind}", params=which) as answer:
+        if not answer.ok:
+            raise NotMadeReady(f"{answer.status} at /api/v2/{kind}: {(await answer.text())[:200]}")
+        return {found["name"]: found["id"] for found in (await answer.json())[kind]}
