@@ -55,7 +55,8 @@ def run(settings: Settings) -> None:
     for name in ("aiokafka", "faust", "kafka", "mode"):  # their DEBUG records are built at any level
         logging.getLogger(name).setLevel(logging.WARNING)
     watchdog = Watchdog().start()
-    health = Health("decider", settings.instance, alive=lambda: watchdog.stuck(time.monotonic()) is None)
+    counts = ("decided", "redelivered", "repaired", "rebalances")
+    health = Health("decider", settings.instance, counts=counts, alive=lambda: watchdog.stuck(time.monotonic()) is None)
     keys = WorkerKeys(settings, health)
     app = create_app(settings, _pipeline_secret(settings.secrets / PIPELINE_KEY), keys, health, watchdog)
     told = _Running(served(health, settings.health))
@@ -185,6 +186,7 @@ class _Decider:
         await self._keys.ready()
         self._ledger.begin()
         self._watchdog.expect(self._partitions())
+        self._health.count("rebalances")
         self._health.ready = True
         announce_ready("decider")
 

@@ -105,7 +105,7 @@ def _patience_s(publication: Publication) -> int | None:
 def run(settings: Settings) -> None:
     """Serve until told to stop; several instances share the work."""
     sites = read_sites(settings.sites)
-    health = Health("ingress", settings.instance)
+    health = Health("ingress", settings.instance, counts=("sent", "kept", "dead_letters"))
     serve(lambda: _carry(settings, sites, health), health, settings)
 
 
