@@ -1,4 +1,7 @@
-"""`python -m grafana` writes the generated files; `--check` only compares, and fails where one is not as the code says."""
+"""`python -m grafana` writes the generated files.
+
+`--check` only compares, and fails where a file is not what the code says.
+"""
 
 import sys
 from pathlib import Path

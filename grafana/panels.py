@@ -1,4 +1,4 @@
-"""What a dashboard consists of, as data: panels, rows, variables, annotations. `grafana/rendering.py` makes JSON of it."""
+"""What a dashboard consists of, as data: panels, rows, variables, annotations; `rendering` makes JSON of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -96,3 +96,9 @@ class Board:
     def panels(self) -> list[Panel]:
         """All of them, in order."""
         return [panel for row in self.rows for panel in row.panels]
+
+    @property
+    def ids(self) -> dict[str, int]:
+        """The number of each row and panel by its title; Grafana's addresses have them."""
+        titles = [title for row in self.rows for title in (row.title, *(panel.title for panel in row.panels))]
+        return {title: number for number, title in enumerate(titles, start=1)}

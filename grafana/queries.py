@@ -19,9 +19,9 @@ __all__ = [
     "each",
     "highest",
     "last",
-    "lowest",
     "mean",
     "rise",
+    "spread",
     "tag_values",
     "total",
 ]
@@ -46,23 +46,28 @@ class Column:
 
 
 def total(field: str, name: str = "") -> Column:
+    """All values together."""
     return Column(field, name or field, "sum")
 
 
 def last(field: str, name: str = "") -> Column:
+    """The newest."""
     return Column(field, name or field, "last")
 
 
 def highest(field: str, name: str = "") -> Column:
+    """The largest."""
     return Column(field, name or field, "max")
 
 
-def lowest(field: str, name: str = "") -> Column:
-    return Column(field, name or field, "min")
-
-
 def mean(field: str, name: str = "") -> Column:
+    """The mean."""
     return Column(field, name or field, "mean")
+
+
+def spread(field: str, name: str = "") -> Column:
+    """The highest less the lowest."""
+    return Column(field, name or field, "spread")
 
 
 def rise(field: str, name: str = "") -> Column:
@@ -88,7 +93,8 @@ class Select:
     _: KW_ONLY
     where: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     by: Sequence[str] = ()
-    every: bool = False
+    every: bool | str = False
+    """by the dashboard's interval, or by one of its own such as 1h"""
     fill: Fill = ""
     policy: str = POINTS
     alias: str = ""
@@ -175,6 +181,7 @@ def _condition(name: str, wanted: str | Sequence[str]) -> str:
     return texts[0] if len(texts) == 1 else f"({' OR '.join(texts)})"
 
 
-def _group_by(tags: Sequence[str], *, every: bool) -> str:
-    groups = [*(["time($__interval)"] if every else []), *(f'"{tag}"' for tag in tags)]
+def _group_by(tags: Sequence[str], *, every: bool | str) -> str:
+    interval = "$__interval" if every is True else every
+    groups = [*([f"time({interval})"] if interval else []), *(f'"{tag}"' for tag in tags)]
     return f" GROUP BY {', '.join(groups)}" if groups else ""

@@ -12,7 +12,16 @@ from grafana.queries import Query
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # its newer schema is still a beta of Grafana's
-    from grafana_foundation_sdk.builders import bargauge, common, dashboard, heatmap, stat, statetimeline, table, timeseries
+    from grafana_foundation_sdk.builders import (
+        bargauge,
+        common,
+        dashboard,
+        heatmap,
+        stat,
+        statetimeline,
+        table,
+        timeseries,
+    )
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.variants import Dataquery
@@ -57,24 +66,33 @@ def render(board: Board) -> str:
         .link(_links())
     )
     _place(built, board)
-    return json.dumps(json.loads(JSONEncoder().encode(built.build())), indent=1, sort_keys=True) + "\n"
+    tree = json.loads(JSONEncoder().encode(built.build()))
+    _drop_leftovers(tree)
+    return json.dumps(tree, indent=1, sort_keys=True) + "\n"
+
+
+def _drop_leftovers(tree: dict[str, Any]) -> None:
+    """The SDK writes fields of an older schema, which Grafana's current one does not have."""
+    for variable in tree["templating"]["list"]:
+        for leftover in ("auto", "auto_count", "auto_min"):
+            variable.pop(leftover, None)
+    for panel in tree["panels"]:
+        panel.get("options", {}).pop("footer", None)
 
 
 def _place(built: dashboard.Dashboard, board: Board) -> None:
     """Rows and panels from left to right, a new line where one is full; ids in that order."""
-    x = y = height = number = 0
+    x = y = height = 0
     for row in board.rows:
         y += height
-        number += 1
         at_row = schema.GridPos(x=0, y=y, w=_COLUMNS, h=_ROW_HEIGHT)
-        built.with_row(dashboard.Row(row.title).id(number).grid_pos(at_row))
+        built.with_row(dashboard.Row(row.title).id(board.ids[row.title]).grid_pos(at_row))
         x, y, height = 0, y + _ROW_HEIGHT, 0
         for panel in row.panels:
             if x + panel.width > _COLUMNS:
                 x, y, height = 0, y + height, 0
-            number += 1
             at = schema.GridPos(x=x, y=y, w=panel.width, h=panel.height)
-            built.with_panel(_panel(panel, board).id(number).grid_pos(at))
+            built.with_panel(_panel(panel, board).id(board.ids[panel.title]).grid_pos(at))
             x, height = x + panel.width, max(height, panel.height)
 
 

@@ -97,7 +97,9 @@ _SITES = [
         "table",
         [
             Select(REQUESTS, [total("n", "requests"), highest("p99_ms", "p99")], by=["site"]),
-            Select(ANSWERS, [total("n", "portions"), total("cm", "granted")], where={"outcome": "dispense"}, by=["site"]),
+            Select(
+                ANSWERS, [total("n", "portions"), total("cm", "granted")], where={"outcome": "dispense"}, by=["site"]
+            ),
             Select(ANSWERS, [total("n", "refusals")], where={"outcome": "refuse"}, by=["site"]),
             Select(REPORTS, [total("cm", "came out"), highest("missing", "missing reports")], by=["site"]),
         ],
@@ -179,8 +181,8 @@ _PAPER = [
     ),
     Panel(
         "Hours until a roll ends",
-        f"Stock divided by what came out an hour in the last {STOCK_HOURS} hours, as if that went on: no day, no rush, no"
-        " refill is foreseen. Rolls that gave nothing in that time are not shown.",
+        f"Stock divided by what came out an hour in the last {STOCK_HOURS} hours, as if that went on: no day, no rush,"
+        " no refill is foreseen. Rolls that gave nothing in that time are not shown.",
         "gauge",
         [hours_left("$timeFilter")],
         unit="h",

@@ -65,8 +65,8 @@ _LAG = [
     ),
     Panel(
         "Lag in seconds",
-        "Age of the oldest message that the group has not committed; people wait for decider and egress only. After 3 s a"
-        " dispenser serves by itself.",
+        "Age of the oldest message that the group has not committed; people wait for decider and egress only. After 3 s"
+        " a dispenser serves by itself.",
         "lines",
         [
             Select(
@@ -134,8 +134,20 @@ _TROUBLE = [
         [Select(REQUESTS, [total("repeats")], every=True, fill="0", alias="$col")],
         least_interval="1m",
     ),
-    _counter("Redelivered to the decider", "Events that Kafka gave again after a rebalance or a crash.", "decider", "redelivered"),
-    _counter("Ingress", "Messages given to Kafka, kept by it, and dead letters among them.", "ingress", "sent", "kept", "dead_letters"),
+    _counter(
+        "Redelivered to the decider",
+        "Events that Kafka gave again after a rebalance or a crash.",
+        "decider",
+        "redelivered",
+    ),
+    _counter(
+        "Ingress",
+        "Messages given to Kafka, kept by it, and dead letters among them.",
+        "ingress",
+        "sent",
+        "kept",
+        "dead_letters",
+    ),
     _counter(
         "Egress",
         "Commands and controls that the broker acknowledged; records that were passed over unread.",

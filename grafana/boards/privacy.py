@@ -61,7 +61,12 @@ _LIVES = [
         [
             Select(SITES, [highest("oldest_s", "oldest")], by=["site"], every=True, fill="none", alias="$tag_site"),
             Select(
-                SITES, [highest("window_s", "window")], by=["site"], every=True, fill="none", alias="window of $tag_site"
+                SITES,
+                [highest("window_s", "window")],
+                by=["site"],
+                every=True,
+                fill="none",
+                alias="window of $tag_site",
             ),
         ],
         unit="s",
@@ -109,7 +114,11 @@ _PROOF = [
         "Deletion receipts",
         "What holds, resumes and new epochs did: how many templates were erased and rows removed.",
         "table",
-        [Select(RECEIPTS, [each("templates", "templates erased"), each("accounts", "rows removed")], by=["site", "what"])],
+        [
+            Select(
+                RECEIPTS, [each("templates", "templates erased"), each("accounts", "rows removed")], by=["site", "what"]
+            )
+        ],
         over="30d",
         width=12,
     ),

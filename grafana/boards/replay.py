@@ -67,8 +67,8 @@ _TOTALS = [
     ),
     Panel(
         "Paper granted",
-        "What the portions hold. In the shadow nobody reacts: whoever would have been refused does not come back, and no"
-        " motor runs.",
+        "What the portions hold. In the shadow nobody reacts: whoever would have been refused does not come back, and"
+        " no motor runs.",
         "stat",
         _pair(ANSWERS, [total("cm", "granted")], {"outcome": "dispense"}, every=False),
         unit="lengthcm",
@@ -104,7 +104,8 @@ _BESIDE = [
     ),
     Panel(
         "Faces known again, new, in doubt",
-        "A replay reads a template only while its key lives; later a face is unreadable there and decided like a button.",
+        "A replay reads a template only while its key lives; later a face is unreadable there and decided like a"
+        " button.",
         "lines",
         _pair(FACES, [total("n", "faces")], by=["identity"]),
         width=12,

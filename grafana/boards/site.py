@@ -144,7 +144,8 @@ _ANSWERS = [
     ),
     Panel(
         "Mean score",
-        f"Equal bits, of 512, with the nearest live template. What is known again and what is new should stay apart. {_CELLS}",
+        f"Equal bits, of 512, with the nearest live template. What is known again and what is new should"
+        f" stay apart. {_CELLS}",
         "lines",
         [
             Over(
@@ -161,8 +162,9 @@ _ANSWERS = [
     ),
     Panel(
         "Expected wrongful refusals",
-        "How many of those who are remembered a newcomer is expected to match by chance, at most: the face model's false"
-        " match rate times the live templates. It is a bound out of docs/template-evaluation.md, not a count of people.",
+        "How many of those who are remembered a newcomer is expected to match by chance, at most: the face model's"
+        " false match rate times the live templates. It is a bound out of docs/template-evaluation.md, not a count"
+        " of people.",
         "lines",
         [Select(SITES, [highest("wrongful", "for each face that asks")], every=True, fill="none", alias="$col")],
         unit="sci",
@@ -200,7 +202,12 @@ _PAPER = [
         "lines",
         [
             Select(
-                REPORTS, [mean("battery_percent", "battery")], by=["device"], every=True, fill="none", alias="$tag_device"
+                REPORTS,
+                [mean("battery_percent", "battery")],
+                by=["device"],
+                every=True,
+                fill="none",
+                alias="$tag_device",
             )
         ],
         unit="percent",
