@@ -1,4 +1,4 @@
-"""What Grafana puts in place of the variables of a query, for whoever runs a dashboard's queries without Grafana. Pure."""
+"""What Grafana puts in place of a query's variables, for whoever runs queries without Grafana. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence

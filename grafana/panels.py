@@ -6,8 +6,10 @@ from typing import Literal
 
 from grafana.queries import Query
 
-__all__ = ["Annotation", "Board", "Kind", "Panel", "Row", "Step", "Variable"]
+__all__ = ["CM", "Annotation", "Board", "Kind", "Panel", "Row", "Step", "Variable"]
 
+CM = "suffix:cm"
+"""Grafana has no centimetres of its own."""
 Kind = Literal["stat", "lines", "bars", "shares", "gauge", "table", "heatmap", "states"]
 """`bars` are stacked, `shares` stacked to 100 %, a `gauge` is a bar for each series, `states` are a state timeline."""
 Step = tuple[float, str]

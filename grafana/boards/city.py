@@ -1,7 +1,7 @@
 """City: every site at a glance, for whoever pays for the paper and answers for it."""
 
 from grafana.annotations import SITE_ANNOTATIONS
-from grafana.panels import Board, Panel, Row, Variable
+from grafana.panels import CM, Board, Panel, Row, Variable
 from grafana.queries import Over, Select, highest, last, total
 from grafana.variables import SITE
 from models.measurements import ANSWERS, DEVICES, REPORTS, REQUESTS
@@ -41,7 +41,7 @@ _NUMBERS = [
         f"What those portions hold together. What really came out is in Paper by site. {_ALL}",
         "stat",
         [Select(ANSWERS, [total("cm", "granted")], where={"outcome": "dispense"})],
-        unit="lengthcm",
+        unit=CM,
         width=4,
         height=4,
     ),
@@ -65,7 +65,7 @@ _NUMBERS = [
                 {"saved": '"refusals" * $portion'},
             )
         ],
-        unit="lengthcm",
+        unit=CM,
         width=4,
         height=4,
     ),
@@ -103,7 +103,7 @@ _SITES = [
             Select(ANSWERS, [total("n", "refusals")], where={"outcome": "refuse"}, by=["site"]),
             Select(REPORTS, [total("cm", "came out"), highest("missing", "missing reports")], by=["site"]),
         ],
-        units={"p99": "ms", "granted": "lengthcm", "came out": "lengthcm"},
+        units={"p99": "ms", "granted": CM, "came out": CM},
         width=14,
     ),
     Panel(
@@ -168,7 +168,7 @@ _PAPER = [
         "What motors gave, local rations included, as dispensers reported it. Each report counts once.",
         "bars",
         [Select(REPORTS, [total("cm", "came out")], by=["site"], every=True, fill="0", alias="$tag_site")],
-        unit="lengthcm",
+        unit=CM,
         least_interval="1m",
     ),
     Panel(
@@ -176,7 +176,7 @@ _PAPER = [
         "What each dispenser last reported of its roll, in the last 24 hours.",
         "gauge",
         [Select(REPORTS, [last("stock_cm", "stock")], by=["site", "device"], alias="$tag_site $tag_device")],
-        unit="lengthcm",
+        unit=CM,
         over="24h",
     ),
     Panel(

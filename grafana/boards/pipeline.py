@@ -197,7 +197,7 @@ PIPELINE = Board(
         Row("Services", _SERVICES),
         Row("Backlogs and waits", _LAG),
         Row("Repairs, repetitions, drops", _TROUBLE),
-        Row("Dead letters", _LETTERS),
+        Row("What nobody could read", _LETTERS),
     ],
     since="now-1h",
 )

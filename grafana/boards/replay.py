@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from grafana.panels import Board, Panel, Row, Variable
+from grafana.panels import CM, Board, Panel, Row, Variable
 from grafana.queries import POINTS, Column, Select, highest, total
 from grafana.variables import SITE
 from models.measurements import ANSWERS, FACES, REQUESTS, SITES
@@ -71,7 +71,7 @@ _TOTALS = [
         " no motor runs.",
         "stat",
         _pair(ANSWERS, [total("cm", "granted")], {"outcome": "dispense"}, every=False),
-        unit="lengthcm",
+        unit=CM,
         width=6,
         height=5,
     ),

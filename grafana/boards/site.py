@@ -1,7 +1,7 @@
 """Site: one site and its dispensers, for attendants and analysts."""
 
 from grafana.annotations import SITE_ANNOTATIONS
-from grafana.panels import Board, Panel, Row
+from grafana.panels import CM, Board, Panel, Row
 from grafana.queries import Over, Select, each, highest, last, mean, total
 from grafana.variables import DEVICE, ONE_SITE
 from models.measurements import ANSWERS, DEVICES, FACES, REPORTS, REQUESTS, SITES
@@ -27,7 +27,7 @@ _DISPENSERS = [
         ],
         over="30d",
         words=_STATES,
-        units={"stock": "lengthcm", "battery": "percent"},
+        units={"stock": CM, "battery": "percent"},
         width=14,
     ),
     Panel(
@@ -178,7 +178,7 @@ _PAPER = [
         "What motors gave, as reported; local rations included.",
         "bars",
         [Select(REPORTS, [total("cm", "came out")], by=["device"], every=True, fill="0", alias="$tag_device")],
-        unit="lengthcm",
+        unit=CM,
         least_interval="1m",
     ),
     Panel(
@@ -186,7 +186,7 @@ _PAPER = [
         "Left on each roll. A rise is a refill, which is marked in every panel over time.",
         "lines",
         [Select(REPORTS, [last("stock_cm", "stock")], by=["device"], every=True, fill="none", alias="$tag_device")],
-        unit="lengthcm",
+        unit=CM,
     ),
     Panel(
         "Reports",
@@ -221,9 +221,9 @@ SITE_BOARD = Board(
     "One site: its dispensers, how people asked and were answered, its paper.",
     [ONE_SITE, DEVICE],
     [
-        Row("Dispensers", _DISPENSERS),
+        Row("Devices", _DISPENSERS),
         Row("Waits", _WAITS),
-        Row("Answers", _ANSWERS),
+        Row("How people were answered", _ANSWERS),
         Row("Paper", _PAPER),
     ],
     SITE_ANNOTATIONS,

@@ -17,15 +17,17 @@ from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from models.codec import encode
 from models.events import SiteEvent, SiteHeld, SiteResumed
+from models.measurements import AUDITS as MEASURED
+from models.policy import parse_sites
 from models.settings import Settings
 from models.topics import EVENTS
 from stream_processors.kafka import open_producer
-from stream_processors.sites import configure_sites, read_sites
+from stream_processors.sites import configure_sites
 from tests.e2e.looks import Talk, listen
 from tests.grafana.influx import write
 from tests.grafana.shadow import write_shadow
 
-__all__ = ["AUDITED", "K", "PERIOD_S", "Scene", "play"]
+__all__ = ["AUDITED", "PERIOD_S", "K", "Scene", "play"]
 
 K, PERIOD_S = 3, 10
 SITES = """\
@@ -41,7 +43,6 @@ mode = "button"
 policy = { button_budget_cm = 120 }
 """
 _VISITS = Visits(visitors=150, seconds=22, again=0.6, button=0.25, staff=0.12, forget=0.15, seed=7)
-_NOT_BUILT = "audits,check={check} checked=40i,took_s=1.5,failed={failed}i {at}"
 AUDITED = {"no-template-in-logs": 0, "no-template-beyond-its-window": 2}
 
 
@@ -65,15 +66,21 @@ async def play(folder: Path) -> AsyncIterator[Scene]:
         since = int(1000 * time.time()) - 60_000
         await asyncio.gather(_people(stack.settings), _attendants(stack))
         await write_shadow(stack.settings, limit_cm=120)
-        await _operators(stack.settings, sites)
-        await write(
-            stack.settings, [_NOT_BUILT.format(check=c, failed=n, at=time.time_ns()) for c, n in AUDITED.items()]
-        )
+        await _operators(stack.settings)
+        await write(stack.settings, _audits())
         await asyncio.sleep(2 * PERIOD_S + 6)  # the last period is over, and a tick and a look have told so
         until = int(1000 * time.time())
         yield Scene(settings=stack.settings, since_ms=since, until_ms=until, limit_cm=120)
         for process in stack:
             process.check()
+
+
+def _audits() -> list[str]:
+    """What an audit would tell."""
+    return [
+        MEASURED.line(time.time_ns(), {"check": check}, {"failed": failed, "checked": 40, "took_s": 1.5})
+        for check, failed in AUDITED.items()
+    ]
 
 
 async def _people(settings: Settings) -> None:
@@ -85,7 +92,7 @@ async def _people(settings: Settings) -> None:
 
 
 async def _attendants(stack: LocalStack) -> None:
-    """The hall: a budget that ends, a repetition, a jam, an empty roll and a new one, a dispenser that goes, rubbish."""
+    """The hall: a budget that ends, a repetition, a jam, an empty roll, a new one, a dispenser that goes, rubbish."""
     async with listen(stack, "hall", "gate") as gate:
         await gate.say("state", {"online": True, "mode": "button", "firmware": "1.2.0"}, "-r")
         for number in range(7):
@@ -110,10 +117,9 @@ async def _report(talk: Talk, number: int, **report: object) -> None:
     assert (await talk.hear())["kind"] == "noted"
 
 
-async def _operators(settings: Settings, sites: Path) -> None:
+async def _operators(settings: Settings) -> None:
     """A new policy, a hold, a resume."""
-    sites.write_text(SITES.replace("limit_cm = 60", "limit_cm = 90"))
-    await configure_sites(settings, read_sites(sites))
+    await configure_sites(settings, parse_sites(SITES.replace("limit_cm = 60", "limit_cm = 90"), "a test"))
     events: list[SiteEvent] = [
         SiteHeld(site="meadow", why="a test of holds", by="somebody"),
         SiteResumed(site="meadow"),

@@ -1,9 +1,7 @@
-"""Every query of every panel, variable, annotation and alert, asked of a real InfluxDB after a run through the pipeline."""
+"""Every query of every panel, variable, annotation and alert, asked of a real InfluxDB after a real run."""
 
 import json
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -81,14 +79,15 @@ async def test_a_query_of_a_dashboard_returns_data_with_the_expected_columns(ask
     check(await ask(scene.settings, statement(asked, scene, ALL)), asked.columns)
 
 
-@pytest.mark.parametrize("asked", [*of_panels()], ids=lambda asked: asked.name)
-async def test_a_query_bound_to_a_site_tells_of_no_other(asked: Asked, scene: Scene) -> None:
-    if "${site" in asked.query:
+async def test_a_query_bound_to_a_site_tells_of_no_other(scene: Scene) -> None:
+    bound = [asked for asked in of_panels() if "${site" in asked.query and "site" in asked.columns]
+    assert len(bound) > 15
+    for asked in bound:
         for one in await ask(scene.settings, statement(asked, scene, "meadow")):
-            assert one.tags.get("site", "meadow") == "meadow"
+            assert one.tags["site"] == "meadow", asked.name
 
 
-@pytest.mark.parametrize("asked", of_alerts(), ids=lambda asked: asked.name)
+@pytest.mark.parametrize("asked", [*of_alerts()], ids=lambda asked: asked.name)
 async def test_a_query_of_an_alert_returns_data_with_the_expected_columns(asked: Asked, scene: Scene) -> None:
     assert "$" not in asked.query
     check(await ask(scene.settings, asked.query), asked.columns)
@@ -102,14 +101,3 @@ async def test_a_variable_lists_what_there_is(scene: Scene) -> None:
             [found] = await ask(scene.settings, interpolated(variable["query"], 0, 0, chosen={"site": ALL}))
             expected = {"site": {"meadow", "hall"}, "device": {"north", "south", "gate"}}
             assert set(found.of("value")) == expected[variable["name"]]
-
-
-def test_every_dashboard_file_is_one_of_the_boards() -> None:
-    titles = {f"{board.title.lower()}.json" for board in BOARDS}
-    assert {path.name for path in Path(HERE, "dashboards").iterdir()} == titles
-
-
-def test_no_query_is_left_without_its_retention_policy() -> None:
-    for asked in (*of_panels(), *of_annotations(), *of_alerts()):
-        for source in re.findall(r'FROM ("\S+|\()', asked.query):
-            assert source == "(" or re.match(r'"(autogen|\$shadow)"\."\w+"', source), asked
