@@ -89,8 +89,8 @@ def read_site_key(file: Path) -> SiteKey:
     """Raises ConfigError naming the file."""
     try:
         with _locked(file.parent):
-            return parse_site_key(file.read_text(), str(file))
-    except (OSError, UnicodeDecodeError) as error:
+            return parse_site_key(file.read_text(errors="replace"), str(file))
+    except OSError as error:
         raise ConfigError(f"cannot read {file}: {error}") from None
 
 
@@ -101,7 +101,7 @@ def step_site_key(file: Path, epoch: int) -> SiteKey:
     a file that holds no key.
     """
     with _locked(file.parent):
-        key = parse_site_key(file.read_text(), str(file))
+        key = parse_site_key(file.read_text(errors="replace"), str(file))
         if key.epoch < epoch:
             key = SiteKey(epoch, epoch_key(key.key, epoch - key.epoch))
             _replace(file, str(key))

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Coroutine
+from itertools import chain
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -25,11 +26,11 @@ from infra.status import (
 from models.codec import decode_state
 from models.policy import Sites
 from models.settings import Settings
-from models.topics import CONTROLS, DEAD_LETTERS, DECISIONS, EVENTS, STATES
+from models.topics import DECISIONS, EVENTS, STATES
 from stream_processors.groups import READS, committed, partitions_of
 from stream_processors.kafka import open_consumer
-from stream_processors.watching import ask_services
 from stream_processors.key_client import read_facts
+from stream_processors.watching import ask_services
 
 __all__ = ["look"]
 
@@ -88,9 +89,7 @@ async def _topics(settings: Settings, sites: Sites) -> KafkaSeen | None:
 
 async def _progress(settings: Settings) -> tuple[list[Backlog], dict[str, float]]:
     """What the groups have still to do, and how fast events and decisions come."""
-    partitions = [
-        p for topic in (EVENTS, DECISIONS, STATES, CONTROLS, DEAD_LETTERS) for p in partitions_of(settings, topic)
-    ]
+    partitions = [p for topic in {EVENTS, *chain(*READS.values())} for p in partitions_of(settings, topic)]
     done = await committed(settings)
     async with open_consumer(settings, group=None) as consumer:
         beginnings = await consumer.beginning_offsets(partitions)

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from models.face_models import FACE_MODELS
 from models.messages import Answer, DeclinedBecause, Fault, RefusedBy, Report
 from models.metrics import Field, Measurement, Tag
-from models.outcomes import By, Identity
+from models.outcomes import By, Identity, Receipt
 
 __all__ = [
     "ANSWERS",
@@ -45,7 +45,7 @@ _IDENTITY = Tag(name="identity", meaning="what the search said of a face", value
 _MODEL = Tag(name="model", meaning="the face model", values=frozenset(FACE_MODELS))
 _WHAT = Tag(name="what", meaning="the report's kind", values=_kinds(Report))
 _FAULT = Tag(name="fault", meaning="what stopped the motor", values=frozenset(get_args(Fault)))
-_RECEIPT = Tag(name="what", meaning="what was done to the site", values=frozenset({"held", "resumed", "epoch"}))
+_RECEIPT = Tag(name="what", meaning="what was done to the site", values=_kinds(Receipt))
 _CHECK = Tag(name="check", meaning="which promise, as the audit names it")
 _ADDRESS = Tag(name="address", meaning="host:port, as in FAIRROLL_SERVICES")
 _PART = Tag(name="part", meaning="which service, as it tells")
@@ -154,11 +154,17 @@ SITES = Measurement(
             meaning="from Kafka's append of the tick to that of its decision: the pipeline's wait where nobody asks",
             hourly="max",
         ),
-        Field(name="epoch", kind="integer", meaning="of the site's template key", hourly="max"),
-        Field(name="epoch_age_s", kind="float", unit="s", meaning="how long that key has lived", hourly="max"),
         Field(name="window_s", kind="integer", unit="s", meaning="the longest that a template may live", hourly="max"),
+        Field(name="mode", kind="string", meaning="face, button or held"),
         Field(name="held", kind="boolean", meaning="whether an operator has switched its faces off"),
-        Field(name="wrongful", kind="float", meaning="expected wrongful refusals per request", hourly="mean"),
+        Field(name="epoch", kind="integer", meaning="of the site's template key", hourly="max"),
+        Field(name="epoch_age_s", kind="float", unit="s", meaning="since the epoch began", hourly="max"),
+        Field(
+            name="wrongful",
+            kind="float",
+            meaning="how many of those who are remembered a newcomer is expected to match: wrongful refusals of a face",
+            hourly="mean",
+        ),
     ),
 )
 
@@ -249,6 +255,12 @@ SERVICES = Measurement(
         _count("commands", "egress: commands acknowledged by the broker"),
         _count("controls", "egress: controls published"),
         _count("unreadable", "records that it passed over"),
+        _count("unsealed", "ingress: templates that came when no key was there to seal them"),
+        _count("keys_away", "times that the key holder did not answer"),
+        _count("unreadable_templates", "decider: templates whose key is gone"),
+        _count("destroyed", "key holder: chains destroyed"),
+        _count("told", "key holder: keys told"),
+        _count("refused", "key holder: keys refused"),
         _count("points", "sink: points that InfluxDB has"),
         _count("rejected", "sink: points that InfluxDB will never take"),
         _count("looks_dropped", "sink: points of `services` and `lag` that InfluxDB did not take at once"),

@@ -88,7 +88,8 @@ class SiteCounted(_Outcome, tag="counted", frozen=True, kw_only=True):
     window_s: int = 0
     """the longest that a template may live here"""
     wrongful: float = 0.0
-    """How likely somebody new is taken for one of those who are remembered: false match rate x live templates."""
+    """How many of those who are remembered a newcomer's face is expected to match, at most. So many refusals of a face
+    that asks are somebody else's fault; the button and staff remain."""
 
 
 class Held(_Outcome, tag="held", frozen=True, kw_only=True):

@@ -119,5 +119,5 @@ def _counted(site: Site, at: int, offset: int) -> SiteCounted:
         epoch=site.settings.epoch if site.settings else 0,
         epoch_age_s=(at - site.settings.epoch_at) / 1000 if site.settings else 0.0,
         window_s=site.policy.window_s,
-        wrongful=site.wrongful(horizon),
+        wrongful=site.false_matches(horizon),
     )

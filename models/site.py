@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from math import fsum
 
 from models.accounts import (
     Account,
@@ -80,10 +79,10 @@ class Site:
         """Tell when each live template was captured, milliseconds."""
         return [int(at) for index in self._indexes.values() for at in index.live(horizon)]
 
-    def wrongful(self, horizon: int) -> float:
-        """Tell how many of the live templates a newcomer is expected to match, at most; `fsum`, for any order is alike."""
-        live = ((model, len(index.live(horizon))) for (model, _), index in self._indexes.items())
-        return fsum(FACE_MODELS[model].false_match_rate * count for model, count in live if model in FACE_MODELS)
+    def false_matches(self, horizon: int) -> float:
+        """How many live templates a newcomer is expected to match, at most: false match rate x live templates."""
+        known = ((model, index) for (model, _), index in sorted(self._indexes.items()) if model in FACE_MODELS)
+        return sum((FACE_MODELS[model].false_match_rate * len(index.live(horizon)) for model, index in known), 0.0)
 
     def charges(self, entries: Iterable[Entry], horizon: int) -> list[Charge]:
         """Give what the grants among these count against a limit."""

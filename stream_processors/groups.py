@@ -11,15 +11,24 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.structs import OffsetAndMetadata
 
 from models.settings import Settings
-from models.topics import CONTROLS, DEAD_LETTERS, DECIDER_GROUP, DECISIONS, EVENTS, RECEIPTS, STATES
+from models.topics import (
+    CONTROLS,
+    DEAD_LETTERS,
+    DECIDER_GROUP,
+    DECISIONS,
+    EGRESS_GROUP,
+    EVENTS,
+    RECEIPTS,
+    SINK_GROUP,
+    STATES,
+)
 from stream_processors.kafka import open_consumer
 
-__all__ = ["READS", "SINK_GROUP", "Backlog", "Reader", "backlogs", "committed", "partitions_of"]
+__all__ = ["READS", "Backlog", "Reader", "backlogs", "committed", "partitions_of"]
 
-SINK_GROUP = "fairroll.sink"
 READS = {
     DECIDER_GROUP: (EVENTS,),
-    "fairroll.egress": (DECISIONS,),
+    EGRESS_GROUP: (DECISIONS,),
     SINK_GROUP: (DECISIONS, STATES, CONTROLS, RECEIPTS, DEAD_LETTERS),
 }
 """Which consumer group reads what."""

@@ -36,7 +36,7 @@ class Vitals(Struct, frozen=True, kw_only=True):
     """The body of both answers, as JSON."""
 
     part: str
-    """ingress, decider, egress or sink"""
+    """keyholder, ingress, decider, egress or sink"""
     instance: str
     alive: bool
     """False: it does not move any more and should be restarted; `/healthz` answers 503"""
@@ -52,7 +52,7 @@ class Health:
     """What a service notes of itself while it runs. Not for several threads.
 
     `ready` is the service's to set, or `watch`'s. It is alive while its own check, `alive`, says so and no piece of
-    work that is `at_work` takes longer than a minute. `counts` are told as 0 until something is counted. While it is not ready that time does not count: a restart brings
+    work that is `at_work` takes longer than a minute. While it is not ready that time does not count: a restart brings
     no lost broker back. An event loop that stands still answers no probe at all.
     """
 

@@ -45,7 +45,7 @@ class Influx:
     async def answers(self) -> bool:
         try:
             return bool(await self._client.ping())
-        except _AWAY:
+        except (*_AWAY, ApiException):
             return False
 
     async def write(self, lines: Sequence[str]) -> None:

@@ -14,8 +14,8 @@ from models import topics
 from models.codec import decode_control, decode_dead_letter, decode_outcome, decode_state
 from models.errors import MalformedMessage
 from models.settings import Settings
-from models.topics import DEAD_LETTERS, DECISIONS
-from stream_processors.groups import READS, SINK_GROUP
+from models.topics import DEAD_LETTERS, DECISIONS, SINK_GROUP
+from stream_processors.groups import READS
 from stream_processors.health import Health
 from stream_processors.influx import Influx, open_influx
 from stream_processors.kafka import commit, kafka_answers, open_consumer
@@ -74,10 +74,10 @@ class Points:
                 return [state_point(site, device, decode_state(value), offset, at)]
             case topics.CONTROLS:
                 return [control_point(decode_control(value), offset, at)]
-            case topics.RECEIPTS:
-                return [line] if (line := outcome_point(decode_outcome(value), at)) else []
             case topics.DEAD_LETTERS:
                 return [dead_letter_point(decode_dead_letter(value), offset, at)]
+            case topics.RECEIPTS:
+                return [line] if (line := outcome_point(decode_outcome(value), at)) else []
             case _:
                 return self._of(record).take(offset, decode_outcome(value), at)
 

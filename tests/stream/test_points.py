@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from models.dead_letters import DeadLetter
 from models.identity import pseudonym
 from models.messages import Control, DeviceState, Dispense, Forgotten, Noted, Refuse
-from models.outcomes import Answered, ControlChanged, Outcome, ReportKept, SiteCounted
+from models.outcomes import Answered, ControlChanged, EpochBegan, Held, Outcome, ReportKept, Resumed, SiteCounted
 from stream_processors.health import Vitals
 from stream_processors.points import (
     control_point,
@@ -57,13 +57,35 @@ def test_a_report_and_a_tick_are_one_line_each() -> None:
         "reports,site=park,device=gate,what=dispensed,fault=empty n=1i,number=3i,cm=22i,missing=0i 1700000000123000010"
     )
     assert outcome_point(COUNTED, AT + 17) == (
-        "sites,site=park templates=3i,accounts=5i,oldest_s=12.5,decided_ms=17i 1700000000123000011"
+        "sites,site=park templates=3i,accounts=5i,oldest_s=12.5,decided_ms=17i"
+        ',mode="button",held=false,epoch=0i,epoch_age_s=0.0,wrongful=0.0 1700000000123000011'
     )
 
 
 @pytest.mark.parametrize("outcome", [GRANTED, REFUSED, FORGOTTEN])
 def test_an_answer_to_a_person_is_no_point(outcome: Outcome) -> None:
     assert outcome_point(outcome, AT + 17) is None
+
+
+@pytest.mark.parametrize(
+    ("receipt", "line"),
+    [
+        (
+            Held(site="park", offset=9, at=AT, templates=3, accounts=5, oldest_s=12.5, why="a complaint", by="ann"),
+            "receipts,site=park,what=held templates=3i,accounts=5i 1700000000123000009",
+        ),
+        (
+            Resumed(site="park", offset=9, at=AT, mode="face", why="mended", by="ann"),
+            "receipts,site=park,what=resumed templates=0i,accounts=0i 1700000000123000009",
+        ),
+        (
+            EpochBegan(site="park", offset=9, at=AT, epoch=4, templates=3, accounts=5),
+            "receipts,site=park,what=epoch templates=3i,accounts=5i,epoch=4i 1700000000123000009",
+        ),
+    ],
+)
+def test_a_receipt_tells_what_was_erased_and_neither_who_did_it_nor_why(receipt: Outcome, line: str) -> None:
+    assert outcome_point(receipt, AT) == line
 
 
 def test_a_control_is_an_annotation() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.metric_docs import MARK, PAGE, tables
 from models.face_models import FACE_MODELS
 from models.measurements import ANSWERS, DEAD_LETTERS, DEVICES, MEASUREMENTS, REPORTS, SERVICES, SITES
 from models.metrics import Measurement
@@ -94,3 +95,10 @@ def test_every_count_of_a_service_is_in_the_table() -> None:
     text = "".join(path.read_text() for path in (ROOT / "stream_processors").glob("*.py"))
     counted = set(re.findall(r'count\("([a-z_]+)"', text)) | {"decided", "redelivered"}
     assert counted <= {field.name for field in SERVICES.fields}
+
+
+def test_the_page_of_metrics_is_the_table() -> None:
+    prose, mark, written = PAGE.read_text().partition(MARK)
+    assert prose
+    assert mark
+    assert written == tables(), "python -m infra.metric_docs writes it anew"
