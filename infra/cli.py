@@ -28,7 +28,7 @@ from infra.operators import dead_letters, status
 from infra.provision import provision as make_what_is_missing
 from models.errors import ConfigError, FairrollError, first_of
 from models.settings import Settings
-from stream_processors.influx import make_ready
+from stream_processors.influx_ready import make_ready
 from stream_processors.sites import configure_sites, read_sites
 
 __all__ = ["main"]
@@ -152,7 +152,9 @@ def init_metrics() -> None:
     try:
         version = asyncio.run(make_ready(settings))
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise ConfigError(f"no InfluxDB answers at {settings.influx_url} (FAIRROLL_INFLUX_URL): {error!r}") from None
+        raise ConfigError(
+            f"no InfluxDB answers at {settings.influx_url} (FAIRROLL_INFLUX_URL): {error or error!r}"
+        ) from None
     kept = f"points for {settings.metrics_days} days, their hours for {settings.metrics_hours_days}"
     click.echo(f"InfluxDB {version} is ready: {kept}")
 

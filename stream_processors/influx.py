@@ -12,25 +12,18 @@ import aiohttp
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.rest import ApiException
 
-from models.errors import FairrollError
 from models.settings import Settings
 from stream_processors.health import Health
-from stream_processors.influx_setup import Place, Statement, calls_2, statements_1
+from stream_processors.influx_ready import NotMadeReady, make_ready
 from stream_processors.service import jittered_waits
 
-__all__ = ["Influx", "NotMadeReady", "make_ready", "open_influx"]
+__all__ = ["Influx", "open_influx"]
 
 _TIMEOUT_MS = 5_000
-_SETUP = aiohttp.ClientTimeout(total=30)
 _FINAL = frozenset({400, 413, 422})
 """Answers that say of points that they will never be taken; any other may change when somebody mends something."""
 _AWAY = (aiohttp.ClientError, TimeoutError, OSError)
 _DROPPED = re.compile(r"dropped=(\d+)")
-_EXISTS = "already exists"
-
-
-class NotMadeReady(FairrollError):
-    """InfluxDB refuses what makes it ready: the text is its answer."""
 
 
 class Influx:
@@ -101,57 +94,3 @@ async def open_influx(settings: Settings, health: Health) -> AsyncIterator[Influ
         settings.influx_url, settings.influx_token, settings.influx_org, timeout=_TIMEOUT_MS, enable_gzip=True
     ) as client:
         yield Influx(client, settings, health)
-
-
-async def make_ready(settings: Settings) -> str:
-    """Make database or buckets, retention and downsampling, where they are not as they should be; returns the version.
-
-    Raises NotMadeReady, and aiohttp.ClientError or TimeoutError where InfluxDB is away.
-    """
-    headers = {"Authorization": f"Token {settings.influx_token}"}
-    async with aiohttp.ClientSession(settings.influx_url, headers=headers, timeout=_SETUP) as http:
-        async with http.get("/ping") as answer:
-            version = answer.headers.get("X-Influxdb-Version", "")
-        if version.lstrip("v").startswith("1."):
-            for statement in statements_1(Place.of(settings)):
-                await _run_1(http, statement)
-        else:
-            await _run_2(http, settings)
-    return version
-
-
-async def _run_1(http: aiohttp.ClientSession, statement: Statement) -> None:
-    error = await _query_1(http, statement.make)
-    if error and _EXISTS in error:
-        for instead in statement.instead:
-            error = await _query_1(http, instead)
-    if error:
-        raise NotMadeReady(error)
-
-
-async def _query_1(http: aiohttp.ClientSession, statement: str) -> str | None:
-    """What is wrong with it, or None."""
-    async with http.post("/query", data={"q": statement}) as answer:
-        if not answer.ok:
-            return f"{answer.status} at /query: {(await answer.text())[:200]}"
-        [result] = (await answer.json())["results"]
-    return result.get("error")  # type: ignore[no-any-return]  # JSON
-
-
-async def _run_2(http: aiohttp.ClientSession, settings: Settings) -> None:
-    org = settings.influx_org
-    [org_id] = (await _named_2(http, "orgs", {"org": org})).values() or [""]
-    buckets = await _named_2(http, "buckets", {"orgID": org_id, "limit": "100"})
-    tasks = await _named_2(http, "tasks", {"orgID": org_id, "limit": "500"})
-    for call in calls_2(Place.of(settings), (org, org_id), buckets, tasks):
-        async with http.request(call.method, call.path, json=call.body) as answer:
-            if not answer.ok:
-                raise NotMadeReady(f"{answer.status} at {call.path}: {(await answer.text())[:200]}")
-
-
-async def _named_2(http: aiohttp.ClientSession, kind: str, which: dict[str, str]) -> dict[str, str]:
-    """What there is of a kind, name to id."""
-    async with http.get(f"/api/v2/{kind}", params=which) as answer:
-        if not answer.ok:
-            raise NotMadeReady(f"{answer.status} at /api/v2/{kind}: {(await answer.text())[:200]}")
-        return {found["name"]: found["id"] for found in (await answer.json())[kind]}

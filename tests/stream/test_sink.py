@@ -22,7 +22,7 @@ from models.outcomes import Answered, Held, Outcome, ReportKept, SiteCounted
 from models.settings import Settings
 from models.topics import CONTROLS, DEAD_LETTERS, DECISIONS, RECEIPTS, SINK_GROUP, STATES, kafka_topics
 from stream_processors.groups import committed
-from stream_processors.influx import make_ready
+from stream_processors.influx_ready import make_ready
 from stream_processors.influx_setup import Downsampling, Place, statements_1
 from stream_processors.kafka import open_consumer, open_producer
 from tests.stream.metric_books import stored, until_stored
