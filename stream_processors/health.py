@@ -54,6 +54,7 @@ class Health:
     `ready` is the service's to set, or `watch`'s. It is alive while its own check, `alive`, says so and no piece of
     work that is `at_work` takes longer than a minute. While it is not ready that time does not count: a restart brings
     no lost broker back. An event loop that stands still answers no probe at all.
+    `counts` are told as 0 until something is counted: only then can anybody see them grow.
     """
 
     def __init__(

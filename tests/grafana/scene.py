@@ -18,6 +18,7 @@ from infra.local.stack import LocalStack
 from models.codec import encode
 from models.events import SiteEvent, SiteHeld, SiteResumed
 from models.measurements import AUDITS as MEASURED
+from models.outcomes import Outcome
 from models.policy import parse_sites
 from models.settings import Settings
 from models.topics import EVENTS
@@ -52,8 +53,8 @@ class Scene(Struct, frozen=True, kw_only=True):
     settings: Settings
     since_ms: int
     until_ms: int
-    limit_cm: int
-    """of the shadow, for meadow"""
+    shadow: list[Outcome]
+    """what would have been decided under twice the limit, in periods that were over"""
 
 
 @asynccontextmanager
@@ -65,12 +66,12 @@ async def play(folder: Path) -> AsyncIterator[Scene]:
     async with LocalStack(folder, ports=Ports.free(), environ=environ) as stack:
         since = int(1000 * time.time()) - 60_000
         await asyncio.gather(_people(stack.settings), _attendants(stack))
-        await write_shadow(stack.settings, limit_cm=120)
+        shadow = await write_shadow(stack.settings, limit_cm=120)
         await _operators(stack.settings)
         await write(stack.settings, _audits())
         await asyncio.sleep(2 * PERIOD_S + 6)  # the last period is over, and a tick and a look have told so
         until = int(1000 * time.time())
-        yield Scene(settings=stack.settings, since_ms=since, until_ms=until, limit_cm=120)
+        yield Scene(settings=stack.settings, since_ms=since, until_ms=until, shadow=shadow)
         for process in stack:
             process.check()
 

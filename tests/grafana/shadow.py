@@ -1,6 +1,6 @@
 """A shadow of what happened: the same events under another limit, told beside the live points."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec import structs
 
@@ -17,30 +17,29 @@ from stream_processors.periods import Periods
 from tests.e2e.looks import Kept, records
 from tests.grafana.influx import make_policy, write
 
-__all__ = ["shadow_outcomes", "write_shadow"]
+__all__ = ["write_shadow"]
 
 
 async def write_shadow(settings: Settings, limit_cm: int) -> list[Outcome]:
-    """While templates can still be read."""
+    """While templates can still be read. Returns what would have been decided in the periods that are over."""
     await make_policy(settings, "shadow")
-    outcomes = await shadow_outcomes(settings, limit_cm)
-    lines: list[str] = []
-    for partition in outcomes.values():
-        periods = Periods(settings.metrics_period_s, settings.metrics_k)
-        for number, outcome in enumerate(partition):
-            lines += periods.take(number, outcome, outcome.at)
-    await write(settings, lines, "shadow")
-    return [outcome for partition in outcomes.values() for outcome in partition]
-
-
-async def shadow_outcomes(settings: Settings, limit_cm: int) -> dict[int, list[Outcome]]:
-    """What would have been decided, by partition."""
     events = await records(settings, EVENTS)
+    told: list[Outcome] = []
     async with open_keys(settings, "decider") as keys:
-        return {
-            number: list(_folded([kept for kept in events if kept.partition == number], settings, keys, limit_cm))
-            for number in range(settings.partitions)
-        }
+        for number in range(settings.partitions):
+            mine = [kept for kept in events if kept.partition == number]
+            outcomes = list(_folded(mine, settings, keys, limit_cm))
+            told += await _tell(settings, outcomes)
+    return told
+
+
+async def _tell(settings: Settings, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    periods = Periods(settings.metrics_period_s, settings.metrics_k)
+    lines = [line for number, outcome in enumerate(outcomes) for line in periods.take(number, outcome, outcome.at)]
+    await write(settings, lines, "shadow")
+    period_ms = 1000 * settings.metrics_period_s
+    open_ms = max((outcome.at // period_ms * period_ms for outcome in outcomes), default=0)
+    return [outcome for outcome in outcomes if outcome.at < open_ms]
 
 
 def _folded(events: list[Kept], settings: Settings, keys: Unseal, limit_cm: int) -> Iterator[Outcome]:
