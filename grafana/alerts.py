@@ -153,9 +153,10 @@ ALERTS = (
     Alert(
         "audit-failed",
         "An audit failed",
-        "The audit found that {{ $labels.check }} is broken, or no audit ran for a day",
-        [Select(AUDITS, [last("failed", "broken")], by=["check"], times=_since("25h"))],
+        "The last audit found something that nobody may read, or could not read everything; or none ran for a day",
+        [Select(AUDITS, [last(name)], times=_since("25h")) for name in ("findings", "unread")],
         ("gt", 0),
+        math="$RA + $RB",
         shown=(PRIVACY, "Audit, last result"),
         urgent=True,
         silence="Alerting",

@@ -118,6 +118,11 @@ class Select:
         """The columns of the answer, apart from time."""
         return frozenset({column.name for column in self.columns} | set(self.by))
 
+    @property
+    def is_sum(self) -> bool:
+        """One row for each group, whose time says nothing; else each row has a time of its own."""
+        return not self.every and all(column.function for column in self.columns)
+
     def text(self, scope: Sequence[str] = ()) -> str:
         """The statement; `scope` names the template variables that bound the tags of their names."""
         bounded = [tag.name for tag in self.source.tags if tag.name in scope]

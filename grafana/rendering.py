@@ -8,7 +8,7 @@ import warnings
 from typing import Any, assert_never
 
 from grafana.panels import Annotation, Board, Kind, Panel, Variable
-from grafana.queries import Query
+from grafana.queries import Query, Select
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # its newer schema is still a beta of Grafana's
@@ -32,6 +32,7 @@ __all__ = ["REF_IDS", "render"]
 
 REF_IDS = "ABCDEFGH"
 _SOURCE = words.DataSourceRef(type_val="influxdb", uid="${datasource}")
+_TO_SITE = {"title": "This site", "url": "/d/fairroll-site?var-site=${__value.raw}&${__url_time_range}"}
 _COLUMNS = 24
 _ROW_HEIGHT = 1
 
@@ -111,6 +112,8 @@ def _panel(panel: Panel, board: Board) -> Any:
         builder.max(panel.most)
     if panel.kind == "table":
         _as_table(builder, panel)
+    if panel.kind == "heatmap":
+        builder.y_axis(heatmap.YAxisConfig().unit(panel.unit))
     for ref_id, query in zip(REF_IDS, panel.queries, strict=False):
         builder.with_target(_target(query, board, ref_id, as_table=panel.kind == "table"))
     return builder
@@ -154,17 +157,15 @@ def _stacked(mode: words.StackingMode) -> timeseries.Panel:
 
 
 def _as_table(builder: table.Panel, panel: Panel) -> None:
-    """One row for what several queries say of the same tags; the times of their answers are no column."""
-    builder.transformations(
-        [
-            schema.DataTransformerConfig("filterFieldsByName", options={"exclude": {"names": ["Time"]}}),
-            schema.DataTransformerConfig("merge", options={}),
-        ]
-    )
+    """One row for what several sums say of the same tags, without the times of their answers."""
+    if all(isinstance(query, Select) and query.is_sum for query in panel.queries):
+        without_time = {"exclude": {"names": ["Time", "time"]}}
+        builder.with_transformation(schema.DataTransformerConfig("filterFieldsByName", options=without_time))
+        builder.with_transformation(schema.DataTransformerConfig("merge", options={}))
     for column, unit in panel.units.items():
         builder.override_by_name(column, [schema.DynamicConfigValue("unit", unit)])
-    to_site = {"title": "This site", "url": "/d/fairroll-site?var-site=${__value.raw}&${__url_time_range}"}
-    builder.override_by_name("site", [schema.DynamicConfigValue("links", [to_site])])
+    if any("site" in query.by for query in panel.queries):
+        builder.override_by_name("site", [schema.DynamicConfigValue("links", [_TO_SITE])])
 
 
 def _thresholds(panel: Panel) -> dashboard.ThresholdsConfig:
@@ -196,7 +197,7 @@ def _data_source() -> dashboard.DatasourceVariable:
 def _variable(variable: Variable, board: Board) -> Any:
     if variable.query is None:
         typed = dashboard.TextBoxVariable(variable.name).label(variable.label).description(variable.about)
-        return typed.default_value(variable.default)
+        return typed.default_value(variable.default).current(_chosen(variable.default, variable.default))
     chosen = (
         dashboard.QueryVariable(variable.name)
         .label(variable.label)
@@ -208,7 +209,11 @@ def _variable(variable: Variable, board: Board) -> Any:
         .multi(variable.multiple)
         .include_all(variable.multiple)
     )
-    return chosen.all_value(".*") if variable.multiple else chosen
+    return chosen.all_value(".*").current(_chosen("All", "$__all")) if variable.multiple else chosen
+
+
+def _chosen(text: str, value: str) -> schema.VariableOption:
+    return schema.VariableOption(selected=True, text=text, value=value)
 
 
 def _annotation(annotation: Annotation, board: Board) -> dashboard.AnnotationQuery:

@@ -46,7 +46,6 @@ _MODEL = Tag(name="model", meaning="the face model", values=frozenset(FACE_MODEL
 _WHAT = Tag(name="what", meaning="the report's kind", values=_kinds(Report))
 _FAULT = Tag(name="fault", meaning="what stopped the motor", values=frozenset(get_args(Fault)))
 _RECEIPT = Tag(name="what", meaning="what was done to the site", values=_kinds(Receipt))
-_CHECK = Tag(name="check", meaning="which promise, as the audit names it")
 _ADDRESS = Tag(name="address", meaning="host:port, as in FAIRROLL_SERVICES")
 _PART = Tag(name="part", meaning="which service, as it tells")
 _INSTANCE = Tag(name="instance", meaning="its FAIRROLL_INSTANCE")
@@ -224,13 +223,16 @@ DEAD_LETTERS = Measurement(
 AUDITS = Measurement(
     name="audits",
     kept="look",
-    meaning="A promise was checked against the live system.",
+    meaning="`fairroll audit` looked for what nobody may read, in every place.",
     readers=("privacy officer",),
-    tags=(_CHECK,),
+    tags=(),
     fields=(
-        Field(name="failed", kind="integer", meaning="what breaks the promise; 0 is well", hourly="max"),
-        Field(name="checked", kind="integer", meaning="what was looked at", hourly="sum"),
-        Field(name="took_s", kind="float", unit="s", meaning="how long it took", hourly="max"),
+        Field(name="findings", kind="integer", meaning="what breaks a promise; 0 is well", hourly="max"),
+        Field(name="places", kind="integer", meaning="where it looked", hourly="max"),
+        Field(name="unread", kind="integer", meaning="of these, not read to the end: not clean either", hourly="max"),
+        Field(
+            name="oldest_s", kind="float", unit="s", meaning="age of the oldest template that can be read", hourly="max"
+        ),
     ),
 )
 

@@ -8,7 +8,7 @@ from models.measurements import ANSWERS, AUDITS, RECEIPTS, SITES
 
 __all__ = ["PRIVACY", "beyond_window"]
 
-_AUDITS = "By `fairroll audit`, which checks the promise against the live system."
+_AUDITS = "By `fairroll audit --publish`, which looks at the live system."
 
 
 def beyond_window(times: str) -> Over:
@@ -124,23 +124,24 @@ _PROOF = [
     ),
     Panel(
         "Audit, last result",
-        f"What breaks each promise; 0 is well. {_AUDITS} Nothing here: no audit ran in 30 days.",
+        "How many things the last audit found that nobody may read, and how many places it could not read to the end;"
+        f" both should be 0. {_AUDITS} Nothing here: no audit ran in 30 days.",
         "table",
-        [Select(AUDITS, [last("failed", "broken"), last("checked"), last("took_s", "took")], by=["check"])],
+        [Select(AUDITS, [last("findings"), last("unread"), last("places"), last("oldest_s", "oldest template")])],
         over="30d",
-        units={"took": "s"},
-        steps=[(1, "red")],
+        units={"oldest template": "s"},
         width=12,
     ),
     Panel(
         "Audits over time",
-        f"What broke each promise. {_AUDITS}",
+        f"What audits found, and what they could not read. {_AUDITS}",
         "bars",
-        [Select(AUDITS, [highest("failed", "broken")], by=["check"], every=True, fill="none", alias="$tag_check")],
+        [Select(AUDITS, [highest("findings"), highest("unread")], every=True, fill="none", alias="$col")],
         width=24,
         height=6,
     ),
 ]
+
 
 PRIVACY = Board(
     "fairroll-privacy",

@@ -1,4 +1,4 @@
-"""What panels tell is what was decided: each is counted again from the decisions themselves, without the sink's code."""
+"""What panels tell is what was decided, counted again from the decisions themselves and without the sink's code."""
 
 import math
 from collections import Counter, defaultdict

@@ -12,6 +12,8 @@ from grafana.alerts import ALERTS, DATA_SOURCE
 from grafana.boards import BOARDS
 from grafana.interpolation import ALL, interpolated
 from grafana.panels import Board
+from grafana.queries import Select, total
+from models.measurements import ANSWERS
 from tests.grafana.influx import Series, ask
 from tests.grafana.scene import Scene
 
@@ -77,6 +79,13 @@ def check(series: list[Series], columns: frozenset[str]) -> None:
 @pytest.mark.parametrize("asked", [*of_panels(), *of_annotations()], ids=lambda asked: asked.name)
 async def test_a_query_of_a_dashboard_returns_data_with_the_expected_columns(asked: Asked, scene: Scene) -> None:
     check(await ask(scene.settings, statement(asked, scene, ALL)), asked.columns)
+
+
+async def test_a_query_that_finds_nothing_fails(scene: Scene) -> None:
+    never = Select(ANSWERS, [total("n", "refusals")], where={"reason": "dispenser_limit"})
+    series = await ask(scene.settings, interpolated(never.text(), scene.since_ms, scene.until_ms, chosen={}))
+    with pytest.raises(AssertionError, match="nothing comes back"):
+        check(series, never.names)
 
 
 async def test_a_query_bound_to_a_site_tells_of_no_other(scene: Scene) -> None:
