@@ -19,6 +19,7 @@ def interpolated(
     """
     times = f"time >= {since_ms}ms and time <= {until_ms}ms"
     query = query.replace("$timeFilter", times).replace("$__interval", interval)
+    query = query.replace("${__from}", str(since_ms)).replace("${__to}", str(until_ms))
     query = re.sub(r"\$\{(\w+):regex\}", lambda found: _regex(chosen[found[1]]), query)
     return re.sub(r"\$(\w+)", lambda found: str(chosen[found[1]]), query)
 

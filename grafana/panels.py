@@ -67,12 +67,14 @@ class Variable:
 
 @dataclass(frozen=True)
 class Annotation:
-    """Marks in every panel over time."""
+    """Marks in every panel over time. Only columns of the answer are read, not the tags that it is grouped by."""
 
     name: str
     query: Query
     text: str
     """the column that says what happened"""
+    tags: Sequence[str]
+    """the columns that say where, and what else"""
     colour: str
 
 

@@ -11,7 +11,9 @@ from typing import Literal
 from models.metrics import Measurement
 
 __all__ = [
+    "IN_RANGE",
     "POINTS",
+    "SINCE_LAST_WORD",
     "Column",
     "Over",
     "Query",
@@ -29,7 +31,9 @@ __all__ = [
 POINTS = "autogen"
 """The retention policy of points as they came."""
 Fill = Literal["", "0", "none", "previous"]
-DASHBOARD_RANGE = "$timeFilter"
+IN_RANGE = "$timeFilter"
+SINCE_LAST_WORD = "time >= ${__from}ms - 30d AND time <= ${__to}ms"
+"""For states that are told when they change: the one that the range begins with was told before it."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def rise(field: str, name: str = "") -> Column:
 
 
 def each(field: str, name: str = "") -> Column:
-    """Every point."""
+    """Every point; of a tag, beside a field, its value."""
     return Column(field, name or field)
 
 
@@ -99,12 +103,13 @@ class Select:
     policy: str = POINTS
     alias: str = ""
     """how Grafana names a series: `$tag_site`, `$col`"""
-    times: str = DASHBOARD_RANGE
+    times: str = IN_RANGE
 
     def __post_init__(self) -> None:
-        for column in self.columns:
-            self.source[column.field]
         tags = {tag.name: tag.values for tag in self.source.tags}
+        for column in self.columns:
+            if column.function or column.field not in tags:
+                self.source[column.field]
         for name in (*self.by, *self.where):
             if name not in tags:
                 raise KeyError(f"{self.source.name} has no tag {name}")

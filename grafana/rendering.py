@@ -224,7 +224,7 @@ def _annotation(annotation: Annotation, board: Board) -> dashboard.AnnotationQue
         queryType="tags",
         fromAnnotations=True,
         textColumn=annotation.text,
-        tagsColumn=", ".join(sorted(annotation.query.by)),
+        tagsColumn=",".join(annotation.tags),
         limit=100,
         matchAny=False,
         tags=[],

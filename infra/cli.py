@@ -151,10 +151,8 @@ def init_metrics() -> None:
     settings = _settings()
     try:
         version = asyncio.run(make_ready(settings))
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise ConfigError(
-            f"no InfluxDB answers at {settings.influx_url} (FAIRROLL_INFLUX_URL): {error or error!r}"
-        ) from None
+    except (aiohttp.ClientError, TimeoutError):
+        raise ConfigError(f"no InfluxDB answers at {settings.influx_url} (FAIRROLL_INFLUX_URL)") from None
     kept = f"points for {settings.metrics_days} days, their hours for {settings.metrics_hours_days}"
     click.echo(f"InfluxDB {version} is ready: {kept}")
 

@@ -159,7 +159,7 @@ async def _told(states: AIOKafkaConsumer, modes: Mapping[str, Mode], started: fl
             waiting.discard(record.key)
             if site not in modes or not state.online:
                 continue
-            if state.mode == modes[site]:
+            if (state.mode == "held") is (modes[site] == "held"):  # else without a camera, say, it works by buttons
                 told.setdefault(site, {}).setdefault(device, time.monotonic() - started)
             else:
                 waiting.add(record.key)

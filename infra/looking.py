@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Coroutine
-from itertools import chain
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -12,13 +11,11 @@ from infra.dead_letters import by_reason, read_letters
 from infra.local.probes import gateway_answers, kafka_answers, mqtt_answers
 from infra.records import KafkaAway, read_records
 from infra.status import (
-    Backlog,
     Broker,
     Dispenser,
     KafkaSeen,
     Service,
     Status,
-    backlogs,
     dispensers,
     problems,
     rates,
@@ -27,7 +24,7 @@ from models.codec import decode_state
 from models.policy import Sites
 from models.settings import Settings
 from models.topics import DECISIONS, EVENTS, STATES
-from stream_processors.groups import READS, committed, partitions_of
+from stream_processors.groups import partitions_of, read_backlogs
 from stream_processors.kafka import open_consumer
 from stream_processors.key_client import read_facts
 from stream_processors.watching import ask_services
@@ -78,8 +75,8 @@ async def _in_time(probe: Coroutine[Any, Any, bool]) -> bool:
 async def _topics(settings: Settings, sites: Sites) -> KafkaSeen | None:
     try:
         async with asyncio.timeout(3 * _PATIENCE_S):
-            (behind, speeds), seen, letters = await asyncio.gather(
-                _progress(settings), _dispensers(settings, sites), read_letters(settings, _HOUR_S)
+            behind, speeds, seen, letters = await asyncio.gather(
+                read_backlogs(settings), _rates(settings), _dispensers(settings, sites), read_letters(settings, _HOUR_S)
             )
     except (KafkaAway, KafkaError, TimeoutError):
         return None
@@ -87,16 +84,15 @@ async def _topics(settings: Settings, sites: Sites) -> KafkaSeen | None:
     return KafkaSeen(backlogs=behind, rates=speeds, dispensers=seen, dead_letters=reasons)
 
 
-async def _progress(settings: Settings) -> tuple[list[Backlog], dict[str, float]]:
-    """What the groups have still to do, and how fast events and decisions come."""
-    partitions = [p for topic in {EVENTS, *chain(*READS.values())} for p in partitions_of(settings, topic)]
-    done = await committed(settings)
+async def _rates(settings: Settings) -> dict[str, float]:
+    """How fast events and decisions come, records a second."""
+    topics = (EVENTS, DECISIONS)
+    partitions = [partition for topic in topics for partition in partitions_of(settings, topic)]
     async with open_consumer(settings, group=None) as consumer:
-        beginnings = await consumer.beginning_offsets(partitions)
         before, started = await consumer.end_offsets(partitions), time.monotonic()
         await asyncio.sleep(_APART_S)
         ends, apart_s = await consumer.end_offsets(partitions), time.monotonic() - started
-    return backlogs(READS, done, beginnings, before), rates((EVENTS, DECISIONS), before, ends, apart_s)
+    return rates(topics, before, ends, apart_s)
 
 
 async def _dispensers(settings: Settings, sites: Sites) -> list[Dispenser]:

@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.structs import OffsetAndMetadata
+from msgspec import Struct
 
 from models.settings import Settings
 from models.topics import (
@@ -24,7 +24,7 @@ from models.topics import (
 )
 from stream_processors.kafka import open_consumer
 
-__all__ = ["READS", "Backlog", "Reader", "backlogs", "committed", "partitions_of"]
+__all__ = ["READS", "Backlog", "backlogs", "committed", "partitions_of", "read_backlogs"]
 
 READS = {
     DECIDER_GROUP: (EVENTS,),
@@ -37,16 +37,19 @@ _READ_S = 2.0
 
 Reader = tuple[str, TopicPartition]
 """A group at a partition."""
+Place = tuple[TopicPartition, int]
+"""A partition and an offset in it."""
 
 
-class Backlog(NamedTuple):
-    """What a group has still to do in a topic."""
+class Backlog(Struct, frozen=True, kw_only=True):
+    """What a consumer group has still to do in a topic."""
 
     group: str
     topic: str
     records: int
-    seconds: float
-    """age of the oldest"""
+    """appended and not committed yet; groups commit every few seconds, the sink what lies in closed periods"""
+    seconds: float = 0.0
+    """age of the oldest of these"""
 
 
 def partitions_of(settings: Settings, topic: str) -> list[TopicPartition]:
@@ -68,7 +71,7 @@ async def committed(settings: Settings) -> dict[Reader, int]:
         await admin.close()
 
 
-async def backlogs(settings: Settings) -> list[Backlog]:
+async def read_backlogs(settings: Settings) -> list[Backlog]:
     """What every group has still to do. A group that has committed nothing in a partition has all of it to do."""
     done = await committed(settings)
     readers = [
@@ -80,29 +83,28 @@ async def backlogs(settings: Settings) -> list[Backlog]:
         beginnings, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
         firsts = {(group, p): max(done.get((group, p), 0), beginnings[p]) for group, p in readers}
         behind = {(p, first) for (_, p), first in firsts.items() if first < ends[p]}
-        ages = await _ages(consumer, behind)
-    return [_backlog(group, topic, firsts, ends, ages) for group, topics in READS.items() for topic in topics]
+        return backlogs(firsts, ends, await _ages(consumer, behind))
 
 
-def _backlog(
-    group: str,
-    topic: str,
-    firsts: Mapping[Reader, int],
-    ends: Mapping[TopicPartition, int],
-    ages: Mapping[tuple[TopicPartition, int], float],
-) -> Backlog:
-    ours = {p: first for (of, p), first in firsts.items() if of == group and p.topic == topic}
-    return Backlog(
-        group,
-        topic,
-        sum(ends[p] - first for p, first in ours.items() if first < ends[p]),
-        max(ages.get(place, 0.0) for place in ours.items()),
-    )
+def backlogs(
+    firsts: Mapping[Reader, int], ends: Mapping[TopicPartition, int], ages: Mapping[Place, float]
+) -> list[Backlog]:
+    """What each group has still to do in each topic. `firsts`: the offset that it reads next; `ages`: seconds."""
+    parts: dict[tuple[str, str], list[Place]] = {}
+    for (group, partition), first in firsts.items():
+        parts.setdefault((group, partition.topic), []).append((partition, first))
+    return [
+        Backlog(
+            group=group,
+            topic=topic,
+            records=sum(max(0, ends[partition] - first) for partition, first in places),
+            seconds=max(ages.get(place, 0.0) for place in places),
+        )
+        for (group, topic), places in parts.items()
+    ]
 
 
-async def _ages(
-    consumer: AIOKafkaConsumer, places: Iterable[tuple[TopicPartition, int]]
-) -> dict[tuple[TopicPartition, int], float]:
+async def _ages(consumer: AIOKafkaConsumer, places: Iterable[Place]) -> dict[Place, float]:
     """How many seconds ago the record at each place was appended; places that hold none any more are left out."""
     ages = {}
     for partition, offset in places:

@@ -24,6 +24,7 @@ async def make_ready(settings: Settings) -> str:
     headers = {"Authorization": f"Token {settings.influx_token}"}
     async with aiohttp.ClientSession(settings.influx_url, headers=headers, timeout=_PATIENCE) as http:
         async with http.get("/ping") as answer:
+            answer.raise_for_status()
             version = answer.headers.get("X-Influxdb-Version", "")
         if version.lstrip("v").startswith("1."):
             for statement in statements_1(Place.of(settings)):

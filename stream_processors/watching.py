@@ -10,7 +10,7 @@ import msgspec
 from aiokafka.errors import KafkaError
 
 from models.settings import Settings
-from stream_processors.groups import backlogs
+from stream_processors.groups import read_backlogs
 from stream_processors.health import Health, Vitals
 from stream_processors.influx import Influx
 from stream_processors.points import lag_point, service_point
@@ -51,14 +51,15 @@ async def _services(settings: Settings, at: int) -> list[str]:
 async def _groups(settings: Settings, health: Health, at: int) -> list[str]:
     try:
         async with asyncio.timeout(3 * _PATIENCE_S):
-            found = await backlogs(settings)
+            found = await read_backlogs(settings)
     except (KafkaError, TimeoutError) as error:
         health.fault(f"the groups' backlogs cannot be read: {error!r}")
         return []
-    return [
-        lag_point(group.removeprefix("fairroll."), topic.removeprefix("fairroll."), records, round(seconds, 3), at)
-        for group, topic, records, seconds in found
-    ]
+    return [lag_point(_plain(one.group), _plain(one.topic), one.records, round(one.seconds, 3), at) for one in found]
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("fairroll.")
 
 
 async def _vitals(http: aiohttp.ClientSession, address: str) -> Vitals | None:

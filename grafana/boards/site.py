@@ -2,7 +2,7 @@
 
 from grafana.annotations import SITE_ANNOTATIONS
 from grafana.panels import CM, Board, Panel, Row
-from grafana.queries import Over, Select, each, highest, last, mean, total
+from grafana.queries import SINCE_LAST_WORD, Over, Select, each, highest, last, mean, total
 from grafana.variables import DEVICE, ONE_SITE
 from models.measurements import ANSWERS, DEVICES, FACES, REPORTS, REQUESTS, SITES
 
@@ -50,18 +50,17 @@ _DISPENSERS = [
     ),
     Panel(
         "Online",
-        "A bar begins where a dispenser, or the broker in its place, said so within the range shown; before its first"
-        " word in the range the table above knows.",
+        "What each dispenser, or the broker in its place, said last at any moment. A bar lasts until the next word.",
         "states",
-        [Select(DEVICES, [each("online")], by=["device"], alias="$tag_device")],
+        [Select(DEVICES, [each("online")], by=["device"], alias="$tag_device", times=SINCE_LAST_WORD)],
         words=_STATES,
         width=12,
     ),
     Panel(
         "Mode",
-        "face, button or held, as each dispenser says that it works.",
+        "face, button or held, as each dispenser said last at any moment.",
         "states",
-        [Select(DEVICES, [each("mode")], by=["device"], alias="$tag_device")],
+        [Select(DEVICES, [each("mode")], by=["device"], alias="$tag_device", times=SINCE_LAST_WORD)],
         words={"face": ("face", "blue"), "button": ("button", "green"), "held": ("held", "purple")},
         width=12,
     ),

@@ -14,7 +14,7 @@ from grafana.alerts import ALERTS, DATA_SOURCE
 from grafana.boards import BOARDS
 from grafana.interpolation import ALL, interpolated
 from grafana.panels import CM, Board
-from grafana.queries import Over, Select, total
+from grafana.queries import IN_RANGE, SINCE_LAST_WORD, Over, Select, total
 from models.measurements import ANSWERS, REPORTS
 
 UNITS = {value for name, value in vars(units).items() if not name.startswith("_") and isinstance(value, str)} | {CM}
@@ -71,7 +71,7 @@ def test_ids_and_titles_are_unique_and_nothing_lies_on_anything_else(board: Boar
 def test_every_query_is_bounded_in_time_and_steps_as_the_dashboard_does(board: Board) -> None:
     for panel in panels(board):
         for target in panel["targets"]:
-            assert "$timeFilter" in target["query"]
+            assert IN_RANGE in target["query"] or SINCE_LAST_WORD in target["query"]
             assert "GROUP BY time(" not in target["query"] or "time($__interval)" in target["query"]
             for source in re.findall(r'FROM ("\S+|\()', target["query"]):
                 assert source == "(" or re.match(r'"(autogen|\$shadow)"\."\w+"', source)
@@ -86,6 +86,13 @@ def test_a_dashboard_is_read_only_refreshes_its_variables_and_links_to_the_other
     queried = [variable for variable in written["templating"]["list"] if variable["type"] == "query"]
     assert all(variable["refresh"] == 2 for variable in queried)
     assert len({board.uid for board in BOARDS}) == len(BOARDS)
+
+
+@boards
+def test_an_annotation_reads_columns_that_its_query_has(board: Board) -> None:
+    for marks in board.annotations:
+        assert {marks.text, *marks.tags} <= marks.query.names
+        assert not marks.query.by
 
 
 def rules() -> list[dict[str, Any]]:
@@ -148,5 +155,6 @@ def test_variables_are_put_in_as_grafana_does() -> None:
     assert one == 'WHERE time >= 1ms and time <= 2ms AND "site" =~ /^a\\.b$/ GROUP BY time(10s) * 60'
     assert "/^(a|b)$/" in interpolated(query, 1, 2, chosen={"site": ["a", "b"], "portion": "60"})
     assert "/^.*$/" in interpolated(query, 1, 2, chosen={"site": ALL, "portion": "60"})
+    assert interpolated(SINCE_LAST_WORD, 1, 2, chosen={}) == "time >= 1ms - 30d AND time <= 2ms"
     with pytest.raises(KeyError):
         interpolated(query, 1, 2, chosen={"site": ALL})

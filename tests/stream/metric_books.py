@@ -13,7 +13,7 @@ from stream_processors.groups import READS
 from stream_processors.health import Health
 from stream_processors.sink import Points
 
-__all__ = ["Points", "expected", "stored", "until_stored"]
+__all__ = ["Book", "Key", "expected", "stored", "until_stored"]
 
 _VALUE = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^,]+)')
 _KEPT = [measurement for measurement in MEASUREMENTS if measurement.kept != "look"]

@@ -22,6 +22,8 @@ from models.outcomes import Answered, Held, Outcome, ReportKept, SiteCounted
 from models.settings import Settings
 from models.topics import CONTROLS, DEAD_LETTERS, DECISIONS, RECEIPTS, SINK_GROUP, STATES, kafka_topics
 from stream_processors.groups import committed
+from stream_processors.health import Health
+from stream_processors.influx import open_influx
 from stream_processors.influx_ready import make_ready
 from stream_processors.influx_setup import Downsampling, Place, statements_1
 from stream_processors.kafka import open_consumer, open_producer
@@ -169,6 +171,25 @@ async def test_making_ready_can_be_repeated_and_mends_what_differs(stack: LocalS
     assert policies["autogen"]["duration"] == "720h0m0s"
     queries = await query(settings, "SHOW CONTINUOUS QUERIES")
     assert {row["name"] for row in queries} >= {"fairroll_hours_requests", "fairroll_hours_reports"}
+
+
+async def test_of_a_batch_that_influxdb_takes_in_part_the_rest_is_kept_and_counted(stack: LocalStack) -> None:
+    settings, health = structs.replace(stack.settings, influx_bucket="partial"), Health("test", "1")
+    lines = [f"m n=1i {time.time_ns()}", f"m n=2i {time.time_ns() + 1}", "m n=3i 1000000000000000000"]
+    async with open_influx(settings, health) as influx:
+        await influx.write(lines)  # the database is not there yet
+    vitals = health.vitals()
+    assert (vitals.counts["points"], vitals.counts["rejected"]) == (2, 1)
+    assert vitals.last_fault
+    assert vitals.last_fault.text.startswith("1 points rejected with 400: ")
+    assert len(await query(settings, "SELECT n FROM m")) == 2
+
+
+async def test_points_wait_while_the_token_is_wrong(stack: LocalStack) -> None:
+    settings, health = structs.replace(stack.settings, influx_token=str(time.time())), Health("test", "1")
+    async with open_influx(settings, health) as influx:
+        assert not await influx.offer([f"m n=1i {time.time_ns()}"])
+    assert "rejected" not in health.vitals().counts
 
 
 async def test_hours_are_made_of_points(stack: LocalStack) -> None:
