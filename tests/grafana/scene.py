@@ -98,6 +98,7 @@ async def _attendants(stack: LocalStack) -> None:
                 fault = {"fault": "jam"} if number else {}
                 await _report(gate, number + 1, kind="dispensed", request=answer["request"], cm=30, **fault)
         await gate.ask({"kind": "button", "id": "hall-gate-request-6"})
+        await gate.ask({"kind": "staff", "id": "hall-gate-staff-once"})  # a cell of one
         await _report(gate, 10, kind="local", request=uuid.uuid4().hex, cm=25, fault="empty")
         await _report(gate, 11, kind="stock", cm=0)
         await asyncio.sleep(1)
