@@ -18,6 +18,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from infra.audit.command import audit
 from infra.local.parts import BROKERS, EVERYTHING, INSTEAD
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
@@ -174,6 +175,7 @@ def sink() -> None:
 
 commands.add_command(status)
 commands.add_command(dead_letters)
+commands.add_command(audit)
 
 
 def _run(process: str) -> None:
