@@ -60,21 +60,19 @@ class Suspects:
     """Words that are pseudonyms if there is such a visitor: the decisions tell, and they are read last."""
 
     def __init__(self) -> None:
-        self._words: dict[bytes, list[tuple[Tally, str]]] = {}
+        self._words: dict[bytes, dict[Tally, str]] = {}
         self.is_full = False
 
     def add(self, word: bytes, tally: "Tally", where: str) -> None:
-        """Remember where a word stands."""
+        """Remember where a word stands first at a place."""
         if word not in self._words and len(self._words) >= _MOST_WORDS:
             self.is_full = True
             return
-        places = self._words.setdefault(word, [])
-        if len(places) < _MOST_EXAMPLES:
-            places.append((tally, where))
+        self._words.setdefault(word, {}).setdefault(tally, where)
 
     def accuse(self, pseudonym: str) -> None:
         """There is such a visitor: each place where the word stands has a finding."""
-        for tally, where in self._words.pop(pseudonym.encode(), ()):
+        for tally, where in self._words.pop(pseudonym.encode(), {}).items():
             tally.find("visitor", where, _WHAT["visitor"], pseudonym.encode())
 
 
