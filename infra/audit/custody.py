@@ -20,9 +20,7 @@ async def read_key_holder(settings: Settings, tally: Tally) -> None:
 
     Raises Unread where it does not answer.
     """
-    _check_sockets(settings, tally)
-    if settings.keys_file:
-        _check_file(Path(settings.keys_file), tally)
+    _check_places(settings, tally)
     if tally.known.told is None:
         raise Unread(f"no key holder answers at {settings.key_addresses[0]} (FAIRROLL_KEYS)")
     for site, facts in tally.known.told.sites.items():
@@ -55,21 +53,21 @@ def key_texts(settings: Settings) -> tuple[bytes, ...]:
     return tuple(text.split()[-1] for text in texts if text.split())
 
 
-def _check_sockets(settings: Settings, tally: Tally) -> None:
-    for address in settings.key_addresses:
-        kind, _, folder = address.partition(":")
-        if kind == "unix" and Path(folder).is_dir():
-            _check_closed(Path(folder), tally)
-
-
-def _check_file(path: Path, tally: Tally) -> None:
-    if not path.is_file():
+def _check_places(settings: Settings, tally: Tally) -> None:
+    """Its file may be in the folder of its sockets."""
+    kinds = (address.partition(":") for address in settings.key_addresses)
+    folders = [Path(place) for kind, _, place in kinds if kind == "unix" and Path(place).is_dir()]
+    for folder in folders:
+        _check_closed(folder, tally)
+    file = Path(settings.keys_file)
+    if not settings.keys_file or not file.is_file():
         return
-    _check(path, tally)
+    if file.parent not in folders:
+        _check(file, tally)
     try:
-        KeysFile(path)
+        KeysFile(file)
     except ConfigError as error:
-        tally.find("key", str(path), str(error))
+        tally.find("key", str(file), str(error))
 
 
 def _check_closed(folder: Path, tally: Tally) -> None:

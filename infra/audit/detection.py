@@ -7,6 +7,7 @@ base64, hex or Python's own notation, also inside base64. Frames are found by th
 import ast
 import base64
 import contextlib
+import hashlib
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +18,7 @@ import msgspec
 from models.messages import TEMPLATE_BYTES
 from models.sealing import Sealed
 
-__all__ = ["LONGEST", "Seen", "Sight", "see"]
+__all__ = ["LONGEST", "Seen", "Sight", "redacted", "see"]
 
 Seen = Literal["template", "embedding", "picture", "key", "visitor", "sealed", "word"]
 """`key`: of a seal chain. `sealed`: a sealed template. `word`: a pseudonym if there is such a visitor."""
@@ -50,6 +51,14 @@ def see(data: bytes, begin: int = 0, end: int | None = None) -> Iterator[Sight]:
     What begins before `end` is seen whole if `data` goes on for LONGEST bytes behind it, or ends there.
     """
     return _see(data, begin, len(data) if end is None else end, _DEPTH)
+
+
+def redacted(name: str) -> str:
+    """A name with hashes in the place of what nobody may read: paths and topics are shown, and may hold it too."""
+    shown = data = name.encode(errors="surrogateescape")
+    for sight in see(data):
+        shown = shown.replace(sight.text, b"sha256:" + hashlib.sha256(sight.text).hexdigest()[:12].encode())
+    return shown.decode(errors="replace")
 
 
 def _see(data: bytes, begin: int, end: int, depth: int) -> Iterator[Sight]:

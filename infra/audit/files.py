@@ -2,11 +2,13 @@
 
 import asyncio
 import bz2
+import contextlib
 import gzip
 import lzma
 import os
 import re
 import stat
+import struct
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from io import BufferedIOBase
 from pathlib import Path
@@ -27,6 +29,11 @@ _NO_DATA = {".index", ".timeindex", ".txnindex"}
 """A broker's indexes: offsets and positions, and megabytes of zeros."""
 _SEALED: Final[frozenset[Seen]] = frozenset({"sealed"})
 _VISITORS: Final[frozenset[Seen]] = frozenset({"visitor"})
+_BATCH: Final = struct.Struct(">8xi4xb4xh")
+"""Of a batch's head: length, magic, attributes (Kafka's record format of version 2)."""
+_AFTER_LENGTH: Final = 11
+"""Bytes of that head which the length counts."""
+_MAGIC, _CODEC = 2, 0b111
 _PARTITION = re.compile(r"(.+)-\d+(?:\.[0-9a-f]+-(?:delete|future|stray))?")
 _OPENERS: dict[bytes, Callable[[BinaryIO], BufferedIOBase]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
@@ -46,15 +53,33 @@ async def read_files(root: Path, tally: Tally, *, without: Collection[Path] = ()
 async def read_broker_files(root: Path, tally: Tally) -> None:
     """Look at the segments of a broker's log, those that it has deleted and not yet unlinked included.
 
-    In a segment keys and values stand together, so visitors may be where a topic has them in either.
+    In a segment keys and values stand together, so visitors may be where a topic has them in either. Compressed
+    batches are not looked into: then the place is not read to the end.
     """
     for path in _files(root, ()):
         if path.suffix in _NO_DATA:
             continue
         partition = _PARTITION.fullmatch(path.parent.name)
         topic = partition[1] if partition else ""
+        if not tally.why and _has_compressed(path):
+            tally.why = f"{path.relative_to(root)} has compressed batches"
         allowed = ALLOWED.get(topic, NOTHING) | (_VISITORS if topic == ACCOUNTS_CHANGELOG else NOTHING)
         await _read(path, str(path.relative_to(root)), allowed, tally)
+
+
+def _has_compressed(path: Path) -> bool:
+    """Whether any batch of a segment is compressed; of a file that is none, False."""
+    if ".log" not in path.suffixes:
+        return False
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        while len(head := file.read(_BATCH.size)) == _BATCH.size:
+            length, magic, attributes = _BATCH.unpack(head)
+            if magic != _MAGIC:
+                return False
+            if attributes & _CODEC:
+                return True
+            file.seek(length - _AFTER_LENGTH, os.SEEK_CUR)
+    return False
 
 
 def _files(root: Path, without: Collection[Path]) -> Iterator[Path]:
@@ -84,7 +109,7 @@ def _is_regular(path: Path) -> bool:
 
 async def _read(path: Path, name: str, allowed: frozenset[Seen], tally: Tally) -> None:
     """A file that goes away meanwhile is none any more."""
-    tally.scan(Where(f"name of {name}"), name.encode(errors="surrogateescape"))
+    tally.scan_name(Where(f"name of {name}"), name.encode(errors="surrogateescape"))
     try:
         with path.open("rb") as raw:
             tally.age(os.fstat(raw.fileno()).st_mtime)

@@ -1,6 +1,7 @@
 """What the MQTT broker retains, and gives to whoever subscribes."""
 
 import asyncio
+import contextlib
 
 from aiomqtt import Client, Message, MqttError, ProtocolVersion
 
@@ -8,7 +9,7 @@ from infra.audit.reading import Unread
 from infra.audit.tally import Tally, Where
 from models.errors import MalformedMessage
 from models.settings import Settings, host_and_port
-from models.topics import ROOT, DeviceTopic
+from models.topics import DeviceTopic, control_topic
 
 __all__ = ["read_retained"]
 
@@ -47,7 +48,7 @@ async def _take_all(client: Client, tally: Tally) -> None:
 def _take(message: Message, tally: Tally) -> None:
     topic = str(message.topic)
     payload = message.payload if isinstance(message.payload, bytes) else b""
-    tally.scan(Where(f"topic {topic}"), topic.encode())
+    tally.scan_name(Where(f"topic {topic}"), topic.encode())
     tally.scan(Where(topic), payload)
     if topic.startswith("fairroll/") and not _may_be_retained(topic):
         tally.find("retained", topic, "a message that nobody may retain", payload)
@@ -55,13 +56,9 @@ def _take(message: Message, tally: Tally) -> None:
 
 def _may_be_retained(topic: str) -> bool:
     """States of dispensers and controls of sites are."""
-    match topic.split("/"):
-        case ["fairroll", "v1", _, "control"]:
-            return topic.startswith(ROOT)
-    try:
+    with contextlib.suppress(MalformedMessage):
         return DeviceTopic.parse(topic).channel == "state"
-    except MalformedMessage:
-        return False
+    return topic == control_topic(topic.split("/")[-2])
 
 
 def _code(reason: object) -> int:

@@ -71,6 +71,11 @@ class Report(Struct, frozen=True, kw_only=True):
         return [place.name for place in self.places if place.verdict == "unread" or place.why]
 
     @property
+    def oldest_s(self) -> float:
+        """Age of the oldest sealed template that can be read, 0 without any."""
+        return max((place.oldest_s or 0.0 for place in self.places if place.live), default=0.0)
+
+    @property
     def exit_code(self) -> int:
         """A violation is certain, whatever else could not be read."""
         return VIOLATED if self.count else UNREAD if self.unread else CLEAN

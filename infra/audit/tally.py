@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from infra.audit.detection import Seen, Sight, see
+from infra.audit.detection import Seen, Sight, redacted, see
 from infra.audit.report import Finding, Kind, Place, Verdict
 from models.chains import SitesTold
 from models.sealing import Sealed
@@ -99,13 +99,22 @@ class Tally:
         opens: Opens = lambda _: False,
         window: tuple[int, int] | None = None,
     ) -> None:
-        """Look at bytes in which only `allowed` may be; a sealed template, even allowed, is judged by its age.
+        """Look at a record, a message, a value or a piece of a file, in which only `allowed` may be.
 
-        `window`: where in them what is seen must begin, if not anywhere.
+        A sealed template is judged by its key and its age even where it may be. `window`: where in the bytes what is
+        seen must begin, if not anywhere.
         """
         begin, end = window or (0, len(data))
         self._looked_at += 1
         self._bytes += end - begin
+        self._look(where, data, (begin, end), allowed, opens)
+
+    def scan_name(self, where: Where, name: bytes, allowed: Iterable[Seen] = NOTHING) -> None:
+        """Look at what something is called, which is not counted: a key, a topic, a path."""
+        self._look(where, name, (0, len(name)), allowed, lambda _: False)
+
+    def _look(self, where: Where, data: bytes, window: tuple[int, int], allowed: Iterable[Seen], opens: Opens) -> None:
+        begin, end = window
         for sight in see(data, begin, end):
             self._judge(sight, where.at(sight.at), allowed, opens)
         for secret in self.known.secrets:
@@ -117,7 +126,8 @@ class Tally:
         self._found[kind] += 1
         if self._found[kind] <= _MOST_EXAMPLES:
             sha256 = hashlib.sha256(text).hexdigest()[:12] if text else ""
-            finding = Finding(place=self.name, where=where, kind=kind, what=what, age_s=age_s, sha256=sha256)
+            shown = redacted(where)
+            finding = Finding(place=self.name, where=shown, kind=kind, what=what, age_s=age_s, sha256=sha256)
             self.examples.append(finding)
 
     def age(self, at: float) -> float:

@@ -80,7 +80,7 @@ class TopicReader:
             where = f"{record.partition}/{record.offset}"
             opens = judge.take(record, where)
             in_keys = _IN_ROW_KEYS if topic.name == ACCOUNTS_CHANGELOG else NOTHING
-            tally.scan(Where(f"{where} key"), record.key or b"", allowed=in_keys)
+            tally.scan_name(Where(f"{where} key"), record.key or b"", in_keys)
             allowed = ALLOWED.get(topic.name, NOTHING)
             headers = b"".join(value for _, value in record.headers)
             tally.scan(Where(where), (record.value or b"") + headers, allowed=allowed, opens=opens)

@@ -1,10 +1,12 @@
 """What must never be, put into each place where an audit looks: nothing of it comes from a person."""
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import json
 import os
+import sqlite3
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,7 +74,7 @@ async def plant(settings: Settings, recordings: Path) -> dict[str, set[str]]:
         "MQTT, retained": {"retained", "picture", "template"},
         "InfluxDB": {"unknown", "visitor", "template"},
         "logs": {"visitor", "template"},
-        "data": {"embedding", "key", "visitor"},
+        "data": {"embedding", "key", "visitor", "template"},
         "Kafka's own files": {"template", "picture", "embedding", "visitor", "sealed", "overdue"},
         f"files {recordings}": {"template", "picture"},
         "secrets": {"open to others"},
@@ -164,6 +166,9 @@ def _plant_files(data: Path, keys_file: Path, visitor: str, recordings: Path) ->
     chain = '{"chain":"' + "0" * 16 + '","minute":1,"key":"' + base64.b64encode(bytes(32)).decode() + '"}'
     (data / "chains.json").write_text(chain)
     (data / "pipeline.bak").write_bytes((secrets / "pipeline.key").read_bytes())
+    with contextlib.closing(sqlite3.connect(data / "journal.sqlite")) as journal, journal:
+        journal.execute("CREATE TABLE memory (rest BLOB)")
+        journal.execute("INSERT INTO memory VALUES (?)", [f'{{"template":"{template(0)}"}}'.encode()])
     (data / f"{visitor}.txt").write_bytes(EMBEDDING)
     (data / "kafka" / f"{EVENTS}-0" / "00000000000000009999.log.deleted").write_text(f"\0{visitor}\0")
     recordings.mkdir()

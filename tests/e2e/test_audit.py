@@ -16,6 +16,7 @@ import pytest_asyncio
 from aiohttp import web
 from msgspec import structs
 
+from infra.audit.detection import see
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.stack import LocalStack
 from models.chains import KeysTold, SiteChain, SiteKey, SitesTold, facts_of, minute_of
@@ -68,6 +69,7 @@ async def test_a_running_system_is_clean_and_what_is_planted_in_each_place_is_fo
     assert found(told) == expected
     assert code == 1
     assert template(0) not in shown
+    assert not {sight.what for sight in see(shown.encode())}
     assert not any(len(finding["sha256"]) > 12 for finding in told["findings"])
 
 

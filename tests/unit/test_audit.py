@@ -4,7 +4,6 @@ import base64
 import gzip
 import hashlib
 import json
-import os
 import uuid
 from array import array
 from collections.abc import Callable
@@ -12,9 +11,10 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from infra.audit.detection import LONGEST, see
-from infra.audit.files import read_files
+from infra.audit.files import read_broker_files, read_files
 from infra.audit.reading import Unread
 from infra.audit.report import CLEAN, UNREAD, VIOLATED, Place, Report
 from infra.audit.tally import Known, Suspects, Tally, Where, readable
@@ -236,6 +236,15 @@ def test_a_word_is_a_visitor_only_if_there_is_one() -> None:
     assert finding.sha256 == hashlib.sha256(PSEUDONYM.encode()).hexdigest()[:12]
 
 
+def test_a_name_that_holds_a_visitor_is_shown_without() -> None:
+    suspects = Suspects()
+    tally = Tally("data", known(600), suspects)
+    tally.scan_name(Where(f"name of data/{PSEUDONYM}.txt"), PSEUDONYM.encode())
+    suspects.accuse(PSEUDONYM)
+    [finding] = tally.examples
+    assert finding.where == f"name of data/sha256:{finding.sha256}.txt"
+
+
 def test_a_secret_outside_of_its_folder_is_found() -> None:
     tally = Tally("data", Known(now=NOW, told=None, secrets=(b"5ec2e7" * 10,)), Suspects())
     tally.scan(Where("backup", 0), b"key: " + b"5ec2e7" * 10)
@@ -290,10 +299,28 @@ async def test_a_compressed_file_is_read_or_said_to_be_unread(tmp_path: Path) ->
         await read(tmp_path / "a.zst")
 
 
+@pytest.mark.parametrize(("codec", "why"), [(0, ""), (1, "compressed")])
+async def test_a_compressed_segment_of_a_broker_is_unread_and_never_clean(tmp_path: Path, codec: int, why: str) -> None:
+    (tmp_path / "fairroll.events-0").mkdir()
+    batches = b"".join(segment(kind) for kind in (0, codec))
+    (tmp_path / "fairroll.events-0" / "00000000000000000000.log").write_bytes(batches + bytes(100))
+    tally = Tally("files", known(600), Suspects())
+    await read_broker_files(tmp_path, tally)
+    assert why in tally.place().why
+    assert tally.place().verdict == ("unread" if why else "clean")
+
+
+def segment(codec: int) -> bytes:
+    """A batch of one record, as Kafka writes it."""
+    batch = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 1 << 20)
+    batch.append(0, 0, b"park", b"{}" * 100, [])
+    return bytes(batch.build())
+
+
 async def test_links_lead_nowhere_and_a_missing_folder_is_unread(tmp_path: Path) -> None:
     (tmp_path / "outside").write_bytes(TEMPLATE)
     (tmp_path / "data").mkdir()
-    os.symlink(tmp_path / "outside", tmp_path / "data" / "link")
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "outside")
     assert await read(tmp_path / "data") == []
     with pytest.raises(Unread, match="no folder"):
         await read(tmp_path / "nothing")
