@@ -5,7 +5,8 @@ long as it is open, since two processes with one identity would both run the mot
 
 A file that cannot be understood is moved aside and the dispenser starts anew, from number 1. A disk that cannot be
 written (full, broken) is logged once, and the dispenser goes on in memory: people still get paper. The next save that
-succeeds brings the disk everything; a disk that could not even be opened is tried again at the next start.
+succeeds brings the disk everything. A file that could not even be opened (missing rights, a read-only disk) is tried
+again at the next start: until then the dispenser knows nothing of what is in it and counts from number 1.
 """
 
 import sqlite3

@@ -202,6 +202,9 @@ class Dispenser:
         except MalformedMessage as error:
             log.warning("unreadable control", topic=str(message.topic), reason=str(error))
             return
+        if control.site != self.identity.site:
+            log.warning("another site's control", topic=str(message.topic), told=control.site)
+            return
         # before the control is there: no template is made under a key of another epoch
         self._astray = self._follower.follow(control.epoch) if self._follower else None
         self._happened(Controlled(control))

@@ -49,8 +49,8 @@ class Chain:
     def follow(self, epoch: int) -> Astray | None:
         """Step to an epoch; returns once every earlier key is gone from the file, and from here. Why not, if not.
 
-        Half a second for the farthest epoch, a millisecond for the next. "Gone" from memory means given back to Python,
-        which cannot be told to overwrite it.
+        It takes three syncs of the disk, and half a second more for the farthest epoch. "Gone" from memory means given
+        back to Python, which cannot be told to overwrite it.
         """
         if epoch == self.protector.epoch:
             return None
@@ -89,8 +89,8 @@ def read_site_key(file: Path) -> SiteKey:
     """Raises ConfigError naming the file."""
     try:
         with _locked(file.parent):
-            return parse_site_key(file.read_text(), str(file))
-    except (OSError, UnicodeDecodeError) as error:
+            return parse_site_key(file.read_text(errors="replace"), str(file))
+    except OSError as error:
         raise ConfigError(f"cannot read {file}: {error}") from None
 
 
@@ -101,7 +101,7 @@ def step_site_key(file: Path, epoch: int) -> SiteKey:
     a file that holds no key.
     """
     with _locked(file.parent):
-        key = parse_site_key(file.read_text(), str(file))
+        key = parse_site_key(file.read_text(errors="replace"), str(file))
         if key.epoch < epoch:
             key = SiteKey(epoch, epoch_key(key.key, epoch - key.epoch))
             _replace(file, str(key))

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.audit.command import audit
+from infra.hold_commands import hold, receipts, resume
 from infra.local.parts import BROKERS, EVERYTHING, INSTEAD
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
@@ -176,6 +177,9 @@ def sink() -> None:
 commands.add_command(status)
 commands.add_command(dead_letters)
 commands.add_command(audit)
+commands.add_command(hold)
+commands.add_command(resume)
+commands.add_command(receipts)
 
 
 def _run(process: str) -> None:

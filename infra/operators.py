@@ -21,12 +21,12 @@ from models.settings import Settings
 from models.topics import ROOT
 from stream_processors.sites import read_sites
 
-__all__ = ["dead_letters", "status"]
+__all__ = ["Span", "dead_letters", "operator_settings", "status"]
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-class _Span(click.ParamType):
+class Span(click.ParamType):
     """A number and a unit, in seconds."""
 
     name = "time"
@@ -44,7 +44,7 @@ def status(*, as_json: bool) -> None:
 
     Exit code 0 when all is ready, 1 when something is not. Services are asked at FAIRROLL_SERVICES.
     """
-    settings = _settings()
+    settings = operator_settings()
     seen = asyncio.run(look(settings, read_sites(settings.sites)))
     if as_json:
         click.echo(msgspec.json.encode(seen))
@@ -54,7 +54,7 @@ def status(*, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--since", "newest_s", type=_Span(), default="1h", show_default=True, help="How far back: 90s, 30m, 7d.")
+@click.option("--since", "newest_s", type=Span(), default="1h", show_default=True, help="How far back: 90s, 30m, 7d.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object a line.")
 @click.option(
     "--resubmit", "again", is_flag=True, help="Read the kept reports again, with FAIRROLL_SITES as it is now."
@@ -65,7 +65,7 @@ def dead_letters(newest_s: int, *, as_json: bool, again: bool) -> None:
     --resubmit sends the reports among them that can be read now to the decider; repeating it is harmless. Requests are
     never sent again: nobody stands there any more.
     """
-    settings = _settings()
+    settings = operator_settings()
     if again and as_json:
         raise click.UsageError("--resubmit tells what it does in sentences: leave --json away")
     letters = asyncio.run(read_letters(settings, newest_s))
@@ -112,7 +112,7 @@ def _when(filed: Filed) -> str:
     return time.strftime("%d %b %H:%M:%S", time.localtime(filed.at))
 
 
-def _settings() -> Settings:
-    """Read once; and what the libraries would say of a broker that is away, these commands say themselves."""
+def operator_settings() -> Settings:
+    """Read the environment once; what the libraries would say of a broker that is away, the commands say themselves."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return Settings.from_environ(os.environ)

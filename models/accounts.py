@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from models.messages import Answer, Dispense, Placement
+from models.messages import Answer, Dispense, Placement, Sign
 from models.numbering import Numbering
 from models.outcomes import By
 from models.policy import GiveBack, Policy, Shortfall
@@ -109,6 +109,7 @@ class SiteRow(_Row, tag="site", frozen=True, kw_only=True):
     mode: Literal["face", "button"]
     """as configured"""
     placement: Placement = "entrance"
+    sign: Sign = ""
     policy: Policy
     floor: int
     """Nothing up to this moment counts again, even if a later policy has a longer window."""

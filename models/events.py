@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from models.messages import Placement, Report, Request
+from models.messages import Placement, Report, Request, Sign
 from models.policy import Policy
 from models.sealing import Sealed
 from models.topics import Name
@@ -56,6 +56,7 @@ class SiteConfigured(_Event, tag="configured", frozen=True, kw_only=True):
     mode: Literal["face", "button"]
     policy: Policy
     placement: Placement = "entrance"
+    sign: Sign = ""
 
 
 class SiteHeld(_Event, tag="held", frozen=True, kw_only=True):

@@ -49,7 +49,12 @@ def _configure(site: Site, event: SiteConfigured, moment: Moment) -> Decision:
     """A held site stays held. Where no face is looked at any more, those who were remembered are forgotten at once."""
     mode = "button" if event.placement == "inside" else event.mode
     row = structs.replace(
-        _settings(site, moment), mode=mode, placement=event.placement, policy=event.policy, floor=moment.horizon
+        _settings(site, moment),
+        mode=mode,
+        placement=event.placement,
+        sign=event.sign,
+        policy=event.policy,
+        floor=moment.horizon,
     )
     return _changed(site, row if mode == "face" else structs.replace(row, erased=moment.offset))
 
@@ -118,5 +123,6 @@ def control_changed(site: str, row: SiteRow) -> ControlChanged:
         ration_budget_cm=policy.ration_budget_cm,
         window_s=policy.window_s,
         placement=row.placement,
+        sign=row.sign,
     )
     return ControlChanged(site=site, offset=row.offset, at=row.at, control=control)

@@ -24,7 +24,7 @@ By = Literal["face", "button", "staff", "forget", "local"]
 """How somebody asked; `local` where a dispenser served by itself."""
 
 Identity = Literal["same", "new", "doubt", "unreadable"]
-"""What the search said of a face; `doubt` was taken for someone new."""
+"""What the search said of a face; `doubt` was taken for someone new, `unreadable` has no key or another epoch's."""
 
 
 class _Outcome(Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
@@ -86,7 +86,8 @@ class SiteCounted(_Outcome, tag="counted", frozen=True, kw_only=True):
     epoch: int = 0
     epoch_age_s: float = 0.0
     wrongful: float = 0.0
-    """How likely somebody new is taken for one of those who are remembered: false match rate x live templates."""
+    """How many of those who are remembered a newcomer's face is expected to match, at most. So many refusals of a face
+    that asks are somebody else's fault; the button and staff remain."""
 
 
 class Held(_Outcome, tag="held", frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from models.accounts import (
     device_of,
     dispenser_key,
 )
+from models.face_models import FACE_MODELS
 from models.identity import TemplateIndex
 from models.messages import Mode
 from models.numbering import Numbering
@@ -61,6 +62,10 @@ class Site:
             return "button"
         return "held" if self.settings.held else self.settings.mode
 
+    @property
+    def epoch(self) -> int:
+        return self.settings.epoch if self.settings else 0
+
     def horizon(self, at: int) -> int:
         """Give the moment up to which nothing counts any more at `at`; policies never move it back."""
         return max(at - self.policy.window_ms, self.settings.floor if self.settings else 0)
@@ -77,6 +82,11 @@ class Site:
     def captures(self, horizon: int) -> list[int]:
         """Tell when each live template was captured, milliseconds."""
         return [int(at) for index in self._indexes.values() for at in index.live(horizon)]
+
+    def false_matches(self, horizon: int) -> float:
+        """How many live templates a newcomer is expected to match, at most: false match rate x live templates."""
+        known = ((model, index) for (model, _), index in sorted(self._indexes.items()) if model in FACE_MODELS)
+        return sum((FACE_MODELS[model].false_match_rate * len(index.live(horizon)) for model, index in known), 0.0)
 
     def charges(self, entries: Iterable[Entry], horizon: int) -> list[Charge]:
         """Give what the grants among these count against a limit."""

@@ -36,7 +36,7 @@ class Vitals(Struct, frozen=True, kw_only=True):
     """The body of both answers, as JSON."""
 
     part: str
-    """ingress, decider, egress or sink"""
+    """keyholder, ingress, decider, egress or sink"""
     instance: str
     alive: bool
     """False: it does not move any more and should be restarted; `/healthz` answers 503"""

@@ -26,5 +26,7 @@ async def configure_sites(settings: Settings, sites: Sites) -> None:
     """Tell the decider how each site works from now on; saying it twice changes nothing."""
     async with open_producer(settings) as producer:
         for name, spec in sites.sites.items():
-            event = SiteConfigured(site=name, mode=spec.mode, policy=spec.policy, placement=spec.placement)
+            event = SiteConfigured(
+                site=name, mode=spec.mode, policy=spec.policy, placement=spec.placement, sign=spec.sign
+            )
             await producer.send_and_wait(EVENTS, encode(event), key=name.encode())

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import decisions, round_trip
+from tests.bench import decisions, round_trip, sealing
 
 
 def main() -> None:
     console = Console(width=110)
     console.print(decisions.table())
+    console.print(sealing.table())
     with tempfile.TemporaryDirectory(prefix="fairroll-bench-") as folder:
         console.print(asyncio.run(round_trip.table(Path(folder))))
 

@@ -1,5 +1,6 @@
 """What any journal must do, and what one on a disk must do besides."""
 
+import os
 import resource
 import shutil
 import sqlite3
@@ -271,12 +272,55 @@ def test_a_full_disk_is_told_once_and_gets_everything_as_soon_as_there_is_room(
     assert journal.load(4.0) == memory
 
 
-def test_without_any_disk_the_dispenser_starts_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "dispensers").write_text("a file where the folder should be")
-    journal = Bound(tmp_path).on_disk()
-    assert journal.load(1.0) == Memory()
+def _a_file_in_the_folder_s_place(path: Path) -> None:
+    path.parent.rmdir()
+    path.parent.write_text("a file where the folder should be")
+
+
+def _a_folder_in_the_file_s_place(path: Path) -> None:
+    path.mkdir()
+
+
+def _not_ours_to_write(path: Path) -> None:
+    journal = DiskJournal(path, "monday")
+    journal.load(1.0)
     journal.save(remembered(), 2.0)
-    assert capsys.readouterr().out.count("journal cannot be written") == 1
+    journal.close()
+    path.chmod(0o444)
+
+
+def _not_ours_to_open(path: Path) -> None:
+    _not_ours_to_write(path)
+    path.chmod(0o000)
+
+
+@pytest.mark.parametrize(
+    "hinder", [_a_file_in_the_folder_s_place, _a_folder_in_the_file_s_place, _not_ours_to_write, _not_ours_to_open]
+)
+def test_without_a_disk_the_dispenser_starts_says_so_once_and_goes_on_in_memory(
+    hinder: Callable[[Path], None], bound: Bound, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bound.path.parent.mkdir()
+    hinder(bound.path)
+    with as_nobody(bound.path.parent):
+        journal = bound.on_disk()
+        assert journal.load(3.0) == Memory()
+        for _ in range(3):
+            journal.save(remembered(), 4.0)
+    assert capsys.readouterr().out.count("journal cannot be written, going on in memory") == 1
+    assert not bound.path.with_name("park.gate.db.damaged").exists()
+
+
+@contextmanager
+def as_nobody(folder: Path) -> Iterator[None]:
+    """Without root's rights, to whom no file is closed; the folders on the way stay open."""
+    folder.parent.chmod(0o755)
+    user = os.geteuid()
+    os.seteuid(65534 if user == 0 else user)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ SITES = """\
 [sites.park]
 devices = ["gate", "door", "window", "wall"]
 mode = "face"
+sign = "Press face and be looked at, for nine minutes at most; or press the button."
 
 [sites.hall]
 devices = ["gate"]

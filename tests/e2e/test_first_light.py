@@ -31,6 +31,7 @@ async def test_a_person_is_served_refused_helped_forgotten_and_served_again(
     Image.fromarray(data.astronaut()).save(tmp_path / "astronaut.png")
     typed = "".join(f"{press}\n" for press, _ in EXPECTED)
     told = await dispenser(pipeline, "run", "park", "gate", "--photos", str(tmp_path), typed=typed)
+    assert told.pop(0) == "Press face and be looked at, for nine minutes at most; or press the button."
     assert len(told) == len(EXPECTED)
     for line, (press, expected) in zip(told, EXPECTED, strict=True):
         assert re.fullmatch(expected, line), (press, line)
@@ -52,3 +53,19 @@ async def test_without_a_broker_the_dispenser_serves_by_itself_and_looks_at_nobo
         "60 cm by itself: no answer within 0.5 s",
     ]
     assert process.returncode == 0
+
+
+async def test_inside_a_restroom_a_dispenser_takes_no_camera_and_loads_nothing_that_sees(tmp_path: Path) -> None:
+    command = (sys.executable, "-X", "importtime", "-m", "devices.cli", "run", "park", "gate")
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        *("--placement", "inside", "--photos", str(tmp_path)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"FAIRROLL_DATA": str(tmp_path)},
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 2
+    assert "dispenser: --placement inside: no camera may look at anybody inside a restroom" in said.decode()
+    assert " torch" not in said.decode()
+    assert " dlib" not in said.decode()

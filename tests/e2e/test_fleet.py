@@ -9,12 +9,14 @@ import msgspec
 import pytest
 
 from devices.fleet import Tally
+from devices.site_key import read_site_key, site_key_file
 from infra.local.stack import LocalStack
-from models.codec import decode_event, decode_outcome
-from models.events import Reported, Requested
+from models.codec import decode_control, decode_event, decode_outcome, encode
+from models.events import EpochEnded, Reported, Requested
 from models.messages import Dispensed, FaceSeen, ForgetAsked, LocalRation, Noted
 from models.outcomes import Answered
 from models.topics import CONTROLS, DEAD_LETTERS, DECISIONS, EVENTS, STATES
+from stream_processors.kafka import open_producer
 from tests.e2e.looks import dispenser, eventually, in_influx, listen, records
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -48,6 +50,30 @@ async def test_a_crowd_is_answered_to_the_last_and_every_book_agrees(pipeline: L
         return sum(row["n"] for row in rows)
 
     assert await eventually(counted, lambda n: n >= len(decided)) == len(decided)
+
+
+async def test_after_an_epoch_has_ended_the_fleet_s_templates_are_of_the_next_one_and_people_are_known(
+    pipeline: LocalStack,
+) -> None:
+    settings = pipeline.settings
+    key = site_key_file(settings, "meadow")
+    ended = read_site_key(key).epoch
+
+    async def epoch() -> int:
+        controls = [decode_control(control) for control in await values(pipeline, CONTROLS)]
+        return max(control.epoch for control in controls if control.site == "meadow")
+
+    async with open_producer(settings) as producer:
+        await producer.send_and_wait(EVENTS, encode(EpochEnded(site="meadow", epoch=ended)), key=b"meadow")
+    assert await eventually(epoch, lambda number: number > ended) == ended + 1
+    *_, last = await dispenser(pipeline, "fleet", "--visitors", "40", "--seconds", "4", "--seed", "5")
+    tally = msgspec.json.decode(last, type=Tally)
+    assert (tally.answers, tally.unnoted) == (tally.requests, 0)
+    assert tally.refusals["quota"] > 0
+    assert read_site_key(key).epoch == ended + 1
+    events = [e for e in map(decode_event, await values(pipeline, EVENTS)) if is_of_the_fleet(e)]
+    faces = [e.request for e in events if isinstance(e, Requested) and isinstance(e.request, FaceSeen)]
+    assert {request.epoch for request in faces[-20:]} == {ended + 1}
 
 
 async def test_no_template_leaves_the_events(pipeline: LocalStack) -> None:

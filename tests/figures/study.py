@@ -30,7 +30,7 @@ from tests.figures.rebuilding import rebuilt
 
 __all__ = ["FalseMatches", "Study", "Way", "study_photos", "study_synthetic"]
 
-_STOLEN: Final = 50
+_STOLEN: Final = 20
 """Synthetic templates that a thief works on."""
 
 

@@ -6,8 +6,9 @@ from models.accounts import VisitorAccount
 from models.codec import decode_row, encode
 from models.decision import Decision
 from models.events import EpochEnded, Requested, SiteConfigured, SiteHeld, SiteResumed
+from models.face_models import FACE_MODELS
 from models.messages import Control, Dispense, FaceSeen, ForgetAsked, Forgotten
-from models.outcomes import ControlChanged, EpochBegan, Held, Outcome, Resumed
+from models.outcomes import ControlChanged, EpochBegan, Held, Outcome, Resumed, SiteCounted
 from models.partition import Partition
 from models.policy import Policy
 from tests.unit.story import MODEL, RESERVED, SECRET, SITE, Story, template
@@ -133,7 +134,6 @@ def test_the_end_of_an_epoch_is_told_once_and_its_templates_are_gone() -> None:
     assert isinstance(told, EpochBegan)
     assert (told.epoch, told.templates) == (1, 3)
     assert story.happens(EpochEnded(site=SITE, epoch=0)).outcomes == ()
-    assert story.face("ann").identity == "new"
 
 
 def test_a_template_of_another_epoch_is_never_compared_and_nobody_is_refused_for_it() -> None:
@@ -142,7 +142,8 @@ def test_a_template_of_another_epoch_is_never_compared_and_nobody_is_refused_for
     late = story.face("ann")
     asked = FaceSeen(id=story.next_id(), model=MODEL, epoch=1, template=template("ann"))
     new = story.answered(asked)
-    assert (late.identity, new.identity) == ("new", "new")
+    assert (late.identity, new.identity) == ("unreadable", "new")
+    assert isinstance(late.command, Dispense)
     assert isinstance(new.command, Dispense)
 
 
@@ -163,6 +164,19 @@ def test_inside_a_restroom_no_configuration_looks_at_faces() -> None:
     story = Story()
     decision = story.happens(SiteConfigured(site=SITE, mode="face", policy=Policy(), placement="inside"))
     assert (control(decision).mode, control(decision).placement) == ("button", "inside")
+
+
+def test_a_tick_tells_how_many_of_those_who_are_remembered_a_newcomer_is_expected_to_match() -> None:
+    [counted] = crowd().tick().outcomes
+    assert isinstance(counted, SiteCounted)
+    assert counted.wrongful == 3 * FACE_MODELS[MODEL].false_match_rate
+    assert (counted.mode, counted.epoch, counted.epoch_age_s) == ("face", 0, 30.0)
+
+
+def test_a_site_s_own_sign_reaches_its_dispensers_and_outlives_a_hold() -> None:
+    story = Story()
+    decision = story.happens(SiteConfigured(site=SITE, mode="face", policy=Policy(), sign="Ask us."))
+    assert control(decision).sign == control(hold(story)).sign == "Ask us."
 
 
 def test_a_site_can_be_held_before_it_is_configured() -> None:

@@ -96,6 +96,14 @@ def test_a_key_that_cannot_be_replaced_makes_no_templates_of_a_later_epoch(file:
     assert made(chain) == (1, template(1))
 
 
+def test_a_file_that_holds_no_key_any_more_makes_no_templates_and_ends_nothing(file: Path) -> None:
+    chain = open_chain(file, SYNTHETIC)
+    file.write_bytes(b"\xff\xfe\x00 torn")
+    assert chain.follow(1) == "key_stuck"
+    with pytest.raises(ConfigError, match=r"site-park\.key is not"):
+        read_site_key(file)
+
+
 def test_several_that_share_a_file_step_it_once_and_who_is_behind_sees_that_it_is_further(file: Path) -> None:
     one, other, late = (open_chain(file, SYNTHETIC) for _ in range(3))
     assert one.follow(3) is None
