@@ -112,11 +112,14 @@ async def _taken(look: Look, scope: Scope, tally: Tally, progress: Callable[[str
 
 
 def _report(known: Known, suspects: Suspects, tallies: list[Tally | Place], took_s: float) -> Report:
-    places, findings = [], []
-    for tally in tallies:
-        if isinstance(tally, Tally):
-            if tally.name == DECISIONS and suspects.is_full:
-                tally.why = "too many words elsewhere could be pseudonyms"
-            findings += tally.examples
-        places.append(tally.place() if isinstance(tally, Tally) else tally)
-    return Report(at=known.now, took_s=took_s, places=places, findings=findings)
+    decisions = tallies[-1]
+    if suspects.is_full and isinstance(decisions, Tally):
+        decisions.why = decisions.why or "too many words elsewhere could be visitors"
+    if not isinstance(decisions, Tally) or decisions.why:
+        suspects.doubt(f"whether its words name visitors only {DECISIONS} can tell, which were not read to the end")
+    return Report(
+        at=known.now,
+        took_s=took_s,
+        places=[tally.place() if isinstance(tally, Tally) else tally for tally in tallies],
+        findings=[finding for tally in tallies if isinstance(tally, Tally) for finding in tally.examples],
+    )

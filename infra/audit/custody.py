@@ -55,7 +55,9 @@ def key_texts(settings: Settings) -> tuple[bytes, ...]:
 
 def _check_places(settings: Settings, tally: Tally) -> None:
     """Its file may be in the folder of its sockets."""
-    kinds = (address.partition(":") for address in settings.key_addresses)
+    kinds = [address.partition(":") for address in settings.key_addresses]
+    if any(kind == "tls" for kind, _, _ in kinds):
+        _check(settings.keys_cert / "key.pem", tally)
     folders = [Path(place) for kind, _, place in kinds if kind == "unix" and Path(place).is_dir()]
     for folder in folders:
         _check_closed(folder, tally)

@@ -8,7 +8,7 @@ from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.rest import ApiException
 
 from infra.audit.reading import Unread
-from infra.audit.report import Report
+from infra.audit.report import UNREAD, Report
 from infra.audit.tally import Tally, Where
 from infra.influxql import query
 from models.errors import FairrollError
@@ -22,7 +22,9 @@ _TIMEOUT_MS = 10_000
 
 
 class NotPublished(FairrollError):
-    """Nobody will see the audit in Grafana."""
+    """Nobody will see the audit in Grafana, whatever it found."""
+
+    exit_code = UNREAD
 
 
 async def read_influx(settings: Settings, tally: Tally) -> None:

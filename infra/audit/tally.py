@@ -75,6 +75,12 @@ class Suspects:
         for tally, where in self._words.pop(pseudonym.encode(), {}).items():
             tally.find("visitor", where, _WHAT["visitor"], pseudonym.encode())
 
+    def doubt(self, why: str) -> None:
+        """Nobody can tell which visitors there are: where a word stands that could be one, the place is unread."""
+        for places in self._words.values():
+            for tally in places:
+                tally.why = tally.why or why
+
 
 class Tally:
     """What was seen at one place so far."""
@@ -153,7 +159,7 @@ class Tally:
             live=self._seals["live"],
             noise=self._seals["noise"],
             oldest_noise_s=self._oldest_noise_s,
-            why=self.why,
+            why=redacted(self.why),
         )
 
     def _judge(self, sight: Sight, where: str, allowed: Iterable[Seen], opens: Opens) -> None:

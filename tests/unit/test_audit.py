@@ -236,6 +236,15 @@ def test_a_word_is_a_visitor_only_if_there_is_one() -> None:
     assert finding.sha256 == hashlib.sha256(PSEUDONYM.encode()).hexdigest()[:12]
 
 
+def test_a_place_with_words_is_unread_while_nobody_can_tell_who_is_a_visitor() -> None:
+    suspects = Suspects()
+    with_words, without = Tally("logs", known(600), suspects), Tally("data", known(600), suspects)
+    with_words.scan(Where("ingress.log", 0), PSEUDONYM.encode())
+    without.scan(Where("journal", 0), b"nothing")
+    suspects.doubt("no decisions")
+    assert [tally.place().verdict for tally in (with_words, without)] == ["unread", "clean"]
+
+
 def test_a_name_that_holds_a_visitor_is_shown_without() -> None:
     suspects = Suspects()
     tally = Tally("data", known(600), suspects)
