@@ -13,6 +13,7 @@ from models.outcomes import By, Identity, Receipt
 
 __all__ = [
     "ANSWERS",
+    "AUDITS",
     "CONTROLS",
     "DEAD_LETTERS",
     "DEVICES",
@@ -263,6 +264,26 @@ LAG = Measurement(
     ),
 )
 
+AUDITS = Measurement(
+    name="audits",
+    kept="look",
+    meaning="An audit of the whole (`fairroll audit --publish`): what can be read and should not.",
+    readers=("privacy officer",),
+    tags=(),
+    fields=(
+        Field(name="findings", kind="integer", meaning="what was found; any is a violation", hourly="max"),
+        Field(name="unread", kind="integer", meaning="places that were not read to their end", hourly="max"),
+        Field(name="places", kind="integer", meaning="that were to be looked at", hourly="max"),
+        Field(
+            name="oldest_s",
+            kind="float",
+            unit="s",
+            meaning="age of the oldest sealed template that can be read",
+            hourly="max",
+        ),
+    ),
+)
+
 MEASUREMENTS = (
     REQUESTS,
     ANSWERS,
@@ -275,4 +296,5 @@ MEASUREMENTS = (
     DEAD_LETTERS,
     SERVICES,
     LAG,
+    AUDITS,
 )

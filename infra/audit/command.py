@@ -1,8 +1,6 @@
 """`fairroll audit`, as it is typed."""
 
 import asyncio
-import logging
-import os
 import sys
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from infra.audit.auditing import GROUPS, Scope
 from infra.audit.auditing import audit as look_everywhere
 from infra.audit.influx import publish as write_point
 from infra.audit.screen import screen
-from models.settings import Settings
+from infra.operators import operator_settings
 from stream_processors.service import log_to_stderr
 from stream_processors.sites import read_sites
 
@@ -46,8 +44,7 @@ def audit(
     Exit code 0 when all is clean, 1 when something was found, 2 when some place could not be looked at.
     """
     log_to_stderr()
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    settings = Settings.from_environ(os.environ)
+    settings = operator_settings()
     scope = Scope(
         broker_files=kafka_data or settings.data / "kafka",
         logs=logs or settings.data.parent / "logs",

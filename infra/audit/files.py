@@ -4,15 +4,17 @@ import asyncio
 import bz2
 import contextlib
 import gzip
+import io
 import lzma
 import os
 import re
 import stat
 import struct
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
+
+import zstandard
 
 from infra.audit.detection import LONGEST, Seen
 from infra.audit.reading import Unread
@@ -35,12 +37,20 @@ _AFTER_LENGTH: Final = 11
 """Bytes of that head which the length counts."""
 _MAGIC, _CODEC = 2, 0b111
 _PARTITION = re.compile(r"(.+)-\d+(?:\.[0-9a-f]+-(?:delete|future|stray))?")
-_OPENERS: dict[bytes, Callable[[BinaryIO], BufferedIOBase]] = {
+
+
+def _zstd(file: BinaryIO) -> io.BufferedReader:
+    reader: Any = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+    return io.BufferedReader(reader)
+
+
+_OPENERS: dict[bytes, Callable[[BinaryIO], io.BufferedIOBase]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,
+    b"\x28\xb5\x2f\xfd": _zstd,
 }
-_CLOSED = {b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"7z\xbc\xaf\x27\x1c": "7z", b"\x04\x22\x4d\x18": "lz4"}
+_CLOSED = {b"PK\x03\x04": "zip", b"7z\xbc\xaf\x27\x1c": "7z", b"\x04\x22\x4d\x18": "lz4"}
 """What cannot be opened here, and says so: it never counts as clean."""
 
 
@@ -117,11 +127,11 @@ async def _read(path: Path, name: str, allowed: frozenset[Seen], tally: Tally) -
                 tally.scan(Where(name, base), data, allowed=allowed, window=window)
     except FileNotFoundError:
         pass
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zstandard.ZstdError) as error:
         raise Unread(f"{name}: {error}") from None
 
 
-def _opened(raw: BinaryIO, name: str) -> BinaryIO | BufferedIOBase:
+def _opened(raw: BinaryIO, name: str) -> BinaryIO | io.BufferedIOBase:
     """What a compressed file holds."""
     head = raw.read(8)
     raw.seek(0)
@@ -134,7 +144,7 @@ def _opened(raw: BinaryIO, name: str) -> BinaryIO | BufferedIOBase:
     return raw
 
 
-async def _pieces(file: BinaryIO | BufferedIOBase) -> AsyncIterator[tuple[int, bytes, tuple[int, int]]]:
+async def _pieces(file: BinaryIO | io.BufferedIOBase) -> AsyncIterator[tuple[int, bytes, tuple[int, int]]]:
     """Where a piece begins in the file, its bytes, and where in them what is seen must begin.
 
     Around that stand the end of the piece before and the beginning of the next, so that nothing is cut.

@@ -12,12 +12,13 @@ from infra.audit.report import UNREAD, Report
 from infra.audit.tally import Tally, Where
 from infra.influxql import query
 from models.errors import FairrollError
+from models.measurements import AUDITS, MEASUREMENTS
 from models.settings import Settings
 
 __all__ = ["NotPublished", "publish", "read_influx"]
 
-TAGS: Final = {"site", "device", "by", "outcome", "reason", "identity", "model", "what"}
-"""The tags of stream_processors/points.py: no other can be told from a visitor."""
+_TAGS: Final = {tag.name for measurement in MEASUREMENTS for tag in measurement.tags}
+"""Any other could be a visitor."""
 _TIMEOUT_MS = 10_000
 
 
@@ -42,7 +43,7 @@ async def _read(settings: Settings, measurement: str, policies: Sequence[str], t
     tally.scan_name(Where(f"measurement {measurement}"), measurement.encode())
     for row in await query(settings, f"SHOW TAG KEYS FROM {name}"):
         tag = row["tagKey"]
-        if tag not in TAGS:
+        if tag not in _TAGS:
             tally.find("unknown", f"{measurement}, tag {tag}", "a tag that metrics do not have", tag.encode())
             tally.scan_name(Where(f"{measurement}, tag {tag}"), tag.encode())
         for value in await query(settings, f"SHOW TAG VALUES FROM {name} WITH KEY = {_quoted(tag)}"):
@@ -64,12 +65,17 @@ def _quoted(name: str) -> str:
 
 async def publish(settings: Settings, report: Report) -> None:
     """Write the audit as one point of `audits`. Raises NotPublished."""
-    counts = f"findings={report.count}i,places={len(report.places)}i,unread={len(report.unread)}i"
+    fields = {
+        "findings": report.count,
+        "unread": len(report.unread),
+        "places": len(report.places),
+        "oldest_s": report.oldest_s,
+    }
+    line = AUDITS.line(int(report.at * 1e9), {}, fields)
     try:
         async with InfluxDBClientAsync(
             settings.influx_url, settings.influx_token, settings.influx_org, timeout=_TIMEOUT_MS
         ) as influx:
-            line = f"audits {counts},oldest_s={report.oldest_s} {int(report.at * 1e9)}"
             await influx.write_api().write(settings.influx_bucket, record=line)
     except (ApiException, aiohttp.ClientError, TimeoutError) as error:
         raise NotPublished(f"the audit is not in InfluxDB at {settings.influx_url}: {error!r}") from None

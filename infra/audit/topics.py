@@ -210,8 +210,15 @@ class _Rows:
             age_s = self._tally.age(at)
             site = site_of(key.decode(errors="replace").partition("/")[2])
             if age_s > self._window_s(site) + _TICKS_S:
-                what = "a visitor's row that outlived its window"
-                self._tally.find("overdue", where, what, key, age_s)
+                self._tally.find("overdue", where, "a visitor's row that outlived its window", key, age_s)
+            elif self._is_without_faces(site):
+                self._tally.find("overdue", where, "a visitor's row of a site without faces", key, age_s)
+
+    def _is_without_faces(self, site: str) -> bool:
+        """Whether it is held, or works by buttons, for so long that a tick has come."""
+        told, now = self._tally.known.told, self._tally.known.now
+        facts = told.sites.get(site) if told else None
+        return facts is not None and facts.mode != "face" and now - facts.since / 1000 > _TICKS_S
 
     def _check_compaction(self, record: ConsumerRecord, key: str, where: str) -> None:
         age_s = max(0.0, self._tally.known.now - record.timestamp / 1000)

@@ -99,7 +99,7 @@ async def test_what_cannot_be_looked_at_is_never_clean(tmp_path: Path) -> None:
 
 
 async def serve_some(pipeline: LocalStack) -> None:
-    """By face, until ingress has the key of a template, and by button; returns when the metrics tell of it."""
+    """By face, until ingress has the key of a template, and by button; returns when there are metrics."""
     settings = pipeline.settings
     async with listen(pipeline, "park", "gate") as gate:
 
@@ -112,7 +112,7 @@ async def serve_some(pipeline: LocalStack) -> None:
         await gate.ask({"kind": "button", "id": uuid.uuid4().hex})
         assert await eventually(is_sealed, bool)
     await eventually(lambda: records(settings, STATES), lambda seen: len(seen) > 0)
-    await eventually(lambda: in_influx(settings, "SELECT cm FROM requests"), lambda rows: len(rows) > 1)
+    await eventually(lambda: in_influx(settings, "SELECT templates FROM sites"), bool)
 
 
 @asynccontextmanager

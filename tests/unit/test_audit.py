@@ -1,9 +1,11 @@
 """What an audit sees in bytes, what it takes for ordinary, and how it judges."""
 
 import base64
+import bz2
 import gzip
 import hashlib
 import json
+import lzma
 import uuid
 from array import array
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+import zstandard
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from infra.audit.detection import LONGEST, see
@@ -300,12 +303,19 @@ async def test_one_long_picture_in_base64_is_one_finding(tmp_path: Path) -> None
     assert await read(tmp_path / "dump") == ["dump:0"]
 
 
-async def test_a_compressed_file_is_read_or_said_to_be_unread(tmp_path: Path) -> None:
-    (tmp_path / "a.gz").write_bytes(gzip.compress(b"." + TEMPLATE))
-    assert await read(tmp_path / "a.gz") == ["a.gz:1"]
-    (tmp_path / "a.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(9))
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress, zstandard.compress])
+async def test_a_compressed_file_is_opened(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
+    (tmp_path / "archive").write_bytes(compress(b"." * (2 << 20) + TEMPLATE))
+    assert await read(tmp_path / "archive") == [f"archive:{2 << 20}"]
+
+
+async def test_a_file_that_cannot_be_opened_is_said_to_be_unread(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"PK\x03\x04" + bytes(9))
     with pytest.raises(Unread, match="unpack it"):
-        await read(tmp_path / "a.zst")
+        await read(tmp_path / "a.zip")
+    (tmp_path / "a.gz").write_bytes(gzip.compress(TEMPLATE)[:20])
+    with pytest.raises(Unread, match=r"a\.gz"):
+        await read(tmp_path / "a.gz")
 
 
 @pytest.mark.parametrize(("codec", "why"), [(0, ""), (1, "compressed")])
