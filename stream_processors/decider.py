@@ -200,6 +200,7 @@ class _Decider:
     async def end(self, *_: Any, **__: Any) -> None:
         """Partitions may be another worker's from now on: nothing of them stays, and recovery starts empty."""
         self._health.ready = False
+        self._health.count("rebalances")
         self._watchdog.pause()
         self._ledger.end()
         self._app.tables["accounts"].data.clear()  # not through the table, which would write tombstones
