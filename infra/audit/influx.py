@@ -35,7 +35,7 @@ async def read_influx(settings: Settings, tally: Tally) -> None:
         for row in await query(settings, "SHOW MEASUREMENTS"):
             await _read(settings, row["name"], policies, tally)
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise Unread(f"InfluxDB at {settings.influx_url} (FAIRROLL_INFLUX_URL): {error or error!r}") from None
+        raise Unread(f"InfluxDB at {settings.influx_url} (FAIRROLL_INFLUX_URL): {str(error) or repr(error)}") from None
 
 
 async def _read(settings: Settings, measurement: str, policies: Sequence[str], tally: Tally) -> None:

@@ -26,7 +26,7 @@ async def read_retained(settings: Settings, tally: Tally) -> None:
         async with client:
             granted = await client.subscribe("#", qos=0)
             if any(_code(reason) >= _FIRST_REFUSAL for reason in granted):
-                raise Unread(f"the broker at {settings.mqtt} lets us not subscribe to all topics")
+                raise Unread(f"the broker at {settings.mqtt} does not let us subscribe to all topics")
             await _take_all(client, tally)
     except MqttError as error:
         raise Unread(f"no MQTT broker answers at {settings.mqtt} (FAIRROLL_MQTT): {error}") from None

@@ -1,12 +1,13 @@
 """What an audit says, for people."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from infra.audit.report import Finding, Place, Report
+from infra.audit.report import UNREAD, VIOLATED, Finding, Place, Report
 from infra.status_screen import span
 
 __all__ = ["screen"]
@@ -17,7 +18,7 @@ _STYLES = {"clean": "green", "violated": "bold red", "unread": "bold yellow", "s
 
 def screen(report: Report) -> RenderableType:
     """Each place, then each finding; the last line is the judgement."""
-    tables = [_places(report.places), _findings(report.findings)]
+    tables = [_places(report.places), _unread(report.places), _findings(report.findings)]
     return Group(*(table for table in tables if table.row_count), _judgement(report))
 
 
@@ -47,7 +48,19 @@ def _seals(place: Place) -> str:
 
 def _verdict(place: Place) -> Text:
     words = f"{place.findings} found" if place.findings else place.verdict
-    return Text(words + (f"; unread: {place.why}" if place.why else ""), _STYLES[place.verdict])
+    return Text(f"{words}, unread" if place.findings and place.why else words, _STYLES[place.verdict])
+
+
+def _unread(places: Iterable[Place]) -> Table:
+    """What was not read to its end, by the reason."""
+    table = Table("not read to the end", "because", title="unread")
+    reasons: defaultdict[str, list[str]] = defaultdict(list)
+    for place in places:
+        if place.why:
+            reasons[place.why].append(place.name)
+    for why, names in reasons.items():
+        table.add_row(Text("\n".join(names)), Text(why))
+    return table
 
 
 def _findings(findings: Iterable[Finding]) -> Table:
@@ -59,13 +72,16 @@ def _findings(findings: Iterable[Finding]) -> Table:
 
 
 def _judgement(report: Report) -> Text:
+    unread = f"{len(report.unread)} of {len(report.places)} places were not read to their end"
     seconds = f"; looked for {report.took_s:.0f} s"
-    unread = f"; not looked at to the end: {', '.join(report.unread)}" if report.unread else ""
-    if report.count:
-        return Text(f"violated: {report.count} findings, the first of each kind above{unread}{seconds}", "bold red")
-    if report.unread:
-        return Text(f"nothing found{unread}{seconds}", "bold yellow")
-    return Text(f"clean: nobody can read what nobody may read{seconds}", "green")
+    match report.exit_code:
+        case code if code == VIOLATED:
+            more = f"; {unread}" if report.unread else ""
+            return Text(f"violated: {report.count} findings, the first of each kind above{more}{seconds}", "bold red")
+        case code if code == UNREAD:
+            return Text(f"nothing found, but {unread}{seconds}", "bold yellow")
+        case _:
+            return Text(f"clean: nobody can read what nobody may read{seconds}", "green")
 
 
 def _age(seconds: float | None) -> str:

@@ -1,5 +1,6 @@
 """Kafka's topics, record by record: what they hold, and how old it is."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, Protocol
@@ -38,6 +39,7 @@ _COMPACTION_S = 300
 """and how long its key is in older records of the changelog: segments of 10 s, a minute for what is deleted"""
 _ROLL_S = 3_600
 """How long after its retention a record may be there: segments of 10 min, and the broker looks every 5 min."""
+_PATIENCE_S = 60
 _MOST_RECORDS = 500
 _FETCH_MS = 500
 
@@ -46,10 +48,11 @@ async def topics_of(settings: Settings) -> dict[str, int]:
     """Every topic of the broker, with how many partitions it has; Kafka's own are left out. Raises Unread."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
     try:
-        await admin.start()
-        found = await admin.describe_topics()
-    except KafkaError as error:
-        raise Unread(f"no Kafka answers at {settings.kafka} (FAIRROLL_KAFKA): {error!r}") from None
+        async with asyncio.timeout(_PATIENCE_S):
+            await admin.start()
+            found = await admin.describe_topics()
+    except (KafkaError, TimeoutError) as error:
+        raise Unread(f"no Kafka answers at {settings.kafka} (FAIRROLL_KAFKA): {type(error).__name__}") from None
     finally:
         await admin.close()
     return {topic["topic"]: len(topic["partitions"]) for topic in found if not topic["is_internal"]}
