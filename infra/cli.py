@@ -18,6 +18,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from infra.compliance.command import compliance
 from infra.hold_commands import hold, receipts, resume
 from infra.local.parts import BROKERS, EVERYTHING, INSTEAD
 from infra.local.ports import Ports
@@ -178,6 +179,7 @@ commands.add_command(dead_letters)
 commands.add_command(hold)
 commands.add_command(resume)
 commands.add_command(receipts)
+commands.add_command(compliance)
 
 
 def _run(process: str) -> None:
