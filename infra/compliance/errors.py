@@ -121,8 +121,8 @@ def _wrongful(facts: Facts) -> Line:
     return Line(
         fact=fact,
         found=f"at most {_number(at_most)}, in {span(traffic.span_s)} of records: {traffic.faces:,} requests by face,"
-        f" up to {traffic.most_templates:,} templates alive; by the false match rate at most {_number(traffic.wrongful)}, and"
-        f" {traffic.refused_as_known:,} were refused as known",
+        f" up to {traffic.most_templates:,} templates alive; by the false match rate at most"
+        f" {_number(traffic.wrongful)}, and {traffic.refused_as_known:,} were refused as known",
         verdict="pass" if few and proven else "fail",
         why=_why(facts.live, few=few, proven=proven),
         rule=rules.ASSESSMENT,

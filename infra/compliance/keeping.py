@@ -33,8 +33,8 @@ def places(facts: Facts) -> Section:
 
 def times(facts: Facts) -> Section:
     """How long."""
-    lines = [_window(facts)] if facts.looks else []
-    lines += [_templates(facts), _chain(facts), _held(facts), *_topics(facts)]
+    always = [_templates(facts), _chain(facts), *_topics(facts)]
+    lines = [_window(facts), *always, _held(facts)] if facts.looks else always
     return Section(title="How long", lines=lines)
 
 
@@ -50,9 +50,7 @@ def _pictures(facts: Facts) -> Line:
         fact=fact,
         found="in the dispenser's memory until the look is over, never on its disk or the network",
         verdict="needs counsel" if foreign else "pass",
-        why=f"dispensers of another maker, who must say so: {', '.join(foreign)}"
-        if foreign
-        else "so fairroll's own do",
+        why=f"of another maker, who must say so: {', '.join(foreign)}" if foreign else "so fairroll's own do",
         rule=rules.DELETION,
         source=source,
     )
@@ -61,7 +59,8 @@ def _pictures(facts: Facts) -> Line:
 def _transmission(facts: Facts) -> Line:
     return Line(
         fact="What leaves a dispenser",
-        found=f"a template of 64 bytes under the site's key, over MQTT to {facts.mqtt}, sealed to Kafka at {facts.kafka}",
+        found=f"a template of 64 bytes under the site's key: over MQTT to {facts.mqtt}, then sealed, to Kafka at"
+        f" {facts.kafka}",
         verdict="needs counsel",
         why="it is not stored on the device: whose networks these are, and whether consent covers it",
         rule=rules.TRANSMISSION,
@@ -72,7 +71,7 @@ def _transmission(facts: Facts) -> Line:
 def _filing(facts: Facts) -> Line:
     policy, live = facts.spec.policy, facts.live
     fact, source = "How many people", "fairroll.decisions; sites file, most_accounts"
-    at_once = f"at most {policy.most_accounts} remembered at once (a setting)"
+    at_once = f"at most {policy.most_accounts:,} remembered at once (a setting)"
     if live is None:
         return unseen(fact, rules.FILING, source)
     told, traffic = live.traffic.counted, live.traffic
@@ -112,9 +111,7 @@ def _templates(facts: Facts) -> Line:
         fact=fact,
         found=f"{told.templates}, the oldest {span(told.oldest_s)} old" if told.templates else "none",
         verdict="pass" if in_time else "fail",
-        why="none is older than the window"
-        if in_time
-        else "older than the window: run fairroll apply, then look again",
+        why="none is older than the window" if in_time else "older than the window that the file says",
         rule=rules.RETENTION,
         source=source,
     )
@@ -134,9 +131,7 @@ def _chain(facts: Facts) -> Line:
             fact=fact,
             found="never: the site has no key",
             verdict="fail" if wrong else "pass",
-            why="the site works with faces and seals nothing"
-            if wrong
-            else "what was sealed before is noise everywhere",
+            why="the site works with faces and seals nothing" if wrong else "what was sealed before is noise",
             rule=rules.RETENTION,
             source=source,
         )
@@ -186,9 +181,7 @@ def _topics(facts: Facts) -> list[Line]:
     if facts.live:
         return [_topic(wanted, found) for wanted, found in facts.live.topics if wanted.name in _KEEPS]
     names = [topic.name for topic in kafka_topics(1, 0) if topic.name in _KEEPS]
-    return [
-        unseen(f"Kafka keeps {name}", rules.RETENTION, "kafka-configs --describe --topic " + name) for name in names
-    ]
+    return [unseen(f"Kafka keeps {name}", rules.RETENTION, _describe(name)) for name in names]
 
 
 def _topic(wanted: KafkaTopic, found: Mapping[str, str]) -> Line:
@@ -205,8 +198,12 @@ def _topic(wanted: KafkaTopic, found: Mapping[str, str]) -> Line:
         verdict="fail" if different else "pass",
         why=why,
         rule=rules.RETENTION,
-        source=f"kafka-configs --describe --topic {wanted.name}",
+        source=_describe(wanted.name),
     )
+
+
+def _describe(topic: str) -> str:
+    return f"kafka-configs --describe --topic {topic}"
 
 
 def _kept(found: Mapping[str, str]) -> str:

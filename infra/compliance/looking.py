@@ -26,7 +26,7 @@ _PATIENCE_S = 600.0
 
 
 async def look(settings: Settings, sites: Sites, site: str, *, offline: bool) -> Facts:
-    """Gather what a report is made of. Raises ConfigError for an unknown site, KafkaAway where Kafka does not answer."""
+    """Gather what a report is made of. Raises ConfigError for an unknown site, KafkaAway where Kafka is silent."""
     if site not in sites.sites:
         raise ConfigError(f"no site {site!r} in {settings.sites} (FAIRROLL_SITES); there are {', '.join(sites.sites)}")
     return Facts(

@@ -1,4 +1,4 @@
-"""What was measured of each face model, as docs/template-evaluation.md and README tell it; `make figures` repeats it."""
+"""What was measured of each face model, as docs/template-evaluation.md and README tell; `make figures` repeats it."""
 
 from msgspec import Struct
 
@@ -11,7 +11,7 @@ class Measured(Struct, frozen=True, kw_only=True):
     people: int
     """of flesh and blood; 0: random vectors"""
     pairs: int
-    """of people, behind `FaceModel.false_match_rate`: with no false match among n the upper 95 % bound is about 3 / n"""
+    """of people, behind `FaceModel.false_match_rate`: no false match among n bounds it to about 3 / n"""
     non_matches: int
     """people who were not known again, of `mated` comparisons of two looks of one"""
     mated: int

@@ -3,7 +3,7 @@
 from devices.faces import sign
 from infra.compliance import rules
 from infra.compliance.facts import Facts, Live
-from infra.compliance.line import Line, Section, unseen
+from infra.compliance.line import Line, Section, Verdict, unseen
 from infra.status_screen import span
 from models.messages import Control
 
@@ -51,6 +51,7 @@ def _placement(facts: Facts) -> Line:
     """The file of sites refuses faces inside; a site that was told otherwise before may still look."""
     control = facts.live.control if facts.live else None
     placements = {facts.spec.placement, control.placement if control else facts.spec.placement}
+    verdict: Verdict
     if facts.looks and "inside" in placements:
         verdict, why = "fail", "faces are looked at, and the dispensers hang inside: fairroll hold, then fairroll apply"
     elif facts.looks:
@@ -60,7 +61,7 @@ def _placement(facts: Facts) -> Line:
     return Line(
         fact="Where the dispensers hang",
         found=f"{facts.spec.placement}: {', '.join(facts.spec.devices)}",
-        verdict=verdict,  # type: ignore[arg-type]  # one of the three above
+        verdict=verdict,
         why=why,
         rule=rules.PRIVATE_SPACES,
         source=_setting(facts, "placement"),
@@ -137,7 +138,7 @@ def _operator(facts: Facts) -> Line:
     return Line(
         fact="Who compares a face with how many",
         found=f"the operator's pipeline, with everybody whom the site remembers:"
-        f" {span(facts.spec.policy.window_s)} at most, {facts.spec.policy.most_accounts} accounts at most",
+        f" {span(facts.spec.policy.window_s)} at most, {facts.spec.policy.most_accounts:,} accounts at most",
         verdict="needs counsel",
         why="this is one-to-many storage held by an operator; it was rejected for airports. Button mode has none",
         rule=rules.EDPB,
@@ -171,7 +172,7 @@ def _button(facts: Facts) -> Line:
     policy = facts.spec.policy
     return Line(
         fact="Paper without a face",
-        found=f"button: {policy.portion_cm} cm as by face, at once, up to {policy.button_budget_cm} cm from a dispenser"
+        found=f"button: {policy.portion_cm} cm as by face, at once, up to {policy.button_budget_cm:,} cm from a dispenser"
         f" in {span(policy.window_s)}; staff: always",
         verdict="pass",
         why="an equal portion, and no reason is asked" if facts.looks else "it is the only way here",

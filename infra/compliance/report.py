@@ -14,14 +14,14 @@ from infra.compliance.keeping import places, times
 from infra.compliance.line import VERDICTS, Line, Section, Verdict
 from infra.compliance.page import PAGE
 from infra.compliance.purpose import alternatives, as_configured, purpose
-from infra.compliance.rules import Rule
+from infra.compliance.rules import MEASURES, Rule
 
 __all__ = ["count", "html", "lines", "markdown", "sections"]
 
 _NO_ADVICE = """\
 **This is no legal advice.** It puts facts beside rules, as we understand these from summaries: the official texts of
-China's Measures, of GB/T 41819 and of the ISO standards were not read in full. A pass is not an approval, and no lines of a
-program are an impact assessment. Ask counsel before anybody is looked at."""
+China's Measures, of GB/T 41819 and of the ISO standards were not read in full. A pass is not an approval, and what a
+program writes is no impact assessment. Ask counsel before anybody is looked at."""
 
 
 def sections(facts: Facts) -> list[Section]:
@@ -43,7 +43,7 @@ def count(told: Iterable[Section]) -> dict[Verdict, int]:
 
 def markdown(facts: Facts, told: list[Section]) -> str:
     """The report as CommonMark with tables."""
-    return "\n".join(_blocks(facts, told))
+    return "\n".join(_blocks(facts, told)) + "\n"
 
 
 def html(facts: Facts, told: list[Section]) -> str:
@@ -78,6 +78,7 @@ def _blocks(facts: Facts, told: list[Section]) -> Iterator[str]:
         yield from _table("fact", "found", "verdict", "rule", "look yourself")
         yield from map(_line, section.lines)
     yield "\n## The rules, and where their summaries come from\n"
+    yield f"{MEASURES}\n"
     yield from _table("rule", "asks for", "summary from")
     yield from (_row(_cell(r.law), _cell(r.asks), _cell(r.source)) for r in _rules(told))
 

@@ -16,6 +16,7 @@ __all__ = [
     "GDPR",
     "GUARDIANS",
     "IRREVERSIBILITY",
+    "MEASURES",
     "NECESSITY",
     "NOTICE",
     "PRESENTATION",
@@ -28,7 +29,9 @@ __all__ = [
 ]
 
 _FIELD = "docs/field.md, Law and standards"
-_MEASURES = "China, Security Management Measures for facial recognition"
+_MEASURES = "China's Measures"
+
+MEASURES = "China's Measures are the Security Management Measures for facial recognition, in force since 2025-06-01."
 
 
 class Rule(Struct, frozen=True, kw_only=True):
