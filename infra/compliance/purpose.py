@@ -172,8 +172,8 @@ def _button(facts: Facts) -> Line:
     policy = facts.spec.policy
     return Line(
         fact="Paper without a face",
-        found=f"button: {policy.portion_cm} cm as by face, at once, up to {policy.button_budget_cm:,} cm from a dispenser"
-        f" in {span(policy.window_s)}; staff: always",
+        found=f"button: {policy.portion_cm} cm as by face, at once, up to {policy.button_budget_cm:,} cm from a"
+        f" dispenser in {span(policy.window_s)}; staff: always",
         verdict="pass",
         why="an equal portion, and no reason is asked" if facts.looks else "it is the only way here",
         rule=rules.ALTERNATIVE,
