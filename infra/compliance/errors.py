@@ -81,7 +81,7 @@ def _non_matches(name: str) -> Line:
     fact, measured = f"False non-match rate of {name}", MEASURED.get(name)
     if measured is None:
         return _unknown(fact, name)
-    share = f"{measured.non_matches / measured.mated:.2%}"
+    share = f"{100 * measured.non_matches / measured.mated:.2g} %"
     return Line(
         fact=fact,
         found=f"{share} ({measured.non_matches:,} of {measured.mated:,}, of {_people(measured)})",

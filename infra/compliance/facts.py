@@ -24,9 +24,11 @@ class Traffic(Struct, kw_only=True):
     """of these: refused because somebody alike had used up their share"""
     newcomers: int = 0
     """of these: served, and remembered as somebody new"""
+    uncompared: int = 0
+    """requests by face that were answered by the rule for buttons: no key, or no face mode"""
     buttons: int = 0
-    """requests without a recognised face: by button, or by face where none could be compared"""
-    buttons_refused: int = 0
+    faceless_refused: int = 0
+    """of these two"""
     staff: int = 0
     forgets: int = 0
     erased: int = 0
@@ -64,8 +66,9 @@ class Traffic(Struct, kw_only=True):
             case "face" if answered.identity not in {None, "unreadable"}:
                 self._note_face(answered)
             case "face" | "button":
-                self.buttons += 1
-                self.buttons_refused += isinstance(answered.command, Refuse)
+                self.uncompared += answered.by == "face"
+                self.buttons += answered.by == "button"
+                self.faceless_refused += isinstance(answered.command, Refuse)
             case "staff":
                 self.staff += 1
             case "forget":

@@ -182,16 +182,17 @@ def _button(facts: Facts) -> Line:
 
 
 def _button_used(facts: Facts) -> Line:
-    fact, source = "Who asked without a face, in the last day", "fairroll.decisions; Grafana"
+    fact, source = "Who was served without a face, in the last day", "fairroll.decisions; Grafana"
     if facts.live is None:
         return unseen(fact, rules.GDPR, source)
     traffic = facts.live.traffic
-    if not traffic.buttons:
+    if not traffic.buttons + traffic.uncompared:
         return unseen(fact, rules.GDPR, source, "nobody did")
-    refused = traffic.buttons_refused
+    refused = traffic.faceless_refused
     return Line(
         fact=fact,
-        found=f"{traffic.buttons}, of whom {refused} were refused; and {traffic.staff} with the help of staff",
+        found=f"{traffic.buttons:,} asked by button and {traffic.uncompared:,} by a face that was not compared, of whom"
+        f" {refused:,} were refused; {traffic.staff:,} were helped by staff",
         verdict="needs counsel" if refused else "pass",
         why="budgets ran out: a way that is sometimes closed may not be equal (button_budget_cm, dispenser_limit_cm)"
         if refused
@@ -210,7 +211,7 @@ def _forgetting(facts: Facts) -> Line:
         return unseen(fact, rules.GDPR, source, "nobody did")
     return Line(
         fact=fact,
-        found=f"{traffic.forgets}, of whom {traffic.erased} templates were erased",
+        found=f"{traffic.forgets:,}; {traffic.erased:,} templates were erased",
         verdict="pass",
         why="each got the receipt at once; who is not known again has nothing to be erased but what ends by itself",
         rule=rules.GDPR,

@@ -269,8 +269,8 @@ def test_a_button_that_was_refused_is_a_question_for_counsel() -> None:
     served = [outcome for decision in story.decisions for outcome in decision.outcomes]
     story.button()
     refused = [outcome for decision in story.decisions for outcome in decision.outcomes]
-    assert line(facts(FACE, live(outcomes=served)), "Who asked without").verdict == "pass"
-    assert line(facts(FACE, live(outcomes=refused)), "Who asked without").verdict == "needs counsel"
+    assert line(facts(FACE, live(outcomes=served)), "Who was served without").verdict == "pass"
+    assert line(facts(FACE, live(outcomes=refused)), "Who was served without").verdict == "needs counsel"
 
 
 def test_a_pipeline_that_works_otherwise_than_the_file_says_fails() -> None:
