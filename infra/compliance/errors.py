@@ -15,6 +15,8 @@ _TOLERABLE = 0.01
 """The share of requests by face that may wrong somebody. Our own yardstick as well."""
 _UNLINKED = 0.05
 """D_sys, of 1, up to which we call templates unlinkable. Ours too."""
+_NEARLY_A_DAY_S = 86_000
+"""A day that was looked at begins with its first tick and ends with its last."""
 _STUDY = "docs/template-evaluation.md; make figures"
 _NO_MODEL = "no dispenser told its face model"
 
@@ -120,9 +122,9 @@ def _wrongful(facts: Facts) -> Line:
     few = at_most <= _TOLERABLE * traffic.faces
     return Line(
         fact=fact,
-        found=f"at most {_number(at_most)}, in {span(traffic.span_s)} of records: {traffic.faces:,} requests by face,"
+        found=f"at most {_number(at_most)}, in {_span(traffic.span_s)}: {traffic.faces:,} requests by face,"
         f" up to {traffic.most_templates:,} templates alive; by the false match rate at most"
-        f" {_number(traffic.wrongful)}, and {traffic.refused_as_known:,} were refused as known",
+        f" {_number(traffic.wrongful)}; refused as known: {traffic.refused_as_known:,}",
         verdict="pass" if few and proven else "fail",
         why=_why(facts.live, few=few, proven=proven),
         rule=rules.ASSESSMENT,
@@ -136,6 +138,10 @@ def _why(live: Live, *, few: bool, proven: bool) -> str:
         return f"the rate behind it is not proven of people ({bases})"
     share = "not more" if few else "more"
     return f"{share} than {_TOLERABLE:.0%} of those who asked, who can press the button ({bases})"
+
+
+def _span(seconds: float) -> str:
+    return span(seconds) if seconds >= _NEARLY_A_DAY_S else f"{span(seconds)} of records, which is no day yet"
 
 
 def _number(expected: float) -> str:
@@ -189,7 +195,8 @@ def _unlinkable(name: str, measured: Measured) -> Line:
         found=f"D_sys {measured.linked_sites:.3f} and {measured.linked_epochs:.3f} of 1,"
         f" where mere noise gives up to {measured.by_chance:.3f} ({_people(measured)})",
         verdict="pass" if worst <= _UNLINKED else "fail",
-        why="by the scores, and for who lacks the keys; with hundreds of people known in both it was not tried",
+        why=f"up to {_UNLINKED:g}, our own yardstick, for who lacks the keys; with hundreds of people known in both"
+        " it was not tried",
         rule=rules.UNLINKABILITY,
         source=_STUDY,
     )

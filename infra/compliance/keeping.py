@@ -141,7 +141,7 @@ def _chain(facts: Facts) -> Line:
         fact=fact,
         found=f"{span(age_s)} ago; older keys are destroyed, {seal.site.destroyed} chains as a whole",
         verdict="pass" if is_right else "fail",
-        why="the window, rounded up to a minute: what is older is noise in every copy"
+        why="a window at most, rounded up to a minute: what is older is noise in every copy"
         if is_right
         else "no live template needs a key so old, or the site works without faces",
         rule=rules.RETENTION,

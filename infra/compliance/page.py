@@ -12,7 +12,8 @@ PAGE = Template("""\
 <title>$title</title>
 <style>
   @page { size: A4 landscape; margin: 12mm }
-  body { font: 15px/1.45 system-ui, sans-serif; color: #1d2430; max-width: 76rem; margin: 2rem auto; padding: 0 1rem }
+  html { font: 15px/1.45 system-ui, sans-serif }
+  body { color: #1d2430; max-width: 80rem; margin: 2rem auto; padding: 0 1rem }
   h1 { font-size: 1.7rem; margin: 0 0 1rem }
   h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; break-after: avoid }
   h1 + p { border-left: 4px solid #b7791f; background: #fdf6e3; padding: .7rem 1rem; margin: 0 0 1rem }
@@ -30,7 +31,7 @@ PAGE = Template("""\
   strong.fail { color: #b3261e }
   strong.needs-counsel { color: #8a5a00 }
   strong.not-looked-at { color: #5b6675 }
-  @media print { body { font-size: 10.5px; margin: 0; max-width: none } }
+  @media print { html { font-size: 10px } body { margin: 0; padding: 0; max-width: none } }
 </style>
 $body</html>
 """)

@@ -192,7 +192,7 @@ def _button_used(facts: Facts) -> Line:
     return Line(
         fact=fact,
         found=f"{traffic.buttons:,} asked by button and {traffic.uncompared:,} by a face that was not compared, of whom"
-        f" {refused:,} were refused; {traffic.staff:,} were helped by staff",
+        f" {refused:,} were refused; helped by staff: {traffic.staff:,}",
         verdict="needs counsel" if refused else "pass",
         why="budgets ran out: a way that is sometimes closed may not be equal (button_budget_cm, dispenser_limit_cm)"
         if refused
@@ -232,7 +232,7 @@ def _control(facts: Facts) -> Line:
         fact=fact,
         found=found,
         verdict="fail" if differs else "pass",
-        why=f"not as the file says: {', '.join(differs)}" if differs else "as the file says, or held",
+        why=f"not as the file says: {', '.join(differs)}" if differs else "as the file says, but for a hold",
         rule=rules.ASSESSMENT,
         source=source,
     )
@@ -252,13 +252,13 @@ def _dispensers(facts: Facts) -> Line:
         return unseen(fact, rules.ASSESSMENT, source)
     looking = _looking(facts.live)
     silent = [device for device in facts.spec.devices if device not in facts.live.states]
-    may = facts.live.control is not None and facts.live.control.mode == "face"
+    wrong = bool(looking) and (facts.live.control is None or facts.live.control.mode != "face")
     found = ", ".join(looking) or "none"
     return Line(
         fact=fact,
         found=found + (f"; never heard of: {', '.join(silent)}" if silent else ""),
-        verdict="fail" if looking and not may else "pass",
-        why="the site does not work with faces now" if looking and not may else "as the site works, by their own word",
+        verdict="fail" if wrong else "pass",
+        why="the site does not work with faces now" if wrong else "none that should not, by their own word",
         rule=rules.ASSESSMENT,
         source=source,
     )

@@ -98,11 +98,11 @@ async def test_a_report_of_a_running_site_says_what_was_done_and_then_that_it_wa
         found = await _report(settings, tmp_path)
         assert "2, the oldest " in found["Templates alive"]
         assert "3 requests by face, up to 2 templates alive" in found["Expected wrongful refusals a day"]
-        assert "1 were refused as known" in found["Expected wrongful refusals a day"]
+        assert "refused as known: 1" in found["Expected wrongful refusals a day"]
         assert "**fail**: the rate behind it is not proven" in found["Expected wrongful refusals a day"]
         assert "at most 4e-07" in found["False match rate of synthetic/1"]
         assert "1 asked by button and " in found["Who was served without a face, in the last day"]
-        assert "0 were refused; 1 were helped by staff" in found["Who was served without a face, in the last day"]
+        assert "0 were refused; helped by staff: 1" in found["Who was served without a face, in the last day"]
         assert "1; 0 templates were erased" in found["Who asked to be forgotten, in the last day"]
         for fact in ("Since when sealed templates can be read", "How the site works now", "Pictures"):
             assert "**pass**" in found[fact], fact

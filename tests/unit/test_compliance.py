@@ -183,11 +183,13 @@ def test_a_repeated_answer_counts_no_more() -> None:
 
 def test_wrongful_refusals_are_never_more_than_the_refusals() -> None:
     told = line(facts(FACE, live(outcomes=day_of_faces())), "Expected wrongful")
-    assert told.found.startswith("at most 2.4e-06, in 20 s of records: 4 requests by face, up to 3 templates alive;")
+    assert told.found.startswith(
+        "at most 2.4e-06, in 20 s of records, which is no day yet: 4 requests by face, up to 3 templates alive;"
+    )
     crowded = [counted(wrongful=65.0), *day_of_faces()]
     told = line(facts(FACE, live(outcomes=crowded)), "Expected wrongful")
     assert told.found.startswith("at most 1, ")
-    assert told.found.endswith("by the false match rate at most 4, and 1 were refused as known")
+    assert told.found.endswith("by the false match rate at most 4; refused as known: 1")
 
 
 def test_wrongful_refusals_pass_only_if_they_are_few_and_the_rate_is_proven(monkeypatch: pytest.MonkeyPatch) -> None:
