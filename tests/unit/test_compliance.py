@@ -1,6 +1,7 @@
 """What a report says of a site: facts in, lines out."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -316,3 +317,17 @@ def test_what_an_operator_writes_stays_text() -> None:
 def test_a_page_needs_nothing_else() -> None:
     page = html(facts(), sections(facts()))
     assert not any(word in page for word in ("http:", "https:", "src=", "@import", "<script"))
+
+
+def test_what_was_measured_is_what_the_documents_say() -> None:
+    root = Path(__file__).parents[2]
+    study, readme = (root / "docs/template-evaluation.md").read_text(), (root / "README.md").read_text()
+    dlib, synthetic = MEASURED["dlib-resnet/1"], MEASURED["synthetic/1"]
+    assert f"| pairs of people behind them | {dlib.pairs} | {synthetic.pairs:,} |" in study
+    assert f"{dlib.non_matches} of {dlib.mated:,}" in readme
+    for name, measured in MEASURED.items():
+        assert (
+            f"| `{name}`, {FACE_MODELS[name].dimensions} numbers | {measured.rebuilt:.2f}".replace("0.", ".") in study
+        )
+        for linked in (measured.linked_sites, measured.linked_epochs):
+            assert f"| {linked:.3f} | 0.0" in study
