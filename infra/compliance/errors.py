@@ -1,11 +1,11 @@
 """Lines about how often it is wrong, and what its templates give away. Pure."""
 
 from infra.compliance import rules
-from infra.compliance.facts import Facts, Live
-from infra.compliance.line import Line, Section, unseen
+from infra.compliance.facts import Facts
+from infra.compliance.line import Line, Section, counsel, failed, judged, unseen
 from infra.compliance.measured import MEASURED, Measured
 from infra.status_screen import span
-from models.face_models import FACE_MODELS, FaceModel
+from models.face_models import FACE_MODELS
 
 __all__ = ["errors", "protection"]
 
@@ -17,42 +17,39 @@ _UNLINKED = 0.05
 """D_sys, of 1, up to which we call templates unlinkable. Ours too."""
 _NEARLY_A_DAY_S = 86_000
 """A day that was looked at begins with its first tick and ends with its last."""
+_TICKS_S = 60
+"""An epoch ends with a tick, every 5 s; a decider that was killed ticks again after some ten."""
 _STUDY = "docs/template-evaluation.md; make figures"
-_NO_MODEL = "no dispenser told its face model"
 
 
 def errors(facts: Facts) -> Section:
     """How often it is wrong; nothing where nobody is looked at."""
-    lines = [
-        *(line for model in _models(facts) for line in (_false_matches(model), _non_matches(model))),
-        _wrongful(facts),
-        _groups(),
-        _presentation(),
-    ]
-    if not _models(facts):
-        why = _NO_MODEL if facts.live else "the model is the dispensers' choice, and none was asked"
-        lines.insert(0, unseen("False match and false non-match rate", rules.ASSESSMENT, _STUDY, why))
+    rates = [line for model in facts.models for line in (_false_matches(model), _non_matches(model))]
+    unknown = [unseen("False match and false non-match rate", rules.ASSESSMENT, _STUDY, _modelless(facts))]
+    lines = [*(rates or unknown), _wrongful(facts), _groups(), _presentation()]
     return Section(title="How often it is wrong", lines=lines if facts.looks else [])
 
 
 def protection(facts: Facts) -> Section:
-    """What a template gives away."""
-    lines = [line for model in _models(facts) for line in _protected(model)]
-    if not lines:
-        why = _NO_MODEL if facts.live else "the model is the dispensers' choice, and none was asked"
-        lines = [unseen("What a template gives away", rules.IRREVERSIBILITY, _STUDY, why)]
-    return Section(title="How well templates are protected", lines=[*lines, _epoch(facts)] if facts.looks else [])
+    """What a template gives away; nothing where none is made."""
+    known = [line for model in facts.models for line in _protected(model)]
+    unknown = [unseen("What a template gives away", rules.IRREVERSIBILITY, _STUDY, _modelless(facts))]
+    lines = [*(known or unknown), _epoch(facts)]
+    return Section(title="How well templates are protected", lines=lines if facts.looks else [])
 
 
-def _models(facts: Facts) -> list[str]:
-    return sorted(facts.live.models) if facts.live else []
+def _modelless(facts: Facts) -> str:
+    return "no dispenser told its face model" if facts.live else "the model is the dispensers' choice: none was asked"
 
 
-def _is_proven(model: FaceModel, measured: Measured | None) -> bool:
-    return measured is not None and measured.people > 0 and model.false_match_rate <= _PROVEN
+def _is_proven(name: str) -> bool:
+    """Whether the model's false match rate is bounded low enough, on people."""
+    model, measured = FACE_MODELS.get(name), MEASURED.get(name)
+    return model is not None and measured is not None and measured.people > 0 and model.false_match_rate <= _PROVEN
 
 
-def _basis(measured: Measured | None) -> str:
+def _basis(name: str) -> str:
+    measured = MEASURED.get(name)
     if measured is None:
         return "measured on nobody"
     return f"upper 95 % bound; no false match among {measured.pairs:,} pairs, of {_people(measured)}"
@@ -63,20 +60,15 @@ def _people(measured: Measured) -> str:
 
 
 def _false_matches(name: str) -> Line:
-    fact, model, measured = f"False match rate of {name}", FACE_MODELS.get(name), MEASURED.get(name)
+    fact, model = f"False match rate of {name}", FACE_MODELS.get(name)
     if model is None:
         return _unknown(fact, name)
-    proven = _is_proven(model, measured)
-    return Line(
-        fact=fact,
-        found=f"at most {model.false_match_rate:g} ({_basis(measured)})",
-        verdict="needs counsel" if proven else "fail",
-        why="whether those who were measured are like those who come"
-        if proven
-        else f"nothing is proven of people: a bound of {_PROVEN:g} takes some {3 / _PROVEN:,.0f} independent pairs",
-        rule=rules.ASSESSMENT,
-        source=f"{_STUDY}; models/face_models.py",
-    )
+    found, source = f"at most {model.false_match_rate:g} ({_basis(name)})", f"{_STUDY}; models/face_models.py"
+    if _is_proven(name):
+        why = "whether those who were measured are like those who come"
+        return counsel(fact, found, why, rules.ASSESSMENT, source)
+    bad = f"nothing is proven of people: a bound of {_PROVEN:g} takes some {3 / _PROVEN:,.0f} independent pairs"
+    return failed(fact, found, bad, rules.ASSESSMENT, source)
 
 
 def _non_matches(name: str) -> Line:
@@ -84,27 +76,17 @@ def _non_matches(name: str) -> Line:
     if measured is None:
         return _unknown(fact, name)
     share = f"{100 * measured.non_matches / measured.mated:.2g} %"
-    return Line(
-        fact=fact,
-        found=f"{share} ({measured.non_matches:,} of {measured.mated:,}, of {_people(measured)})",
-        verdict="needs counsel" if measured.people else "fail",
-        why="who is not known again gets paper: it wrongs nobody, but counts when necessity is weighed"
-        if measured.people
-        else "measured on nobody",
-        rule=rules.ASSESSMENT,
-        source=f"README, Faces; {_STUDY}",
-    )
+    found = f"{share} ({measured.non_matches:,} of {measured.mated:,}, of {_people(measured)})"
+    source = f"README, Faces; {_STUDY}"
+    if measured.people:
+        why = "who is not known again gets paper: it wrongs nobody, but counts when necessity is weighed"
+        return counsel(fact, found, why, rules.ASSESSMENT, source)
+    return failed(fact, found, "measured on nobody", rules.ASSESSMENT, source)
 
 
 def _unknown(fact: str, name: str) -> Line:
-    return Line(
-        fact=fact,
-        found="not measured",
-        verdict="fail",
-        why=f"of {name} nothing was measured on anybody",
-        rule=rules.ASSESSMENT,
-        source=_STUDY,
-    )
+    bad = f"of {name} nothing was measured on anybody"
+    return failed(fact, "not measured", bad, rules.ASSESSMENT, _STUDY)
 
 
 def _wrongful(facts: Facts) -> Line:
@@ -116,28 +98,20 @@ def _wrongful(facts: Facts) -> Line:
     if not traffic.faces:
         return unseen(fact, rules.ASSESSMENT, source, "no face was compared in the last day")
     at_most = min(traffic.wrongful, traffic.refused_as_known)
-    proven = all(
-        name in FACE_MODELS and _is_proven(FACE_MODELS[name], MEASURED.get(name)) for name in sorted(traffic.models)
+    is_few, is_proven = at_most <= _TOLERABLE * traffic.faces, all(map(_is_proven, traffic.models))
+    bases = "; ".join(f"{name}: {_basis(name)}" for name in sorted(traffic.models))
+    many = f"more than {_TOLERABLE:.0%}, our own yardstick, of those who asked ({bases})"
+    return judged(
+        fact,
+        f"at most {_number(at_most)}, in {_span(traffic.span_s)}: {traffic.faces:,} requests by face, up to"
+        f" {traffic.most_templates:,} templates alive; by the false match rate at most {_number(traffic.wrongful)};"
+        f" refused as known: {traffic.refused_as_known:,}",
+        rules.ASSESSMENT,
+        source,
+        passes=is_few and is_proven,
+        good=f"not more than {_TOLERABLE:.0%}, our own yardstick, of those who asked; the button remains ({bases})",
+        bad=many if is_proven else f"the rate behind it is not proven of people ({bases})",
     )
-    few = at_most <= _TOLERABLE * traffic.faces
-    return Line(
-        fact=fact,
-        found=f"at most {_number(at_most)}, in {_span(traffic.span_s)}: {traffic.faces:,} requests by face,"
-        f" up to {traffic.most_templates:,} templates alive; by the false match rate at most"
-        f" {_number(traffic.wrongful)}; refused as known: {traffic.refused_as_known:,}",
-        verdict="pass" if few and proven else "fail",
-        why=_why(facts.live, few=few, proven=proven),
-        rule=rules.ASSESSMENT,
-        source=source,
-    )
-
-
-def _why(live: Live, *, few: bool, proven: bool) -> str:
-    bases = "; ".join(f"{name}: {_basis(MEASURED.get(name))}" for name in sorted(live.traffic.models))
-    if not proven:
-        return f"the rate behind it is not proven of people ({bases})"
-    share = "not more" if few else "more"
-    return f"{share} than {_TOLERABLE:.0%} of those who asked, who can press the button ({bases})"
 
 
 def _span(seconds: float) -> str:
@@ -149,24 +123,22 @@ def _number(expected: float) -> str:
 
 
 def _groups() -> Line:
-    return Line(
-        fact="Errors by skin tone, age and sex",
-        found="not measured",
-        verdict="fail",
-        why="nobody knows whether it is wrong more often about some",
-        rule=rules.AI_ACT,
-        source="docs/template-evaluation.md, What this does not show",
+    return failed(
+        "Errors by skin tone, age and sex",
+        "not measured",
+        "nobody knows whether it is wrong more often about some",
+        rules.AI_ACT,
+        "docs/template-evaluation.md, What this does not show",
     )
 
 
 def _presentation() -> Line:
-    return Line(
-        fact="Photos and masks before the camera",
-        found="not measured, and nothing detects them; a dispenser's limit bounds the paper",
-        verdict="fail",
-        why="there is neither an APCER nor a BPCER",
-        rule=rules.PRESENTATION,
-        source="docs/template-evaluation.md, What this does not show",
+    return failed(
+        "Photos and masks before the camera",
+        "not measured, and nothing detects them; a dispenser's limit bounds the paper",
+        "there is neither an APCER nor a BPCER",
+        rules.PRESENTATION,
+        "docs/template-evaluation.md, What this does not show",
     )
 
 
@@ -178,42 +150,40 @@ def _protected(name: str) -> list[Line]:
 
 
 def _irreversible(name: str, measured: Measured) -> Line:
-    return Line(
-        fact=f"A template of {name} turned back",
-        found=f"with the site's key to a cosine of {measured.rebuilt:.2f} with the embedding; without it to 0",
-        verdict="fail",
-        why="against whoever has the key, which is on the site's dispensers, it is pseudonymisation only",
-        rule=rules.IRREVERSIBILITY,
-        source=_STUDY,
+    return failed(
+        f"A template of {name} turned back",
+        f"with the site's key to a cosine of {measured.rebuilt:.2f} with the embedding; without it to 0",
+        "against whoever has the key, which is on the site's dispensers, it is pseudonymisation only",
+        rules.IRREVERSIBILITY,
+        _STUDY,
     )
 
 
 def _unlinkable(name: str, measured: Measured) -> Line:
-    worst = max(measured.linked_sites, measured.linked_epochs)
-    return Line(
-        fact=f"Templates of {name} of two sites or epochs linked",
-        found=f"D_sys {measured.linked_sites:.3f} and {measured.linked_epochs:.3f} of 1,"
-        f" where mere noise gives up to {measured.by_chance:.3f} ({_people(measured)})",
-        verdict="pass" if worst <= _UNLINKED else "fail",
-        why=f"up to {_UNLINKED:g}, our own yardstick, for who lacks the keys; with hundreds of people known in both"
+    return judged(
+        f"Templates of {name} of two sites or epochs linked",
+        f"D_sys {measured.linked_sites:.3f} and {measured.linked_epochs:.3f} of 1, where mere noise gives up to"
+        f" {measured.by_chance:.3f} ({_people(measured)})",
+        rules.UNLINKABILITY,
+        _STUDY,
+        passes=max(measured.linked_sites, measured.linked_epochs) <= _UNLINKED,
+        good=f"up to {_UNLINKED:g}, our own yardstick, for who lacks the keys; with hundreds of people known in both"
         " it was not tried",
-        rule=rules.UNLINKABILITY,
-        source=_STUDY,
+        bad=f"more than {_UNLINKED:g}, our own yardstick",
     )
 
 
 def _epoch(facts: Facts) -> Line:
-    fact, source = "Age of the templates' key", "fairroll receipts; sites file, epoch_s"
-    told = facts.live.traffic.counted if facts.live else None
+    fact, source, told = "Age of the templates' key", "fairroll receipts; sites file, epoch_s", facts.counted
     if told is None:
-        return unseen(fact, rules.RENEWABILITY, source, "nothing told its age")
+        return unseen(fact, rules.RENEWABILITY, source, facts.uncounted)
     limit_s = facts.spec.policy.epoch_s
-    in_time = told.epoch_age_s <= limit_s + 60
-    return Line(
-        fact=fact,
-        found=f"{span(told.epoch_age_s)}, epoch {told.epoch}; a new one every {span(limit_s)}",
-        verdict="pass" if in_time else "fail",
-        why="the next makes all older templates useless" if in_time else "the epoch should have ended",
-        rule=rules.RENEWABILITY,
-        source=source,
+    return judged(
+        fact,
+        f"{span(told.epoch_age_s)}, epoch {told.epoch}; a new one every {span(limit_s)}",
+        rules.RENEWABILITY,
+        source,
+        passes=told.epoch_age_s <= limit_s + _TICKS_S,
+        good="the next makes all older templates useless",
+        bad="the epoch should have ended",
     )

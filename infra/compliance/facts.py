@@ -11,6 +11,9 @@ from models.topics import KafkaTopic
 
 __all__ = ["Facts", "Live", "Seal", "Traffic"]
 
+_STALE_MS = 60_000
+"""A decider counts every 5 s; one that was killed counts again after some ten."""
+
 
 class Traffic(Struct, kw_only=True):
     """What the site's decisions of the last day add up to: `note` each, in order. A repeated answer counts once."""
@@ -116,12 +119,6 @@ class Live(Struct, frozen=True, kw_only=True):
     seal: Seal | None
     """None: the key holder did not answer"""
 
-    @property
-    def models(self) -> set[str]:
-        """The face models that dispensers use, as far as they told."""
-        told = {state.model for state in self.states.values() if state.online and state.model}
-        return told | self.traffic.models
-
 
 class Facts(Struct, frozen=True, kw_only=True):
     """Everything that a report is made of."""
@@ -141,3 +138,26 @@ class Facts(Struct, frozen=True, kw_only=True):
         """Whether faces are looked at: by the settings, or by what the pipeline does."""
         modes = {self.spec.mode, self.live.control.mode if self.live and self.live.control else None}
         return "face" in modes
+
+    @property
+    def models(self) -> list[str]:
+        """The face models that dispensers use, as far as they told."""
+        if self.live is None:
+            return []
+        told = {state.model for state in self.live.states.values() if state.online and state.model}
+        return sorted(told | self.live.traffic.models)
+
+    @property
+    def counted(self) -> SiteCounted | None:
+        """What the site remembers now; None: nobody told, or not lately."""
+        counted = self.live.traffic.counted if self.live else None
+        return counted if counted and counted.at >= self.at - _STALE_MS else None
+
+    @property
+    def uncounted(self) -> str:
+        """Why there is no count."""
+        return "the decider has not counted lately: fairroll status" if self.live else "no running pipeline was asked"
+
+    def setting(self, name: str) -> str:
+        """Where a setting of the site stands."""
+        return f"{self.sites_file}, sites.{self.site}, {name}"

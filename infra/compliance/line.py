@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from infra.compliance.rules import Rule
 
-__all__ = ["VERDICTS", "Line", "Section", "Verdict", "unseen"]
+__all__ = ["VERDICTS", "Line", "Section", "Verdict", "counsel", "failed", "judged", "passed", "unseen"]
 
 Verdict = Literal["pass", "fail", "needs counsel", "not looked at"]
 
@@ -40,3 +40,23 @@ class Section(Struct, frozen=True, kw_only=True):
 def unseen(fact: str, rule: Rule, source: str, why: str = "no running pipeline was asked") -> Line:
     """A fact that nobody looked at: it never passes."""
     return Line(fact=fact, found="-", verdict="not looked at", why=why, rule=rule, source=source)
+
+
+def passed(fact: str, found: str, why: str, rule: Rule, source: str) -> Line:
+    """A fact that answers its rule."""
+    return Line(fact=fact, found=found, verdict="pass", why=why, rule=rule, source=source)
+
+
+def failed(fact: str, found: str, why: str, rule: Rule, source: str) -> Line:
+    """A fact that does not."""
+    return Line(fact=fact, found=found, verdict="fail", why=why, rule=rule, source=source)
+
+
+def counsel(fact: str, found: str, why: str, rule: Rule, source: str) -> Line:
+    """A fact that only counsel, or whoever weighs it, can judge."""
+    return Line(fact=fact, found=found, verdict="needs counsel", why=why, rule=rule, source=source)
+
+
+def judged(fact: str, found: str, rule: Rule, source: str, *, passes: bool, good: str, bad: str) -> Line:
+    """A fact that passes or fails; `good` and `bad` say why."""
+    return passed(fact, found, good, rule, source) if passes else failed(fact, found, bad, rule, source)
