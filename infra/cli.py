@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
+import aiohttp
 import click
 from rich.console import Console
 from rich.table import Table
@@ -28,6 +29,7 @@ from infra.operators import dead_letters, status
 from infra.provision import provision as make_what_is_missing
 from models.errors import ConfigError, FairrollError, first_of
 from models.settings import Settings
+from stream_processors.influx_ready import make_ready
 from stream_processors.sites import configure_sites, read_sites
 
 __all__ = ["main"]
@@ -142,6 +144,18 @@ def provision() -> None:
     """Make keys and Kafka's topics where they are missing. Repeating it is harmless."""
     for sentence in asyncio.run(make_what_is_missing(_settings())) or ["everything is there"]:
         click.echo(sentence)
+
+
+@commands.command()
+def init_metrics() -> None:
+    """Make InfluxDB ready: database, retention, hourly sums. Repeating it is harmless; the sink does it too."""
+    settings = _settings()
+    try:
+        version = asyncio.run(make_ready(settings))
+    except (aiohttp.ClientError, TimeoutError):
+        raise ConfigError(f"no InfluxDB answers at {settings.influx_url} (FAIRROLL_INFLUX_URL)") from None
+    kept = f"points for {settings.metrics_days} days, their hours for {settings.metrics_hours_days}"
+    click.echo(f"InfluxDB {version} is ready: {kept}")
 
 
 @commands.command()

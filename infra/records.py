@@ -8,21 +8,16 @@ from aiokafka.errors import KafkaError
 
 from models.errors import FairrollError
 from models.settings import Settings
-from models.topics import DEAD_LETTERS
+from stream_processors.groups import partitions_of
 from stream_processors.kafka import open_consumer, read_to_end
 
-__all__ = ["KafkaAway", "partitions_of", "read_records", "seek_back"]
+__all__ = ["KafkaAway", "read_records", "seek_back"]
 
 _PATIENCE_S = 60
 
 
 class KafkaAway(FairrollError):
     """Kafka, or the topic, is not to be had now."""
-
-
-def partitions_of(settings: Settings, topic: str) -> list[TopicPartition]:
-    """All topics are co-partitioned by site; the dead letters have one partition."""
-    return [TopicPartition(topic, number) for number in range(1 if topic == DEAD_LETTERS else settings.partitions)]
 
 
 async def read_records(settings: Settings, topic: str, newest_s: float | None = None) -> list[ConsumerRecord]:

@@ -20,6 +20,8 @@ _KEEPALIVE_S = 10
 """A broker that says nothing more is lost after at most twice this."""
 _MOST_CALLS = 1_000
 """Publishes under way at which aiomqtt starts to warn; its own 10 are too few for those who publish in batches."""
+_SUBACK_S = 60.0
+"""A SUBACK comes behind the backlog of the session, of which a busy machine reads 1,700 messages a second."""
 _SESSION_EXPIRY_S = 60
 """How long the broker keeps what an absent instance has not acknowledged.
 
@@ -59,7 +61,7 @@ class Session:
             pass
 
     async def subscribe(self, *filters: str) -> None:
-        await self._client.subscribe([(topic, QOS_AT_LEAST_ONCE) for topic in filters])
+        await self._client.subscribe([(topic, QOS_AT_LEAST_ONCE) for topic in filters], timeout=_SUBACK_S)
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False, expiry_s: int | None = None) -> None:
         """Return after the broker's PUBACK."""
@@ -75,17 +77,16 @@ class Session:
 
     async def _received(self) -> AsyncIterator[Received]:
         async for item in self._client.messages:
-            message, at = cast("tuple[Message, float]", item)
-            payload = message.payload if isinstance(message.payload, bytes) else b""
-            expiry_s = getattr(message.properties, "MessageExpiryInterval", None)
-            yield Received(str(message.topic), payload, expiry_s, at, message.mid, message.qos)
+            yield cast("Received", item)
 
 
 class _Arrivals(asyncio.Queue[Any]):
-    """The client's queue, which notes when each message came."""
+    """The client's queue. It keeps of a message what is needed: its properties, as paho holds them, take 5 kB."""
 
     def _put(self, item: Message) -> None:
-        super()._put((item, time.monotonic()))
+        payload = item.payload if isinstance(item.payload, bytes) else b""
+        expiry_s = getattr(item.properties, "MessageExpiryInterval", None)
+        super()._put(Received(str(item.topic), payload, expiry_s, time.monotonic(), item.mid, item.qos))
 
 
 @asynccontextmanager
@@ -93,8 +94,8 @@ async def open_session(settings: Settings, identifier: str, receive_maximum: int
     """Connect, keeping the session of an earlier connection; raises MqttError when the broker is lost.
 
     What is not read waits in the client's queue. That is unlimited, since aiomqtt discards what does not fit, and
-    bounded by the broker: on a living connection by `receive_maximum`; after a reconnect mosquitto sends its whole
-    backlog at once, so by its `max_queued_messages` and `max_queued_bytes`.
+    bounded by the broker: while nothing is acknowledged by `receive_maximum`; beyond that mosquitto 2.0.11 sends its
+    whole backlog, at a reconnect or with the first PUBACKs, so by its `max_queued_messages` and `max_queued_bytes`.
     """
     host, port = host_and_port(settings.mqtt)
     properties = Properties(PacketTypes.CONNECT)

@@ -8,13 +8,14 @@ from aiokafka.errors import KafkaError
 from infra.compliance.facts import Facts, Live, Seal, Traffic
 from infra.holding import read_receipts
 from infra.provision import read_topic_settings
-from infra.records import KafkaAway, partitions_of, read_records, seek_back
+from infra.records import KafkaAway, read_records, seek_back
 from models.codec import decode_control, decode_outcome, decode_state
 from models.errors import ConfigError
 from models.messages import Control, DeviceState
 from models.policy import Sites
 from models.settings import Settings
 from models.topics import CONTROLS, DECISIONS, STATES, KafkaTopic, kafka_topics
+from stream_processors.groups import partitions_of
 from stream_processors.kafka import open_consumer
 from stream_processors.key_client import read_facts
 

@@ -21,7 +21,7 @@ def draw(path: Path, samples: Samples, told: Sequence[tuple[float, float]]) -> N
     memory, waits = figure.subplots(2, 1, sharex=True)
     for name, taken in samples.items():
         memory.plot(*np.array(taken).T, label=name)
-    memory.set_ylabel("resident memory, MB")
+    memory.set_ylabel("anonymous memory, MB")
     memory.set_ylim(bottom=0)
     memory.legend(ncols=2, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     for percent, line in _by_time(told).items():

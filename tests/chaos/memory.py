@@ -1,7 +1,11 @@
-"""Resident memory of processes over time, and whether it stays flat."""
+"""Memory of processes over time, and whether it stays flat.
+
+What counts is anonymous memory, RssAnon of /proc/PID/status. Pages of files (influxd maps its data, Java its jars) are
+page cache: the kernel takes them away when it needs them.
+"""
 
 import asyncio
-import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +15,10 @@ from msgspec import Struct
 
 __all__ = ["CRITERION", "Growth", "growth", "sample"]
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _SHARE, _MB = 0.10, 10.0
-CRITERION = "flat: after the warm-up the fitted line rises by less than 10 % of the memory at its start, or 10 MB"
+CRITERION = (
+    "anonymous memory (RssAnon); flat: after the warm-up the fitted line rises by less than 10 % of the first, or 10 MB"
+)
 
 Samples = dict[str, list[tuple[float, float]]]
 """of each process: seconds since the start, and MB"""
@@ -48,13 +53,15 @@ async def sample(pids: Mapping[str, int], every_s: float, samples: Samples) -> N
     started = time.monotonic()
     while True:
         for name, pid in pids.items():
-            if (mb := _resident_mb(pid)) is not None:
+            if (mb := _anonymous_mb(pid)) is not None:
                 samples.setdefault(name, []).append((time.monotonic() - started, mb))
         await asyncio.sleep(every_s)
 
 
-def _resident_mb(pid: int) -> float | None:
+def _anonymous_mb(pid: int) -> float | None:
+    """None for a process that has ended: a zombie has no memory left."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 1e6
+        found = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     except OSError:
         return None
+    return int(found[1]) * 1024 / 1e6 if found else None

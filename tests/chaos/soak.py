@@ -1,15 +1,20 @@
 """`make soak`: the highest rate that this machine holds, held for ten minutes; does memory stay flat?
 
-Non-zero exit when a process grows or the p99 of answers is a second or more.
+How the rate is found: up in steps of seconds until one is not held, then down until one is held for a minute, in which
+a queue shows that builds up. A step has to keep to half of the limits, so that ten minutes have a margin.
+
+Non-zero exit when a process grows, the p99 of answers is a second or more, or one person in a hundred goes away.
 """
 
 import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -22,11 +27,13 @@ from tests.chaos.load import crowds_at
 from tests.chaos.memory import CRITERION, Growth, Samples, growth, sample
 from tests.chaos.pipeline import Pipeline, open_pipeline
 
-__all__ = ["Soak", "Soaked", "soak"]
+__all__ = ["Soak", "Soaked", "Step", "Waits", "search", "soak"]
 
 _P99_S = 1.0
-_CAME = 0.95
-"""share of the people who found a line that they could stand in"""
+_WENT = 0.01
+"""share of the people who found a line too long to stand in"""
+_OF_THE_LIMITS = 0.5
+"""that a step of the search may use"""
 
 
 class Soak(Struct, frozen=True, kw_only=True):
@@ -38,6 +45,8 @@ class Soak(Struct, frozen=True, kw_only=True):
     first_rate: float = 50.0
     step: float = 50.0
     step_s: float = 8.0
+    proof_s: float = 60.0
+    """of the last steps: the time in which a queue must not build up"""
     crowds: int = 6
     window_s: int = 60
     """of the sites' policies: memory is only steady when as many grants expire as come"""
@@ -62,59 +71,72 @@ class Waits(Struct, frozen=True, kw_only=True):
     def p99(self) -> float:
         return self._percentile(99)
 
-    @property
-    def is_held(self) -> bool:
-        """Whether nearly everybody could ask, and was answered in time."""
-        return self.p99 < _P99_S and len(self.told) >= _CAME * (len(self.told) + self.went)
+    def keep_to(self, limits: float) -> bool:
+        """Whether nearly everybody could ask and was answered in time, by that share of the limits."""
+        return self.p99 < limits * _P99_S and self.went < limits * _WENT * (len(self.told) + self.went)
 
     def _percentile(self, percent: float) -> float:
         return float(np.percentile([waited for _, waited in self.told], percent)) if self.told else float("inf")
 
 
+class Step(NamedTuple):
+    """So many requests a second, for so many seconds, and how long people waited."""
+
+    rate: float
+    seconds: float
+    waits: Waits
+
+    @property
+    def is_held(self) -> bool:
+        return self.waits.keep_to(_OF_THE_LIMITS)
+
+
 class Soaked(Struct, frozen=True, kw_only=True):
     """What came of it."""
 
-    rate: float
-    steps: list[tuple[float, Waits]]
-    waits: Waits
+    steps: list[Step]
+    held: Step
     samples: Samples
     growths: dict[str, Growth]
 
     @property
     def is_ok(self) -> bool:
-        return self.waits.p99 < _P99_S and all(growth.is_flat for growth in self.growths.values())
+        return self.held.waits.keep_to(1.0) and all(growth.is_flat for growth in self.growths.values())
 
 
 async def soak(folder: Path, plan: Soak) -> Soaked:
     """Search for the rate, if none is given, and hold it."""
     async with open_pipeline(folder, crowds=plan.crowds, window_s=plan.window_s) as pipeline:
-        steps = [] if plan.rate else await _search(pipeline, plan)
-        held = [rate for rate, waits in steps if waits.is_held]
-        rate = plan.rate or max(held, default=plan.first_rate)
+        steps = [] if plan.rate else await search(plan, partial(_try, pipeline, plan))
         samples: Samples = {}
-        waits = await _hold(pipeline, plan, rate, samples)
-    seconds = 60 * plan.minutes
-    warm = min(plan.warm_up_s, seconds / 2)
-    kept = {name: [s for s in taken if warm <= s[0] <= seconds] for name, taken in samples.items()}
+        held = await _hold(pipeline, plan, plan.rate or steps[-1].rate, samples)
+    warm = min(plan.warm_up_s, held.seconds / 2)
+    kept = {name: [s for s in taken if warm <= s[0] <= held.seconds] for name, taken in samples.items()}
     growths = {name: growth(taken) for name, taken in kept.items() if len(taken) > 1}
-    return Soaked(rate=rate, steps=steps, waits=waits, samples=samples, growths=growths)
+    return Soaked(steps=steps, held=held, samples=samples, growths=growths)
 
 
-async def _search(pipeline: Pipeline, plan: Soak) -> list[tuple[float, Waits]]:
-    """Step by step, up to the first rate that is not held."""
-    steps: list[tuple[float, Waits]] = []
-    rate = plan.first_rate
-    while not steps or steps[-1][1].is_held:
-        async with crowds_at(
-            pipeline, pipeline.settings.mqtt, rate, f"{plan.seed}/at-{rate:g}", plan.crowds
-        ) as diaries:
-            await asyncio.sleep(plan.step_s)
-        steps.append((rate, _waits(diaries)))
-        rate += plan.step
+async def search(plan: Soak, attempt: Callable[[float, float], Awaitable[Step]]) -> list[Step]:
+    """All steps; the last is the rate to hold, which is the first one where not even that is held for a minute."""
+    steps = [await attempt(plan.first_rate, plan.step_s)]
+    while steps[-1].is_held:
+        steps.append(await attempt(steps[-1].rate + plan.step, plan.step_s))
+    while steps[-1].rate > plan.first_rate:
+        proof = await attempt(steps[-1].rate - plan.step, plan.proof_s)
+        steps.append(proof)
+        if proof.is_held:
+            break
     return steps
 
 
-async def _hold(pipeline: Pipeline, plan: Soak, rate: float, samples: Samples) -> Waits:
+async def _try(pipeline: Pipeline, plan: Soak, rate: float, seconds: float) -> Step:
+    seed = f"{plan.seed}/at-{rate:g}-for-{seconds:g}"
+    async with crowds_at(pipeline, pipeline.settings.mqtt, rate, seed, plan.crowds) as diaries:
+        await asyncio.sleep(seconds)
+    return Step(rate, seconds, _waits(diaries))
+
+
+async def _hold(pipeline: Pipeline, plan: Soak, rate: float, samples: Samples) -> Step:
     """Sample every process of the pipeline, the crowds too."""
     async with crowds_at(pipeline, pipeline.settings.mqtt, rate, f"{plan.seed}/held", plan.crowds) as diaries:
         pids = {process.part.name: process.pid for process in pipeline.processes if process.pid and process.is_running}
@@ -123,7 +145,7 @@ async def _hold(pipeline: Pipeline, plan: Soak, rate: float, samples: Samples) -
         sampling.cancel()
         with suppress(asyncio.CancelledError):
             await sampling
-    return _waits(diaries)
+    return Step(rate, 60 * plan.minutes, _waits(diaries))
 
 
 def _waits(diaries: Sequence[Path]) -> Waits:
@@ -135,10 +157,17 @@ def _waits(diaries: Sequence[Path]) -> Waits:
 
 def _show(console: Console, soaked: Soaked) -> None:
     steps = Table(
-        "requests/s", "answers", "p50 ms", "p99 ms", "went away", title="how much is held", title_justify="left"
+        "requests/s",
+        "for s",
+        "answers",
+        "p50 ms",
+        "p99 ms",
+        "went away",
+        title="how much is held",
+        title_justify="left",
     )
-    for rate, waits in [*soaked.steps, (soaked.rate, soaked.waits)]:
-        steps.add_row(*_cells(rate, waits))
+    for step in [*soaked.steps, soaked.held]:
+        steps.add_row(*_cells(step))
     memory = Table("process", "MB then", "MB at the end", "MB a minute", "", title=CRITERION, title_justify="left")
     for name, grown in soaked.growths.items():
         told = "flat" if grown.is_flat else "[bold red]GROWS[/]"
@@ -146,8 +175,10 @@ def _show(console: Console, soaked: Soaked) -> None:
     console.print(steps, memory)
 
 
-def _cells(rate: float, waits: Waits) -> list[str]:
-    return [f"{rate:g}", str(len(waits.told)), f"{1000 * waits.p50:.0f}", f"{1000 * waits.p99:.0f}", str(waits.went)]
+def _cells(step: Step) -> list[str]:
+    rate, seconds, waits = step
+    times = [f"{1000 * waits.p50:.0f}", f"{1000 * waits.p99:.0f}"]
+    return [f"{rate:g}", f"{seconds:g}", str(len(waits.told)), *times, str(waits.went)]
 
 
 def main() -> None:
@@ -162,7 +193,7 @@ def main() -> None:
         soaked = asyncio.run(soak(Path(folder), plan))
     console = Console()
     _show(console, soaked)
-    draw(arguments.png, soaked.samples, soaked.waits.told)
+    draw(arguments.png, soaked.samples, soaked.held.waits.told)
     console.print(f"the figure: {arguments.png}; {'all well' if soaked.is_ok else 'NOT WELL'}", soft_wrap=True)
     sys.exit(not soaked.is_ok)
 
