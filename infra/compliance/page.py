@@ -23,7 +23,7 @@ PAGE = Template("""\
   th { color: #5b6675; font-weight: 600; font-size: .85rem }
   tr { break-inside: avoid }
   td:first-child { font-weight: 600 }
-  td:nth-child(1):nth-last-child(5) { width: 16% }
+  td:first-child { width: 16% }
   td:nth-child(2):nth-last-child(4) { width: 26% }
   td:nth-child(4):nth-last-child(2) { width: 18%; font-size: .85rem }
   td:nth-child(5) { width: 14%; font-size: .8rem; color: #5b6675 }
