@@ -1,5 +1,6 @@
 """What must never be, put into each place where an audit looks: nothing of it comes from a person."""
 
+import asyncio
 import base64
 import contextlib
 import gzip
@@ -7,9 +8,12 @@ import hashlib
 import json
 import os
 import sqlite3
+import sys
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -35,7 +39,7 @@ from models.topics import (
 from stream_processors.kafka import open_producer
 from tests.e2e.looks import records
 
-__all__ = ["MODEL", "plant", "plant_sealed", "template"]
+__all__ = ["MODEL", "audited", "found", "plant", "plant_sealed", "template"]
 
 MODEL = "synthetic/1"
 UNKNOWN = "fairroll.decider-visitors-changelog"
@@ -176,3 +180,28 @@ def _plant_files(data: Path, keys_file: Path, visitor: str, recordings: Path) ->
         archive.write(bytes(3 << 20) + b"," + template(0).encode() + b"," + PNG)
     (secrets / "site-park.key").chmod(0o644)
     keys_file.chmod(0o640)
+
+
+async def audited(settings: Settings, *arguments: str) -> tuple[int | None, dict[str, Any], str]:
+    """Exit code and what a run of `fairroll audit --json` tells, decoded and as it is."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "infra.cli", "audit", "--json", *arguments),
+        env=os.environ | settings.to_environ(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        told, complained = await asyncio.wait_for(process.communicate(), 60)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert told, complained.decode()
+    return process.returncode, json.loads(told), (told + complained).decode()
+
+
+def found(told: dict[str, Any]) -> dict[str, set[str]]:
+    """By place, what was found."""
+    kinds: defaultdict[str, set[str]] = defaultdict(set)
+    for finding in told["findings"]:
+        kinds[finding["place"]].add(finding["kind"])
+    return dict(kinds)

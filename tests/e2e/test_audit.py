@@ -1,12 +1,8 @@
 """The audit of a live system: clean as it runs, and loud about whatever is planted, in each place."""
 
-import asyncio
-import json
 import os
-import sys
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,7 +22,7 @@ from models.settings import Settings
 from models.topics import ACCOUNTS_CHANGELOG, EVENTS, STATES
 from stream_processors.key_access import listening
 from tests.e2e.looks import eventually, in_influx, listen, records
-from tests.e2e.planting import MODEL, plant, plant_sealed, template
+from tests.e2e.planting import MODEL, audited, found, plant, plant_sealed, template
 
 SITES = '[sites.park]\ndevices = ["gate"]\nmode = "face"\nsimulated = true\n'
 WINDOW_S = 540
@@ -135,28 +131,3 @@ async def late_holder(settings: Settings, memory: Path) -> AsyncIterator[tuple[S
     late = structs.replace(settings, keys=f"unix:{memory}")
     async with listening(late, application):
         yield late, key
-
-
-async def audited(settings: Settings, *arguments: str) -> tuple[int | None, dict[str, Any], str]:
-    """Exit code and what a run of `fairroll audit --json` tells, decoded and as it is."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "infra.cli", "audit", "--json", *arguments),
-        env=os.environ | settings.to_environ(),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        told, complained = await asyncio.wait_for(process.communicate(), 60)
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert told, complained.decode()
-    return process.returncode, json.loads(told), (told + complained).decode()
-
-
-def found(told: dict[str, Any]) -> dict[str, set[str]]:
-    """By place, what was found."""
-    kinds: defaultdict[str, set[str]] = defaultdict(set)
-    for finding in told["findings"]:
-        kinds[finding["place"]].add(finding["kind"])
-    return dict(kinds)
