@@ -14,10 +14,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
+import aiohttp
 import click
 from rich.console import Console
 from rich.table import Table
 
+from infra.audit.command import audit
+from infra.compliance.command import compliance
 from infra.explaining import explain
 from infra.hold_commands import hold, receipts, resume
 from infra.local.parts import BROKERS, EVERYTHING, INSTEAD
@@ -29,6 +32,7 @@ from infra.provision import provision as make_what_is_missing
 from infra.replaying import record, replay
 from models.errors import ConfigError, FairrollError, first_of
 from models.settings import Settings
+from stream_processors.influx_ready import make_ready
 from stream_processors.sites import configure_sites, read_sites
 
 __all__ = ["main"]
@@ -146,6 +150,18 @@ def provision() -> None:
 
 
 @commands.command()
+def init_metrics() -> None:
+    """Make InfluxDB ready: database, retention, hourly sums. Repeating it is harmless; the sink does it too."""
+    settings = _settings()
+    try:
+        version = asyncio.run(make_ready(settings))
+    except (aiohttp.ClientError, TimeoutError):
+        raise ConfigError(f"no InfluxDB answers at {settings.influx_url} (FAIRROLL_INFLUX_URL)") from None
+    kept = f"points for {settings.metrics_days} days, their hours for {settings.metrics_hours_days}"
+    click.echo(f"InfluxDB {version} is ready: {kept}")
+
+
+@commands.command()
 def keyholder() -> None:
     """Make the sites' seal chains, step them on time, and give each process its keys."""
     _run("key_holder")
@@ -175,7 +191,7 @@ def sink() -> None:
     _run("sink")
 
 
-for command in (status, dead_letters, hold, resume, receipts, record, replay, explain):
+for command in (status, dead_letters, audit, hold, resume, receipts, compliance, record, replay, explain):
     commands.add_command(command)
 
 
