@@ -1,6 +1,6 @@
 # One command each; `make help` lists them. Setting up happens once, and again only where its inputs change.
 .DEFAULT_GOAL := help
-.PHONY: help setup programs demo up test check bench chaos soak figures privacy replay-proof
+.PHONY: help setup programs demo up test check dashboards bench chaos soak figures privacy replay-proof
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +8,7 @@ PACKAGES := .venv/installed
 KAFKA := .local/kafka/installed
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: programs $(PACKAGES) $(KAFKA) ## install all that is needed: programs, .venv, Kafka
 
@@ -26,6 +26,10 @@ check: setup ## style, types and the borders between folders
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m grafana --check
+
+dashboards: setup ## write grafana/dashboards and the alerts anew, from grafana/*.py
+	$(BIN)/python -m grafana
 
 bench: setup ## how fast it answers
 	$(BIN)/python -m tests.bench

@@ -19,6 +19,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from infra.audit.command import audit
+from infra.compliance.command import compliance
 from infra.explaining import explain
 from infra.hold_commands import hold, receipts, resume
 from infra.local.parts import BROKERS, EVERYTHING, INSTEAD
@@ -189,7 +191,7 @@ def sink() -> None:
     _run("sink")
 
 
-for command in (status, dead_letters, hold, resume, receipts, record, replay, explain):
+for command in (status, dead_letters, audit, hold, resume, receipts, compliance, record, replay, explain):
     commands.add_command(command)
 
 

@@ -18,6 +18,8 @@ async def query(settings: Settings, statement: str) -> list[dict[str, Any]]:
         session.get(url, params=parameters, headers={"Authorization": token}) as response,
     ):
         [result] = (await response.json())["results"]
+    if "error" in result:  # of status 200
+        raise aiohttp.ClientError(result["error"])
     return [
         {**series.get("tags", {}), **dict(zip(series["columns"], values, strict=True))}
         for series in result.get("series", [])

@@ -10,9 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column, Table
 from rich.text import Text
 
-from models.recording import Recording
 from models.replaying import Known, Likeness
 from models.telling import Tally
+from stream_processors.replay.playing import Source
 
 __all__ = ["progress_bar", "summary"]
 
@@ -39,9 +39,9 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         yield tell
 
 
-def summary(tally: Tally, recording: Recording) -> Group:
+def summary(tally: Tally, source: Source) -> Group:
     """The counts, and in sentences what they rest on."""
-    return Group(_likeness(tally), _answers(tally), *map(Text, _sentences(tally, recording)))
+    return Group(_likeness(tally), _answers(tally), *map(Text, _sentences(tally, source)))
 
 
 def _likeness(tally: Tally) -> Table:
@@ -60,7 +60,7 @@ def _answers(tally: Tally) -> Table:
     return table
 
 
-def _sentences(tally: Tally, recording: Recording) -> Iterator[str]:
+def _sentences(tally: Tally, source: Source) -> Iterator[str]:
     by_template, by_record = (tally.known.get(known, 0) for known in (Known.TEMPLATE, Known.RECORD))
     yield f"Who asked: {by_template:,} answers by their templates, {by_record:,} by the record of the decisions."
     if tally.unproven:
@@ -68,8 +68,12 @@ def _sentences(tally: Tally, recording: Recording) -> Iterator[str]:
             f"{tally.unproven:,} answers are not provable: a grant before the recording may have counted, or one of"
             " somebody who was forgotten in it."
         )
-    if recording.devices:
-        yield f"It holds only {', '.join(recording.devices)}: what other dispensers gave is not known."
+    if source.recording.devices:
+        yield f"It holds only {', '.join(source.recording.devices)}: what other dispensers gave is not known."
+    if source.recording.guessed:
+        yield f"How these sites worked before is not known any more: {', '.join(source.recording.guessed)}."
+    if source.unreadable:
+        yield f"{source.unreadable:,} events that nobody could read are left out."
     for failure, times in tally.failures.items():
         yield f"{times:,} times {failure}"
     yield "Nothing was sent anywhere."

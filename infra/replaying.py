@@ -201,7 +201,7 @@ async def _replay(settings: Settings, stopped: _Stopped, pace: Pace) -> int:
         except asyncio.CancelledError:
             _save(settings, structs.replace(stopped, mark=opened.mark, next=telling.next))
             return _STOPPED
-        Console(stderr=stopped.sheet is not None).print(summary(telling.tally, source.recording))
+        Console(stderr=stopped.sheet is not None).print(summary(telling.tally, source))
         return telling.exit_code
 
 

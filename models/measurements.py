@@ -13,6 +13,7 @@ from models.outcomes import By, Identity, Receipt
 
 __all__ = [
     "ANSWERS",
+    "AUDITS",
     "CONTROLS",
     "DEAD_LETTERS",
     "DEVICES",
@@ -158,6 +159,7 @@ SITES = Measurement(
             meaning="from Kafka's append of the tick to that of its decision: the pipeline's wait where nobody asks",
             hourly="max",
         ),
+        Field(name="window_s", kind="integer", unit="s", meaning="the longest that a template may live", hourly="max"),
         Field(name="mode", kind="string", meaning="face, button or held"),
         Field(name="held", kind="boolean", meaning="whether an operator has switched its faces off"),
         Field(name="epoch", kind="integer", meaning="of the site's template key", hourly="max"),
@@ -282,6 +284,26 @@ SHADOW = Measurement(
     fields=(Field(name="n", kind="integer", meaning="requests"),),
 )
 
+AUDITS = Measurement(
+    name="audits",
+    kept="look",
+    meaning="An audit of the whole (`fairroll audit --publish`): what can be read and should not.",
+    readers=("privacy officer",),
+    tags=(),
+    fields=(
+        Field(name="findings", kind="integer", meaning="what was found; any is a violation", hourly="max"),
+        Field(name="unread", kind="integer", meaning="places that were not read to their end", hourly="max"),
+        Field(name="places", kind="integer", meaning="that were to be looked at", hourly="max"),
+        Field(
+            name="oldest_s",
+            kind="float",
+            unit="s",
+            meaning="age of the oldest sealed template that can be read",
+            hourly="max",
+        ),
+    ),
+)
+
 MEASUREMENTS = (
     REQUESTS,
     ANSWERS,
@@ -295,4 +317,5 @@ MEASUREMENTS = (
     SERVICES,
     LAG,
     SHADOW,
+    AUDITS,
 )

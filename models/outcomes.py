@@ -85,6 +85,8 @@ class SiteCounted(_Outcome, tag="counted", frozen=True, kw_only=True):
     mode: Mode = "button"
     epoch: int = 0
     epoch_age_s: float = 0.0
+    window_s: int = 0
+    """the longest that a template may live here"""
     wrongful: float = 0.0
     """How many of those who are remembered a newcomer's face is expected to match, at most. So many refusals of a face
     that asks are somebody else's fault; the button and staff remain."""

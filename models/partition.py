@@ -125,5 +125,6 @@ def _counted(site: Site, at: int, offset: int) -> SiteCounted:
         mode=site.mode,
         epoch=site.epoch,
         epoch_age_s=(at - site.settings.epoch_at) / 1000 if site.settings else 0.0,
+        window_s=site.policy.window_s,
         wrongful=site.false_matches(horizon),
     )

@@ -199,8 +199,8 @@ class Replay:
         match outcome:
             case SiteCounted() | Held() | EpochBegan() if outcome.site in self._on_record:  # they count templates
                 return None
-            case ReportKept() if self._begun[partition]:
-                return encode(structs.replace(outcome, missing=0))
+            case ReportKept() if self._begun[partition]:  # which numbers came before is not known
+                return encode(structs.replace(outcome, missing=0, cm=0))
             case _:
                 return value
 

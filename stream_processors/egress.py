@@ -51,7 +51,7 @@ def on_outcome(outcome: Outcome, now_ms: int) -> Command | None:
 
 def run(settings: Settings) -> None:
     """Serve until told to stop; several instances share the partitions."""
-    health = Health("egress", settings.instance)
+    health = Health("egress", settings.instance, counts=("commands", "controls", "unreadable"))
     serve(lambda: _carry(settings, health), health, settings)
 
 

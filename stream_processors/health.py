@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import NoReturn
 
@@ -54,6 +54,7 @@ class Health:
     `ready` is the service's to set, or `watch`'s. It is alive while its own check, `alive`, says so and no piece of
     work that is `at_work` takes longer than a minute. While it is not ready that time does not count: a restart brings
     no lost broker back. An event loop that stands still answers no probe at all.
+    `counts` are told as 0 until something is counted: only then can anybody see them grow.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Health:
         part: str,
         instance: str,
         *,
+        counts: Iterable[str] = (),
         alive: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -68,7 +70,7 @@ class Health:
         self._alive, self._clock = alive, clock
         self._started = clock()
         self._ready_since: float | None = None
-        self._counts: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter(dict.fromkeys(counts, 0))
         self._fault: tuple[float, str] | None = None
         self._at_work: dict[object, float] = {}
 

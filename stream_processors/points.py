@@ -103,6 +103,7 @@ def _counted(outcome: SiteCounted, appended: int, at: int) -> str:
         "accounts": outcome.accounts,
         "oldest_s": outcome.oldest_s,
         "decided_ms": max(0, appended - outcome.at),
+        "window_s": outcome.window_s,
         "mode": outcome.mode,
         "held": outcome.mode == "held",
         "epoch": outcome.epoch,

@@ -31,11 +31,12 @@ _BATCH_LINES = 5_000
 """Bodies of 2,000 to 5,000 lines were fastest: 180,000 lines/s, against 42,000 with the client's batching."""
 _WATCHED = TopicPartition(DEAD_LETTERS, 0)
 """One sink of several holds it: that one looks at the services."""
+_COUNTS = ("points", "rejected", "unreadable", "redelivered", "rebalances", "looks_dropped")
 
 
 def run(settings: Settings) -> None:
     """Serve until told to stop; several instances share the partitions."""
-    health = Health("sink", settings.instance)
+    health = Health("sink", settings.instance, counts=_COUNTS)
     serve(lambda: _carry(settings, health), health, settings)
 
 

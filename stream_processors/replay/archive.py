@@ -94,6 +94,10 @@ class Archive:
     def total(self) -> int:
         return self.trailer.happenings
 
+    @property
+    def unreadable(self) -> int:
+        return self.trailer.unreadable
+
     async def __aiter__(self) -> AsyncIterator[Happening]:
         for happening in self:
             yield happening

@@ -23,6 +23,11 @@ class Source(Protocol):
         """How many they are, at most."""
         ...
 
+    @property
+    def unreadable(self) -> int:
+        """How many events nobody could read, so far; they are left out."""
+        ...
+
     def __aiter__(self) -> AsyncIterator[Happening]:
         """In the order of each partition's offsets."""
         ...

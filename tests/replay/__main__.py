@@ -14,7 +14,7 @@ from rich.table import Table
 from tests.replay.long import long_happenings
 from tests.replay.proof import Proof, prove
 from tests.replay.speed import peak_mb, speed, write_archive
-from tests.replay.stage import crowd, feed, stage, until_decided
+from tests.replay.stage import crowd, decide, stage
 from tests.unit.story import SECRET
 
 _LENGTHS = (1, 2, 4)
@@ -37,8 +37,7 @@ def main() -> int:
 
 async def _prove(folder: Path, requests: int) -> list[Proof]:
     async with stage(folder) as stack:
-        fed = await feed(stack.settings, crowd(requests))
-        decisions = await until_decided(stack.settings, fed)
+        decisions = await decide(stack.settings, crowd(requests))
         return await prove(stack, folder, decisions, until=time.time_ns() // 1_000_000)
 
 

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from infra.local.stack import LocalStack
-from tests.replay.stage import crowd, feed, stage, until_decided
+from tests.replay.stage import crowd, decide, stage
 
 REQUESTS = 3_000
 
@@ -23,5 +23,4 @@ class Recorded:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def pipeline(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Recorded]:
     async with stage(tmp_path_factory.mktemp("stage")) as stack:
-        fed = await feed(stack.settings, crowd(REQUESTS))
-        yield Recorded(stack, await until_decided(stack.settings, fed))
+        yield Recorded(stack, await decide(stack.settings, crowd(REQUESTS)))

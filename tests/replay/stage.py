@@ -1,22 +1,22 @@
 """A pipeline that is recorded: brokers, key holder and decider, and a crowd that is written straight into Kafka."""
 
 import asyncio
-import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from aiokafka import AIOKafkaConsumer
 from msgspec import structs
 
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
+from infra.local.supervisor import supervise
 from infra.records import read_records
 from models.codec import decode_control, decode_outcome, encode
-from models.errors import MalformedMessage
 from models.events import Reported, Requested
 from models.messages import ButtonPressed, Dispensed, FaceSeen, ForgetAsked, Request, StaffPressed
 from models.outcomes import Answered
@@ -27,16 +27,18 @@ from stream_processors.kafka import open_consumer, open_producer
 from stream_processors.key_client import Keys, open_keys
 from tests.unit.story import template
 
-__all__ = ["REAL", "SIMULATED", "Ran", "crowd", "fairroll", "feed", "stage", "until_decided"]
+__all__ = ["REAL", "SIMULATED", "Ran", "crowd", "decide", "fairroll", "stage"]
 
 SIMULATED = tuple(f"meadow-{number}" for number in range(1, 7))
 REAL = ("park", "square")
 _PARTS = ("mosquitto", "kafka", "keyholder", "decider")
 _DEVICES = tuple(f"d{number}" for number in range(20))
 _MODELS = dict.fromkeys(SIMULATED, "synthetic/1") | dict.fromkeys(REAL, "dlib-resnet/1")
-_POLICY = "[sites.{site}.policy]\nwindow_s = 1800\nbutton_budget_cm = 100000\ndispenser_limit_cm = 100000\n"
+_POLICY = "[sites.{site}.policy]\nwindow_s = 3600\nbutton_budget_cm = 100000\ndispenser_limit_cm = 100000\n"
 """The window is long enough for a slow machine to read what it was fed."""
 _WITHIN_S = 900.0
+_AT_ONCE = 1_000
+"""requests under way"""
 
 
 class Ran(NamedTuple):
@@ -56,7 +58,9 @@ async def stage(folder: Path, *others: str, policy: str = "", **environ: str) ->
         async with asyncio.timeout(_WITHIN_S):
             while await _with_faces(stack.settings) != {*SIMULATED, *REAL}:
                 await asyncio.sleep(0.3)
+        keeping = asyncio.create_task(supervise(stack, print), name="supervise")
         yield stack
+        keeping.cancel()
 
 
 def _table(site: str) -> str:
@@ -93,15 +97,43 @@ def _request(lots: Random, request: str, model: str, seen: bytes, forget: float)
     return FaceSeen(id=request, model=model, template=seen)
 
 
-async def feed(settings: Settings, events: Iterator[Requested | Reported]) -> int:
-    """Write them as ingress does, templates sealed; returns how many requests they were."""
-    lots, requests = Random(7), 0
-    async with open_producer(settings) as producer, open_keys(settings, "ingress") as keys:
-        for event in events:
-            requests += isinstance(event, Requested)
-            await producer.send(EVENTS, encode(_sealed(event, keys, lots)), key=event.site.encode())
-        await producer.flush()
-    return requests
+async def decide(settings: Settings, events: Iterable[Requested | Reported]) -> list[tuple[int, bytes]]:
+    """Write them as ingress does, templates sealed, no faster than they are decided.
+
+    Returns every decision that Kafka has when all requests are answered, with its partition.
+    """
+    async with open_consumer(settings, DECISIONS, group=None) as consumer:
+        answers, asked, lots = _Answers(consumer), set[str](), Random(7)
+        async with open_producer(settings) as producer, open_keys(settings, "ingress") as keys:
+            for event in events:
+                await producer.send(EVENTS, encode(_sealed(event, keys, lots)), key=event.site.encode())
+                if isinstance(event, Requested):
+                    asked.add(event.request.id)
+                    if len(asked) % _AT_ONCE == 0:
+                        await answers.to(asked)
+            await producer.flush()
+        await answers.to(asked)
+        return answers.said
+
+
+class _Answers:
+    """What deciders said so far."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+        self._answered: set[str] = set()
+        self.said: list[tuple[int, bytes]] = []
+
+    async def to(self, requests: set[str]) -> None:
+        """Read until all of these are answered."""
+        async with asyncio.timeout(_WITHIN_S):
+            while not requests <= self._answered:
+                for batch in (await self._consumer.getmany(timeout_ms=1000)).values():
+                    for record in batch:
+                        self.said.append((record.partition, record.value))
+                        outcome = decode_outcome(record.value)
+                        if isinstance(outcome, Answered):
+                            self._answered.add(outcome.command.request)
 
 
 def _sealed(event: Requested | Reported, keys: Keys, lots: Random) -> Requested | Reported:
@@ -110,22 +142,6 @@ def _sealed(event: Requested | Reported, keys: Keys, lots: Random) -> Requested 
     request, bound = event.request, binding(event.site, event.device, event.request.id)
     sealed = keys.seal(event.site, request.template or b"", bound, lots.randbytes(NONCE_BYTES))
     return structs.replace(event, request=structs.replace(request, template=None), sealed=sealed)
-
-
-async def until_decided(settings: Settings, requests: int) -> list[tuple[int, bytes]]:
-    """Wait until so many requests were answered; returns every decision, with its partition."""
-    decided: set[str] = set()
-    said: list[tuple[int, bytes]] = []
-    async with asyncio.timeout(_WITHIN_S), open_consumer(settings, DECISIONS, group=None) as consumer:
-        async for record in consumer:
-            said.append((record.partition, record.value))
-            with contextlib.suppress(MalformedMessage):
-                outcome = decode_outcome(record.value)
-                if isinstance(outcome, Answered):
-                    decided.add(outcome.command.request)
-            if len(decided) == requests:
-                return said
-    raise AssertionError
 
 
 async def fairroll(settings: Settings, *arguments: str, **environ: str) -> Ran:

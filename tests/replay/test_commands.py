@@ -130,7 +130,7 @@ async def test_a_refusal_is_explained_alike_from_kafka_and_from_an_archive_witho
     assert by_record["limits"][0]["name"] == "limit_cm"
     assert not by_record["limits"][0]["has_room"]
     assert sum(line["counts_cm"] for line in by_record["before"]) == by_record["limits"][0]["counted_cm"] > 0
-    assert by_record["policy"] == {"portion_cm": 60, "window_s": 1800, "limit_cm": 60, "dispenser_limit_cm": 100000}
+    assert by_record["policy"] == {"portion_cm": 60, "window_s": 3600, "limit_cm": 60, "dispenser_limit_cm": 100000}
     assert by_record["face"]["score"] >= by_record["face"]["same"] == 380
     shown = await fairroll(pipeline.settings, "explain", refused.command.request)
     assert "refused for its quota" in shown.out
@@ -171,12 +171,13 @@ async def test_an_archive_of_another_pipeline_is_replayed_on_the_record_only(
     assert counts(on_record.out, "requests")[1] == 0
 
 
-async def test_a_replay_that_is_stopped_goes_on_where_it_was(pipeline: Recorded, tmp_path: Path) -> None:
-    archive = str(await recorded(pipeline, tmp_path / "all.jsonl.zst"))
-    whole = await fairroll(pipeline.settings, "replay", archive, "--json")
+@pytest.mark.parametrize("way", ["archive", "kafka"])
+async def test_a_replay_that_is_stopped_goes_on_where_it_was(pipeline: Recorded, tmp_path: Path, way: str) -> None:
+    source = "kafka" if way == "kafka" else str(await recorded(pipeline, tmp_path / "all.jsonl.zst"))
+    whole = await fairroll(pipeline.settings, "replay", source, "--json")
     environ = {"FAIRROLL_DATA": str(tmp_path / "data")}
     stopped = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-u", "-m", "infra.cli", "replay", archive, "--json", "--speed", "1x"),
+        *(sys.executable, "-u", "-m", "infra.cli", "replay", source, "--json", "--speed", "1x"),
         env=os.environ | pipeline.settings.to_environ() | environ,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -219,3 +220,15 @@ async def test_a_replay_connects_to_nothing_at_the_brokers_address(pipeline: Rec
         ran = await fairroll(pipeline.settings, "replay", "kafka", FAIRROLL_MQTT=f"127.0.0.1:{port}")
     assert ran.code == 0, ran.err
     assert connected == []
+
+
+async def test_a_replay_of_kafka_begins_at_an_offset(pipeline: Recorded) -> None:
+    listed = await fairroll(pipeline.settings, "replay", "kafka", "--json")
+    rows = [json.loads(line) for line in listed.out.splitlines()]
+    middle = rows[len(rows) // 2]
+    place = f"{middle['partition']}/{middle['offset']}"
+    later = await fairroll(pipeline.settings, "replay", "kafka", "--json", "--offset", place)
+    assert [json.loads(line) for line in later.out.splitlines()] == [row for row in rows if row["at"] >= middle["at"]]
+    nowhere = await fairroll(pipeline.settings, "replay", "kafka", "--offset", "0/999999999")
+    assert (nowhere.code, nowhere.out) == (2, "")
+    assert "and not 999999999" in nowhere.err

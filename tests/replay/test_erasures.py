@@ -11,17 +11,17 @@ from models.erasures import Erasures
 from models.events import EpochEnded, Event, Requested, SiteConfigured, SiteHeld
 from models.messages import FaceSeen, ForgetAsked
 from models.policy import Policy
-from tests.replay.stage import fairroll, feed, stage, until_decided
+from tests.replay.stage import decide, fairroll, stage
 from tests.unit.story import MODEL, SITE, template
 
 
 def face(person: str, site: str = SITE, number: int = 0) -> Requested:
-    request = FaceSeen(id=f"request-{person}-{number:08}", model=MODEL, template=template(person))
+    request = FaceSeen(id=f"request-{site}-{person}-{number:08}", model=MODEL, template=template(person))
     return Requested(site=site, device="d1", request=request)
 
 
 def forget(person: str, site: str = SITE) -> Requested:
-    request = ForgetAsked(id=f"request-forget-{person}", model=MODEL, template=template(person, flipped=40))
+    request = ForgetAsked(id=f"request-forget-{site}-{person}", model=MODEL, template=template(person, flipped=40))
     return Requested(site=site, device="d1", request=request)
 
 
@@ -60,12 +60,10 @@ async def test_a_range_of_kafka_is_replayed_without_those_who_were_forgotten_aft
     async with stage(tmp_path) as stack:
         settings = stack.settings
         sites = ("meadow-1", "meadow-2")
-        await feed(settings, (face("ann", site, number) for site in sites for number in range(2)))
-        await until_decided(settings, 2)
+        await decide(settings, (face("ann", site, number) for site in sites for number in range(2)))
         await asyncio.sleep(0.1)
         until = datetime.now(UTC).isoformat()
-        await feed(settings, iter([forget("ann", "meadow-1")]))
-        await until_decided(settings, 3)
+        await decide(settings, [forget("ann", "meadow-1")])
         ran = await fairroll(settings, "replay", "kafka", "--until", until, "--json")
     assert ran.code == 0, ran.err
     rows = [json.loads(row) for row in ran.out.splitlines()]

@@ -22,7 +22,7 @@ from infra.influxql import query
 from models.events import Reported, Requested
 from models.messages import ButtonPressed, Dispensed, FaceSeen
 from models.settings import Settings
-from tests.replay.stage import fairroll, feed, stage, until_decided
+from tests.replay.stage import decide, fairroll, stage
 from tests.unit.story import template
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
@@ -42,27 +42,16 @@ async def pipeline(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Se
         yield stack.settings
 
 
-def visits(round_: str) -> Iterator[Requested | Reported]:
-    """Everybody asks once at the park, and gets what is granted; one asks by button."""
-    day, _, _ = round_.partition("-")
-    for number in range(PEOPLE):
-        request = f"request-{round_}-{number:06}"
-        seen = FaceSeen(id=request, model="dlib-resnet/1", template=template(f"{number} of {day}"))
-        yield Requested(site="park", device="d1", request=seen)
-        yield Reported(site="park", device="d1", report=Dispensed(number=number + 1, request=request, cm=60))
-    yield Requested(site="park", device="d2", request=ButtonPressed(id=f"request-{round_}-button"))
-
-
-class Decided:
-    """How many requests were answered so far."""
-
-    requests = 0
-
-
-async def visit(settings: Settings, *rounds: str) -> None:
+def visits(*rounds: str) -> Iterator[Requested | Reported]:
+    """In each round everybody asks once at the park, and gets what is granted; one asks by button."""
     for one in rounds:
-        Decided.requests += await feed(settings, visits(one))
-    await until_decided(settings, Decided.requests)
+        day, _, _ = one.partition("-")
+        for number in range(PEOPLE):
+            request, seen = f"request-{one}-{number:06}", template(f"{number} of {day}")
+            face = FaceSeen(id=request, model="dlib-resnet/1", template=seen)
+            yield Requested(site="park", device="d1", request=face)
+            yield Reported(site="park", device="d1", report=Dispensed(number=number + 1, request=request, cm=60))
+        yield Requested(site="park", device="d2", request=ButtonPressed(id=f"request-{one}-button"))
 
 
 def rows(text: str) -> dict[str, int]:
@@ -124,7 +113,7 @@ async def hearing(settings: Settings) -> AsyncIterator[list[bytes]]:
 
 
 async def test_a_smaller_limit_on_a_recording_refuses_every_second_visit(pipeline: Settings, tmp_path: Path) -> None:
-    await visit(pipeline, "first-1", "first-2", "first-3")
+    await decide(pipeline, visits("first-1", "first-2", "first-3"))
     archive, policy, picture = (tmp_path / name for name in ("day.jsonl.zst", "new.toml", "day.svg"))
     policy.write_text(SMALLER)
     recorded = await fairroll(pipeline, "record", str(archive), "--site", "park")
@@ -147,7 +136,7 @@ async def test_a_smaller_limit_on_a_recording_refuses_every_second_visit(pipelin
 
 
 async def test_shadows_count_what_would_be_different_and_publish_nothing(pipeline: Settings, tmp_path: Path) -> None:
-    await visit(pipeline, "second-1")
+    await decide(pipeline, visits("second-1"))
     await asyncio.sleep(3)  # a period later, so that the first visit is only known from before
     smaller = tmp_path / "smaller.toml"
     smaller.write_text(SMALLER)
@@ -157,7 +146,7 @@ async def test_shadows_count_what_would_be_different_and_publish_nothing(pipelin
         following(pipeline, pipeline.sites, "same", said),
         following(pipeline, smaller, "smaller", said),
     ):
-        await visit(pipeline, "second-2", "second-3")
+        await decide(pipeline, visits("second-2", "second-3"))
         for run in ("shadow-same", "shadow-smaller"):
             await until_told(pipeline, run, 2 * PEOPLE + 2)
     assert heard == [b""]

@@ -49,7 +49,7 @@ FORGOTTEN = Answered(
 KEPT = ReportKept(
     site="park", device="gate", offset=10, at=AT, command=Noted(numbers=(3,)), what="dispensed", cm=22, fault="empty"
 )
-COUNTED = SiteCounted(site="park", offset=11, at=AT, templates=3, accounts=5, oldest_s=12.5)
+COUNTED = SiteCounted(site="park", offset=11, at=AT, templates=3, accounts=5, oldest_s=12.5, window_s=540)
 
 
 def test_a_report_and_a_tick_are_one_line_each() -> None:
@@ -57,7 +57,7 @@ def test_a_report_and_a_tick_are_one_line_each() -> None:
         "reports,site=park,device=gate,what=dispensed,fault=empty n=1i,number=3i,cm=22i,missing=0i 1700000000123000010"
     )
     assert outcome_point(COUNTED, AT + 17) == (
-        "sites,site=park templates=3i,accounts=5i,oldest_s=12.5,decided_ms=17i"
+        "sites,site=park templates=3i,accounts=5i,oldest_s=12.5,decided_ms=17i,window_s=540i"
         ',mode="button",held=false,epoch=0i,epoch_age_s=0.0,wrongful=0.0 1700000000123000011'
     )
 

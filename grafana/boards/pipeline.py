@@ -1,0 +1,203 @@
+"""Pipeline: whether the machinery keeps up, for operators."""
+
+from grafana.panels import Board, Panel, Row
+from grafana.queries import Select, each, highest, last, total
+from models.measurements import DEAD_LETTERS, LAG, REQUESTS, SERVICES, SITES
+
+__all__ = ["PIPELINE"]
+
+_SINCE = "A counter since the process's start, so it falls to 0 at a restart."
+_WORDS = {"true": ("ready", "green"), "false": ("not ready", "red")}
+
+
+def _counter(title: str, about: str, part: str, *names: str) -> Panel:
+    """How a service's counters grow."""
+    columns = [highest(name, name.replace("_", " ")) for name in names]
+    growth = Select(
+        SERVICES,
+        columns,
+        where={"part": part},
+        by=["instance"],
+        every=True,
+        fill="none",
+        alias="$tag_instance $col",
+    )
+    return Panel(title, f"{about} {_SINCE}", "lines", [growth], least_interval="10s")
+
+
+_SERVICES = [
+    Panel(
+        "Ready",
+        "As each service's /readyz says, asked every 10 s by the sink; where nothing answers there is no bar.",
+        "states",
+        [Select(SERVICES, [each("ready")], by=["part", "instance"], alias="$tag_part $tag_instance")],
+        words=_WORDS,
+        width=12,
+    ),
+    Panel(
+        "Answers",
+        "Whether anything answers at each address of FAIRROLL_SERVICES.",
+        "states",
+        [Select(SERVICES, [each("answers")], by=["address"], alias="$tag_address")],
+        words={"true": ("answers", "green"), "false": ("silent", "red")},
+        width=12,
+    ),
+]
+
+_LAG = [
+    Panel(
+        "Lag in messages",
+        "Appended to Kafka and not committed by the group that reads it. The sink's is its queue: it commits an open"
+        " period only when that is over, so it breathes with the period.",
+        "lines",
+        [
+            Select(
+                LAG,
+                [highest("records", "messages")],
+                by=["group", "topic"],
+                every=True,
+                fill="none",
+                alias="$tag_group $tag_topic",
+            )
+        ],
+        width=12,
+        least_interval="10s",
+    ),
+    Panel(
+        "Lag in seconds",
+        "Age of the oldest message that the group has not committed; people wait for decider and egress only. After 3 s"
+        " a dispenser serves by itself.",
+        "lines",
+        [
+            Select(
+                LAG,
+                [highest("seconds", "age")],
+                by=["group", "topic"],
+                every=True,
+                fill="none",
+                alias="$tag_group $tag_topic",
+            )
+        ],
+        unit="s",
+        width=12,
+        least_interval="10s",
+    ),
+    Panel(
+        "Sink queue",
+        "What the metrics sink has still to read or to commit, over all topics. Kafka keeps it while InfluxDB is away.",
+        "stat",
+        [Select(LAG, [last("records", "messages")], where={"group": "sink"}, by=["topic"], alias="$tag_topic")],
+        width=8,
+        height=6,
+    ),
+    Panel(
+        "From event to decision",
+        "What a tick waits from Kafka's append to that of its decision: the longest of all sites.",
+        "lines",
+        [Select(SITES, [highest("decided_ms", "longest")], every=True, fill="none", alias="$col")],
+        unit="ms",
+        width=8,
+        height=6,
+        least_interval="10s",
+    ),
+    Panel(
+        "p99 of all sites",
+        "The worst site's p99 of a period: from Kafka's append of a request to that of its decision.",
+        "lines",
+        [Select(REQUESTS, [highest("p99_ms", "p99")], every=True, fill="none", alias="$col")],
+        unit="ms",
+        width=8,
+        height=6,
+        least_interval="1m",
+        steps=[(1000, "red")],
+    ),
+]
+
+_TROUBLE = [
+    _counter("Decided", "Events that the decider folded.", "decider", "decided"),
+    _counter(
+        "Rebalances",
+        "Times that a decider's partitions changed hands, once at its start. Nobody is answered meanwhile.",
+        "decider",
+        "rebalances",
+    ),
+    _counter(
+        "Repaired jumps",
+        "Events that Faust had left out, read from Kafka and folded first; each was answered all the same.",
+        "decider",
+        "repaired",
+    ),
+    Panel(
+        "Duplicates from dispensers",
+        "Requests that came again under their id, got the same answer and were charged to nobody.",
+        "bars",
+        [Select(REQUESTS, [total("repeats")], every=True, fill="0", alias="$col")],
+        least_interval="1m",
+    ),
+    _counter(
+        "Redelivered to the decider",
+        "Events that Kafka gave again after a rebalance or a crash.",
+        "decider",
+        "redelivered",
+    ),
+    _counter(
+        "Ingress",
+        "Messages given to Kafka, kept by it, and dead letters among them.",
+        "ingress",
+        "sent",
+        "kept",
+        "dead_letters",
+    ),
+    _counter(
+        "Egress",
+        "Commands and controls that the broker acknowledged; records that were passed over unread.",
+        "egress",
+        "commands",
+        "controls",
+        "unreadable",
+    ),
+    _counter("Points", "What InfluxDB took.", "sink", "points"),
+    _counter(
+        "Drops of the sink",
+        "rejected: points that InfluxDB will never take; unreadable: records passed over; looks dropped: points of this"
+        " dashboard that InfluxDB did not take at once. The first two should be 0 for ever.",
+        "sink",
+        "rejected",
+        "unreadable",
+        "looks_dropped",
+    ),
+]
+
+_LETTERS = [
+    Panel(
+        "Dead letters",
+        "Messages that nobody could read.",
+        "bars",
+        [Select(DEAD_LETTERS, [total("n", "dead letters")], every=True, fill="0", alias="$col")],
+        least_interval="1m",
+        width=8,
+    ),
+    Panel(
+        "Latest dead letters",
+        "Where each came from, why it could not be read, how long it was; never what it said. `fairroll dead-letters`"
+        " counts them by reason.",
+        "table",
+        [Select(DEAD_LETTERS, [each("source"), each("reason"), each("size", "bytes")])],
+        units={"bytes": "bytes"},
+        width=16,
+    ),
+]
+
+PIPELINE = Board(
+    "fairroll-pipeline",
+    "Pipeline",
+    "Services, backlogs, repairs, dead letters, the sink.",
+    [],
+    [
+        Row("Services", _SERVICES),
+        Row("Backlogs and waits", _LAG),
+        Row("Repairs, repetitions, drops", _TROUBLE),
+        Row("What nobody could read", _LETTERS),
+    ],
+    since="now-1h",
+)

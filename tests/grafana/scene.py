@@ -1,0 +1,137 @@
+"""A seeded run through the real pipeline that leaves something to see in every panel."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from devices.fleet import Fleet, Visits
+from devices.journal import InMemoryJournal
+from devices.site_key import open_chain, site_key_file
+from devices.synthetic import SYNTHETIC
+from infra.local.ports import Ports
+from infra.local.stack import LocalStack
+from models.codec import encode
+from models.events import SiteEvent, SiteHeld, SiteResumed
+from models.outcomes import Outcome
+from models.policy import parse_sites
+from models.settings import Settings
+from models.topics import EVENTS
+from stream_processors.kafka import open_producer
+from stream_processors.sites import configure_sites
+from tests.e2e.looks import Talk, listen
+from tests.e2e.planting import JPEG, audited
+from tests.grafana.shadow import write_shadow
+
+__all__ = ["PERIOD_S", "K", "Scene", "play"]
+
+K, PERIOD_S = 3, 10
+SITES = """\
+[sites.meadow]
+devices = ["north", "south"]
+mode = "face"
+simulated = true
+policy = { limit_cm = 60 }
+
+[sites.hall]
+devices = ["gate", "door"]
+mode = "button"
+policy = { button_budget_cm = 120 }
+"""
+_VISITS = Visits(visitors=150, seconds=22, again=0.6, button=0.25, staff=0.12, forget=0.15, seed=7)
+
+
+class Scene(Struct, frozen=True, kw_only=True):
+    """What was played, and when."""
+
+    settings: Settings
+    since_ms: int
+    until_ms: int
+    shadow: list[Outcome]
+    """what would have been decided under twice the limit, in periods that were over"""
+    findings: int
+    """of the audit"""
+
+
+@asynccontextmanager
+async def play(folder: Path) -> AsyncIterator[Scene]:
+    """Brokers and processes run until the end, so that metrics can be asked."""
+    sites = folder / "sites.toml"
+    sites.write_text(SITES)
+    environ = {"FAIRROLL_SITES": str(sites), "FAIRROLL_METRICS_PERIOD_S": str(PERIOD_S), "FAIRROLL_METRICS_K": str(K)}
+    async with LocalStack(folder, ports=Ports.free(), environ=environ) as stack:
+        since = int(1000 * time.time()) - 60_000
+        await asyncio.gather(_people(stack.settings), _attendants(stack))
+        shadow = await write_shadow(stack.settings, limit_cm=120)
+        await _operators(stack.settings)
+        findings = await _audit(stack.settings, folder / "recordings")
+        await asyncio.sleep(2 * PERIOD_S + 6)  # the last period is over, and a tick and a look have told so
+        until = int(1000 * time.time())
+        yield Scene(settings=stack.settings, since_ms=since, until_ms=until, shadow=shadow, findings=findings)
+        for process in stack:
+            process.check()
+
+
+async def _audit(settings: Settings, folder: Path) -> int:
+    """An audit, with a picture among the recordings; how much it found."""
+    _plant_picture(folder)
+    code, told, _ = await audited(settings, "--publish", "--files", str(folder))
+    assert code == 1
+    return len(told["findings"])
+
+
+def _plant_picture(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "frame").write_bytes(JPEG)
+
+
+async def _people(settings: Settings) -> None:
+    """A crowd at the meadow: faces, buttons, staff, wishes to be forgotten, refusals."""
+    chains = {"meadow": open_chain(site_key_file(settings, "meadow"), SYNTHETIC)}
+    fleet = Fleet(settings.mqtt, chains, {"meadow": ["north", "south"]}, lambda _: InMemoryJournal())
+    tally = await fleet.serve(_VISITS)
+    assert tally.unnoted == 0
+
+
+async def _attendants(stack: LocalStack) -> None:
+    """The hall: a budget that ends, a repetition, a jam, an empty roll, a new one, a dispenser that goes, rubbish."""
+    async with listen(stack, "hall", "gate") as gate:
+        await gate.say("state", {"online": True, "mode": "button", "firmware": "1.2.0"}, "-r")
+        for number in range(7):
+            answer = await gate.ask({"kind": "button", "id": f"hall-gate-request-{number}"})
+            if answer["kind"] == "dispense":
+                fault = {"fault": "jam"} if number else {}
+                await _report(gate, number + 1, kind="dispensed", request=answer["request"], cm=30, **fault)
+        await gate.ask({"kind": "button", "id": "hall-gate-request-6"})
+        await gate.ask({"kind": "staff", "id": "hall-gate-staff-once"})  # a cell of one
+        await _report(gate, 10, kind="local", request=uuid.uuid4().hex, cm=25, fault="empty")
+        await _report(gate, 11, kind="stock", cm=0)
+        await asyncio.sleep(1)
+        await _report(gate, 12, kind="stock", cm=9_000)
+        await _report(gate, 13, kind="battery", percent=81)
+        for _ in range(3):
+            await gate.say("request", b"rubbish")
+        await gate.say("state", {"online": False, "mode": "button", "firmware": "1.2.0"}, "-r")
+
+
+async def _report(talk: Talk, number: int, **report: object) -> None:
+    """Reported, and noted."""
+    await talk.say("report", {"number": number, **report})
+    assert (await talk.hear())["kind"] == "noted"
+
+
+async def _operators(settings: Settings) -> None:
+    """A new policy, a hold, a resume."""
+    await configure_sites(settings, parse_sites(SITES.replace("limit_cm = 60", "limit_cm = 90"), "a test"))
+    events: list[SiteEvent] = [
+        SiteHeld(site="meadow", why="a test of holds", by="somebody"),
+        SiteResumed(site="meadow"),
+    ]
+    async with open_producer(settings) as producer:
+        for event in events:
+            await asyncio.sleep(6)  # a tick sees each state
+            await producer.send_and_wait(EVENTS, encode(event), key=b"meadow")

@@ -1,0 +1,38 @@
+"""What alerts would say of the scene: Grafana's reduce and threshold, done here over the answers of a real InfluxDB."""
+
+import operator
+from collections import defaultdict
+from collections.abc import Callable
+
+import pytest
+
+from grafana.alerts import ALERTS
+from tests.grafana.influx import ask
+from tests.grafana.scene import Scene
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+
+PASSES = {"gt": operator.gt, "lt": operator.lt}
+REDUCERS: dict[str, Callable[[list[float]], float]] = {"last": operator.itemgetter(-1), "max": max}
+
+
+async def firing(scene: Scene, uid: str) -> set[str]:
+    """The tags of the series that are past the threshold; of alerts without mathematics, or with a plain sum."""
+    [alert] = [alert for alert in ALERTS if alert.uid == uid]
+    assert alert.math in ("", "$RA + $RB")
+    kind, bound = alert.fires
+    reduced = defaultdict[str, float](float)
+    for query in alert.queries:
+        for series in await ask(scene.settings, query.text()):
+            [column] = {*series.columns} - {"time"}
+            reduced[" ".join(series.tags[tag] for tag in query.by)] += REDUCERS[alert.reducer](series.of(column))
+    return {tags for tags, value in reduced.items() if PASSES[kind](value, bound)}
+
+
+async def test_what_is_broken_fires(scene: Scene) -> None:
+    assert await firing(scene, "audit-failed") == {""}
+
+
+@pytest.mark.parametrize("uid", ["silent-site", "jam", "lag", "dead-letters", "sink-drops", "old-template"])
+async def test_what_is_well_is_silent(scene: Scene, uid: str) -> None:
+    assert await firing(scene, uid) == set()
