@@ -5,9 +5,10 @@ What is not answerable is counted, and adds to neither side.
 
 from msgspec import Struct
 
+from models.memories import granted_cm
 from models.messages import Refuse
 from models.outcomes import Answered
-from models.whatif import Basis, Compared, granted_cm
+from models.whatif import Basis, Compared
 
 __all__ = ["Comparison", "Difference"]
 

@@ -3,11 +3,10 @@
 What motors did is known of the answers of then alone. A portion that only the policy on trial grants is taken to have
 come out in full, one that it does not grant not to have come out; of another length, what a full one did then.
 
-On the record, who somebody was is what the search said then. That does not tell of whom the policy on trial remembers
-longer than the site did, nor whose template it was that was not near enough: such answers are not answerable.
+On the record, who somebody was is what the search said then. That does not tell whom the policy on trial remembers
+longer than the site did, nor whose template it was that was not near enough: where that counts nobody can answer.
 """
 
-import heapq
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from enum import StrEnum
@@ -19,7 +18,8 @@ from models.accounts import PARTITION_KEY
 from models.decision import Moment
 from models.events import EpochEnded, Reported, SiteConfigured, SiteHeld
 from models.face_models import FaceModel
-from models.messages import Answer, Dispense, Dispensed, Forgotten
+from models.memories import Memories, Windows, counted_cm, granted_cm
+from models.messages import Answer, Dispensed, Forgotten, Refuse
 from models.outcomes import Answered
 from models.policy import Policies
 from models.recording import Happening, Recording
@@ -27,7 +27,7 @@ from models.replaying import Known, Replay, Replayed, answered_then
 from models.settling import settle
 from models.site import Site
 
-__all__ = ["Basis", "Compared", "Trial", "WhatIf", "granted_cm"]
+__all__ = ["Basis", "Compared", "Trial", "WhatIf"]
 
 
 class Basis(StrEnum):
@@ -76,7 +76,7 @@ class WhatIf:
         }
         """how long each site remembered then, milliseconds"""
         self._motors: defaultdict[str, _Motors] = defaultdict(_Motors)
-        self._memories: defaultdict[str, _Memories] = defaultdict(_Memories)
+        self._memories: defaultdict[str, Memories] = defaultdict(Memories)
 
     @property
     def sites(self) -> frozenset[str]:
@@ -117,36 +117,30 @@ class WhatIf:
     def _basis(self, site: Site, then: Answered, tried: Answered, replayed: Replayed) -> Basis:
         if replayed.known is Known.NOTHING:
             return Basis.NO_FACE if replayed.is_proven else Basis.NOTHING
-        windows = _Windows(self._windows.get(site.name, 0), site.policy.window_ms)
-        on_record, models = replayed.known is Known.RECORD, self._trial.models or {}
-        memories = self._memories[site.name]
-        is_hidden = on_record and memories.may_hide(then, models)
-        is_blurred = memories.is_blurred(then, tried)
+        memories, windows = self._memories[site.name], Windows(self._windows.get(site.name, 0), site.policy.window_ms)
+        on_record = replayed.known is Known.RECORD
+        is_sure = replayed.is_proven and not memories.is_blurred(then, tried)
+        is_somebody_else = then.identity == "same" != tried.identity
         if on_record:
+            hidden_cm = memories.hidden_cm(site, then)
+            is_sure &= isinstance(tried.command, Refuse) or counted_cm(site, tried) + hidden_cm <= site.policy.limit_cm
+            is_somebody_else |= self._may_be_nearer(then)
+            is_sure &= not self._may_be_nearer(then)
             memories.remember(then, tried, windows)
-        is_other_person = then.identity == "same" != tried.identity
-        differs = _said(then.command) != _said(tried.command)
-        if is_hidden or is_other_person or (differs and not replayed.is_proven):
+        if is_somebody_else or (not replayed.is_proven and _said(then.command) != _said(tried.command)):
             memories.blur(then, tried, windows)
-        if is_hidden or is_blurred or not replayed.is_proven:
+        if not is_sure:
             return Basis.NOTHING
         return Basis.RECORD if on_record else Basis.TEMPLATES
 
-
-def granted_cm(command: Answer) -> int:
-    """What an answer grants; 0 for a refusal."""
-    return command.cm if isinstance(command, Dispense) else 0
+    def _may_be_nearer(self, then: Answered) -> bool:
+        """Whether a lower threshold makes somebody new of then the same as somebody; the record does not tell whom."""
+        model = (self._trial.models or {}).get(then.model or "")
+        return then.identity in ("new", "doubt") and model is not None and model.tells(then.score) == "same"
 
 
 def _said(command: Answer) -> tuple[str, int]:
     return str(command.__struct_config__.tag), granted_cm(command)
-
-
-class _Windows(NamedTuple):
-    """How long a grant counted then, and how long it does on trial; milliseconds."""
-
-    then_ms: int
-    tried_ms: int
 
 
 class _Motors:
@@ -189,53 +183,3 @@ def _dispense(site: Site, answered: Answered, cm: int) -> None:
     decision = settle(site, told, Moment(answered.at, answered.offset, site.horizon(answered.at)))
     if decision.row is not None and decision.key != PARTITION_KEY:
         site.put(decision.key, decision.row)
-
-
-class _Memories:
-    """Whom a site remembered then and would remember on trial, as pseudonyms and times."""
-
-    def __init__(self) -> None:
-        self._until: dict[str, _Windows] = {}
-        """of each visitor: up to when the site knew them then, and up to when it would"""
-        self._ends: list[tuple[int, str]] = []
-        """a heap of the first of these"""
-        self._hidden_until = 0
-        self._blurred: dict[str, int] = {}
-        """up to when it is not sure what counts for a visitor; the oldest first"""
-
-    def may_hide(self, then: Answered, models: Mapping[str, FaceModel]) -> bool:
-        """Whether somebody new of then might be known on trial; the record does not tell as whom."""
-        while self._ends and self._ends[0][0] <= then.at:
-            ended, visitor = heapq.heappop(self._ends)
-            if (until := self._until.get(visitor)) and until.then_ms == ended:
-                self._hidden_until = max(self._hidden_until, until.tried_ms)
-                del self._until[visitor]
-        if then.identity not in ("new", "doubt"):
-            return False
-        model = models.get(then.model or "")
-        return then.at < self._hidden_until or (model is not None and model.tells(then.score) == "same")
-
-    def remember(self, then: Answered, tried: Answered, windows: _Windows) -> None:
-        """Take in whose template was kept then, and whose would have been."""
-        visitor = tried.visitor or then.visitor
-        if visitor is None or not (granted_cm(then.command) or granted_cm(tried.command)):
-            return
-        known = self._until.get(visitor, _Windows(then.at, then.at))
-        until = _Windows(
-            then.at + windows.then_ms if granted_cm(then.command) else known.then_ms,
-            then.at + windows.tried_ms if granted_cm(tried.command) else known.tried_ms,
-        )
-        self._until[visitor] = until
-        heapq.heappush(self._ends, (until.then_ms, visitor))
-
-    def is_blurred(self, then: Answered, tried: Answered) -> bool:
-        visitors = filter(None, (then.visitor, tried.visitor))
-        return any(self._blurred.get(visitor, 0) > then.at for visitor in visitors)
-
-    def blur(self, then: Answered, tried: Answered, windows: _Windows) -> None:
-        """For a window it is not sure what counts for these two. What is not sure for that alone blurs nobody."""
-        while self._blurred and next(iter(self._blurred.values())) <= then.at:
-            del self._blurred[next(iter(self._blurred))]
-        for visitor in filter(None, (then.visitor, tried.visitor)):
-            self._blurred.pop(visitor, None)
-            self._blurred[visitor] = then.at + windows.tried_ms
