@@ -111,7 +111,7 @@ def _write(sheet: Sheet | None, comparison: Comparison) -> None:
 def _draw(path: Path, comparison: Comparison) -> None:
     total = comparison.total
     note = f"{total.answers:,} answers, {total.not_answerable:,} of them not answerable and on neither side"
-    title = f"Answers that change: {total.changed:,}, {total.granted_more:,} granted and {total.refused_more:,} refused"
+    title = f"{total.granted_more:,} more granted, {total.refused_more:,} more refused"
     try:
         path.write_text(picture(title, comparison.by_hour(), note))
     except OSError as error:

@@ -1,19 +1,20 @@
-"""Whom a site remembered then, and whom it would remember on trial: what may count unseen, on the record. Pure.
+"""What the record cannot tell of people: how much more, or less, may count for them than is known. Pure.
 
 Somebody whom the site had forgotten and the trial has not is a stranger on the record when they come again. What the
-trial holds of them is hidden then: it may count for any stranger, and for whoever that stranger becomes.
+trial holds of them is hidden then: it may count for any stranger, and for whoever that stranger becomes. And an answer
+that is not sure leaves behind a grant that may not have been, or none where one may have been.
 """
 
 import heapq
 from typing import NamedTuple
 
 from models.accounts import VisitorAccount, visitor_key
-from models.messages import Answer, Dispense
+from models.messages import Answer, Dispense, Refuse
 from models.outcomes import Answered
 from models.quota import counting
 from models.site import Site
 
-__all__ = ["Memories", "Windows", "counted_cm", "granted_cm"]
+__all__ = ["Memories", "Windows", "granted_cm"]
 
 
 class Windows(NamedTuple):
@@ -23,17 +24,23 @@ class Windows(NamedTuple):
     tried_ms: int
 
 
-class _Hidden(NamedTuple):
-    """What may count for somebody besides, as a heap wants it."""
+class _Slack:
+    """Centimetres that may count for visitors, or may not, up to a time."""
 
-    minus_cm: int
-    until: int
+    def __init__(self) -> None:
+        self._of: dict[str, tuple[int, int]] = {}
+        """centimetres and time, the oldest entry first"""
 
-    def cm(self, at: int) -> int:
-        return -self.minus_cm if self.until > at else 0
+    def add(self, visitor: str, at: int, cm: int, until: int) -> None:
+        while self._of and next(iter(self._of.values()))[1] <= at:
+            del self._of[next(iter(self._of))]
+        known = self.cm(visitor, at)
+        _, end = self._of.pop(visitor, (0, 0))
+        self._of[visitor] = (known + cm, max(end, until))
 
-
-_NOTHING = _Hidden(0, 0)
+    def cm(self, visitor: str, at: int) -> int:
+        cm, until = self._of.get(visitor, (0, 0))
+        return cm if until > at else 0
 
 
 class Memories:
@@ -44,23 +51,46 @@ class Memories:
         """up to when the site knew them then, and up to when it would"""
         self._ends: list[tuple[int, str]] = []
         """a heap of the first of these"""
-        self._hidden: list[_Hidden] = []
-        """a heap, the most first: of those who are known on trial alone"""
-        self._besides: dict[str, _Hidden] = {}
-        """of those who were strangers while something was hidden; the oldest first"""
-        self._blurred: dict[str, int] = {}
-        """up to when it is not sure what counts for a visitor; the oldest first"""
+        self._hidden: list[tuple[int, int]] = []
+        """a heap of those who are known on trial alone: centimetres, negative so that the most come first, and time"""
+        self._more, self._less = _Slack(), _Slack()
+        """what may count besides, and what may not"""
 
-    def hidden_cm(self, site: Site, then: Answered) -> int:
-        """What may count for whoever was answered then, besides what counts for their visitor, at most."""
+    def meet(self, site: Site, then: Answered, tried: Answered, windows: Windows) -> None:
+        """Take in an answer on the record: whom it may hide, whose template was kept then, whose would have been."""
+        visitor = tried.visitor or then.visitor
         self._forget(site, then.at)
-        if then.identity == "same":
-            besides = self._besides.get(then.visitor or "", _NOTHING)
-        else:
-            besides = self._hidden[0] if self._hidden else _NOTHING
-            if then.visitor and self._hidden:
-                self._besides[then.visitor] = besides
-        return besides.cm(then.at)
+        if visitor is None:
+            return
+        if then.identity != "same" and self._hidden:
+            minus_cm, until = self._hidden[0]
+            self._more.add(visitor, then.at, -minus_cm, until)
+        if granted_cm(then.command) or granted_cm(tried.command):
+            self._remember(visitor, then, tried, windows)
+
+    def is_sure(self, site: Site, tried: Answered) -> bool:
+        """Whether the answer is the same whatever may count and may not."""
+        visitor, at, policy = tried.visitor or "", tried.at, site.policy
+        counted_cm = _counted_cm(site, visitor, at)
+        match tried.command:
+            case Dispense():
+                return counted_cm + self._more.cm(visitor, at) <= policy.limit_cm
+            case Refuse(reason="quota"):
+                return counted_cm - self._less.cm(visitor, at) + policy.portion_cm > policy.limit_cm
+            case _:
+                return True
+
+    def doubt(self, site: Site, visitor: str | None, tried: Answered) -> None:
+        """Remember that an answer to a visitor may have been the other one."""
+        if visitor is None:
+            return
+        slack = self._less if isinstance(tried.command, Dispense) else self._more
+        slack.add(visitor, tried.at, site.policy.portion_cm, tried.at + site.policy.window_ms)
+
+    def blur(self, site: Site, visitor: str | None, at: int) -> None:
+        """For a window anything may count for a visitor, or nothing."""
+        for slack in (self._more, self._less) if visitor else ():
+            slack.add(str(visitor), at, site.policy.limit_cm, at + site.policy.window_ms)
 
     def _forget(self, site: Site, at: int) -> None:
         """Follow who is known on trial alone by now."""
@@ -68,16 +98,12 @@ class Memories:
             ended, visitor = heapq.heappop(self._ends)
             if (until := self._until.get(visitor)) and until.then_ms == ended:
                 del self._until[visitor]
-                cm = _counted_cm(site, visitor, at) + self._besides.pop(visitor, _NOTHING).cm(at)
-                heapq.heappush(self._hidden, _Hidden(-cm, until.tried_ms))
-        while self._hidden and self._hidden[0].until <= at:
+                cm = min(_counted_cm(site, visitor, at) + self._more.cm(visitor, at), site.policy.limit_cm)
+                heapq.heappush(self._hidden, (-cm, until.tried_ms))
+        while self._hidden and self._hidden[0][1] <= at:
             heapq.heappop(self._hidden)
 
-    def remember(self, then: Answered, tried: Answered, windows: Windows) -> None:
-        """Take in whose template was kept then, and whose would have been."""
-        visitor = tried.visitor or then.visitor
-        if visitor is None or not (granted_cm(then.command) or granted_cm(tried.command)):
-            return
+    def _remember(self, visitor: str, then: Answered, tried: Answered, windows: Windows) -> None:
         known = self._until.get(visitor, Windows(then.at, then.at))
         until = Windows(
             then.at + windows.then_ms if granted_cm(then.command) else known.then_ms,
@@ -86,28 +112,10 @@ class Memories:
         self._until[visitor] = until
         heapq.heappush(self._ends, (until.then_ms, visitor))
 
-    def is_blurred(self, then: Answered, tried: Answered) -> bool:
-        """Whether it is not sure what counts for one of the two."""
-        visitors = filter(None, (then.visitor, tried.visitor))
-        return any(self._blurred.get(visitor, 0) > then.at for visitor in visitors)
-
-    def blur(self, then: Answered, tried: Answered, windows: Windows) -> None:
-        """For a window it is not sure what counts for these two. What is not sure for that alone blurs nobody."""
-        while self._blurred and next(iter(self._blurred.values())) <= then.at:
-            del self._blurred[next(iter(self._blurred))]
-        for visitor in filter(None, (then.visitor, tried.visitor)):
-            self._blurred.pop(visitor, None)
-            self._blurred[visitor] = then.at + windows.tried_ms
-
 
 def granted_cm(command: Answer) -> int:
     """What an answer grants; 0 for a refusal."""
     return command.cm if isinstance(command, Dispense) else 0
-
-
-def counted_cm(site: Site, answered: Answered) -> int:
-    """What counts for the visitor of an answer, its own grant included."""
-    return _counted_cm(site, answered.visitor, answered.at) if answered.visitor else 0
 
 
 def _counted_cm(site: Site, visitor: str, at: int) -> int:

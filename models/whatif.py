@@ -18,8 +18,8 @@ from models.accounts import PARTITION_KEY
 from models.decision import Moment
 from models.events import EpochEnded, Reported, SiteConfigured, SiteHeld
 from models.face_models import FaceModel
-from models.memories import Memories, Windows, counted_cm, granted_cm
-from models.messages import Answer, Dispensed, Forgotten, Refuse
+from models.memories import Memories, Windows, granted_cm
+from models.messages import Answer, Dispensed, Forgotten
 from models.outcomes import Answered
 from models.policy import Policies
 from models.recording import Happening, Recording
@@ -118,18 +118,19 @@ class WhatIf:
         if replayed.known is Known.NOTHING:
             return Basis.NO_FACE if replayed.is_proven else Basis.NOTHING
         memories, windows = self._memories[site.name], Windows(self._windows.get(site.name, 0), site.policy.window_ms)
-        on_record = replayed.known is Known.RECORD
-        is_sure = replayed.is_proven and not memories.is_blurred(then, tried)
-        is_somebody_else = then.identity == "same" != tried.identity
+        on_record, visitor = replayed.known is Known.RECORD, tried.visitor or then.visitor
         if on_record:
-            hidden_cm = memories.hidden_cm(site, then)
-            is_sure &= isinstance(tried.command, Refuse) or counted_cm(site, tried) + hidden_cm <= site.policy.limit_cm
-            is_somebody_else |= self._may_be_nearer(then)
-            is_sure &= not self._may_be_nearer(then)
-            memories.remember(then, tried, windows)
-        if is_somebody_else or (not replayed.is_proven and _said(then.command) != _said(tried.command)):
-            memories.blur(then, tried, windows)
-        if not is_sure:
+            memories.meet(site, then, tried, windows)
+            if self._may_be_nearer(then):
+                memories.blur(site, visitor, then.at)
+        is_sure = memories.is_sure(site, tried)
+        if on_record and then.identity == "same" != tried.identity:
+            memories.blur(site, then.visitor, then.at)
+            memories.blur(site, tried.visitor, then.at)
+        differs = _said(then.command) != _said(tried.command)
+        if not is_sure or (differs and not replayed.is_proven):
+            memories.doubt(site, visitor, tried)
+        if not is_sure or not replayed.is_proven:
             return Basis.NOTHING
         return Basis.RECORD if on_record else Basis.TEMPLATES
 

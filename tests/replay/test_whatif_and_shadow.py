@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -92,7 +93,10 @@ async def until_told(settings: Settings, run: str, requests: int) -> None:
 
 
 async def total(settings: Settings, place: str, measurement: str, where: str = "") -> int:
-    found = await query(settings, f'SELECT sum("n") AS n FROM "{place}"."{measurement}"{where}')
+    try:
+        found = await query(settings, f'SELECT sum("n") AS n FROM "{place}"."{measurement}"{where}')
+    except aiohttp.ClientError:  # nothing was written there yet
+        return 0
     return sum(row["n"] for row in found)
 
 
@@ -132,7 +136,7 @@ async def test_a_smaller_limit_on_a_recording_refuses_every_second_visit(pipelin
     )
     assert sum(json.loads(line)["changed"] for line in shown.out.splitlines()) == PEOPLE
     assert f"{3 * PEOPLE} from the record, 3 without a face; 0 are not answerable" in " ".join(shown.err.split())
-    assert f"Answers that change: {PEOPLE}" in "".join(ET.parse(picture).getroot().itertext())  # noqa: S314 - ours
+    assert f"0 more granted, {PEOPLE} more refused" in "".join(ET.parse(picture).getroot().itertext())  # noqa: S314 - ours
 
 
 async def test_shadows_count_what_would_be_different_and_publish_nothing(pipeline: Settings, tmp_path: Path) -> None:
@@ -170,10 +174,10 @@ async def test_a_shadow_leaves_the_place_of_the_live_points_the_default(pipeline
 
 async def test_a_shadow_does_not_remember_longer_than_the_site(pipeline: Settings, tmp_path: Path) -> None:
     policy = tmp_path / "longer.toml"
-    policy.write_text("[sites.park.policy]\nwindow_s = 3600\n")
+    policy.write_text("[sites.park.policy]\nwindow_s = 86400\n")
     ran = await fairroll(pipeline, "replay", "--live", "--policy", str(policy))
     assert ran.code == 2
-    assert "window_s = 3600 for park, which remembers nobody for longer than 1800 s" in ran.err
+    assert "window_s = 86400 for park, which remembers nobody for longer than" in ran.err
 
 
 def blocks(kind: str) -> list[str]:
