@@ -1,6 +1,6 @@
 # One command each; `make help` lists them. Setting up happens once, and again only where its inputs change.
 .DEFAULT_GOAL := help
-.PHONY: help setup programs demo up test check bench chaos soak figures
+.PHONY: help setup programs demo up test check bench chaos soak figures privacy
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -39,6 +39,9 @@ soak: setup ## the highest rate that this machine holds, for ten minutes: is mem
 
 figures: setup ## how well templates tell people apart, and that two keys cannot be linked (FACES=, PNG=)
 	$(BIN)/python -m tests.figures $(if $(FACES),--faces "$(FACES)") $(if $(PNG),--figure "$(PNG)")
+
+privacy: setup ## what it claims of faces, each with its evidence from a run on real brokers
+	$(BIN)/python -m tests.privacy
 
 programs:
 	@infra/local/system-packages

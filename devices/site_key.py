@@ -49,8 +49,8 @@ class Chain:
     def follow(self, epoch: int) -> Astray | None:
         """Step to an epoch; returns once every earlier key is gone from the file, and from here. Why not, if not.
 
-        Half a second for the farthest epoch, a millisecond for the next. "Gone" from memory means given back to Python,
-        which cannot be told to overwrite it.
+        It takes three syncs of the disk, and half a second more for the farthest epoch. "Gone" from memory means given
+        back to Python, which cannot be told to overwrite it.
         """
         if epoch == self.protector.epoch:
             return None

@@ -14,10 +14,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
+import aiohttp
 import click
 from rich.console import Console
 from rich.table import Table
 
+from infra.audit.command import audit
+from infra.compliance.command import compliance
 from infra.hold_commands import hold, receipts, resume
 from infra.local.parts import BROKERS, EVERYTHING, INSTEAD
 from infra.local.ports import Ports
@@ -27,6 +30,7 @@ from infra.operators import dead_letters, status
 from infra.provision import provision as make_what_is_missing
 from models.errors import ConfigError, FairrollError, first_of
 from models.settings import Settings
+from stream_processors.influx_ready import make_ready
 from stream_processors.sites import configure_sites, read_sites
 
 __all__ = ["main"]
@@ -144,6 +148,18 @@ def provision() -> None:
 
 
 @commands.command()
+def init_metrics() -> None:
+    """Make InfluxDB ready: database, retention, hourly sums. Repeating it is harmless; the sink does it too."""
+    settings = _settings()
+    try:
+        version = asyncio.run(make_ready(settings))
+    except (aiohttp.ClientError, TimeoutError):
+        raise ConfigError(f"no InfluxDB answers at {settings.influx_url} (FAIRROLL_INFLUX_URL)") from None
+    kept = f"points for {settings.metrics_days} days, their hours for {settings.metrics_hours_days}"
+    click.echo(f"InfluxDB {version} is ready: {kept}")
+
+
+@commands.command()
 def keyholder() -> None:
     """Make the sites' seal chains, step them on time, and give each process its keys."""
     _run("key_holder")
@@ -175,9 +191,11 @@ def sink() -> None:
 
 commands.add_command(status)
 commands.add_command(dead_letters)
+commands.add_command(audit)
 commands.add_command(hold)
 commands.add_command(resume)
 commands.add_command(receipts)
+commands.add_command(compliance)
 
 
 def _run(process: str) -> None:

@@ -33,6 +33,8 @@ __all__ = ["demonstrate"]
 _SITE, _DEVICE, _MODEL = "park", "gate", "dlib-resnet/1"
 _SIMULATED_SITES, _DISPENSERS = 4, 10
 _MOST_PEOPLE = 12
+_PERIOD_S = 5
+"""Of metrics: at the end nobody should wait for a minute to close."""
 _LEFT_BEHIND = ("config", "data", "logs", "secrets")
 """By an earlier demo, whose visitors would be remembered."""
 _SITES_TOML = """\
@@ -68,7 +70,8 @@ async def _demonstrate(
     console.print(
         "Starting mosquitto, Kafka, InfluxDB and the pipeline, on free ports of this machine.", soft_wrap=True
     )
-    async with LocalStack(folder, ports=Ports.free(), environ={"FAIRROLL_SITES": str(sites_file)}) as stack:
+    environ = {"FAIRROLL_SITES": str(sites_file), "FAIRROLL_METRICS_PERIOD_S": str(_PERIOD_S)}
+    async with LocalStack(folder, ports=Ports.free(), environ=environ) as stack:
         sites = read_sites(sites_file)
         scene = await _play(stack, people, visits, console)
         console.print()

@@ -13,20 +13,15 @@ from rich.table import Table
 from devices.fleet import Tally
 from devices.moves import Closed
 from infra.influxql import query
+from models.measurements import MEASUREMENTS
+from models.metrics import Measurement
 from models.policy import Sites
 from models.settings import Settings
 
 __all__ = ["Scene", "screen", "summary"]
 
 _METRICS_S = 20.0
-_DECIDED = "SELECT count(decided_ms) AS n FROM requests WHERE repeated = false"
-_POINTS = (
-    "SELECT count(decided_ms) AS n FROM requests",
-    "SELECT count(cm) AS n FROM reports",
-    "SELECT count(templates) AS n FROM sites",
-    "SELECT count(online) AS n FROM devices",
-    "SELECT count(size) AS n FROM dead_letters",
-)
+_DECIDED = "SELECT sum(n) AS n FROM requests"
 
 
 class Scene(Struct, kw_only=True):
@@ -90,8 +85,13 @@ async def _metrics(settings: Settings, sites: Sites, answered: int) -> tuple[int
                 await asyncio.sleep(0.5)
     alive = await query(settings, "SELECT last(templates) AS n FROM sites GROUP BY site")
     templates = sum(row["n"] for row in alive if row["site"] in sites.sites)
-    points = [await _count(settings, statement) for statement in _POINTS]
+    points = [await _count(settings, _counting(measurement)) for measurement in MEASUREMENTS]
     return await _count(settings, _DECIDED), templates, sum(points)
+
+
+def _counting(measurement: Measurement) -> str:
+    """Every point has the first field."""
+    return f"SELECT count({measurement.fields[0].name}) AS n FROM {measurement.name}"  # noqa: S608 - names of ours
 
 
 async def _count(settings: Settings, statement: str) -> int:

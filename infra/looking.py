@@ -2,28 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import Any
 
-import aiohttp
-import msgspec
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
-from aiokafka.structs import OffsetAndMetadata
+from aiokafka.errors import KafkaError
 
 from infra.dead_letters import by_reason, read_letters
 from infra.local.probes import gateway_answers, kafka_answers, mqtt_answers
-from infra.records import KafkaAway, partitions_of, read_records
+from infra.records import KafkaAway, read_records
 from infra.status import (
-    Backlog,
     Broker,
     Dispenser,
     KafkaSeen,
-    Partition,
     Service,
     Status,
-    backlogs,
     dispensers,
     problems,
     rates,
@@ -31,24 +23,18 @@ from infra.status import (
 from models.codec import decode_state
 from models.policy import Sites
 from models.settings import Settings
-from models.topics import DEAD_LETTERS, DECIDER_GROUP, DECISIONS, EGRESS_GROUP, EVENTS, SINK_GROUP, STATES
-from stream_processors.health import Vitals
+from models.topics import DECISIONS, EVENTS, STATES
+from stream_processors.groups import partitions_of, read_backlogs
 from stream_processors.kafka import open_consumer
 from stream_processors.key_client import read_facts
+from stream_processors.watching import ask_services
 
 __all__ = ["look"]
 
 _PATIENCE_S = 5.0
 _HOUR_S = 3600.0
-_LOOK_AGAIN_S = 0.2
 _APART_S = 1.0
 """between the two looks at a topic's end, of which its rate is made"""
-_READS = {
-    DECIDER_GROUP: (EVENTS,),
-    EGRESS_GROUP: (DECISIONS,),
-    SINK_GROUP: (DECISIONS, STATES, DEAD_LETTERS),
-}
-"""Which consumer group reads what."""
 
 
 async def look(settings: Settings, sites: Sites) -> Status:
@@ -61,19 +47,8 @@ async def look(settings: Settings, sites: Sites) -> Status:
 
 
 async def _services(settings: Settings) -> list[Service]:
-    addresses = settings.service_addresses
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_PATIENCE_S)) as http:
-        vitals = await asyncio.gather(*(_vitals(http, address) for address in addresses))
-    return [Service(address=address, vitals=told) for address, told in zip(addresses, vitals, strict=True)]
-
-
-async def _vitals(http: aiohttp.ClientSession, address: str) -> Vitals | None:
-    """The body says the same as the status, and more."""
-    try:
-        async with http.get(f"http://{address}/readyz") as answer:
-            return msgspec.json.decode(await answer.read(), type=Vitals)
-    except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError):
-        return None
+    asked = await ask_services(settings)
+    return [Service(address=address, vitals=vitals) for address, vitals in asked.items()]
 
 
 async def _brokers(settings: Settings) -> list[Broker]:
@@ -100,8 +75,8 @@ async def _in_time(probe: Coroutine[Any, Any, bool]) -> bool:
 async def _topics(settings: Settings, sites: Sites) -> KafkaSeen | None:
     try:
         async with asyncio.timeout(3 * _PATIENCE_S):
-            (behind, speeds), seen, letters = await asyncio.gather(
-                _progress(settings), _dispensers(settings, sites), read_letters(settings, _HOUR_S)
+            behind, speeds, seen, letters = await asyncio.gather(
+                read_backlogs(settings), _rates(settings), _dispensers(settings, sites), read_letters(settings, _HOUR_S)
             )
     except (KafkaAway, KafkaError, TimeoutError):
         return None
@@ -109,38 +84,15 @@ async def _topics(settings: Settings, sites: Sites) -> KafkaSeen | None:
     return KafkaSeen(backlogs=behind, rates=speeds, dispensers=seen, dead_letters=reasons)
 
 
-async def _progress(settings: Settings) -> tuple[list[Backlog], dict[str, float]]:
-    """What the groups have still to do, and how fast events and decisions come."""
-    partitions = [p for topic in (EVENTS, DECISIONS, STATES, DEAD_LETTERS) for p in partitions_of(settings, topic)]
-    committed = await _committed(settings)
+async def _rates(settings: Settings) -> dict[str, float]:
+    """How fast events and decisions come, records a second."""
+    topics = (EVENTS, DECISIONS)
+    partitions = [partition for topic in topics for partition in partitions_of(settings, topic)]
     async with open_consumer(settings, group=None) as consumer:
-        beginnings = await consumer.beginning_offsets(partitions)
         before, started = await consumer.end_offsets(partitions), time.monotonic()
         await asyncio.sleep(_APART_S)
         ends, apart_s = await consumer.end_offsets(partitions), time.monotonic() - started
-    return backlogs(_READS, committed, beginnings, before), rates((EVENTS, DECISIONS), before, ends, apart_s)
-
-
-async def _committed(settings: Settings) -> dict[tuple[str, Partition], int]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    try:
-        await admin.start()
-        return {
-            (group, partition): kept.offset
-            for group in _READS
-            for partition, kept in (await _offsets(admin, group)).items()
-        }
-    finally:
-        await admin.close()
-
-
-async def _offsets(admin: AIOKafkaAdminClient, group: str) -> Mapping[TopicPartition, OffsetAndMetadata]:
-    """Wait for a coordinator: a Kafka that has just started, or has never met a group, has none yet."""
-    while True:
-        try:
-            return await admin.list_consumer_group_offsets(group)  # type: ignore[no-any-return]  # untyped
-        except GroupCoordinatorNotAvailableError:
-            await asyncio.sleep(_LOOK_AGAIN_S)
+    return rates(topics, before, ends, apart_s)
 
 
 async def _dispensers(settings: Settings, sites: Sites) -> list[Dispenser]:

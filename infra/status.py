@@ -7,17 +7,16 @@ from msgspec import Struct, field
 from models.chains import SitesTold
 from models.messages import DeviceState
 from models.policy import Sites
+from stream_processors.groups import Backlog
 from stream_processors.health import Vitals
 
 __all__ = [
-    "Backlog",
     "Broker",
     "Dispenser",
     "KafkaSeen",
     "Partition",
     "Service",
     "Status",
-    "backlogs",
     "dispensers",
     "last_faults",
     "problems",
@@ -42,15 +41,6 @@ class Broker(Struct, frozen=True, kw_only=True):
     name: str
     address: str
     is_ready: bool
-
-
-class Backlog(Struct, frozen=True, kw_only=True):
-    """What a consumer group has still to do in a topic."""
-
-    group: str
-    topic: str
-    records: int
-    """appended and not committed yet; groups commit every few seconds, so a busy topic always has some"""
 
 
 class Dispenser(Struct, frozen=True, kw_only=True):
@@ -101,31 +91,6 @@ def problems(services: Iterable[Service], brokers: Iterable[Broker], kafka: Kafk
             case Vitals(ready=False) as vitals:
                 found.append(f"{vitals.part} {vitals.instance} is not ready")
     return found
-
-
-def backlogs(
-    reads: Mapping[str, Iterable[str]],
-    committed: Mapping[tuple[str, Partition], int],
-    beginnings: Mapping[Partition, int],
-    ends: Mapping[Partition, int],
-) -> list[Backlog]:
-    """What each group has still to do. `reads`: its topics; `committed`: the offset that a group reads next.
-
-    A group that has committed nothing in a partition has all of it to do.
-    """
-    return [
-        Backlog(
-            group=group,
-            topic=topic,
-            records=sum(
-                max(0, end - committed.get((group, partition), beginnings[partition]))
-                for partition, end in ends.items()
-                if partition[0] == topic
-            ),
-        )
-        for group, topics in reads.items()
-        for topic in topics
-    ]
 
 
 def rates(

@@ -7,8 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from infra.status import Backlog, Broker, Dispenser, Service, Status, last_faults
+from infra.status import Broker, Dispenser, Service, Status, last_faults
 from models.chains import SitesTold
+from stream_processors.groups import Backlog
 
 __all__ = ["screen", "span"]
 

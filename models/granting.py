@@ -160,9 +160,12 @@ def _without_identity(asked: Asked, by: By, command: Answer, seen: _Seen | None 
 
 
 def _recognise(asked: Asked, request: FaceSeen) -> _Seen:
-    """Search the site's live templates; between the thresholds it is someone new, since doubt favours the person."""
+    """Search the site's live templates; between the thresholds it is someone new, since doubt favours the person.
+
+    A template of another epoch than the site's is neither compared nor kept.
+    """
     model = FACE_MODELS.get(request.model)
-    if request.template is None or model is None:
+    if request.template is None or model is None or request.epoch != asked.site.epoch:
         return _Seen("unreadable")
     index = asked.site.index(request.model, request.epoch)
     match = index.nearest(request.template, asked.moment.horizon)

@@ -24,7 +24,7 @@ By = Literal["face", "button", "staff", "forget", "local"]
 """How somebody asked; `local` where a dispenser served by itself."""
 
 Identity = Literal["same", "new", "doubt", "unreadable"]
-"""What the search said of a face; `doubt` was taken for someone new."""
+"""What the search said of a face; `doubt` was taken for someone new, `unreadable` has no key or another epoch's."""
 
 
 class _Outcome(Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):

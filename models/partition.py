@@ -116,7 +116,7 @@ def _counted(site: Site, at: int, offset: int) -> SiteCounted:
         accounts=site.count_live(horizon),
         oldest_s=(at - min(captures)) / 1000 if captures else 0.0,
         mode=site.mode,
-        epoch=site.settings.epoch if site.settings else 0,
+        epoch=site.epoch,
         epoch_age_s=(at - site.settings.epoch_at) / 1000 if site.settings else 0.0,
         wrongful=site.false_matches(horizon),
     )

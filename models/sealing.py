@@ -5,8 +5,8 @@ branch of it gives the key that seals; neither can be turned back. So who holds 
 sealed from then on, and nobody reads what was sealed before the oldest key that anybody holds.
 
 What overwriting cannot do: keys in a `Keyring` are bytearrays, overwritten when they go, but Python, msgspec and
-OpenSSL make copies of their own (a `SealKey`'s bytes, a cipher's state) that live until their memory is used again.
-They are few and short-lived. Whoever can read a process's memory at all may still find some of the last seconds.
+OpenSSL make copies of their own (a `SealKey`'s bytes, a cipher's state) that stay until their memory is used again:
+mostly for seconds, but nothing bounds it. Whoever reads a process's whole memory may find one (docs/seal-chain.md).
 """
 
 import struct

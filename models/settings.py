@@ -26,6 +26,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Sent as `Authorization: Token ...`; the default is the one of the local stack."""
     influx_org: str = "fairroll"
     influx_bucket: str = "fairroll"
+    metrics_period_s: Annotated[int, Meta(ge=1, le=86_400)] = 60
+    """How long a period is, by whose sums metrics tell how people were answered."""
+    metrics_k: Annotated[int, Meta(ge=1)] = 5
+    """Fewer requests than this of a kind in a period are told of nobody; 1 tells of all."""
+    metrics_days: Annotated[int, Meta(ge=1)] = 30
+    """How long InfluxDB keeps points."""
+    metrics_hours_days: Annotated[int, Meta(ge=1)] = 730
+    """How long InfluxDB keeps their hourly sums."""
     partitions: Annotated[int, Meta(ge=1, le=256)] = 4
     """How many partitions the Kafka topics have; fixed when they are created."""
     instance: str = "1"

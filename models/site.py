@@ -62,6 +62,10 @@ class Site:
             return "button"
         return "held" if self.settings.held else self.settings.mode
 
+    @property
+    def epoch(self) -> int:
+        return self.settings.epoch if self.settings else 0
+
     def horizon(self, at: int) -> int:
         """Give the moment up to which nothing counts any more at `at`; policies never move it back."""
         return max(at - self.policy.window_ms, self.settings.floor if self.settings else 0)

@@ -119,6 +119,7 @@ class _Decider:
         self._keys = keys
         self._health = health
         self._watchdog = watchdog
+        self._is_without_keys = False
 
     async def decide(self, stream: Any) -> None:
         """Fold each event, in the order of its partition; what Faust left out is read from Kafka first.
@@ -163,6 +164,7 @@ class _Decider:
         try:
             record = read(message)
             await self._keys.fetch_for(record.event)
+            self._read_rows_again()
             if not self._ledger.is_complete:  # its partition was revoked meanwhile
                 return Decision(outcomes=()), []
             decision = self._ledger.fold(message.partition, record)
@@ -172,6 +174,12 @@ class _Decider:
             letter = DeadLetter.of(source, message.value, str(error))
             return self._ledger.pass_over(message), [(DEAD_LETTERS, source.encode(), encode(letter))]
         return decision, [_record(outcome) for outcome in decision.outcomes]
+
+    def _read_rows_again(self) -> None:
+        """Rows that were read while the key holder was away have no templates: read them again once it answers."""
+        if self._is_without_keys and not self._keys.is_away:
+            self._is_without_keys = False
+            self._ledger.reread()
 
     async def tick(self) -> None:
         """Send every partition of ours the time, and the end of its sites' epochs: only an event changes the table."""
@@ -183,6 +191,7 @@ class _Decider:
     async def begin(self) -> None:
         """The table is complete: what comes now is decided on all that was, as far as its keys are there."""
         await self._keys.ready()
+        self._is_without_keys = self._keys.is_away
         self._ledger.begin()
         self._watchdog.expect(self._partitions())
         self._health.ready = True
@@ -191,6 +200,7 @@ class _Decider:
     async def end(self, *_: Any, **__: Any) -> None:
         """Partitions may be another worker's from now on: nothing of them stays, and recovery starts empty."""
         self._health.ready = False
+        self._health.count("rebalances")
         self._watchdog.pause()
         self._ledger.end()
         self._app.tables["accounts"].data.clear()  # not through the table, which would write tombstones

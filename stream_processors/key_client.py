@@ -6,7 +6,7 @@ and the fault is logged once.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Literal, NoReturn
 
 import aiohttp
@@ -28,6 +28,7 @@ _PATIENCE_S = 1.0
 _APART_MS = 1_000
 """between two attempts for one site"""
 _STEP_EVERY_S, _REFRESH_EVERY_S = 1.0, 2.0
+_START_S, _LOOK_AGAIN_S = 5.0, 0.1
 
 _keys: msgspec.json.Decoder[KeysTold] = msgspec.json.Decoder(KeysTold)
 _facts: msgspec.json.Decoder[SitesTold] = msgspec.json.Decoder(SitesTold)
@@ -48,7 +49,8 @@ class Keys:
         self._windows: dict[str, int] = {}
         self._ahead_ms = 0
         """how far the holder's clock is ahead of the time since the boot"""
-        self._is_away = False
+        self.is_away = False
+        """whether the holder did not answer when it was asked last"""
         self._asked: dict[str, int] = {}
         """when a site was asked for last, alone"""
 
@@ -67,6 +69,10 @@ class Keys:
     def unseal(self, site: str, sealed: Sealed, binding: bytes) -> bytes | None:
         """The template; None: its key is gone, or it was sealed for another binding."""
         return self._ring.unseal(site, sealed, binding)
+
+    def has(self, site: str) -> bool:
+        """Whether any key of the site is held."""
+        return self._ring.since(site) is not None
 
     def forget(self, site: str) -> None:
         """Destroy what is held of the site, without waiting for the holder to say so: at a hold."""
@@ -90,7 +96,7 @@ class Keys:
         While the holder does not answer this returns at once: one request waits for an outage, and no other.
         """
         now = self._boot()
-        if self._is_away or now < self._asked.get(site, 0) + _APART_MS:
+        if self.is_away or now < self._asked.get(site, 0) + _APART_MS:
             return
         self._asked[site] = now
         await self._ask(site)
@@ -108,9 +114,9 @@ class Keys:
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
             self._note_away(error)
             return
-        if self._is_away:
+        if self.is_away:
             log.info("the key holder answers again")
-        self._is_away = False
+        self.is_away = False
         self._ahead_ms = told.at - asked
         for name in told.sites.keys() | (set(self._ring) if site is None else {site}):
             self._take(name, told.sites.get(name))
@@ -122,12 +128,12 @@ class Keys:
 
     def _note_away(self, error: Exception) -> None:
         self._health.count("keys_away")
-        if not self._is_away:
+        if not self.is_away:
             self._health.fault(f"the key holder does not answer: {str(error) or 'in time'}")
-        self._is_away = True
+        self.is_away = True
 
     def _now(self) -> int:
-        """The holder's time, milliseconds since 1970; late by no more than an answer takes."""
+        """The holder's time, milliseconds since 1970; ahead of it by no more than an answer took."""
         return self._boot() + self._ahead_ms
 
 
@@ -135,10 +141,15 @@ class Keys:
 async def open_keys(
     settings: Settings, role: Literal["ingress", "decider"], health: Health | None = None
 ) -> AsyncIterator[Keys]:
-    """Hold the keys of a role, kept fresh; without a holder it begins empty. `health` gets counts and faults."""
+    """Hold the keys of a role, kept fresh; without a holder it begins empty. `health` gets counts and faults.
+
+    A decider waits 5 s for a holder that starts at the same time, since it reads its rows' templates once.
+    """
     async with calling(settings, role, _PATIENCE_S) as http, asyncio.TaskGroup() as tasks:
         keys = Keys(role, http, health or Health(role, settings.instance))
         await keys.fetch_all()
+        if role == "decider":
+            await _until_there(keys)
         running = [
             tasks.create_task(_refresh(keys), name="keys"),
             tasks.create_task(_step(keys), name="step keys"),
@@ -160,6 +171,14 @@ async def read_facts(settings: Settings) -> SitesTold | None:
                 return _facts.decode(await answer.read())
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError):
             return None
+
+
+async def _until_there(keys: Keys) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_START_S):
+            while keys.is_away:
+                await asyncio.sleep(_LOOK_AGAIN_S)
+                await keys.fetch_all()
 
 
 async def _step(keys: Keys) -> NoReturn:

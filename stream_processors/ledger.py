@@ -104,6 +104,10 @@ class Ledger:
         self._partitions.clear()
         self._is_complete = True
 
+    def reread(self) -> None:
+        """Read every row from the table again, with the keys that there are now."""
+        self._partitions.clear()
+
     def end(self) -> None:
         """Partitions were revoked: forget what was in memory, decide nothing until the next `begin`."""
         self._partitions.clear()

@@ -1,99 +1,142 @@
-"""Metrics: each outcome, state and dead letter as one line of InfluxDB's line protocol. Pure.
+"""Metrics of single records: a machine's report, a tick, a state, a control, a dead letter, a look. Pure.
 
-Tags come from the lists below and from nowhere else: no tag, field or measurement can carry a visitor.
+How people were answered is no point here: `stream_processors/periods.py` sums it up.
 """
 
 from collections.abc import Mapping
+from typing import assert_never
 
 from models.dead_letters import DeadLetter
-from models.face_models import FACE_MODELS
-from models.messages import DeviceState, Dispense, Forgotten, Refuse
-from models.outcomes import Answered, ControlChanged, EpochBegan, Held, Outcome, ReportKept, Resumed, SiteCounted
+from models.measurements import CONTROLS, DEAD_LETTERS, DEVICES, LAG, RECEIPTS, REPORTS, SERVICES, SITES
+from models.messages import Control, DeviceState
+from models.metrics import Value
+from models.outcomes import (
+    Answered,
+    ControlChanged,
+    EpochBegan,
+    Held,
+    Outcome,
+    Receipt,
+    ReportKept,
+    Resumed,
+    SiteCounted,
+)
+from stream_processors.health import Vitals
 
-__all__ = ["dead_letter_point", "outcome_point", "state_point"]
+__all__ = [
+    "NS_PER_MS",
+    "control_point",
+    "dead_letter_point",
+    "lag_point",
+    "outcome_point",
+    "service_point",
+    "stamp",
+    "state_point",
+]
 
-Fields = Mapping[str, float | str | bool | None]
+NS_PER_MS = 1_000_000
 
-_NS_PER_MS = 1_000_000
+Fields = Mapping[str, Value | None]
+
+
+def stamp(at: int, offset: int) -> int:
+    """Nanoseconds of a point: Kafka's time in ms, and the offset so that two of one ms are two points.
+
+    The same record read again has the same, so that it overwrites its point.
+    """
+    return at * NS_PER_MS + offset % NS_PER_MS
 
 
 def outcome_point(outcome: Outcome, appended: int) -> str | None:
-    """The line of a decision, which Kafka appended at `appended` ms; None for what is not measured.
-
-    Two decisions of one millisecond would overwrite each other, so the event's offset goes into the
-    nanoseconds; the same decision written twice stays one point.
-    """
-    at = outcome.at * _NS_PER_MS + outcome.offset % _NS_PER_MS
+    """The line of a decision, which Kafka appended at `appended` ms; None for what is summed up or told elsewhere."""
+    at = stamp(outcome.at, outcome.offset)
     match outcome:
-        case Answered():
-            return _answered(outcome, appended, at)
         case ReportKept():
-            tags = {"site": outcome.site, "device": outcome.device, "what": outcome.what}
-            fields: Fields = {
-                "cm": outcome.cm,
-                "stock_cm": outcome.stock_cm,
-                "battery_percent": outcome.battery_percent,
-                "missing": outcome.missing,
-                "fault": outcome.fault,
-                "reason": outcome.reason,
-            }
-            return _line("reports", tags, fields, at)
+            return _report(outcome, at)
         case SiteCounted():
-            counts = {"templates": outcome.templates, "accounts": outcome.accounts, "oldest_s": outcome.oldest_s}
-            return _line("sites", {"site": outcome.site}, counts, at)
-        case ControlChanged() | Held() | Resumed() | EpochBegan():
+            return _counted(outcome, appended, at)
+        case Held() | Resumed() | EpochBegan():
+            return _receipt(outcome, at)
+        case Answered() | ControlChanged():
             return None
+        case _:
+            assert_never(outcome)
 
 
-def state_point(site: str, device: str, state: DeviceState, appended: int) -> str:
+def state_point(site: str, device: str, state: DeviceState, offset: int, appended: int) -> str:
     """The line of a dispenser that came or went."""
     fields: Fields = {"online": state.online, "mode": state.mode, "firmware": state.firmware}
-    return _line("devices", {"site": site, "device": device}, fields, appended * _NS_PER_MS)
+    return DEVICES.line(stamp(appended, offset), {"site": site, "device": device}, fields)
+
+
+def control_point(control: Control, offset: int, appended: int) -> str:
+    """The line of a site that works in another way from here on."""
+    fields: Fields = {"mode": control.mode, "policy": control.policy, "epoch": control.epoch}
+    return CONTROLS.line(stamp(appended, offset), {"site": control.site}, fields)
 
 
 def dead_letter_point(letter: DeadLetter, offset: int, appended: int) -> str:
-    """The line of a message that nobody could read; the reason is a field, since its values are many."""
-    fields: Fields = {"reason": letter.reason, "size": letter.size, "source": letter.source}
-    return _line("dead_letters", {}, fields, appended * _NS_PER_MS + offset % _NS_PER_MS)
+    """The line of a message that nobody could read."""
+    fields: Fields = {"n": 1, "size": letter.size, "reason": letter.reason, "source": letter.source}
+    return DEAD_LETTERS.line(stamp(appended, offset), {}, fields)
 
 
-def _answered(outcome: Answered, appended: int, at: int) -> str:
-    command = outcome.command
+def service_point(address: str, vitals: Vitals | None, at: int) -> str:
+    """The line of a service that was asked at `at` ms; counts that no measurement knows are left out."""
+    if vitals is None:
+        return SERVICES.line(at * NS_PER_MS, {"address": address}, {"answers": False})
+    known = {field.name for field in SERVICES.fields}
+    counts = {name: count for name, count in vitals.counts.items() if name in known}
+    told: Fields = {"answers": True, "alive": vitals.alive, "ready": vitals.ready, "up_s": vitals.up_s}
+    tags = {"address": address, "part": vitals.part, "instance": vitals.instance}
+    return SERVICES.line(at * NS_PER_MS, tags, {**counts, **told})
+
+
+def lag_point(group: str, topic: str, records: int, seconds: float, at: int) -> str:
+    """The line of what a group had still to do at `at` ms."""
+    return LAG.line(at * NS_PER_MS, {"group": group, "topic": topic}, {"records": records, "seconds": seconds})
+
+
+def _counted(outcome: SiteCounted, appended: int, at: int) -> str:
+    fields: Fields = {
+        "templates": outcome.templates,
+        "accounts": outcome.accounts,
+        "oldest_s": outcome.oldest_s,
+        "decided_ms": max(0, appended - outcome.at),
+        "mode": outcome.mode,
+        "held": outcome.mode == "held",
+        "epoch": outcome.epoch,
+        "epoch_age_s": outcome.epoch_age_s,
+        "wrongful": outcome.wrongful,
+    }
+    return SITES.line(at, {"site": outcome.site}, fields)
+
+
+def _receipt(outcome: Receipt, at: int) -> str:
+    """Neither who did it nor in what words: both are an operator's, and `fairroll receipts` tells them."""
+    erased = None if isinstance(outcome, Resumed) else outcome
+    fields: Fields = {
+        "templates": erased.templates if erased else 0,
+        "accounts": erased.accounts if erased else 0,
+        "epoch": outcome.epoch if isinstance(outcome, EpochBegan) else None,
+    }
+    return RECEIPTS.line(at, {"site": outcome.site, "what": str(outcome.__struct_config__.tag)}, fields)
+
+
+def _report(outcome: ReportKept, at: int) -> str:
     tags = {
         "site": outcome.site,
         "device": outcome.device,
-        "by": outcome.by,
-        "outcome": str(command.__struct_config__.tag),
-        "reason": command.reason if isinstance(command, Refuse) else None,
-        "identity": outcome.identity,
-        "model": outcome.model if outcome.model in FACE_MODELS else None,
+        "what": outcome.what,
+        "reason": outcome.reason,
+        "fault": outcome.fault,
     }
     fields: Fields = {
-        "cm": command.cm if isinstance(command, Dispense) else 0,
-        "decided_ms": appended - outcome.at,
-        "score": outcome.score,
-        "retry_after_s": command.retry_after_s if isinstance(command, Refuse) else None,
-        "erased": command.erased if isinstance(command, Forgotten) else None,
-        "repeated": outcome.repeated,
+        "n": 1,
+        "number": max(outcome.command.numbers, default=None),
+        "cm": outcome.cm,
+        "missing": outcome.missing,
+        "stock_cm": outcome.stock_cm,
+        "battery_percent": outcome.battery_percent,
     }
-    return _line("requests", tags, fields, at)
-
-
-def _line(measurement: str, tags: Mapping[str, str | None], fields: Fields, at: int) -> str:
-    """Tags are names of sites, devices and models that we know: nothing in them needs escaping."""
-    head = ",".join([measurement, *(f"{name}={value}" for name, value in tags.items() if value)])
-    body = ",".join(f"{name}={_field(value)}" for name, value in fields.items() if value is not None)
-    return f"{head} {body} {at}"
-
-
-def _field(value: float | str | bool) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return f"{value}i"
-        case float():
-            return repr(value)
-        case str():
-            escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-            return f'"{escaped}"'
+    return REPORTS.line(at, tags, fields)

@@ -29,6 +29,11 @@ class WorkerKeys(Service):  # type: ignore[misc]  # mode has no types
         """Wait until the key holder was asked, whatever it said."""
         await self._asked.wait()
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the key holder does not answer, so that what has to be read may not be readable yet."""
+        return self._keys is None or self._keys.is_away
+
     def unseal(self, site: str, sealed: Sealed, bound_to: bytes, /) -> bytes | None:
         """The template; None where its key is gone."""
         return self._keys.unseal(site, sealed, bound_to) if self._keys else None
@@ -46,7 +51,8 @@ class WorkerKeys(Service):  # type: ignore[misc]  # mode has no types
             await self._keys.fetch(event.site)
         if not self._keys.covers(event.site, event.sealed):
             self._vitals.count("unreadable_templates")
-            self._vitals.fault(f"the key of a template at {event.site} is gone")
+            if not self.is_away:  # else that was told, once
+                self._vitals.fault(f"the key of a template at {event.site} is gone")
 
     async def _hold(self) -> None:
         """In one task from opening to closing."""

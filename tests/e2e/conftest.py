@@ -31,7 +31,8 @@ async def pipeline(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lo
     folder = tmp_path_factory.mktemp("pipeline")
     sites = folder / "sites.toml"
     sites.write_text(SITES)
-    async with LocalStack(folder, ports=Ports.free(), environ={"FAIRROLL_SITES": str(sites)}) as stack:
+    environ = {"FAIRROLL_SITES": str(sites), "FAIRROLL_METRICS_PERIOD_S": "2"}
+    async with LocalStack(folder, ports=Ports.free(), environ=environ) as stack:
         yield stack
         for process in stack:
             process.check()

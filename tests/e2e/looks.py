@@ -161,7 +161,7 @@ async def dispenser(pipeline: LocalStack, *arguments: str, typed: str = "") -> l
         stderr=subprocess.PIPE,
     )
     try:
-        told, complained = await asyncio.wait_for(process.communicate(typed.encode()), 60)
+        told, complained = await asyncio.wait_for(process.communicate(typed.encode()), 120)
     finally:
         if process.returncode is None:
             process.kill()

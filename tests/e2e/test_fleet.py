@@ -21,7 +21,7 @@ from tests.e2e.looks import dispenser, eventually, in_influx, listen, records
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-COUNT = "SELECT count(decided_ms) AS n FROM requests WHERE site = 'meadow' AND repeated = false"
+COUNT = "SELECT sum(n) AS n FROM requests WHERE site = 'meadow'"
 
 
 async def test_a_crowd_is_answered_to_the_last_and_every_book_agrees(pipeline: LocalStack) -> None:

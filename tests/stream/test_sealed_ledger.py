@@ -74,6 +74,17 @@ def test_a_lost_key_forgets_templates_and_refuses_nobody() -> None:
     assert isinstance(fold(recovered, 2, requested(other, "ann", 2)).command, Dispense)
 
 
+def test_rows_that_were_read_without_keys_are_known_again_once_the_keys_are_there() -> None:
+    table: dict[bytes, bytes] = {}
+    fold(begin(table, keyring()), 1, requested(keyring(), "ann", 1))
+    keys = Keyring()
+    ledger = Ledger(table, SECRET, keys)
+    assert ledger.partition(0).sites[SITE].captures(0) == []
+    keys.put(SITE, SealKey.first(MINUTE, bytes(range(ENTROPY_BYTES))))
+    ledger.reread()
+    assert fold(ledger, 2, requested(keys, "ann", 2)).identity == "same"
+
+
 def test_paper_of_visitors_whose_key_is_lost_counts_on_no_button_budget() -> None:
     table: dict[bytes, bytes] = {}
     keys = keyring()

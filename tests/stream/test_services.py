@@ -1,4 +1,4 @@
-"""Ingress, egress and sink on real brokers: shared work, an orderly stop, a sudden end, brokers that are away."""
+"""Ingress and egress on real brokers: shared work, an orderly stop, a sudden end, brokers that are away."""
 
 import asyncio
 import signal
@@ -11,10 +11,7 @@ from typing import Literal
 import aiomqtt
 import pytest
 import pytest_asyncio
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
-from infra.influxql import query
 from infra.local.parts import BROKERS
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
@@ -163,37 +160,6 @@ async def test_what_egress_cannot_read_is_a_fault_and_stops_nothing(settings: Se
         assert vitals.last_fault.text.startswith("unreadable ")
 
 
-async def test_a_stopped_sink_has_written_what_it_read(settings: Settings) -> None:
-    sink = Service("sink", settings)
-    async with running(sink):
-        await _decide(settings, _take(1))
-        await _until_committed(settings)
-        measured, committed = await _measured(settings), await _committed(settings)
-        await _decide(settings, _take(100), per_second=2_000)
-        await asyncio.sleep(0.3)
-        await sink.stop()
-    written = await _measured(settings) - measured
-    assert written == await _committed(settings) - committed
-    assert written > 0
-
-
-async def test_influxdb_s_outage_loses_no_point(stack: LocalStack, settings: Settings) -> None:
-    sink = Service("sink", settings)
-    async with running(sink):
-        await _until_committed(settings)
-        measured, committed = await _measured(settings), await _committed(settings)
-        async with away(stack, "gateway"):
-            await sink.until_not_ready("influxdb ")
-            await _decide(settings, _take(100), per_second=2_000)
-            await sink.until_not_ready("influxdb away: ")
-            await sink.stop()
-            assert await _committed(settings) == committed
-        await sink.start()
-        await sink.until_ready()
-        await _until_committed(settings)
-    assert await _measured(settings) == measured + 100
-
-
 def _take(number: int) -> Sequence[int]:
     return [next(_numbers) for _ in range(number)]
 
@@ -259,29 +225,3 @@ async def _until_all_are_in(arrived: set[str], numbers: Sequence[int]) -> None:
     async with asyncio.timeout(30):
         while not expected <= arrived:
             await asyncio.sleep(0.05)
-
-
-async def _committed(settings: Settings) -> int:
-    """How many decisions the sink has done with."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    await admin.start()
-    try:
-        offsets = await admin.list_consumer_group_offsets("fairroll.sink")
-    finally:
-        await admin.close()
-    partitions = [TopicPartition(DECISIONS, number) for number in range(settings.partitions)]
-    return sum(offsets[partition].offset for partition in partitions if partition in offsets)
-
-
-async def _until_committed(settings: Settings) -> None:
-    """Wait until the sink has done with every decision."""
-    async with asyncio.timeout(30), open_consumer(settings, group=None) as consumer:
-        partitions = [TopicPartition(DECISIONS, number) for number in range(settings.partitions)]
-        end = sum((await consumer.end_offsets(partitions)).values())
-        while await _committed(settings) < end:
-            await asyncio.sleep(0.1)
-
-
-async def _measured(settings: Settings) -> int:
-    rows = await query(settings, "SELECT count(cm) FROM requests")
-    return int(rows[0]["count"]) if rows else 0

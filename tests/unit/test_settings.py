@@ -42,6 +42,12 @@ def test_a_child_process_gets_the_same_settings(partitions: int, path: str, port
         ("FAIRROLL_MQTT", ":1883", "is not host:port"),
         ("FAIRROLL_MQTT", "broker:", "is not host:port"),
         ("FAIRROLL_MQTT", "broker:mqtt", "is not host:port"),
+        ("FAIRROLL_KEYS", "", "is empty: unset it"),
+        ("FAIRROLL_KEYS", "/run/keys", "is neither unix:/folder nor tls://host:port"),
+        ("FAIRROLL_KEYS", "unix:keys", "is neither unix:/folder nor tls://host:port"),
+        ("FAIRROLL_KEYS", "tls:host:1", "is neither unix:/folder nor tls://host:port"),
+        ("FAIRROLL_KEYS", "http://host:1", "is neither unix:/folder nor tls://host:port"),
+        ("FAIRROLL_KEYS", "unix:/run/keys,tls://host", "='host' is not host:port"),
         ("FAIRROLL_KAFKA", "broker:0", "is not host:port"),
         ("FAIRROLL_KAFKA", "broker:65536", "is not host:port"),
     ],
@@ -60,3 +66,8 @@ def test_health_may_be_told_nowhere() -> None:
 def test_services_are_addresses_between_commas() -> None:
     settings = Settings.from_environ({"FAIRROLL_SERVICES": "a:1, b:2,[::1]:3"})
     assert [host_and_port(address) for address in settings.service_addresses] == [("a", 1), ("b", 2), ("::1", 3)]
+
+
+def test_a_key_holder_may_listen_at_several_addresses() -> None:
+    settings = Settings.from_environ({"FAIRROLL_KEYS": "unix:/run/keys, tls://[::1]:9106"})
+    assert settings.key_addresses == ["unix:/run/keys", "tls://[::1]:9106"]

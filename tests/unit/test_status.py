@@ -4,13 +4,11 @@ import pytest
 from rich.console import Console
 
 from infra.status import (
-    Backlog,
     Broker,
     Dispenser,
     KafkaSeen,
     Service,
     Status,
-    backlogs,
     dispensers,
     last_faults,
     problems,
@@ -20,6 +18,7 @@ from infra.status_screen import screen, span
 from models.chains import SiteFacts, SitesTold
 from models.messages import DeviceState
 from models.policy import Sites, SiteSpec
+from stream_processors.groups import Backlog
 from stream_processors.health import Fault, Vitals
 
 NOTHING = KafkaSeen(backlogs=[], rates={}, dispensers=[], dead_letters={})
@@ -56,20 +55,6 @@ def test_a_service_that_is_not_ready_is_not_well(told: Service, problem: str) ->
 def test_a_broker_that_is_away_is_not_well() -> None:
     kafka = Broker(name="Kafka", address="127.0.0.1:9092", is_ready=False)
     assert problems([], [MQTT, kafka], None) == ["Kafka does not answer at 127.0.0.1:9092", "the topics cannot be read"]
-
-
-def test_a_group_has_to_do_what_it_has_not_committed_and_all_where_it_never_did() -> None:
-    found = backlogs(
-        {"decider": ["events"], "sink": ["decisions", "states"]},
-        committed={("decider", ("events", 0)): 7, ("decider", ("events", 1)): 5, ("sink", ("decisions", 0)): 3},
-        beginnings={("events", 0): 0, ("events", 1): 0, ("decisions", 0): 0, ("decisions", 1): 4, ("states", 0): 2},
-        ends={("events", 0): 10, ("events", 1): 5, ("decisions", 0): 3, ("decisions", 1): 6, ("states", 0): 2},
-    )
-    assert [(backlog.group, backlog.topic, backlog.records) for backlog in found] == [
-        ("decider", "events", 3),
-        ("sink", "decisions", 2),
-        ("sink", "states", 0),
-    ]
 
 
 def test_a_rate_is_of_all_partitions_in_a_second() -> None:

@@ -75,7 +75,7 @@ def test_dealing_at_random_keeps_every_score_and_leaves_no_link() -> None:
 def test_every_measure_stays_within_its_bounds(mated: list[int], non_mated: list[int]) -> None:
     counts = counts_of(list(mated), list(non_mated))
     both = rates(counts)
-    assert 0 <= linkability(counts) <= 1
+    assert 0 <= linkability(counts) <= 1 + 1e-9
     assert 0 <= equal_error_rate(counts) <= 1
     assert (both.false_match[0], both.false_match[-1]) == (1, 0)
     assert (both.false_non_match[0], both.false_non_match[-1]) == (0, 1)
