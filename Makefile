@@ -1,6 +1,6 @@
 # One command each; `make help` lists them. Setting up happens once, and again only where its inputs change.
 .DEFAULT_GOAL := help
-.PHONY: help setup programs demo up test check dashboards bench chaos soak figures privacy
+.PHONY: help setup programs demo up test check dashboards bench chaos soak figures privacy replay-proof
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -46,6 +46,9 @@ figures: setup ## how well templates tell people apart, and that two keys cannot
 
 privacy: setup ## what it claims of faces, each with its evidence from a run on real brokers
 	$(BIN)/python -m tests.privacy
+
+replay-proof: setup ## a recorded run of 100,000 requests, replayed byte for byte (REQUESTS=)
+	$(BIN)/python -m tests.replay $(if $(REQUESTS),--requests $(REQUESTS))
 
 programs:
 	@infra/local/system-packages

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from infra.audit.command import audit
 from infra.compliance.command import compliance
+from infra.explaining import explain
 from infra.hold_commands import hold, receipts, resume
 from infra.local.parts import BROKERS, EVERYTHING, INSTEAD
 from infra.local.ports import Ports
@@ -28,6 +29,7 @@ from infra.local.stack import LocalStack
 from infra.local.supervisor import Change, supervise
 from infra.operators import dead_letters, status
 from infra.provision import provision as make_what_is_missing
+from infra.replaying import record, replay
 from models.errors import ConfigError, FairrollError, first_of
 from models.settings import Settings
 from stream_processors.influx_ready import make_ready
@@ -189,13 +191,8 @@ def sink() -> None:
     _run("sink")
 
 
-commands.add_command(status)
-commands.add_command(dead_letters)
-commands.add_command(audit)
-commands.add_command(hold)
-commands.add_command(resume)
-commands.add_command(receipts)
-commands.add_command(compliance)
+for command in (status, dead_letters, audit, hold, resume, receipts, compliance, record, replay, explain):
+    commands.add_command(command)
 
 
 def _run(process: str) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -17,24 +16,12 @@ from rich.text import Text
 from infra.dead_letters import Filed, by_reason, read_letters, resubmit
 from infra.looking import look
 from infra.status_screen import screen
+from infra.times import Span
 from models.settings import Settings
 from models.topics import ROOT
 from stream_processors.sites import read_sites
 
 __all__ = ["Span", "dead_letters", "operator_settings", "status"]
-
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-
-class Span(click.ParamType):
-    """A number and a unit, in seconds."""
-
-    name = "time"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if not (found := re.fullmatch(r"(\d{1,6})([smhd])", str(value))):
-            self.fail(f"{value!r} is no time such as 90s, 30m, 1h or 7d", param, ctx)
-        return int(found[1]) * _SECONDS[found[2]]
 
 
 @click.command()

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from models.messages import Placement, Report, Request, Sign
+from models.outcomes import Identity
 from models.policy import Policy
 from models.sealing import Sealed
 from models.topics import Name
@@ -12,6 +13,7 @@ from models.topics import Name
 __all__ = [
     "EpochEnded",
     "Event",
+    "Recalled",
     "Record",
     "Reported",
     "Requested",
@@ -39,6 +41,19 @@ class Requested(_Event, tag="requested", frozen=True, kw_only=True):
     """how much longer the dispenser waits, as MQTT's message expiry tells"""
     sealed: Sealed | None = None
     """The request's template, sealed. In Kafka the request itself never has one; whoever holds the key puts it back."""
+
+
+class Recalled(Requested, tag="requested", frozen=True, kw_only=True):
+    """A request whose template nobody can read any more, with what was found of it when it could be read.
+
+    Only in the memory of a replay: it is none of `Event`, so nothing that Kafka holds is ever read as one.
+    """
+
+    identity: Identity = "unreadable"
+    visitor: str | None = None
+    score: int | None = None
+    erased: int = 0
+    """of somebody who asked to be forgotten: how many templates were; whose is not told"""
 
 
 class Reported(_Event, tag="reported", frozen=True, kw_only=True):

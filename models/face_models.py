@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from models.errors import ConfigError
 
-__all__ = ["FACE_MODELS", "FaceModel", "face_model"]
+__all__ = ["FACE_MODELS", "FaceModel", "face_model", "is_synthetic"]
 
 
 class FaceModel(Struct, frozen=True, kw_only=True):
@@ -44,6 +44,11 @@ The rate is from `make figures`: no false match of 8 million pairs of people, ot
 
 facenet-vggface2/1: the numbers of synthetic/1, unproven until calibrated with the real weights; so is the rate.
 """
+
+
+def is_synthetic(model_id: str) -> bool:
+    """Whether the faces of this model are made up by simulated fleets, and nobody's."""
+    return model_id.startswith("synthetic/")
 
 
 def face_model(model_id: str) -> FaceModel:

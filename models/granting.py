@@ -16,7 +16,7 @@ from models.accounts import (
     visitor_of,
 )
 from models.decision import Decision, Moment
-from models.events import Requested
+from models.events import Recalled, Requested
 from models.face_models import FACE_MODELS
 from models.identity import Match, pseudonym
 from models.messages import (
@@ -123,6 +123,8 @@ def _on_forget(asked: Asked, request: ForgetAsked) -> Decision:
 
     Where faces are known and this one cannot be read, saying `forgotten` would be a lie: the dispenser asks again.
     """
+    if request.template is None and isinstance(asked.event, Recalled):
+        return _without_identity(asked, "forget", Forgotten(request=request.id, erased=asked.event.erased))
     if request.template is None and asked.site.mode == "face":
         return Decision(
             outcomes=(), key=PARTITION_KEY, row=PartitionRow(offset=asked.moment.offset, at=asked.moment.at)
@@ -164,6 +166,8 @@ def _recognise(asked: Asked, request: FaceSeen) -> _Seen:
 
     A template of another epoch than the site's is neither compared nor kept.
     """
+    if request.template is None and isinstance(asked.event, Recalled):
+        return _recall(asked.site, asked.event)
     model = FACE_MODELS.get(request.model)
     if request.template is None or model is None or request.epoch != asked.site.epoch:
         return _Seen("unreadable")
@@ -172,6 +176,14 @@ def _recognise(asked: Asked, request: FaceSeen) -> _Seen:
     if match is None or match.score < model.doubt:
         return _Seen("new", match)
     return _Seen("same" if match.score >= model.same else "doubt", match)
+
+
+def _recall(site: Site, event: Recalled) -> _Seen:
+    """What the search said then. Whose the nearest template was is known of those who were known again, of no other."""
+    if event.score is None:
+        return _Seen(event.identity)
+    known = visitor_key(site.name, event.visitor) if event.visitor else ""
+    return _Seen(event.identity, Match(event.score, known))
 
 
 def _everyone_like(asked: Asked, request: ForgetAsked) -> list[Match]:
@@ -206,11 +218,14 @@ def _dispenser_limit(asked: Asked) -> _Limit:
 
 def _new_key(asked: Asked) -> str:
     site, event, moment = asked
+    if isinstance(event, Recalled) and event.visitor:
+        return visitor_key(site.name, event.visitor)
     return visitor_key(site.name, pseudonym(site.secret, event.device, event.request.id, moment.offset))
 
 
 def _live_entries(asked: Asked, keys: Iterable[str]) -> tuple[Entry, ...]:
-    accounts = (asked.site.accounts[key] for key in keys)
+    """What the accounts hold that counts. Only a replay may know somebody whose account it never saw."""
+    accounts = (asked.site.accounts[key] for key in keys if key in asked.site.accounts)
     entries = (entry for account in accounts for entry in account.entries if isinstance(entry, Entry))
     return tuple(entry for entry in entries if entry.at > asked.moment.horizon)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["Charge", "wait_ms"]
+__all__ = ["Charge", "counting", "wait_ms"]
 
 
 class Charge(NamedTuple):
@@ -19,17 +19,22 @@ class Charge(NamedTuple):
         return end if self.until is None else min(end, self.until)
 
 
+def counting(charges: Iterable[Charge], *, now: int, horizon: int) -> list[Charge]:
+    """Give those that count now: `at > horizon`, and `until`, if it has one, is to come."""
+    return [charge for charge in charges if charge.at > horizon and (charge.until is None or charge.until > now)]
+
+
 def wait_ms(
     charges: Iterable[Charge], *, now: int, window_ms: int, horizon: int, limit_cm: int, portion_cm: int
 ) -> int:
     """How long until a portion fits under the limit; 0 if it fits now.
 
-    A charge counts while `at > horizon` and `until`, if it has one, is to come. The portion must not exceed the limit.
+    The portion must not exceed the limit.
     """
-    counting = [charge for charge in charges if charge.at > horizon and (charge.until is None or charge.until > now)]
-    spent = sum(charge.cm for charge in counting)
+    live = counting(charges, now=now, horizon=horizon)
+    spent = sum(charge.cm for charge in live)
     wait = 0
-    for charge in sorted(counting, key=lambda charge: charge.leaves(window_ms)):
+    for charge in sorted(live, key=lambda charge: charge.leaves(window_ms)):
         if spent + portion_cm <= limit_cm:
             break
         spent -= charge.cm

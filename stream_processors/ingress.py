@@ -16,6 +16,8 @@ from models.codec import decode_control, decode_report, decode_request, decode_s
 from models.dead_letters import DeadLetter
 from models.errors import MalformedMessage
 from models.events import Reported, Requested
+from models.face_models import is_synthetic
+from models.messages import FaceSeen, ForgetAsked, Request
 from models.policy import Sites
 from models.settings import Settings
 from models.topics import CONTROLS, DEAD_LETTERS, EVENTS, INGRESS_FILTERS, STATES, DeviceTopic
@@ -62,7 +64,7 @@ def on_message(publication: Publication, sites: Sites, seals: Seals) -> Record:
     """Turn a device's message into an event, a state, or a dead letter with the reason. Raises NoKey."""
     topic, payload = publication.topic, publication.payload
     try:
-        return _record(sender(topic, sites), publication, seals)
+        return _record(sender(topic, sites), publication, sites, seals)
     except MalformedMessage as error:
         return Record(DEAD_LETTERS, topic[:200], encode(DeadLetter.of(topic, payload, str(error))))
 
@@ -75,11 +77,14 @@ def sender(topic: str, sites: Sites) -> DeviceTopic:
     return source
 
 
-def _record(source: DeviceTopic, publication: Publication, seals: Seals) -> Record:
+def _record(source: DeviceTopic, publication: Publication, sites: Sites, seals: Seals) -> Record:
     site, device, payload = source.site, source.device, publication.payload
     match source.channel:
         case "request":
-            request, sealed = seals.take(site, device, decode_request(payload))
+            asked = decode_request(payload)
+            if sites.sites[site].simulated:
+                _refuse_people(asked)
+            request, sealed = seals.take(site, device, asked)
             patience_s = _patience_s(publication)
             event = Requested(site=site, device=device, request=request, patience_s=patience_s, sealed=sealed)
             return Record(EVENTS, site, encode(event))
@@ -91,6 +96,12 @@ def _record(source: DeviceTopic, publication: Publication, seals: Seals) -> Reco
             raise MalformedMessage("a device does not command")
         case unknown:
             assert_never(unknown)
+
+
+def _refuse_people(request: Request) -> None:
+    """At a simulated site, whose templates may be archived, nobody's face counts but a made-up one."""
+    if isinstance(request, FaceSeen | ForgetAsked) and not is_synthetic(request.model):
+        raise MalformedMessage("a real face at a simulated site")
 
 
 def _patience_s(publication: Publication) -> int | None:

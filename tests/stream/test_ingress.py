@@ -216,3 +216,12 @@ def test_what_nobody_waits_for_is_kept_however_long_it_was_held(
 ) -> None:
     record = on_message(Publication(f"{AT_THE_GATE}/{channel}", payload, expiry_s, 900.0), SITES, seals())
     assert record.topic == EVENTS
+
+
+def test_a_simulated_site_takes_made_up_faces_only() -> None:
+    sites = Sites(sites={"park": SiteSpec(devices=("gate",), mode="face", simulated=True)})
+    real = structs.replace(FACE, model="dlib-resnet/1")
+    taken = [
+        on_message(Publication(f"{AT_THE_GATE}/request", encode(face)), sites, seals()).topic for face in (FACE, real)
+    ]
+    assert taken == [EVENTS, DEAD_LETTERS]

@@ -1,0 +1,38 @@
+"""Times as operators write them."""
+
+import re
+import time
+from datetime import datetime
+
+import click
+
+__all__ = ["Moment", "Span"]
+
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+class Span(click.ParamType):
+    """A number and a unit, in seconds."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if not (found := re.fullmatch(r"(\d{1,6})([smhd])", str(value))):
+            self.fail(f"{value!r} is no time such as 90s, 30m, 1h or 7d", param, ctx)
+        return int(found[1]) * _SECONDS[found[2]]
+
+
+class Moment(click.ParamType):
+    """How long ago, or a time of ISO 8601, local where it names no zone; in milliseconds since 1970."""
+
+    name = "time"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if found := re.fullmatch(r"(\d{1,6})([smhd])", value):
+            return int((time.time() - int(found[1]) * _SECONDS[found[2]]) * 1000)
+        try:
+            return int(datetime.fromisoformat(value).timestamp() * 1000)
+        except ValueError:
+            self.fail(f"{value!r} is no time such as 90s, 30m, 1h, 7d or 2026-05-01T09:30", param, ctx)

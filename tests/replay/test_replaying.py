@@ -1,0 +1,170 @@
+"""The replay's core: the same fold, on templates or on the record, and what it says of its own certainty."""
+
+import pytest
+from hypothesis import given
+from msgspec import Raw, structs
+
+from models.accounts import SiteRow
+from models.codec import decode_event, encode
+from models.events import Recalled, Record, Requested, SiteConfigured
+from models.messages import Dispense, FaceSeen, Forgotten, Refuse
+from models.outcomes import Answered
+from models.partition import Partition
+from models.policy import Policy
+from models.replaying import Known, Likeness, Replay, Replayed
+from tests.replay.recorded import forgotten, happenings, recording, replayed
+from tests.unit.story import MODEL, RESERVED, SECRET, SITE, Story, folded, template
+from tests.unit.test_fold_properties import streams
+
+OTHER = b"o" * 32
+"""a secret that no pseudonym of the recording comes from"""
+
+
+def day() -> Story:
+    """People come and come again, one in doubt; time passes."""
+    story = Story(Policy(give_back=RESERVED))
+    for person in ("ann", "bob", "ann"):
+        story.face(person)
+        story.wait(20)
+    story.face("ann", flipped=180)
+    story.button()
+    story.staff()
+    story.tick()
+    story.wait(600)
+    story.face("ann")
+    story.face("ann")
+    return story
+
+
+def answers(told: list[Replayed]) -> list[Answered]:
+    return [outcome for one in told for outcome in one.outcomes if isinstance(outcome, Answered)]
+
+
+def likeness(told: list[Replayed]) -> set[Likeness]:
+    return {one.likeness for one in told}
+
+
+@given(streams())
+def test_any_stream_whose_templates_can_be_read_is_replayed_byte_for_byte(records: list[Record]) -> None:
+    told = replayed(happenings(records))
+    assert likeness(told) == {Likeness.EQUAL}
+    assert all(one.is_proven for one in told)
+
+
+@given(streams())
+def test_any_stream_whose_templates_are_forgotten_differs_only_where_it_says_so(records: list[Record]) -> None:
+    told = replayed(forgotten(happenings(records)), secret=OTHER)
+    assert likeness(told) <= {Likeness.EQUAL, Likeness.UNPROVEN}
+
+
+@given(streams())
+def test_what_is_proven_in_the_middle_of_a_stream_is_as_it_was(records: list[Record]) -> None:
+    found = happenings(records)
+    for first in (1, len(found) // 2):
+        before, _ = folded(records[:first])
+        settings = {name: site.settings for name, site in before.sites.items() if site.settings}
+        told = replayed(found[first:], structs.replace(recording(first), settings={0: settings}))
+        assert likeness([one for one in told if one.is_proven]) <= {Likeness.EQUAL, Likeness.UNPROVEN}
+
+
+def test_on_the_record_every_answer_is_that_of_then_even_with_another_secret() -> None:
+    story = day()
+    told = replayed(forgotten(happenings(story.records)), secret=OTHER)
+    then = [said for decision in story.decisions for said in decision.outcomes if isinstance(said, Answered)]
+    assert [encode(answer) for answer in answers(told)] == [encode(answer) for answer in then]
+    assert [one.known for one in told if one.known] == [Known.RECORD] * 6
+
+
+def test_what_tells_who_somebody_was_is_the_template_as_long_as_there_is_one() -> None:
+    assert [one.known for one in replayed(happenings(day().records)) if one.known] == [Known.TEMPLATE] * 6
+
+
+def test_a_site_that_needed_the_record_once_stays_on_it() -> None:
+    found = happenings(day().records)
+    told = replayed([*forgotten(found[:2]), *found[2:]])
+    assert {one.known for one in told if one.known} == {Known.RECORD}
+    assert {one.likeness for one in told if answers([one])} == {Likeness.EQUAL}
+
+
+def test_a_face_that_nobody_could_read_then_is_not_read_now() -> None:
+    story = Story()
+    unreadable = Requested(site=SITE, device="gate", request=FaceSeen(id=story.next_id(), model=MODEL, template=None))
+    story.happens(unreadable)
+    found = happenings(story.records)
+    opened = structs.replace(unreadable.request, template=template("ann"))
+    found[-1] = structs.replace(found[-1], event=structs.replace(unreadable, request=opened))
+    [*_, last] = replayed(found)
+    assert (last.likeness, last.known) == (Likeness.EQUAL, Known.NOTHING)
+
+
+def test_who_was_forgotten_is_not_told_and_what_depends_on_it_is_not_proven() -> None:
+    story = Story(Policy(give_back=RESERVED))
+    story.face("ann")
+    story.forget("ann")
+    story.button()
+    story.face("bob")
+    story.wait(700)
+    story.button()
+    _, _, forget, soon, face, late = replayed(forgotten(happenings(story.records)))
+    assert [answer.command for answer in answers([forget])] == [Forgotten(request="request-0000000002", erased=1)]
+    assert (soon.is_proven, face.is_proven, late.is_proven) == (False, True, True)
+
+
+def test_a_grant_before_the_recording_makes_an_answer_unproven() -> None:
+    story = Story(Policy(give_back=RESERVED))
+    story.face("ann")
+    story.wait(60)
+    story.face("ann")
+    story.wait(700)
+    story.face("ann")
+    settings = {0: {SITE: structs.replace(settings_of(story), offset=0)}}
+    early, late = replayed(happenings(story.records)[2:], structs.replace(recording(2), settings=settings))
+    assert (early.is_proven, early.likeness) == (False, Likeness.UNPROVEN)
+    assert (late.is_proven, late.likeness) == (True, Likeness.EQUAL)
+
+
+def settings_of(story: Story) -> SiteRow:
+    settings = story.partition.sites[SITE].settings
+    assert settings
+    return settings
+
+
+def test_a_policy_can_be_tried_on_the_record_and_on_settings_from_before_it() -> None:
+    story = Story(Policy(give_back=RESERVED))
+    story.face("ann")
+    story.face("ann")
+    found = forgotten(happenings(story.records))
+
+    def doubled(event: SiteConfigured) -> SiteConfigured:
+        return structs.replace(event, policy=structs.replace(event.policy, limit_cm=120))
+
+    for told in (
+        replayed(found, rewrite=doubled),
+        replayed(found[1:], structs.replace(recording(1), settings={0: {SITE: settings_of(story)}}), rewrite=doubled),
+    ):
+        assert all(isinstance(answer.command, Dispense) for answer in answers(told))
+    assert [type(answer.command) for answer in answers(replayed(found))] == [Dispense, Refuse]
+
+
+def test_what_the_fold_fails_on_is_told_and_the_next_is_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = happenings(day().records)
+    replay = Replay(recording(), SECRET)
+    replay.fold(found[0])
+    with monkeypatch.context() as patched:
+        patched.setattr(Partition, "decide", lambda *_: 1 / 0)
+        failed = replay.fold(found[1])
+    assert (failed.likeness, failed.outcomes) == (Likeness.DIFFERENT, ())
+    assert "ZeroDivisionError" in failed.failure
+    assert replay.fold(found[5]).likeness is Likeness.EQUAL
+
+
+def test_no_record_of_kafka_is_read_as_a_recalled_request() -> None:
+    request = FaceSeen(id="request-0000000001", model=MODEL, template=None)
+    recalled = Recalled(site=SITE, device="gate", request=request, identity="same", visitor="v", score=512)
+    assert type(decode_event(encode(recalled))) is Requested
+
+
+def test_an_outcome_of_another_version_is_different_and_breaks_nothing() -> None:
+    found = happenings(day().records)
+    newer = structs.replace(found[1], said=(Raw(b'{"kind":"pondered","site":"park","offset":1}'),))
+    assert replayed([found[0], newer])[1].likeness is Likeness.DIFFERENT
