@@ -6,7 +6,9 @@ loopback. It is needed for pictures and for tests only.
 
 import asyncio
 import base64
+import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -22,7 +24,7 @@ from models.errors import ConfigError
 __all__ = ["Page", "chromium", "open_page"]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-_WIDTH = 1440
+_WIDTH, _MARGIN = 1440, 14
 _PATIENCE_S = 60.0
 _COMPLAINTS = {"Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"}
 
@@ -47,10 +49,11 @@ class Page:
             raise ConfigError(f"the page fails: {answer['exceptionDetails']['exception']['description']}")
         return answer["result"].get("value")
 
-    async def picture(self) -> bytes:
-        """All of it as PNG."""
-        size = (await self.call("Page.getLayoutMetrics"))["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+    async def picture(self, selector: str) -> bytes:
+        """An element as PNG, with a margin, however far down the page it is."""
+        script = f"JSON.stringify(document.querySelector({selector!r}).getBoundingClientRect())"
+        box = json.loads(await self.evaluate(script))
+        clip = {"x": 0, "y": box["y"], "width": _WIDTH, "height": box["height"] + _MARGIN, "scale": 1}
         taken = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
         return base64.b64decode(taken["data"])
 
@@ -72,13 +75,13 @@ class Page:
 
 @asynccontextmanager
 async def open_page(path: Path) -> AsyncIterator[Page]:
-    """A file, loaded and drawn: its promise `drawn` is kept. Raises ConfigError without Chromium, or if it fails."""
+    """A file by its whole path, once its promise `drawn` is kept; raises ConfigError without Chromium."""
     program = chromium()
     if program is None:
-        raise ConfigError("chromium is missing: a picture needs it; install the package chromium, or take the page")
+        raise ConfigError("chromium is missing: a picture needs it; install the package chromium")
     with tempfile.TemporaryDirectory(prefix="fairroll-chromium-", ignore_cleanup_errors=True) as profile:
-        async with _running(program, Path(profile)) as port, aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/json/list") as response:
+        async with _running(program, profile) as address, aiohttp.ClientSession() as session:
+            async with session.get(f"http://{address}/json/list") as response:
                 [tab] = [one for one in await response.json() if one["type"] == "page"]
             async with session.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=0) as socket:
                 yield await _drawn(Page(socket), path)
@@ -87,15 +90,15 @@ async def open_page(path: Path) -> AsyncIterator[Page]:
 async def _drawn(page: Page, path: Path) -> Page:
     for domain in ("Page", "Runtime", "Log"):
         await page.call(f"{domain}.enable")
-    await page.call("Page.navigate", url=path.resolve().as_uri())
+    await page.call("Page.navigate", url=path.as_uri())
     await page.evaluate("new Promise(done => document.readyState == 'complete' ? done() : onload = done)")
     await page.evaluate("window.drawn")
     return page
 
 
 @asynccontextmanager
-async def _running(program: str, profile: Path) -> AsyncIterator[int]:
-    """Chromium, until the end; its port. It may not use its sandbox as root."""
+async def _running(program: str, profile: str) -> AsyncIterator[str]:
+    """Chromium, until the end; where it listens. As root it cannot use its sandbox; the page is our own."""
     process = await asyncio.create_subprocess_exec(
         *(program, "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={profile}"),
         *("--no-first-run", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--disable-extensions"),
@@ -103,21 +106,26 @@ async def _running(program: str, profile: Path) -> AsyncIterator[int]:
         *(["--no-sandbox"] if os.geteuid() == 0 else []),
         *(f"--window-size={_WIDTH},1000", "about:blank"),
         stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
     )
+    assert process.stderr, "it is a pipe"  # noqa: S101 - for the type checker
     try:
-        yield await _port(process, profile / "DevToolsActivePort")
+        async with asyncio.timeout(_PATIENCE_S):
+            address = await _address(process.stderr)
+        rest = asyncio.create_task(process.stderr.read(), name="chromium's log")
+        yield address
+        rest.cancel()
     finally:
         if process.returncode is None:
             process.terminate()
             await process.wait()
 
 
-async def _port(process: asyncio.subprocess.Process, told: Path) -> int:
-    """Chromium writes it when it listens."""
-    async with asyncio.timeout(_PATIENCE_S):
-        while not (told.exists() and told.read_text().strip()):
-            if process.returncode is not None:
-                raise ConfigError(f"chromium ended with {process.returncode}; try `chromium --headless about:blank`")
-            await asyncio.sleep(0.05)
-    return int(told.read_text().split()[0])
+async def _address(log: asyncio.StreamReader) -> str:
+    """Chromium says it when it listens."""
+    said = []
+    async for line in log:
+        said.append(line.decode(errors="replace").strip())
+        if found := re.match(r"DevTools listening on ws://([^/]+)/", said[-1]):
+            return found[1]
+    raise ConfigError(f"chromium does not start: {' '.join(said[-3:])}")

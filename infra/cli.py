@@ -25,6 +25,7 @@ from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from infra.local.supervisor import Change, supervise
 from infra.operators import dead_letters, status
+from infra.preview_command import preview
 from infra.provision import provision as make_what_is_missing
 from models.errors import ConfigError, FairrollError, first_of
 from models.settings import Settings
@@ -189,6 +190,7 @@ def sink() -> None:
 
 commands.add_command(status)
 commands.add_command(dead_letters)
+commands.add_command(preview)
 commands.add_command(hold)
 commands.add_command(resume)
 commands.add_command(receipts)

@@ -1,32 +1,38 @@
 """`fairroll preview`: the committed dashboards, asked of the live InfluxDB and written as one page."""
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 
+from grafana.answers import Series
 from grafana.interpolation import interpolated
 from grafana.preview.dashboard import Dashboard, read_dashboard
 from grafana.preview.drawing import Answers, statements
 from grafana.preview.page import Shown, page
 from grafana.preview.view import View, moment
+from infra.chromium import open_page
 from infra.influxql import read_series
 from models.errors import ConfigError
 from models.settings import Settings
 
-__all__ = ["DASHBOARDS", "look", "write_page"]
+__all__ = ["look", "write_page", "write_pictures"]
 
-DASHBOARDS = ("city", "site", "pipeline", "privacy", "replay")
-"""The files of grafana/dashboards."""
 _AT_ONCE = 6
 
 
 async def look(
-    settings: Settings, names: Sequence[str], *, since: str = "", until: str = "now", typed: Mapping[str, str]
+    settings: Settings,
+    names: Sequence[str],
+    now_ms: int,
+    *,
+    since: str = "",
+    until: str = "now",
+    typed: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Shown]:
     """Ask all that the dashboards ask. `since` empty: each dashboard's own range; `typed`: values of variables.
 
@@ -36,10 +42,12 @@ async def look(
     unknown = typed.keys() - {variable.name for board in boards for variable in board.variables}
     if unknown:
         raise ConfigError(f"no dashboard here has a variable {', '.join(sorted(unknown))}")
-    now_ms, zone = int(1000 * time.time()), datetime.now().astimezone().tzinfo
+    zone = datetime.fromtimestamp(now_ms / 1000).astimezone().tzinfo
     assert zone, "every machine has one"  # noqa: S101 - for the type checker
     try:
-        return [await _shown(settings, board, (since or board.time.since, until), now_ms, typed, zone) for board in boards]
+        return [
+            await _shown(settings, board, (since or board.time.since, until), now_ms, typed, zone) for board in boards
+        ]
     except (aiohttp.ClientError, TimeoutError) as error:
         raise ConfigError(f"no InfluxDB answers at {settings.influx_url} (FAIRROLL_INFLUX_URL): {error}") from None
 
@@ -75,7 +83,7 @@ async def _chosen(settings: Settings, board: Dashboard, typed: Mapping[str, str]
 async def _answers(settings: Settings, asked: Sequence[str]) -> Answers:
     few = asyncio.Semaphore(_AT_ONCE)
 
-    async def answer(statement: str) -> tuple[str, list]:
+    async def answer(statement: str) -> tuple[str, list[Series]]:
         async with few:
             return statement, await read_series(settings, statement)
 
@@ -83,8 +91,19 @@ async def _answers(settings: Settings, asked: Sequence[str]) -> Answers:
 
 
 def write_page(folder: Path, boards: Sequence[Shown]) -> Path:
-    """`preview.html` in the folder."""
+    """`preview.html` in the folder; its whole path."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "preview.html"
+    path = folder.resolve() / "preview.html"
     path.write_text(page(boards))
     return path
+
+
+async def write_pictures(path: Path, boards: Sequence[Shown]) -> list[Path]:
+    """A PNG of each dashboard beside the page. Raises ConfigError without Chromium."""
+    written = []
+    async with open_page(path) as drawn:
+        for shown in boards:
+            picture = path.with_name(f"{shown.board.title.lower()}.png")
+            picture.write_bytes(await drawn.picture(f"#{shown.board.uid}"))
+            written.append(picture)
+    return written

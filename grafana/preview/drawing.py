@@ -23,7 +23,7 @@ from grafana.preview.dashboard import (
 from grafana.preview.figures import Mark, figure_of_states, heatmap_figure, over_time
 from grafana.preview.lines import Line, lines, rows
 from grafana.preview.values import PALETTE, colour_of
-from grafana.preview.view import View, asked, interval_ms, of_panel
+from grafana.preview.view import View, asked, asked_for_marks, interval_ms, of_panel
 
 __all__ = ["Answers", "Drawing", "Happened", "draw_panel", "happened", "statements", "titled"]
 
@@ -57,7 +57,7 @@ def statements(board: Dashboard, view: View) -> list[str]:
     """All that has to be asked for a dashboard, each once."""
     panels = [panel for panel in board.panels if not isinstance(panel, Row)]
     of_panels = [asked(panel, target, view) for panel in panels for target in panel.targets]
-    return list(dict.fromkeys([*of_panels, *(asked(marks, None, view) for marks in board.annotations.list)]))
+    return list(dict.fromkeys([*of_panels, *(asked_for_marks(marks, view) for marks in board.annotations.list)]))
 
 
 def happened(board: Dashboard, view: View, answers: Answers) -> list[Happened]:
@@ -65,7 +65,7 @@ def happened(board: Dashboard, view: View, answers: Answers) -> list[Happened]:
     found = [
         _happened(annotation, dict(zip(series.columns, row, strict=True)))
         for annotation in board.annotations.list
-        for series in answers[asked(annotation, None, view)]
+        for series in answers[asked_for_marks(annotation, view)]
         for row in series.values[: annotation.target.limit]
     ]
     return sorted(found, key=lambda one: one.at_ms)
@@ -73,9 +73,14 @@ def happened(board: Dashboard, view: View, answers: Answers) -> list[Happened]:
 
 def _happened(annotation: Annotation, row: Mapping[str, Any]) -> Happened:
     target = annotation.target
-    where = [str(row[name]) for name in target.tags_column.split(",") if row.get(name) is not None]
-    what = f"{row[target.text_column]}"
-    return Happened(row["time"], what, ", ".join(where), annotation.name, colour_of(annotation.icon_color))
+    tags = [name for name in target.tags_column.split(",") if row.get(name) is not None]
+    what, where = _told(target.text_column, row), ", ".join(_told(name, row) for name in tags)
+    return Happened(row["time"], what, where, annotation.name, colour_of(annotation.icon_color))
+
+
+def _told(name: str, row: Mapping[str, Any]) -> str:
+    """A word says what it is by itself, a number does not."""
+    return row[name] if isinstance(row[name], str) else f"{name} {row[name]}"
 
 
 def draw_panel(
@@ -120,10 +125,8 @@ def titled(panel: Panel, drawing: Drawing) -> str:
     at = panel.grid_pos
     span = f"<small>last {escape(panel.time_from)}</small>" if panel.time_from else ""
     place = f"grid-column:{at.x + 1}/span {at.w};grid-row:{at.y + 1}/span {at.h};--rows:{at.h}"
-    return (
-        f'<article class="panel {type(panel).__name__.lower()}" style="{place}">'
-        f'<h3 title="{escape(panel.description)}">{escape(panel.title)}{span}</h3>{drawing.html}{_data(drawing)}</article>'
-    )
+    head = f'<h3 title="{escape(panel.description)}">{escape(panel.title)}{span}</h3>'
+    return f'<article class="panel" style="{place}">{head}{drawing.html}{_data(drawing)}</article>'
 
 
 def _data(drawing: Drawing) -> str:

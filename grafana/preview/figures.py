@@ -1,9 +1,10 @@
 """Panels over time as plotly's figures. Pure."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 
@@ -11,16 +12,18 @@ from grafana.preview.dashboard import Heatmap, StateTimeline, TimeSeries
 from grafana.preview.lines import Line
 from grafana.preview.schema import Defaults
 from grafana.preview.values import PALETTE, coloured, suffix, written
-from grafana.preview.view import View
+from grafana.preview.view import COLUMN_PX, View
 
 __all__ = ["Mark", "figure_of_states", "heatmap_figure", "over_time"]
 
 Mark = tuple[int, str]
 """When, and in which colour."""
 _INK, _GRID, _LINE = "#3c4250", "#e6e8ec", "#c3c8d1"
-_MANY_POINTS = 60
-_TICKS_PX = 95
-_COLUMN_PX = 58
+_FEW_POINTS, _MANY_POINTS = 3, 60
+_FEW_THINGS = 5
+_TICKS_PX, _ROW_PX = 95, 38
+_LEAST_BAR_PX, _MOST_STATE_PX, _LETTER_PX = 4, 34, 7
+_DAY_MS, _WEEK_MS = 86_400_000, 604_800_000
 
 
 def over_time(panel: TimeSeries, view: View, drawn: Sequence[Line], interval_ms: int, marks: Sequence[Mark]) -> Any:
@@ -31,20 +34,28 @@ def over_time(panel: TimeSeries, view: View, drawn: Sequence[Line], interval_ms:
     figure = _figure(panel, view, marks)
     for number, line in enumerate(drawn):
         colour = PALETTE[number % len(PALETTE)]
-        figure.add_trace(_bars(line, view, colour, interval_ms) if bars else _line(line, view, colour, panel.shown))
-    figure.update_layout(barmode="relative", barnorm="percent" if is_share else None, bargap=0)
+        width_ms = max(0.9 * interval_ms, _LEAST_BAR_PX * _ms_a_pixel(panel, view))
+        middle_ms = interval_ms // 2
+        figure.add_trace(
+            _bars(line, view, colour, (middle_ms, width_ms)) if bars else _line(line, view, colour, panel.shown)
+        )
+    figure.update_layout(barmode="relative", barnorm="percent" if is_share else None)
     figure.update_yaxes(**_scale(panel.shown, drawn, is_share=is_share, is_bars=bars))
     return figure
 
 
-def _bars(line: Line, view: View, colour: str, interval_ms: int) -> go.Bar:
-    """A bar stands over the interval that it sums."""
-    times = [view.local(at + interval_ms / 2).replace(tzinfo=None) for at in line.times]
+def _ms_a_pixel(panel: TimeSeries | StateTimeline, view: View) -> float:
+    return (view.until_ms - view.since_ms) / (panel.grid_pos.w * COLUMN_PX)
+
+
+def _bars(line: Line, view: View, colour: str, at: tuple[int, float]) -> go.Bar:
+    """A bar stands over the interval that it sums. `at`: its middle after the time of its point, and its width."""
+    middle_ms, width_ms = at
     return go.Bar(
         name=line.name,
-        x=times,
+        x=_times(view, [time + middle_ms for time in line.times]),
         y=line.values,
-        width=0.9 * interval_ms,
+        width=width_ms,
         marker={"color": colour, "line": {"width": 0}},
         opacity=0.9,
     )
@@ -52,14 +63,15 @@ def _bars(line: Line, view: View, colour: str, interval_ms: int) -> go.Bar:
 
 def _line(line: Line, view: View, colour: str, shown: Defaults) -> go.Scatter:
     """Points are shown where they are few, for a line of one point cannot be seen."""
-    few = len(line.times) <= _MANY_POINTS
+    points = len(line.times)
     return go.Scatter(
         name=line.name,
-        x=[view.local(at).replace(tzinfo=None) for at in line.times],
+        x=_times(view, line.times),
         y=line.values,
-        mode="lines+markers" if few else "lines",
+        mode="lines+markers" if points <= _MANY_POINTS else "lines",
         line={"color": colour, "width": 1.6},
-        marker={"size": 4},
+        marker={"size": 8 if points <= _FEW_POINTS else 4},
+        cliponaxis=False,
         fill="tozeroy" if shown.custom.fill_opacity else None,
         fillcolor=_faint(colour, shown.custom.fill_opacity / 100),
     )
@@ -70,53 +82,60 @@ def _faint(colour: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity})"
 
 
+def _times(view: View, at: Sequence[int]) -> list[datetime]:
+    """Plotly knows no zones: it shows what it is given."""
+    return [view.local(one).replace(tzinfo=None) for one in at]
+
+
 def _scale(shown: Defaults, drawn: Sequence[Line], *, is_share: bool, is_bars: bool) -> dict[str, Any]:
-    """Numbers of an axis: from 0 where nothing is below it, whole steps for a few whole things."""
-    values = [value for line in drawn for value in line.values if value is not None]
-    top = max(values, default=0)
+    """Numbers of an axis: bars from 0, lines not below it without need, whole steps for a few whole things."""
     if is_share:
         return {"ticksuffix": " %", "range": [0, 100]}
-    scale: dict[str, Any] = {"ticksuffix": suffix(shown.unit), "rangemode": "tozero" if is_bars else "nonnegative"}
-    if min(values, default=0) < 0:
-        scale["rangemode"] = "normal"
-    if shown.unit == "sci":
-        scale |= {"tickformat": ".0e"}
+    values = [value for line in drawn for value in line.values if value is not None]
+    tops = [max((value for value in line.values if value is not None), default=0) for line in drawn]
+    top = sum(tops) if is_bars else max(tops)
+    scale: dict[str, Any] = {"ticksuffix": suffix(shown.unit), "exponentformat": "none"}
     if shown.max is not None:
-        scale |= {"range": [0, shown.max]}
-    if top <= 4 and all(value == round(value) for value in values) and not is_bars:  # noqa: PLR2004 - plotly's own steps are finer
-        scale |= {"dtick": 1, "range": [min(0, *values, 0), top + 0.5]}
-    return scale
+        scale["range"] = [0, shown.max]
+    elif top <= _FEW_THINGS and all(value == round(value) >= 0 for value in values):
+        scale |= {"dtick": 1, "range": [0, top + 0.3]}
+    elif min(values) >= 0:
+        scale["rangemode"] = "tozero" if is_bars else "nonnegative"
+    return scale | ({"exponentformat": "e", "minexponent": 1} if shown.unit == "sci" else {})
 
 
 def figure_of_states(panel: StateTimeline, view: View, drawn: Sequence[Line], marks: Sequence[Mark]) -> Any:
     """Bars from each word to the next; the last until the end."""
-    figure = _figure(panel, view, marks)
+    figure = _figure(panel, view, marks, layer="below")
     seen: dict[str, str] = {}
+    row_px = (panel.grid_pos.h - 2) * _ROW_PX / len(drawn)
     for line in drawn:
-        for since, until, value in _states(line, view):
-            text = written(value, panel.shown)
-            colour = coloured(value, panel.shown) or seen.get(text) or PALETTE[len(seen) % len(PALETTE)]
-            seen[text] = colour
-            figure.add_trace(
-                go.Bar(
-                    base=[view.local(since).replace(tzinfo=None)],
-                    x=[until - since],
-                    y=[line.name],
-                    name=text,
-                    orientation="h",
-                    width=panel.options.row_height,
-                    marker={"color": colour, "opacity": 0.85, "line": {"width": 1, "color": "white"}},
-                    text=text,
-                    textposition="inside",
-                    insidetextanchor="start",
-                    textfont={"color": "white"},
-                    constraintext="inside",
-                    hovertemplate=f"{line.name}: {text}<extra></extra>",
-                )
-            )
+        for state in _states(line, view):
+            text = written(state[2], panel.shown)
+            seen.setdefault(text, coloured(state[2], panel.shown) or PALETTE[len(seen) % len(PALETTE)])
+            wide = (state[1] - state[0]) / _ms_a_pixel(panel, view) > _LETTER_PX * len(text)
+            bar = _state(line.name, state, view, text if wide else "", seen[text])
+            bar.update(width=min(panel.options.row_height, _MOST_STATE_PX / row_px))
+            figure.add_trace(bar.update(hovertemplate=f"{line.name}: {text}<extra></extra>"))
     figure.update_layout(barmode="overlay", hovermode="closest")
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     return figure
+
+
+def _state(name: str, state: tuple[int, int, Any], view: View, text: str, colour: str) -> go.Bar:
+    since, until, _ = state
+    return go.Bar(
+        base=_times(view, [since]),
+        x=[until - since],
+        y=[name],
+        orientation="h",
+        marker={"color": colour, "opacity": 0.85, "line": {"width": 1, "color": "white"}},
+        text=text,
+        textposition="inside",
+        insidetextanchor="start",
+        textangle=0,
+        textfont={"color": "white"},
+    )
 
 
 def _states(line: Line, view: View) -> Iterator[tuple[int, int, Any]]:
@@ -134,7 +153,7 @@ def heatmap_figure(panel: Heatmap, view: View, drawn: Sequence[Line], marks: Seq
     figure = _figure(panel, view, marks)
     figure.add_trace(
         go.Histogram2d(
-            x=[view.local(at).replace(tzinfo=None) for line in drawn for at in line.times],
+            x=_times(view, [at for line in drawn for at in line.times]),
             y=[value for line in drawn for value in line.values],
             nbinsx=40,
             nbinsy=16,
@@ -150,25 +169,39 @@ def heatmap_figure(panel: Heatmap, view: View, drawn: Sequence[Line], marks: Seq
     return figure
 
 
-def _figure(panel: TimeSeries | StateTimeline | Heatmap, view: View, marks: Sequence[Mark]) -> Any:
+def _figure(
+    panel: TimeSeries | StateTimeline | Heatmap,
+    view: View,
+    marks: Sequence[Mark],
+    *,
+    layer: Literal["above", "below"] = "above",
+) -> Any:
     """Axes and marks; the legend stands below, in HTML, where it covers nothing."""
     figure = go.Figure(layout={"template": "none"})
     figure.update_layout(
-        margin={"l": 6, "r": 10, "t": 6, "b": 4},
+        margin={"l": 6, "r": 12, "t": 8, "b": 4},
         font={"family": "inherit", "size": 11, "color": _INK},
         paper_bgcolor="white",
         plot_bgcolor="white",
         hovermode="x unified",
-        hoverlabel={"font": {"size": 11}},
         showlegend=False,
         dragmode=False,
         separators=".,",
     )
-    ends = [view.local(at).replace(tzinfo=None) for at in (view.since_ms, view.until_ms)]
     axis = {"automargin": True, "gridcolor": _GRID, "linecolor": _LINE, "zerolinecolor": _LINE}
-    figure.update_xaxes(type="date", range=ends, nticks=panel.grid_pos.w * _COLUMN_PX // _TICKS_PX, **axis)
+    ticks = {"nticks": panel.grid_pos.w * COLUMN_PX // _TICKS_PX, "tickformat": _clock(view)}
+    figure.update_xaxes(type="date", range=_times(view, [view.since_ms, view.until_ms]), **ticks, **axis)
     figure.update_yaxes(separatethousands=True, nticks=6, **axis)
     for at, colour in marks:
         if view.since_ms <= at <= view.until_ms:
-            figure.add_vline(view.local(at).replace(tzinfo=None), line={"color": colour, "width": 1, "dash": "dot"})
+            [time] = _times(view, [at])
+            figure.add_vline(time, line={"color": colour, "width": 1, "dash": "dot"}, layer=layer)
     return figure
+
+
+def _clock(view: View) -> str:
+    """The day is in the page's heading where it is one."""
+    span_ms = view.until_ms - view.since_ms
+    if span_ms <= _DAY_MS:
+        return "%H:%M"
+    return "%m-%d %H:%M" if span_ms <= _WEEK_MS else "%Y-%m-%d"

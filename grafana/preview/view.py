@@ -11,11 +11,12 @@ from grafana.preview.dashboard import Annotation, Panel
 from grafana.preview.schema import Target
 from models.errors import ConfigError
 
-__all__ = ["View", "asked", "interval_ms", "moment", "of_panel"]
+__all__ = ["COLUMN_PX", "View", "asked", "asked_for_marks", "interval_ms", "moment", "of_panel"]
 
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _SPAN = re.compile(r"(\d+)(ms|[smhdw])")
-_COLUMN_PX = 58
+COLUMN_PX = 58
+"""Of a page that is 1440 wide."""
 _NICE_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 """The steps of Grafana's `rangeutil.roundInterval`."""
 
@@ -57,19 +58,24 @@ def of_panel(panel: Panel, view: View) -> View:
 def interval_ms(panel: Panel, view: View) -> int:
     """About a point for each pixel, in one of Grafana's steps, and never below the panel's own least interval."""
     seen = of_panel(panel, view)
-    wanted_s = (seen.until_ms - seen.since_ms) / 1000 / (panel.grid_pos.w * _COLUMN_PX)
+    wanted_s = (seen.until_ms - seen.since_ms) / 1000 / (panel.grid_pos.w * COLUMN_PX)
     nice_ms = 1000 * min(_NICE_S, key=lambda step: abs(step - wanted_s))
     return max(nice_ms, _span_ms(panel.interval))
 
 
-def asked(of: Panel | Annotation, target: Target | None, view: View) -> str:
-    """The statement of a panel's target, or of an annotation."""
-    if isinstance(of, Annotation) or target is None:
-        query, seen, step = of.target.query, view, 1000
-    else:
-        query, seen, step = target.query, of_panel(of, view), interval_ms(of, view)
+def asked(panel: Panel, target: Target, view: View) -> str:
+    """The statement of a panel's target."""
+    return _statement(target.query, of_panel(panel, view), interval_ms(panel, view))
+
+
+def asked_for_marks(annotation: Annotation, view: View) -> str:
+    """The statement of an annotation."""
+    return _statement(annotation.target.query, view, 1000)
+
+
+def _statement(query: str, view: View, step_ms: int) -> str:
     try:
-        return interpolated(query, seen.since_ms, seen.until_ms, interval=f"{step // 1000}s", chosen=view.chosen)
+        return interpolated(query, view.since_ms, view.until_ms, interval=f"{step_ms // 1000}s", chosen=view.chosen)
     except KeyError as error:
         raise ConfigError(f"the preview has no value for the variable {error} of: {query}") from None
 
