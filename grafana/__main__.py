@@ -23,13 +23,15 @@ def generated() -> dict[Path, str]:
 
 def main(arguments: list[str]) -> int:
     """Write, or compare."""
-    stale = [path for path, text in generated().items() if not path.exists() or path.read_text() != text]
+    files = generated()
+    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
+    only_check = arguments == ["--check"]
     for path in stale:
-        if "--check" not in arguments:
+        if not only_check:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(generated()[path])
-        sys.stdout.write(f"{path.relative_to(HERE.parent)}\n")
-    return 1 if stale and "--check" in arguments else 0
+            path.write_text(files[path])
+        sys.stdout.write(f"{path.relative_to(HERE.parent)}{' is not as the code says' if only_check else ''}\n")
+    return 1 if stale and only_check else 0
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common as words
 from grafana_foundation_sdk.models import dashboard as schema
 
-__all__ = ["REF_IDS", "render"]
+__all__ = ["render"]
 
-REF_IDS = "ABCDEFGH"
+_REF_IDS = "ABCDEFGH"
 _SOURCE = words.DataSourceRef(type_val="influxdb", uid="${datasource}")
 _TO_SITE = {"title": "This site", "url": "/d/fairroll-site?var-site=${__value.raw}&${__url_time_range}"}
 _COLUMNS = 24
@@ -114,7 +114,7 @@ def _panel(panel: Panel, board: Board) -> Any:
         _as_table(builder, panel)
     if panel.kind == "heatmap":
         builder.y_axis(heatmap.YAxisConfig().unit(panel.unit))
-    for ref_id, query in zip(REF_IDS, panel.queries, strict=False):
+    for ref_id, query in zip(_REF_IDS[: len(panel.queries)], panel.queries, strict=True):
         builder.with_target(_target(query, board, ref_id, as_table=panel.kind == "table"))
     return builder
 

@@ -19,6 +19,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from infra.audit.command import audit
+from infra.compliance.command import compliance
 from infra.hold_commands import hold, receipts, resume
 from infra.local.parts import BROKERS, EVERYTHING, INSTEAD
 from infra.local.ports import Ports
@@ -191,9 +193,11 @@ def sink() -> None:
 commands.add_command(status)
 commands.add_command(dead_letters)
 commands.add_command(preview)
+commands.add_command(audit)
 commands.add_command(hold)
 commands.add_command(resume)
 commands.add_command(receipts)
+commands.add_command(compliance)
 
 
 def _run(process: str) -> None:

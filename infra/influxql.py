@@ -5,7 +5,6 @@ from typing import Any
 import aiohttp
 
 from grafana.answers import Series
-from models.errors import ConfigError
 from models.settings import Settings
 
 __all__ = ["query", "read_series"]
@@ -22,10 +21,8 @@ async def query(settings: Settings, statement: str) -> list[dict[str, Any]]:
 
 
 async def read_series(settings: Settings, statement: str) -> list[Series]:
-    """The series of one statement; raises aiohttp.ClientError, and ConfigError for what InfluxDB cannot answer."""
+    """The series of one statement; raises aiohttp.ClientError."""
     result = await _ask(settings, statement, epoch="ms")
-    if "error" in result:
-        raise ConfigError(f"InfluxDB refused {statement}: {result['error']}")
     return [
         Series(tags=series.get("tags", {}), columns=series["columns"], values=series["values"])
         for series in result.get("series", [])
@@ -40,4 +37,6 @@ async def _ask(settings: Settings, statement: str, *, epoch: str) -> dict[str, A
         session.get(url, params=parameters, headers={"Authorization": token}) as response,
     ):
         [result] = (await response.json())["results"]
+    if "error" in result:  # of status 200
+        raise aiohttp.ClientError(result["error"])
     return result  # type: ignore[no-any-return] # one JSON object

@@ -49,7 +49,8 @@ async def look(
             await _shown(settings, board, (since or board.time.since, until), now_ms, typed, zone) for board in boards
         ]
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise ConfigError(f"no InfluxDB answers at {settings.influx_url} (FAIRROLL_INFLUX_URL): {error}") from None
+        text = f"InfluxDB at {settings.influx_url} (FAIRROLL_INFLUX_URL) cannot be asked"
+        raise ConfigError(f"{text}: {error or 'no answer'}") from None
 
 
 def _read(name: str) -> Dashboard:

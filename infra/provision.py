@@ -17,7 +17,7 @@ from models.settings import Settings
 from models.topics import CONTROLS, KafkaTopic, kafka_topics
 from stream_processors.sites import read_sites
 
-__all__ = ["provision", "provision_topics"]
+__all__ = ["provision", "provision_topics", "read_topic_settings"]
 
 _REPLICAS = 3
 """As many copies of a topic as there are brokers, up to this."""
@@ -71,6 +71,18 @@ async def provision_topics(kafka: str, topics: Sequence[KafkaTopic]) -> list[str
     finally:
         await admin.close()
     return [f"created {topic.name}" for topic in missing] + [f"changed the settings of {name}" for name in changed]
+
+
+async def read_topic_settings(kafka: str, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The settings that these topics have; none where there is no such topic. Raises ConfigError without a Kafka."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    try:
+        await admin.start()
+        return await _settings(admin, names)
+    except KafkaConnectionError:
+        raise ConfigError(f"no Kafka answers at {kafka} (FAIRROLL_KAFKA)") from None
+    finally:
+        await admin.close()
 
 
 def _check_partitions(topic: KafkaTopic, count: int) -> None:

@@ -11,7 +11,7 @@ from models.settings import Settings
 from stream_processors.groups import partitions_of
 from stream_processors.kafka import open_consumer, read_to_end
 
-__all__ = ["KafkaAway", "read_records"]
+__all__ = ["KafkaAway", "read_records", "seek_back"]
 
 _PATIENCE_S = 60
 
@@ -29,14 +29,15 @@ async def read_records(settings: Settings, topic: str, newest_s: float | None = 
         async with asyncio.timeout(_PATIENCE_S), open_consumer(settings, group=None) as consumer:
             partitions = partitions_of(settings, topic)
             consumer.assign(partitions)
-            await _seek(consumer, partitions, newest_s)
+            await seek_back(consumer, partitions, newest_s)
             records = await read_to_end(consumer, partitions)
     except (KafkaError, TimeoutError) as error:
         raise KafkaAway(f"cannot read {topic} at {settings.kafka} (FAIRROLL_KAFKA): {error!r}") from None
     return sorted(records, key=lambda record: record.timestamp)
 
 
-async def _seek(consumer: AIOKafkaConsumer, partitions: list[TopicPartition], newest_s: float | None) -> None:
+async def seek_back(consumer: AIOKafkaConsumer, partitions: list[TopicPartition], newest_s: float | None) -> None:
+    """Go to the first record of the last `newest_s` seconds, or to the beginning."""
     await consumer.seek_to_beginning(*partitions)
     if newest_s is None:
         return

@@ -281,6 +281,26 @@ LAG = Measurement(
     ),
 )
 
+AUDITS = Measurement(
+    name="audits",
+    kept="look",
+    meaning="An audit of the whole (`fairroll audit --publish`): what can be read and should not.",
+    readers=("privacy officer",),
+    tags=(),
+    fields=(
+        Field(name="findings", kind="integer", meaning="what was found; any is a violation", hourly="max"),
+        Field(name="unread", kind="integer", meaning="places that were not read to their end", hourly="max"),
+        Field(name="places", kind="integer", meaning="that were to be looked at", hourly="max"),
+        Field(
+            name="oldest_s",
+            kind="float",
+            unit="s",
+            meaning="age of the oldest sealed template that can be read",
+            hourly="max",
+        ),
+    ),
+)
+
 MEASUREMENTS = (
     REQUESTS,
     ANSWERS,
@@ -294,4 +314,5 @@ MEASUREMENTS = (
     AUDITS,
     SERVICES,
     LAG,
+    AUDITS,
 )

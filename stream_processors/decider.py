@@ -195,7 +195,6 @@ class _Decider:
         self._is_without_keys = self._keys.is_away
         self._ledger.begin()
         self._watchdog.expect(self._partitions())
-        self._health.count("rebalances")
         self._health.ready = True
         announce_ready("decider")
 

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, assert_never
 
@@ -128,10 +129,16 @@ async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
         tasks.create_task(health.watch(kafka=partial(kafka_answers, producer)), name="health")
         acknowledging = tasks.create_task(_acknowledge(session, under_way, health), name="acknowledge")
         try:
-            await _forward(session, producer, partial(on_message, sites=sites, seals=seals), under_way, health)
+            await _forward(session, producer, partial(_turn, sites=sites, seals=seals), under_way, health)
         except asyncio.CancelledError:
             await drain(under_way.join(), acknowledging)
             raise
+
+
+async def _turn(publication: Publication, sites: Sites, seals: Seals) -> Record:
+    with suppress(MalformedMessage):
+        await seals.fetch_for(DeviceTopic.parse(publication.topic).site)
+    return on_message(publication, sites, seals)
 
 
 async def _follow_on(controls: AIOKafkaConsumer, seals: Seals, health: Health) -> None:
@@ -156,7 +163,7 @@ class _Sent(NamedTuple):
 async def _forward(
     session: Session,
     producer: AIOKafkaProducer,
-    turn: Callable[[Publication], Record],
+    turn: Callable[[Publication], Awaitable[Record]],
     under_way: "asyncio.Queue[_Sent]",
     health: Health,
 ) -> None:
@@ -167,13 +174,13 @@ async def _forward(
 
 
 async def _send(
-    producer: AIOKafkaProducer, turn: Callable[[Publication], Record], message: Received, health: Health
+    producer: AIOKafkaProducer, turn: Callable[[Publication], Awaitable[Record]], message: Received, health: Health
 ) -> _Sent:
     """Give it to the producer, however long that takes: the broker keeps what comes meanwhile."""
     while True:
         publication = Publication(message.topic, message.payload, message.expiry_s, time.monotonic() - message.at)
         try:
-            record = turn(publication)
+            record = await turn(publication)
             appended = await producer.send(record.topic, record.value, record.key.encode())
         except KafkaTimeoutError:
             health.fault("kafka takes nothing")

@@ -70,6 +70,10 @@ class Keys:
         """The template; None: its key is gone, or it was sealed for another binding."""
         return self._ring.unseal(site, sealed, binding)
 
+    def has(self, site: str) -> bool:
+        """Whether any key of the site is held."""
+        return self._ring.since(site) is not None
+
     def forget(self, site: str) -> None:
         """Destroy what is held of the site, without waiting for the holder to say so: at a hold."""
         self._ring.put(site, None)

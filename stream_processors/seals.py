@@ -23,6 +23,14 @@ class SealingKeys(Protocol):
         """None: there is no key for the site."""
         ...
 
+    def has(self, site: str) -> bool:
+        """Whether there is one."""
+        ...
+
+    async def fetch(self, site: str) -> None:
+        """Ask for it; returns at once where asking again is too early."""
+        ...
+
     def forget(self, site: str) -> None:
         """Destroy what is held of the site."""
         ...
@@ -42,6 +50,11 @@ class Seals:
         else:
             self._with_faces.discard(control.site)
             self._keys.forget(control.site)
+
+    async def fetch_for(self, site: str) -> None:
+        """Have a key before the first face of a site that has just begun to look at them."""
+        if site in self._with_faces and not self._keys.has(site):
+            await self._keys.fetch(site)
 
     def take(self, site: str, device: str, request: Request) -> tuple[Request, Sealed | None]:
         """Take the template out of a request, sealed. Without it a face is decided by the button rule.

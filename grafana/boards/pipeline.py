@@ -117,7 +117,7 @@ _TROUBLE = [
     _counter("Decided", "Events that the decider folded.", "decider", "decided"),
     _counter(
         "Rebalances",
-        "Times that a decider took over its partitions, the first at its start. Nobody is answered meanwhile.",
+        "Times that a decider's partitions changed hands, once at its start. Nobody is answered meanwhile.",
         "decider",
         "rebalances",
     ),

@@ -121,10 +121,10 @@ def only(series: list[Series], column: str) -> float:
 
 async def test_the_scene_has_enough_of_everything_to_compare(counted: Counted) -> None:
     assert counted.n("dispense") > 100
-    assert counted.n("refuse", reason="quota") >= 10
+    assert counted.n("refuse", reason="quota") >= K
     assert counted.n("forgotten") >= K
     assert counted.suppressed > 0
-    assert counted.repeats == 1
+    assert counted.repeats >= 1
 
 
 async def test_portions_refusals_and_what_is_left_out_add_up_to_all_requests(scene: Scene, counted: Counted) -> None:

@@ -17,6 +17,7 @@ from models.messages import Forgotten
 from models.outcomes import SiteCounted
 from models.topics import DECISIONS
 from stream_processors.sites import read_sites
+from tests.e2e.planting import audited, found, plant
 from tests.privacy.copies import Copy, alive, copy_of, on_disk, readable
 from tests.privacy.stage import WINDOW_S, Eye, Stage
 
@@ -39,8 +40,8 @@ class Claim(NamedTuple):
     holds: bool
 
 
-async def claims(stage: Stage) -> AsyncIterator[Claim]:
-    """Try one after another; takes a window, a minute and a bit."""
+async def claims(stage: Stage, *, planting: bool = True) -> AsyncIterator[Claim]:
+    """Try one after another; takes a window, a minute and a bit. `planting` leaves violations behind, for the audit."""
     served = await stage.come("park", "gate", _PEOPLE)
     copies = [copy for copy in await copy_of(stage.settings) if copy.site == "park"]
     yield await _sealed_at_rest(stage, copies, served)
@@ -48,8 +49,11 @@ async def claims(stage: Stage) -> AsyncIterator[Claim]:
     async for claim in _held(stage):
         yield claim
     yield await _without_vision(stage)
+    yield await _audited(stage)
     async for claim in _forgotten_on_time(stage, copies):
         yield claim
+    if planting:
+        yield await _planted(stage)
 
 
 async def _sealed_at_rest(stage: Stage, copies: list[Copy], served: int) -> Claim:
@@ -136,6 +140,35 @@ async def _without_vision(stage: Stage) -> Claim:
         "a site works fully by buttons, without any package that sees",
         f"dispenser without {', '.join(_VISION)}: " + "; ".join(lines),
         paper == 2 and process.returncode == 0,
+    )
+
+
+async def _audited(stage: Stage) -> Claim:
+    code, told, _ = await audited(stage.settings)
+    clean = sum(place["verdict"] == "clean" for place in told["places"])
+    return Claim(
+        "nothing readable lies where none may be",
+        f"fairroll audit: exit code {code}, {clean} of {len(told['places'])} places clean,"
+        f" {len(told['findings'])} findings",
+        code == 0 and clean == len(told["places"]),
+    )
+
+
+async def _planted(stage: Stage) -> Claim:
+    """The last one: what is planted stays."""
+    for part in ("ingress", "decider", "egress", "sink"):  # so that nobody takes what is planted for work
+        await stage.stack.stop(part)
+    recordings = stage.folder / "recordings"
+    expected = await plant(stage.settings, recordings)
+    code, told, _ = await audited(stage.settings, "--files", str(recordings))
+    seen = found(told)
+    places = {place: kinds for place, kinds in expected.items() if kinds - {"sealed", "overdue"}}
+    missed = [place for place, kinds in places.items() if not kinds & seen.get(place, set())]
+    return Claim(
+        "the audit finds what is planted, in each place",
+        f"exit code {code}; found in {len(places) - len(missed)} of {len(places)} places"
+        + (f", not in {', '.join(missed)}" if missed else ""),
+        code == 1 and not missed,
     )
 
 

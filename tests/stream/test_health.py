@@ -25,6 +25,12 @@ def test_a_new_service_is_alive_and_not_ready() -> None:
     assert Health("ingress", "1", clock=Clock()).vitals() == expected
 
 
+def test_what_will_be_counted_is_told_as_0_before() -> None:
+    health = Health("sink", "1", counts=("points", "rejected"), clock=Clock())
+    health.count("points")
+    assert health.vitals().counts == {"points": 1, "rejected": 0}
+
+
 def test_counts_and_the_last_fault_are_told() -> None:
     clock = Clock()
     health = Health("ingress", "1", clock=clock)

@@ -45,6 +45,13 @@ class Keys:
     def seal(self, site: str, template: bytes, binding: bytes, nonce: bytes) -> Sealed | None:
         return self.ring.seal(site, template, binding, 7, nonce)
 
+    def has(self, site: str) -> bool:
+        return self.ring.since(site) is not None
+
+    async def fetch(self, site: str) -> None:
+        """The holder has begun a chain meanwhile."""
+        self.ring.put(site, SealKey.first(7, bytes(range(ENTROPY_BYTES))))
+
     def forget(self, site: str) -> None:
         self.ring.put(site, None)
 
@@ -137,6 +144,17 @@ def test_before_a_site_s_control_came_its_templates_go_no_further() -> None:
     assert isinstance(event, Requested)
     assert event.sealed is None
     assert WRITTEN[:16] not in record.value
+
+
+async def test_the_first_face_of_a_site_has_a_key_fetched_and_no_other_site_has() -> None:
+    keys = Keys(has_key=False)
+    told = seals(keys)
+    await told.fetch_for("lake")
+    assert not keys.has("lake")
+    await told.fetch_for("park")
+    event = decode_event(on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), SITES, told).value)
+    assert isinstance(event, Requested)
+    assert event.sealed is not None
 
 
 def test_without_a_key_a_face_goes_on_without_its_template_and_a_wish_to_be_forgotten_waits() -> None:

@@ -1,0 +1,65 @@
+"""What the MQTT broker retains, and gives to whoever subscribes."""
+
+import asyncio
+import contextlib
+
+from aiomqtt import Client, Message, MqttError, ProtocolVersion
+
+from infra.audit.reading import Unread
+from infra.audit.tally import Tally, Where
+from models.errors import MalformedMessage
+from models.settings import Settings, host_and_port
+from models.topics import DeviceTopic, control_topic
+
+__all__ = ["read_retained"]
+
+_SILENCE_S = 1.5
+"""Retained messages come at once after the subscription: so long without another is their end."""
+_FIRST_REFUSAL = 0x80
+
+
+async def read_retained(settings: Settings, tally: Tally) -> None:
+    """Look at every retained message. What passes meanwhile is for its subscribers, and not looked at."""
+    host, port = host_and_port(settings.mqtt)
+    client = Client(host, port, protocol=ProtocolVersion.V5, clean_start=True)
+    try:
+        async with client:
+            granted = await client.subscribe("#", qos=0)
+            if any(_code(reason) >= _FIRST_REFUSAL for reason in granted):
+                raise Unread(f"the broker at {settings.mqtt} does not let us subscribe to all topics")
+            await _take_all(client, tally)
+    except MqttError as error:
+        raise Unread(f"no MQTT broker answers at {settings.mqtt} (FAIRROLL_MQTT): {error}") from None
+
+
+async def _take_all(client: Client, tally: Tally) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_SILENCE_S) as silence:
+            async for message in client.messages:
+                if message.retain:
+                    silence.reschedule(loop.time() + _SILENCE_S)
+                    _take(message, tally)
+    except TimeoutError:
+        if not silence.expired():
+            raise
+
+
+def _take(message: Message, tally: Tally) -> None:
+    topic = str(message.topic)
+    payload = message.payload if isinstance(message.payload, bytes) else b""
+    tally.scan_name(Where(f"topic {topic}"), topic.encode())
+    tally.scan(Where(topic), payload)
+    if topic.startswith("fairroll/") and not _may_be_retained(topic):
+        tally.find("retained", topic, "a message that nobody may retain", payload)
+
+
+def _may_be_retained(topic: str) -> bool:
+    """States of dispensers and controls of sites are."""
+    with contextlib.suppress(MalformedMessage):
+        return DeviceTopic.parse(topic).channel == "state"
+    return topic == control_topic(topic.split("/")[-2])
+
+
+def _code(reason: object) -> int:
+    return reason if isinstance(reason, int) else int(getattr(reason, "value", 0))

@@ -1,0 +1,81 @@
+"""What an audit says: each place that was looked at, and each thing that was found. Pure."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+__all__ = ["CLEAN", "UNREAD", "VIOLATED", "Finding", "Kind", "Place", "Report", "Verdict"]
+
+Kind = Literal[
+    "template", "embedding", "picture", "key", "visitor", "sealed", "overdue", "unknown", "retained", "open to others"
+]
+"""docs/audit.md tells what each means and what to do."""
+Verdict = Literal["clean", "violated", "unread", "skipped"]
+"""`unread`: not to the end, and the reason is told; never clean. `skipped`: the operator said so."""
+
+CLEAN, VIOLATED, UNREAD = 0, 1, 2
+"""exit codes"""
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One thing that is where or when it may not be; told by its hash, never itself."""
+
+    place: str
+    where: str
+    """partition/offset, file:offset or topic"""
+    kind: Kind
+    what: str
+    age_s: float | None = None
+    sha256: str = ""
+    """the first 12 hex digits"""
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """What was seen at one place."""
+
+    name: str
+    verdict: Verdict
+    looked_at: int = 0
+    """records, messages, values, or pieces of files of a megabyte"""
+    bytes: int = 0
+    findings: int = 0
+    oldest_s: float | None = None
+    """age of the oldest of what the bound is about"""
+    bound_s: float | None = None
+    """how old that may be"""
+    live: int = 0
+    """sealed templates that can be read, within their window"""
+    noise: int = 0
+    """sealed templates whose key is gone"""
+    oldest_noise_s: float | None = None
+    why: str = ""
+    """it was not read to the end"""
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """The whole; of each place and kind no more than some findings are listed, and all are counted."""
+
+    at: float
+    """seconds since 1970"""
+    took_s: float
+    places: list[Place]
+    findings: list[Finding]
+
+    @property
+    def count(self) -> int:
+        return sum(place.findings for place in self.places)
+
+    @property
+    def unread(self) -> list[str]:
+        """The names of the places that could not be read to the end."""
+        return [place.name for place in self.places if place.verdict == "unread" or place.why]
+
+    @property
+    def oldest_s(self) -> float:
+        """Age of the oldest sealed template that can be read, 0 without any."""
+        return max((place.oldest_s or 0.0 for place in self.places if place.live), default=0.0)
+
+    @property
+    def exit_code(self) -> int:
+        """A violation is certain, whatever else could not be read."""
+        return VIOLATED if self.count else UNREAD if self.unread else CLEAN

@@ -1,0 +1,249 @@
+"""Kafka's topics, record by record: what they hold, and how old it is."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Final, Protocol
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from infra.audit.detection import Seen
+from infra.audit.reading import Unread
+from infra.audit.tally import NOTHING, SEAL_SLACK_S, Opens, Suspects, Tally, Where
+from models.accounts import VisitorAccount, site_of, visitor_of
+from models.codec import decode_event, decode_outcome, decode_row
+from models.errors import MalformedMessage
+from models.events import Requested
+from models.outcomes import Answered
+from models.policy import Sites
+from models.sealing import Sealed, binding
+from models.settings import Settings
+from models.topics import ACCOUNTS_CHANGELOG, DECISIONS, EVENTS, KafkaTopic
+from stream_processors.kafka import open_consumer
+from stream_processors.ledger import Unseal
+
+__all__ = ["ALLOWED", "TopicReader", "topics_of"]
+
+ALLOWED: Final[Mapping[str, frozenset[Seen]]] = {
+    EVENTS: frozenset({"sealed"}),
+    DECISIONS: frozenset({"visitor"}),
+    ACCOUNTS_CHANGELOG: frozenset({"sealed"}),
+}
+"""What may be in the values of a topic; the keys of the changelog carry visitors."""
+_IN_ROW_KEYS: Final[frozenset[Seen]] = frozenset({"visitor"})
+_TICKS_S = 30
+"""How long after its window a visitor's row may wait for a tick, which comes every 5 s."""
+_COMPACTION_S = 300
+"""and how long its key is in older records of the changelog: segments of 10 s, a minute for what is deleted"""
+_ROLL_S = 3_600
+"""How long after its retention a record may be there: segments of 10 min, and the broker looks every 5 min."""
+_PATIENCE_S = 60
+_MOST_RECORDS = 500
+_FETCH_MS = 500
+
+
+async def topics_of(settings: Settings) -> dict[str, int]:
+    """Every topic of the broker, with how many partitions it has; Kafka's own are left out. Raises Unread."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            await admin.start()
+            found = await admin.describe_topics()
+    except (KafkaError, TimeoutError) as error:
+        raise Unread(f"no Kafka answers at {settings.kafka} (FAIRROLL_KAFKA): {type(error).__name__}") from None
+    finally:
+        await admin.close()
+    return {topic["topic"]: len(topic["partitions"]) for topic in found if not topic["is_internal"]}
+
+
+class _Judge(Protocol):
+    """What is known of a topic beyond the bytes of its records."""
+
+    def take(self, record: ConsumerRecord, where: str) -> Opens:
+        """Judge a record, and tell whether what is sealed in it opens."""
+        ...
+
+    def end(self) -> None:
+        """All records have been seen."""
+        ...
+
+
+class TopicReader:
+    """Reads topics from their beginnings to their present ends; memory stays flat but for the visitors' rows."""
+
+    def __init__(self, settings: Settings, sites: Sites, keys: Unseal, suspects: Suspects) -> None:
+        self._settings, self._sites, self._keys, self._suspects = settings, sites, keys, suspects
+
+    async def read(self, topic: KafkaTopic, tally: Tally) -> None:
+        """Look at one topic of ours."""
+        judge = self._judge(topic, tally)
+        async for record in _records(self._settings, topic.name, topic.partitions):
+            where = f"{record.partition}/{record.offset}"
+            opens = judge.take(record, where)
+            in_keys = _IN_ROW_KEYS if topic.name == ACCOUNTS_CHANGELOG else NOTHING
+            tally.scan_name(Where(f"{where} key"), record.key or b"", in_keys)
+            allowed = ALLOWED.get(topic.name, NOTHING)
+            headers = b"".join(value for _, value in record.headers)
+            tally.scan(Where(where), (record.value or b"") + headers, allowed=allowed, opens=opens)
+        judge.end()
+
+    async def read_unknown(self, name: str, partitions: int, tally: Tally) -> None:
+        """Look at a topic that is none of ours: that it is there is a finding."""
+        tally.find("unknown", name, "a topic that the pipeline does not know")
+        await self.read(KafkaTopic(name, partitions, {}), tally)
+
+    def _judge(self, topic: KafkaTopic, tally: Tally) -> _Judge:
+        match topic.name:
+            case name if name == EVENTS:
+                return _Events(tally, topic, self._sites.longest_window_s, self._keys)
+            case name if name == ACCOUNTS_CHANGELOG:
+                return _Rows(tally, self._sites, self._keys)
+            case name if name == DECISIONS:
+                return _Decisions(tally, _keeps_s(topic), self._suspects)
+            case _:
+                return _Records(tally, _keeps_s(topic))
+
+
+async def _records(settings: Settings, topic: str, count: int) -> AsyncIterator[ConsumerRecord]:
+    partitions = [TopicPartition(topic, number) for number in range(count)]
+    try:
+        async with open_consumer(settings, group=None) as consumer:
+            consumer.assign(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            ends = await consumer.end_offsets(partitions)
+            while await _is_behind(consumer, ends):
+                batches = await consumer.getmany(timeout_ms=_FETCH_MS, max_records=_MOST_RECORDS)
+                for record in (record for batch in batches.values() for record in batch):
+                    yield record
+    except KafkaError as error:
+        raise Unread(f"{topic} at {settings.kafka} (FAIRROLL_KAFKA): {error!r}") from None
+
+
+async def _is_behind(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
+    return any([await consumer.position(partition) < end for partition, end in ends.items()])
+
+
+def _keeps_s(topic: KafkaTopic) -> float | None:
+    """How long the topic keeps a record; None: for ever, or by its key."""
+    keeps_ms = int(topic.config.get("retention.ms", "-1"))
+    return keeps_ms / 1000 if keeps_ms >= 0 and "compact" not in topic.config.get("cleanup.policy", "") else None
+
+
+class _Records:
+    """Of a topic in which nothing is sealed: no record is older than the topic keeps it."""
+
+    def __init__(self, tally: Tally, keeps_s: float | None) -> None:
+        self._tally, self._keeps_s = tally, keeps_s
+        tally.bound_s = keeps_s
+
+    def take(self, record: ConsumerRecord, where: str) -> Opens:
+        self._tally.age(record.timestamp / 1000)
+        _check_retention(self._tally, record, record.timestamp, self._keeps_s, where)
+        return lambda _: False
+
+    def end(self) -> None:
+        pass
+
+
+class _Decisions(_Records):
+    """They tell which visitors there are: every word elsewhere that names one is a finding."""
+
+    def __init__(self, tally: Tally, keeps_s: float | None, suspects: Suspects) -> None:
+        super().__init__(tally, keeps_s)
+        self._suspects = suspects
+
+    def take(self, record: ConsumerRecord, where: str) -> Opens:
+        outcome = None
+        with contextlib.suppress(MalformedMessage):  # its bytes are looked at all the same
+            outcome = decode_outcome(record.value or b"")
+        if isinstance(outcome, Answered) and outcome.visitor:
+            self._suspects.accuse(outcome.visitor)
+        at = min(record.timestamp, outcome.at) if outcome else record.timestamp
+        self._tally.age(at / 1000)
+        _check_retention(self._tally, record, at, self._keeps_s, where)
+        return lambda _: False
+
+
+class _Events:
+    """Templates are sealed here: the bound is that of their keys, and the records may stay for longer."""
+
+    def __init__(self, tally: Tally, topic: KafkaTopic, longest_window_s: int, keys: Unseal) -> None:
+        self._tally, self._keeps_s, self._keys = tally, _keeps_s(topic), keys
+        tally.bound_s = longest_window_s + SEAL_SLACK_S
+
+    def take(self, record: ConsumerRecord, where: str) -> Opens:
+        _check_retention(self._tally, record, record.timestamp, self._keeps_s, where)
+        with contextlib.suppress(MalformedMessage):
+            event = decode_event(record.value or b"")
+            if isinstance(event, Requested) and event.sealed:
+                return _opens(self._keys, event.site, event.device, event.request.id)
+        return lambda _: False
+
+    def end(self) -> None:
+        pass
+
+
+class _Rows:
+    """The decider's table: the last record of a key is its row, one without a value says that it is gone."""
+
+    def __init__(self, tally: Tally, sites: Sites, keys: Unseal) -> None:
+        self._tally, self._sites, self._keys = tally, sites, keys
+        self._visitors: dict[bytes, tuple[float, str]] = {}
+        """when the last grant was, in seconds since 1970, and where it says so"""
+        tally.bound_s = sites.longest_window_s + _TICKS_S
+
+    def take(self, record: ConsumerRecord, where: str) -> Opens:
+        _, _, key = (record.key or b"").decode(errors="replace").partition("/")
+        if not key.startswith("visitor/"):
+            return lambda _: False
+        self._visitors.pop(record.key, None)
+        self._check_compaction(record, key, where)
+        with contextlib.suppress(MalformedMessage):
+            row = decode_row(record.value) if record.value else None
+            if isinstance(row, VisitorAccount) and row.entries:
+                self._visitors[record.key] = max(entry.at for entry in row.entries) / 1000, where
+                return _opens(self._keys, site_of(key), row.entries[-1].device, row.entries[-1].id)
+        return lambda _: False
+
+    def end(self) -> None:
+        """Every row that is left is of somebody whom the site remembers now."""
+        for key, (at, where) in self._visitors.items():
+            age_s = self._tally.age(at)
+            site = site_of(key.decode(errors="replace").partition("/")[2])
+            if age_s > self._window_s(site) + _TICKS_S:
+                self._tally.find("overdue", where, "a visitor's row that outlived its window", key, age_s)
+            elif self._is_without_faces(site):
+                self._tally.find("overdue", where, "a visitor's row of a site without faces", key, age_s)
+
+    def _is_without_faces(self, site: str) -> bool:
+        """Whether it is held, or works by buttons, for so long that a tick has come."""
+        told, now = self._tally.known.told, self._tally.known.now
+        facts = told.sites.get(site) if told else None
+        return facts is not None and facts.mode != "face" and now - facts.since / 1000 > _TICKS_S
+
+    def _check_compaction(self, record: ConsumerRecord, key: str, where: str) -> None:
+        age_s = max(0.0, self._tally.known.now - record.timestamp / 1000)
+        if age_s > self._window_s(site_of(key)) + _TICKS_S + _COMPACTION_S:
+            what = "a visitor's key that compaction should have removed"
+            self._tally.find("visitor", where, what, visitor_of(key).encode(), age_s)
+
+    def _window_s(self, site: str) -> int:
+        """Of a site that is gone from the file, the longest."""
+        spec = self._sites.sites.get(site)
+        return spec.policy.window_s if spec else self._sites.longest_window_s
+
+
+def _check_retention(tally: Tally, record: ConsumerRecord, at: int, keeps_s: float | None, where: str) -> None:
+    """`at`: when what it tells of happened, milliseconds since 1970."""
+    age_s = tally.known.now - at / 1000
+    if keeps_s is not None and age_s > keeps_s + _ROLL_S:
+        tally.find("overdue", where, "a record older than its topic keeps them", record.value or b"", age_s)
+
+
+def _opens(keys: Unseal, site: str, device: str, request: str) -> Opens:
+    def is_open(sealed: Sealed) -> bool:
+        return keys.unseal(site, sealed, binding(site, device, request)) is not None
+
+    return is_open

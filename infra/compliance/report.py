@@ -1,0 +1,115 @@
+"""The report: facts become lines, lines Markdown, and Markdown a page. Pure."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from html import escape
+
+from markdown_it import MarkdownIt
+
+from infra.compliance.errors import errors, protection
+from infra.compliance.facts import Facts
+from infra.compliance.keeping import places, times
+from infra.compliance.line import VERDICTS, Line, Section, Verdict
+from infra.compliance.page import PAGE
+from infra.compliance.purpose import alternatives, as_configured, purpose
+from infra.compliance.rules import MEASURES, Rule
+
+__all__ = ["count", "html", "lines", "markdown", "sections"]
+
+_NO_ADVICE = """\
+**This is no legal advice.** It puts facts beside rules, as we understand these from summaries: the official texts of
+China's Measures, of GB/T 41819 and of the ISO standards were not read in full. A pass is not an approval, and what a
+program writes is no impact assessment. Ask counsel before anybody is looked at."""
+
+
+def sections(facts: Facts) -> list[Section]:
+    """All that there is to say, in the order of the report; where no face is looked at it is little."""
+    made = (purpose(facts), places(facts), times(facts), alternatives(facts), errors(facts), protection(facts))
+    return [section for section in (*made, as_configured(facts)) if section.lines]
+
+
+def lines(told: Iterable[Section]) -> list[Line]:
+    """The lines of all sections."""
+    return [line for section in told for line in section.lines]
+
+
+def count(told: Iterable[Section]) -> dict[Verdict, int]:
+    """How many lines have each verdict."""
+    found = Counter(line.verdict for line in lines(told))
+    return {verdict: found[verdict] for verdict in VERDICTS}
+
+
+def markdown(facts: Facts, told: list[Section]) -> str:
+    """The report as CommonMark with tables."""
+    return "\n".join(_blocks(facts, told)) + "\n"
+
+
+def html(facts: Facts, told: list[Section]) -> str:
+    """The same as a page that needs nothing else, to be read on a screen or printed."""
+    renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
+    body = renderer.render(markdown(facts, told))
+    return PAGE.substitute(title=escape(_title(facts)), body=_marked(body))
+
+
+def _title(facts: Facts) -> str:
+    return f"Facts for an impact assessment of {facts.site}"
+
+
+def _marked(body: str) -> str:
+    """Give each verdict its class, for its colour."""
+    verdicts = "|".join(VERDICTS)
+    return re.sub(
+        f"<strong>({verdicts})</strong>",
+        lambda found: f'<strong class="{found[1].replace(" ", "-")}">{found[1]}</strong>',
+        body,
+    )
+
+
+def _blocks(facts: Facts, told: list[Section]) -> Iterator[str]:
+    yield f"# {_title(facts)}\n"
+    yield f"{_NO_ADVICE}\n"
+    yield f"{_cell(_basis(facts))}\n"
+    yield from _table("verdict", "lines", "means")
+    yield from (_row(f"**{v}**", str(n), VERDICTS[v]) for v, n in count(told).items())
+    for section in told:
+        yield f"\n## {section.title}\n"
+        yield from _table("fact", "found", "verdict", "rule", "look yourself")
+        yield from map(_line, section.lines)
+    yield "\n## The rules, and where their summaries come from\n"
+    yield f"{MEASURES}\n"
+    yield from _table("rule", "asks for", "summary from")
+    yield from (_row(_cell(r.law), _cell(r.asks), _cell(r.source)) for r in _rules(told))
+
+
+def _basis(facts: Facts) -> str:
+    at = datetime.fromtimestamp(facts.at / 1000, UTC).strftime("%d %B %Y, %H:%M UTC")
+    seen = "the running pipeline" if facts.live else "no running pipeline: what only it can tell was not looked at"
+    played = " The file says that its dispensers are simulated." if facts.spec.simulated else ""
+    policy = facts.spec.policy.version
+    return f"Written {at} from {facts.sites_file} (policy {policy}) and {seen}.{played}"
+
+
+def _line(line: Line) -> str:
+    verdict = f"**{line.verdict}**: {_cell(line.why)}"
+    rule = f"{_cell(line.rule.law)}: {_cell(line.rule.asks)}"
+    return _row(_cell(line.fact), _cell(line.found), verdict, rule, _cell(line.source))
+
+
+def _rules(told: Iterable[Section]) -> list[Rule]:
+    """Each once, in the order of their first lines."""
+    return list(dict.fromkeys(line.rule for line in lines(told)))
+
+
+def _table(*heads: str) -> tuple[str, str]:
+    return _row(*heads), _row(*("---" for _ in heads))
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(text: str) -> str:
+    """Plain text as Markdown that means nothing but itself, in one line."""
+    return re.sub(r"([\\`*<>|\[\]&~#]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,61 @@
+"""`fairroll hold`, `resume` and `receipts`, as an operator types them."""
+
+import asyncio
+import json
+import os
+import sys
+
+import pytest
+
+from infra.local.stack import LocalStack
+from tests.e2e.looks import listen
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def fairroll(pipeline: LocalStack, *arguments: str) -> tuple[int | None, str]:
+    """Exit code, and what it says on either stream."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "infra.cli", *arguments),
+        env=os.environ | pipeline.settings.to_environ() | {"COLUMNS": "120"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    told, _ = await asyncio.wait_for(process.communicate(), 90)
+    return process.returncode, told.decode()
+
+
+async def test_a_site_is_held_and_resumed_and_the_audit_log_tells_of_both(pipeline: LocalStack) -> None:
+    async with listen(pipeline, "hall", "gate") as gate:
+        code, told = await fairroll(pipeline, "hold", "hall", "--why", "a complaint", "--by", "ann")
+        assert code == 0, told
+        assert "hall: held; 0 templates and 0 accounts are gone" in told
+        assert "keys: destroyed" in told
+        assert (await gate.hear())["mode"] == "held"
+        code, told = await fairroll(pipeline, "resume", "hall", "--by", "bob", "--json")
+        assert code == 0, told
+        assert json.loads(told)["receipt"]["mode"] == "button"
+        assert (await gate.hear())["mode"] == "button"
+    code, told = await fairroll(pipeline, "receipts", "--json")
+    mine = [receipt for receipt in map(json.loads, told.splitlines()) if receipt["site"] == "hall"]
+    assert [(receipt["kind"], receipt["by"]) for receipt in mine] == [("held", "ann"), ("resumed", "bob")]
+    code, told = await fairroll(pipeline, "receipts", "--since", "1h")
+    assert "a complaint" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("hold", "moon", "--why", "x"), 2, "no site 'moon' in FAIRROLL_SITES; there are"),
+        (("hold", "hall"), 2, "Missing option '--why'"),
+        (("hold", "--why", "x"), 2, "name one site, or say --all"),
+        (("hold", "hall", "--all", "--why", "x"), 2, "name one site, or say --all"),
+        (("hold", "hall", "--why", "x" * 201), 2, "--why has 201 characters, at most 200 are kept"),
+    ],
+)
+async def test_a_mistake_holds_nothing_and_is_told(
+    pipeline: LocalStack, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    ended, told = await fairroll(pipeline, *arguments)
+    assert ended == code
+    assert words in told
