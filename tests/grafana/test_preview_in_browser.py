@@ -62,6 +62,11 @@ async def test_no_title_is_cut_and_nothing_is_wider_than_its_panel(opened: Page)
     assert await opened.evaluate(CUT) == []
 
 
+async def test_a_picture_leaves_every_plot_its_room(opened: Page) -> None:
+    await opened.picture("body")
+    assert await opened.evaluate(SQUEEZED) == []
+
+
 async def test_the_page_says_what_influxdb_says(opened: Page, scene: Scene) -> None:
     times = f"time >= {scene.since_ms}ms AND time <= {scene.until_ms}ms"
     [series] = await ask(scene.settings, f"SELECT sum(n) AS n FROM answers WHERE {times} AND outcome = 'dispense'")
