@@ -32,6 +32,9 @@ NOT_DRAWN = """[...document.querySelectorAll('article')].filter(panel => {
 CUT = """[...document.querySelectorAll('article, article h3, dd, .bar b, .number b')]
     .filter(part => part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).display != 'inline')
     .map(part => part.innerText)"""
+SQUEEZED = """[...document.querySelectorAll('.plot')]
+    .filter(plot => plot.querySelector('.nsewdrag').getBoundingClientRect().width < 0.7 * plot.clientWidth)
+    .map(plot => plot.parentElement.innerText)"""
 NUMBER = (
     "[...document.querySelectorAll('#fairroll-city article')].find(p => p.innerText.startsWith('Portions')).innerText"
 )
