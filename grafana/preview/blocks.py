@@ -12,8 +12,9 @@ from grafana.preview.view import View
 
 __all__ = ["bars", "big_numbers", "legend", "nothing", "table"]
 
-_MOST_ROWS = 40
+_MOST_ROWS = 24
 _MOST_NAMES = 16
+_MANY_BARS = 14
 
 
 def nothing(text: str) -> str:
@@ -27,7 +28,7 @@ def big_numbers(panel: Stat, drawn: Sequence[Line]) -> str:
     numbers = (
         f'<div class="number"{_tall(drawn)}>'
         + (f"<span>{escape(line.name)}</span>" if named else "")
-        + f'<b style="color:{coloured(line.last, panel.shown)}">{escape(written(line.last, panel.shown))}</b></div>'
+        + f'<b style="color:{coloured(line.last, panel.shown)}">{escape(_number(panel, line))}</b></div>'
         for line in drawn
     )
     return f'<div class="numbers">{"".join(numbers)}</div>'
@@ -37,19 +38,29 @@ def _tall(drawn: Sequence[Line]) -> str:
     return "" if len(drawn) > 1 else ' style="font-size:2.1rem"'
 
 
+def _number(panel: Stat | BarGauge, line: Line) -> str:
+    return panel.shown.no_value if line.last is None else written(line.last, panel.shown)
+
+
 def bars(panel: BarGauge, drawn: Sequence[Line]) -> str:
-    """A bar from 0 for each series, all on one scale."""
-    values = [line.last or 0 for line in drawn]
+    """A bar from 0 for each series, all on one scale; many are set in two columns."""
+    values = [line.last for line in drawn if line.last is not None]
     low, high = min(0, *values), max(0, *values) if panel.shown.max is None else panel.shown.max
-    width = (high - low) or 1
     rows = (
         f'<div class="bar"><span title="{escape(line.name)}">{escape(line.name)}</span>'
-        f'<i><u style="left:{100 * (min(value, 0) - low) / width:.1f}%;width:{100 * abs(value) / width:.1f}%;'
-        f'background:{coloured(value, panel.shown)}"></u></i>'
-        f'<b style="color:{coloured(value, panel.shown)}">{escape(written(value, panel.shown))}</b></div>'
-        for line, value in zip(drawn, values, strict=True)
+        f"<i>{_filled(panel, line, low, high)}</i>"
+        f'<b style="color:{coloured(line.last, panel.shown)}">{escape(_number(panel, line))}</b></div>'
+        for line in drawn
     )
-    return f'<div class="bars">{"".join(rows)}</div>'
+    return f'<div class="bars{" many" if len(drawn) > _MANY_BARS else ""}">{"".join(rows)}</div>'
+
+
+def _filled(panel: BarGauge, line: Line, low: float, high: float) -> str:
+    if line.last is None:
+        return ""
+    width = (high - low) or 1
+    left, length = 100 * (min(line.last, 0) - low) / width, 100 * abs(line.last) / width
+    return f'<u style="left:{left:.1f}%;width:{length:.1f}%;background:{coloured(line.last, panel.shown)}"></u>'
 
 
 def table(panel: Table, shown: Rows, view: View, places: Mapping[str, str]) -> str:

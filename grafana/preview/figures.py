@@ -23,7 +23,7 @@ _FEW_POINTS, _MANY_POINTS = 3, 60
 _FEW_THINGS = 5
 _TICKS_PX, _ROW_PX = 95, 38
 _LEAST_BAR_PX, _MOST_STATE_PX, _LETTER_PX = 4, 34, 7
-_DAY_MS, _WEEK_MS = 86_400_000, 604_800_000
+_TEN_MINUTES_MS, _DAY_MS, _WEEK_MS = 600_000, 86_400_000, 604_800_000
 
 
 def over_time(panel: TimeSeries, view: View, drawn: Sequence[Line], interval_ms: int, marks: Sequence[Mark]) -> Any:
@@ -118,7 +118,7 @@ def figure_of_states(panel: StateTimeline, view: View, drawn: Sequence[Line], ma
             bar.update(width=min(panel.options.row_height, _MOST_STATE_PX / row_px))
             figure.add_trace(bar.update(hovertemplate=f"{line.name}: {text}<extra></extra>"))
     figure.update_layout(barmode="overlay", hovermode="closest")
-    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
+    figure.update_yaxes(autorange="reversed", showgrid=False, type="category", tickmode="linear", dtick=1)
     return figure
 
 
@@ -190,7 +190,15 @@ def _figure(
     )
     axis = {"automargin": True, "gridcolor": _GRID, "linecolor": _LINE, "zerolinecolor": _LINE}
     ticks = {"nticks": panel.grid_pos.w * COLUMN_PX // _TICKS_PX, "tickformat": _clock(view)}
-    figure.update_xaxes(type="date", range=_times(view, [view.since_ms, view.until_ms]), **ticks, **axis)
+    figure.update_xaxes(
+        type="date",
+        ticks="outside",
+        ticklen=4,
+        tickcolor=_LINE,
+        range=_times(view, [view.since_ms, view.until_ms]),
+        **ticks,
+        **axis,
+    )
     figure.update_yaxes(separatethousands=True, nticks=6, **axis)
     for at, colour in marks:
         if view.since_ms <= at <= view.until_ms:
@@ -202,6 +210,8 @@ def _figure(
 def _clock(view: View) -> str:
     """The day is in the page's heading where it is one."""
     span_ms = view.until_ms - view.since_ms
+    if span_ms < _TEN_MINUTES_MS:
+        return "%H:%M:%S"
     if span_ms <= _DAY_MS:
         return "%H:%M"
     return "%m-%d %H:%M" if span_ms <= _WEEK_MS else "%Y-%m-%d"

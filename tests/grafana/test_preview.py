@@ -11,7 +11,17 @@ from grafana.__main__ import HERE
 from grafana.answers import Series
 from grafana.boards import BOARDS
 from grafana.preview import blocks
-from grafana.preview.dashboard import Dashboard, Panel, Row, Stat, StateTimeline, Table, TimeSeries, read_dashboard
+from grafana.preview.dashboard import (
+    BarGauge,
+    Dashboard,
+    Panel,
+    Row,
+    Stat,
+    StateTimeline,
+    Table,
+    TimeSeries,
+    read_dashboard,
+)
 from grafana.preview.drawing import happened, statements
 from grafana.preview.figures import figure_of_states, over_time
 from grafana.preview.lines import Line, Rows, lines, rows
@@ -219,7 +229,7 @@ def test_a_text_out_of_influxdb_is_text_in_the_page() -> None:
     told = Rows(["reason"], [{"reason": "<script>alert(1)</script>"}] * 50)
     html = blocks.table(letters, told, VIEW, {})
     assert "<script>" not in html
-    assert "and 10 more rows" in html
+    assert "and 26 more rows" in html
     portions = panel("city", "Requests by site")
     named = Series(tags={"site": "</script>"}, columns=["time", "requests"], values=[[NOW_MS, 1]])
     assert isinstance(portions, TimeSeries)
@@ -245,6 +255,18 @@ def test_one_number_is_large_and_several_have_their_names() -> None:
     assert "portions" not in one
     assert "live" in two
     assert "shadow" in two
+
+
+def test_a_bar_without_a_value_is_not_a_bar_of_nothing() -> None:
+    hours = panel("city", "Hours until a roll ends")
+    assert isinstance(hours, BarGauge)
+    html = blocks.bars(hours, [Line("park gate", [1], [None]), Line("lake pier", [1], [12])])
+    assert html.count("<u ") == 1
+    assert "No data" in html
+    assert "12 h" in html
+    below = blocks.bars(hours, [Line("a", [1], [-50]), Line("b", [1], [50])])
+    assert "left:0.0%;width:50.0%" in below
+    assert "left:50.0%;width:50.0%" in below
 
 
 def test_a_mark_says_what_happened_where() -> None:

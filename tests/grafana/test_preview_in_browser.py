@@ -6,7 +6,6 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -15,6 +14,7 @@ from grafana.boards import BOARDS
 from grafana.interpolation import ALL
 from infra.chromium import Page, open_page
 from infra.preview import look, write_page, write_pictures
+from models.errors import ConfigError
 from models.settings import Settings
 from tests.grafana.influx import ask
 from tests.grafana.scene import Scene
@@ -139,24 +139,21 @@ async def test_without_chromium_the_command_writes_the_page_and_says_what_a_pict
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("since", "until", "typed", "complaint"),
     [
-        (["--from", "soon"], "soon is no time"),
-        (["--from", "now", "--to", "-1h"], "the range ends before it begins"),
-        (["--var", "planet=mars"], "no dashboard here has a variable planet"),
+        ("soon", "now", {}, "soon is no time"),
+        ("now", "-1h", {}, "the range ends before it begins"),
+        ("-1h", "now", {"planet": "mars"}, "no dashboard here has a variable planet"),
     ],
 )
-async def test_what_is_typed_wrong_is_said_in_a_line(
-    arguments: list[str], complaint: str, scene: Scene, tmp_path: Path
+async def test_what_is_typed_wrong_is_refused(
+    since: str, until: str, typed: dict[str, str], complaint: str, scene: Scene
 ) -> None:
-    code, _, err = await fairroll(scene.settings, "city", *arguments, "--folder", str(tmp_path))
-    assert code == 2
-    assert complaint in err
-    assert err.count("\n") == 1
+    with pytest.raises(ConfigError, match=complaint):
+        await look(scene.settings, ["city"], scene.until_ms, since=since, until=until, typed=typed)
 
 
-async def test_an_influxdb_that_is_away_is_said_in_a_line(tmp_path: Path) -> None:
-    away: dict[str, Any] = {"FAIRROLL_INFLUX_URL": "http://127.0.0.1:9"}
-    code, _, err = await fairroll(Settings(), "city", "--folder", str(tmp_path), **away)
-    assert code == 2
-    assert "InfluxDB at http://127.0.0.1:9 (FAIRROLL_INFLUX_URL) cannot be asked" in err
+async def test_an_influxdb_that_is_away_is_the_operator_s_to_mend() -> None:
+    away = Settings(influx_url="http://127.0.0.1:9")
+    with pytest.raises(ConfigError, match=r"InfluxDB at http://127\.0\.0\.1:9 \(FAIRROLL_INFLUX_URL\) cannot be asked"):
+        await look(away, ["city"], 0)
