@@ -220,22 +220,6 @@ DEAD_LETTERS = Measurement(
     ),
 )
 
-AUDITS = Measurement(
-    name="audits",
-    kept="look",
-    meaning="`fairroll audit` looked for what nobody may read, in every place.",
-    readers=("privacy officer",),
-    tags=(),
-    fields=(
-        Field(name="findings", kind="integer", meaning="what breaks a promise; 0 is well", hourly="max"),
-        Field(name="places", kind="integer", meaning="where it looked", hourly="max"),
-        Field(name="unread", kind="integer", meaning="of these, not read to the end: not clean either", hourly="max"),
-        Field(
-            name="oldest_s", kind="float", unit="s", meaning="age of the oldest template that can be read", hourly="max"
-        ),
-    ),
-)
-
 SERVICES = Measurement(
     name="services",
     kept="look",
@@ -311,7 +295,6 @@ MEASUREMENTS = (
     CONTROLS,
     RECEIPTS,
     DEAD_LETTERS,
-    AUDITS,
     SERVICES,
     LAG,
     AUDITS,

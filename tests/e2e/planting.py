@@ -39,7 +39,7 @@ from models.topics import (
 from stream_processors.kafka import open_producer
 from tests.e2e.looks import records
 
-__all__ = ["MODEL", "audited", "found", "plant", "plant_sealed", "template"]
+__all__ = ["JPEG", "MODEL", "audited", "found", "plant", "plant_sealed", "template"]
 
 MODEL = "synthetic/1"
 UNKNOWN = "fairroll.decider-visitors-changelog"

@@ -17,7 +17,6 @@ from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from models.codec import encode
 from models.events import SiteEvent, SiteHeld, SiteResumed
-from models.measurements import AUDITS
 from models.outcomes import Outcome
 from models.policy import parse_sites
 from models.settings import Settings
@@ -25,7 +24,7 @@ from models.topics import EVENTS
 from stream_processors.kafka import open_producer
 from stream_processors.sites import configure_sites
 from tests.e2e.looks import Talk, listen
-from tests.grafana.influx import write
+from tests.e2e.planting import JPEG, audited
 from tests.grafana.shadow import write_shadow
 
 __all__ = ["PERIOD_S", "K", "Scene", "play"]
@@ -54,6 +53,8 @@ class Scene(Struct, frozen=True, kw_only=True):
     until_ms: int
     shadow: list[Outcome]
     """what would have been decided under twice the limit, in periods that were over"""
+    findings: int
+    """of the audit"""
 
 
 @asynccontextmanager
@@ -67,17 +68,25 @@ async def play(folder: Path) -> AsyncIterator[Scene]:
         await asyncio.gather(_people(stack.settings), _attendants(stack))
         shadow = await write_shadow(stack.settings, limit_cm=120)
         await _operators(stack.settings)
-        await write(stack.settings, [_audit()])
+        findings = await _audit(stack.settings, folder / "recordings")
         await asyncio.sleep(2 * PERIOD_S + 6)  # the last period is over, and a tick and a look have told so
         until = int(1000 * time.time())
-        yield Scene(settings=stack.settings, since_ms=since, until_ms=until, shadow=shadow)
+        yield Scene(settings=stack.settings, since_ms=since, until_ms=until, shadow=shadow, findings=findings)
         for process in stack:
             process.check()
 
 
-def _audit() -> str:
-    """What an audit that found two things would publish."""
-    return AUDITS.line(time.time_ns(), {}, {"findings": 2, "places": 14, "unread": 0, "oldest_s": 31.5})
+async def _audit(settings: Settings, folder: Path) -> int:
+    """An audit, with a picture among the recordings; how much it found."""
+    _plant_picture(folder)
+    code, told, _ = await audited(settings, "--publish", "--files", str(folder))
+    assert code == 1
+    return len(told["findings"])
+
+
+def _plant_picture(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "frame").write_bytes(JPEG)
 
 
 async def _people(settings: Settings) -> None:

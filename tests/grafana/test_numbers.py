@@ -206,6 +206,11 @@ async def test_repetitions_are_no_requests(scene: Scene, counted: Counted) -> No
     assert sum(repeats.of("repeats")) == counted.repeats
 
 
+async def test_the_last_audit_is_shown_as_it_ended(scene: Scene) -> None:
+    [audit] = await shown(scene, "Privacy", "Audit, last result")
+    assert (audit.of("findings"), audit.of("unread")) == ([scene.findings], [0])
+
+
 async def test_a_shadow_under_a_higher_limit_stands_beside_what_happened(scene: Scene, counted: Counted) -> None:
     shadow = count((outcome.at, outcome) for outcome in scene.shadow)
     for title, column, outcome in (("Portions", "portions", "dispense"), ("Refusals", "refusals", "refuse")):
