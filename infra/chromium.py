@@ -23,7 +23,7 @@ from models.errors import ConfigError
 
 __all__ = ["Page", "chromium", "open_page"]
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_NAMES = ("chromium", "google-chrome")
 _WIDTH, _MARGIN = 1440, 14
 _PATIENCE_S = 60.0
 _COMPLAINTS = {"Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"}

@@ -34,7 +34,7 @@ async def _ask(settings: Settings, statement: str, *, epoch: str) -> dict[str, A
     parameters = {"db": settings.influx_bucket, "q": statement, "epoch": epoch}
     async with (
         aiohttp.ClientSession(raise_for_status=True) as session,
-        session.get(url, params=parameters, headers={"Authorization": token}) as response,
+        session.post(url, data=parameters, headers={"Authorization": token}) as response,
     ):
         [result] = (await response.json())["results"]
     if "error" in result:  # of status 200
