@@ -31,7 +31,8 @@ def page(boards: Sequence[Shown]) -> str:
     sections = "".join(_section(one, _places(boards)) for one in boards)
     title = escape(", ".join(one.board.title for one in boards))
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>fairroll: {title}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=1440"><title>fairroll: {title}</title>'
         f'<link rel="icon" href="data:,"><style>{read("page.css").read_text()}</style></head><body>'
         f"<nav><b>fairroll</b>{links}</nav><main>{sections}</main>"
         f"<script>{get_plotlyjs()}</script><script>{read('page.js').read_text()}</script></body></html>\n"
