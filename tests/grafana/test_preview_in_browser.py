@@ -29,7 +29,7 @@ NOT_DRAWN = """[...document.querySelectorAll('article')].filter(panel => {
         : panel.querySelectorAll('tbody td, .bar b, .number b');
     return ![...inside].some(part => part.getBoundingClientRect().width > 0);
 }).map(panel => panel.parentElement.parentElement.id + ': ' + panel.innerText)"""
-CUT = """[...document.querySelectorAll('article, article h3, dd, .bar b, .number b')]
+CUT = """[...document.querySelectorAll('article, article h3, dd, .bar span, .bar b, .number b')]
     .filter(part => part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).display != 'inline')
     .map(part => part.innerText)"""
 SQUEEZED = """[...document.querySelectorAll('.plot')]
