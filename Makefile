@@ -56,7 +56,7 @@ programs:
 $(PACKAGES): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python 3.11 or newer is needed: make setup PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install -c constraints.txt -e '.[device,vision,pipeline,dev]'
+	$(BIN)/pip install -c constraints.txt -e '.[device,vision,pipeline,preview,dev]'
 	$(BIN)/pip install -c constraints.txt --no-deps facenet-pytorch
 	@touch $@
 
