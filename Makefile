@@ -1,6 +1,6 @@
 # One command each; `make help` lists them. Setting up happens once, and again only where its inputs change.
 .DEFAULT_GOAL := help
-.PHONY: help setup programs demo up test check dashboards bench chaos soak figures privacy replay-proof
+.PHONY: help setup programs demo up test check dashboards bench chaos soak figures privacy replay-proof city
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -50,13 +50,16 @@ privacy: setup ## what it claims of faces, each with its evidence from a run on 
 replay-proof: setup ## a recorded run of 100,000 requests, replayed byte for byte (REQUESTS=)
 	$(BIN)/python -m tests.replay $(if $(REQUESTS),--requests $(REQUESTS))
 
+city: setup ## how many series the metrics of 2,000 dispensers and 100,000 visitors have (6 minutes)
+	$(BIN)/python -m tests.city
+
 programs:
 	@infra/local/system-packages
 
 $(PACKAGES): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python 3.11 or newer is needed: make setup PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install -c constraints.txt -e '.[device,vision,pipeline,dev]'
+	$(BIN)/pip install -c constraints.txt -e '.[device,vision,pipeline,preview,dev]'
 	$(BIN)/pip install -c constraints.txt --no-deps facenet-pytorch
 	@touch $@
 

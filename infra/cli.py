@@ -28,6 +28,7 @@ from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from infra.local.supervisor import Change, supervise
 from infra.operators import dead_letters, status
+from infra.preview_command import preview
 from infra.provision import provision as make_what_is_missing
 from infra.replaying import record, replay
 from models.errors import ConfigError, FairrollError, first_of
@@ -191,7 +192,8 @@ def sink() -> None:
     _run("sink")
 
 
-for command in (status, dead_letters, audit, hold, resume, receipts, compliance, record, replay, explain):
+_OPERATORS = (status, dead_letters, preview, audit, hold, resume, receipts, compliance, record, replay, explain)
+for command in _OPERATORS:
     commands.add_command(command)
 
 

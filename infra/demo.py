@@ -3,7 +3,9 @@
 import asyncio
 import shutil
 import sys
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from devices.site_key import open_chain, site_key_file
 from infra.demo_screen import Scene, screen, summary
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
+from infra.preview import look, write_page
 from models.errors import ConfigError
 from models.face.vision import open_vision
 from models.face_models import face_model
@@ -31,7 +34,7 @@ from stream_processors.sites import read_sites
 __all__ = ["demonstrate"]
 
 _SITE, _DEVICE, _MODEL = "park", "gate", "dlib-resnet/1"
-_SIMULATED_SITES, _DISPENSERS = 4, 10
+_SIMULATED, _SIMULATED_SITES, _DISPENSERS = "simulated-{number}", 4, 10
 _MOST_PEOPLE = 12
 _PERIOD_S = 5
 """Of metrics: at the end nobody should wait for a minute to close."""
@@ -43,7 +46,7 @@ mode = "face"
 devices = ["{device}"]
 """
 _SIMULATED_TOML = """
-[sites.simulated-{number}]
+[sites.{site}]
 mode = "face"
 simulated = true
 devices = [{devices}]
@@ -60,22 +63,34 @@ def demonstrate(folder: Path, own_photos: Path | None, *, visitors: int, seconds
     sites_file.write_text(_sites())
     console = Console()
     visits = Visits(visitors=visitors, seconds=seconds)
-    asyncio.run(_demonstrate(folder, sites_file, people, visits, console))
+    page = asyncio.run(_demonstrate(folder, sites_file, people, visits, console))
+    console.print(f"\nWhat Grafana would show, as a page for any browser: {page}", soft_wrap=True)
     _point_on(console, folder)
 
 
 async def _demonstrate(
     folder: Path, sites_file: Path, people: list[tuple[str, Path]], visits: Visits, console: Console
-) -> None:
+) -> Path:
     console.print(
         "Starting mosquitto, Kafka, InfluxDB and the pipeline, on free ports of this machine.", soft_wrap=True
     )
     environ = {"FAIRROLL_SITES": str(sites_file), "FAIRROLL_METRICS_PERIOD_S": str(_PERIOD_S)}
+    started_ms = int(1000 * time.time())
     async with LocalStack(folder, ports=Ports.free(), environ=environ) as stack:
         sites = read_sites(sites_file)
         scene = await _play(stack, people, visits, console)
         console.print()
         console.print(await summary(stack.settings, sites, scene))
+        return await _preview(stack.settings, folder, started_ms)
+
+
+async def _preview(settings: Settings, folder: Path, started_ms: int) -> Path:
+    """The dashboards of what was just shown, in a page that stays when InfluxDB is gone."""
+    now_ms, minute_ms = int(1000 * time.time()), started_ms // 60_000 * 60_000
+    since = datetime.fromtimestamp(minute_ms / 1000, UTC).isoformat()
+    city = await look(settings, ["city"], now_ms, since=since)
+    site = await look(settings, ["site"], now_ms, since=since, typed={"site": _SIMULATED.format(number=1)})
+    return write_page(folder, city + site)
 
 
 async def _play(stack: LocalStack, people: list[tuple[str, Path]], visits: Visits, console: Console) -> Scene:
@@ -152,7 +167,7 @@ def _sites() -> str:
     simulated = ", ".join(f'"d{number:02}"' for number in range(1, _DISPENSERS + 1))
     text = _SITES_TOML.format(site=_SITE, device=_DEVICE)
     for number in range(1, _SIMULATED_SITES + 1):
-        text += _SIMULATED_TOML.format(number=number, devices=simulated)
+        text += _SIMULATED_TOML.format(site=_SIMULATED.format(number=number), devices=simulated)
     return text
 
 

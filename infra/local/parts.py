@@ -27,11 +27,20 @@ INSTEAD = {
 }
 """The variable that names a broker which runs elsewhere already."""
 
-_JVM = ("-Xmx128m", "-Xms128m", "-XX:+AlwaysPreTouch", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-"""One heap from start to end, more than twice the 55 MB that Kafka keeps after a million events: what grows, leaks.
+_JVM = (
+    "-Xmx128m",
+    "-Xms128m",
+    "-XX:+AlwaysPreTouch",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+)
+"""One heap from start to end, more than twice the 55 MB that Kafka holds after half a million events.
 
 C1 alone starts sooner and smaller, and one machine's broker is never long-lived enough for C2.
 """
+_MALLOC = {"MALLOC_ARENA_MAX": "1"}
+"""Else each of its hundred threads has an arena of glibc's, which go on growing for a quarter of an hour."""
 _GO = {"GOMEMLIMIT": "64MiB"}
 """Beyond that influxd collects garbage oftener, instead of letting its memory double between two collections."""
 _WARNINGS = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
@@ -84,6 +93,7 @@ def _kafka(place: Place) -> Part:
         name="kafka",
         command=(*java, "kafka.Kafka", str(config)),
         ports=(place.ports.kafka, place.ports.controller),
+        environ=_MALLOC,
         prepare=partial(_format_storage, place, (*java, "kafka.tools.StorageTool", "format", "-c", str(config))),
         ready=partial(probes.kafka_answers, place.settings.kafka),
     )

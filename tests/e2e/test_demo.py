@@ -25,7 +25,11 @@ async def test_the_demo_shows_the_main_job_and_stops_what_it_started(tmp_path: P
         r"staff +. staff +. 60 cm, after \d+ ms",
         r"answers +. (\d+) \(equal\), \1 decided in InfluxDB",
         r"templates alive +. [1-9]\d*, each for 540 s at most",
+        r"What Grafana would show, as a page for any browser: \S+/demo/preview\.html",
         r"Everything is stopped",
     ):
         assert re.search(expected, text), (expected, text)
     assert (folder / "mine.txt").exists()
+    page = (folder / "preview.html").read_text()
+    assert page.count("<section") == 2
+    assert "<dd>simulated-1</dd>" in page

@@ -1,36 +1,14 @@
 """InfluxDB as Grafana asks it: series with tags and columns."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import aiohttp
-from msgspec import Struct
 
+from grafana.answers import Series
+from infra.influxql import read_series as ask
 from models.settings import Settings
 
 __all__ = ["Series", "ask", "make_policy", "write"]
-
-
-class Series(Struct, frozen=True, kw_only=True):
-    tags: dict[str, str] = {}
-    columns: list[str]
-    values: list[list[Any]]
-
-    def of(self, column: str) -> list[Any]:
-        """The values of a column that are there."""
-        place = self.columns.index(column)
-        return [row[place] for row in self.values if row[place] is not None]
-
-
-async def ask(settings: Settings, statement: str) -> list[Series]:
-    parameters = {"db": settings.influx_bucket, "q": statement, "epoch": "ms"}
-    async with _session(settings) as session, session.post("/query", data=parameters) as response:
-        [result] = (await response.json())["results"]
-    assert "error" not in result, f"{statement}: {result['error']}"
-    return [
-        Series(tags=one.get("tags", {}), columns=one["columns"], values=one["values"])
-        for one in result.get("series", [])
-    ]
 
 
 async def write(settings: Settings, lines: Iterable[str], policy: str = "autogen") -> None:

@@ -1,0 +1,20 @@
+"""What InfluxDB answers to a statement, as Grafana's data source takes it: series with tags and columns. Pure."""
+
+from typing import Any
+
+from msgspec import Struct
+
+__all__ = ["Series"]
+
+
+class Series(Struct, frozen=True, kw_only=True):
+    """Rows of one group. The first column is `time`, in milliseconds since 1970."""
+
+    tags: dict[str, str] = {}
+    columns: list[str]
+    values: list[list[Any]]
+
+    def of(self, column: str) -> list[Any]:
+        """The values of a column that are there."""
+        place = self.columns.index(column)
+        return [row[place] for row in self.values if row[place] is not None]

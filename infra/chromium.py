@@ -1,0 +1,131 @@
+"""A page in a real browser without a screen: what it logs, what it holds, how it looks.
+
+Chromium is led by its DevTools protocol (https://chromedevtools.github.io/devtools-protocol/), over a socket on
+loopback. It is needed for pictures and for tests only.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from models.errors import ConfigError
+
+__all__ = ["Page", "chromium", "open_page"]
+
+_NAMES = ("chromium", "google-chrome")
+_WIDTH, _MARGIN = 1440, 14
+_PATIENCE_S = 60.0
+_COMPLAINTS = {"Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"}
+
+
+def chromium() -> str | None:
+    """The program, if this machine has it."""
+    return next((path for name in _NAMES if (path := shutil.which(name))), None)
+
+
+class Page:
+    """A page that is drawn. `complaints`: what it said to the console."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._ids = count(1)
+        self.complaints: list[str] = []
+
+    async def evaluate(self, script: str) -> Any:
+        """The value of an expression, awaited; raises ConfigError for one that throws."""
+        answer = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        if "exceptionDetails" in answer:
+            raise ConfigError(f"the page fails: {answer['exceptionDetails']['exception']['description']}")
+        return answer["result"].get("value")
+
+    async def picture(self, selector: str) -> bytes:
+        """An element as PNG, with a margin, however far down the page it is."""
+        script = f"JSON.stringify(document.querySelector({selector!r}).getBoundingClientRect())"
+        box = json.loads(await self.evaluate(script))
+        clip = {"x": 0, "y": box["y"], "width": _WIDTH, "height": box["height"] + _MARGIN, "scale": 1}
+        taken = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
+        return base64.b64decode(taken["data"])
+
+    async def call(self, method: str, **parameters: object) -> dict[str, Any]:
+        """A command and its answer; what else the browser tells meanwhile is kept."""
+        number = next(self._ids)
+        await self._socket.send_json({"id": number, "method": method, "params": parameters})
+        async with asyncio.timeout(_PATIENCE_S):
+            while True:
+                told = await self._socket.receive_json()
+                if told.get("method") in _COMPLAINTS:
+                    self.complaints.append(str(told["params"]))
+                if told.get("id") == number:
+                    if "error" in told:
+                        raise ConfigError(f"Chromium refuses {method}: {told['error']['message']}")
+                    result: dict[str, Any] = told["result"]
+                    return result
+
+
+@asynccontextmanager
+async def open_page(path: Path) -> AsyncIterator[Page]:
+    """A file by its whole path, once its promise `drawn` is kept; raises ConfigError without Chromium."""
+    program = chromium()
+    if program is None:
+        raise ConfigError("chromium is missing: a picture needs it; install the package chromium")
+    with tempfile.TemporaryDirectory(prefix="fairroll-chromium-", ignore_cleanup_errors=True) as profile:
+        async with _running(program, profile) as address, aiohttp.ClientSession() as session:
+            async with session.get(f"http://{address}/json/list") as response:
+                [tab] = [one for one in await response.json() if one["type"] == "page"]
+            async with session.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+                yield await _drawn(Page(socket), path)
+
+
+async def _drawn(page: Page, path: Path) -> Page:
+    for domain in ("Page", "Runtime", "Log"):
+        await page.call(f"{domain}.enable")
+    await page.call("Page.navigate", url=path.as_uri())
+    await page.evaluate("new Promise(done => document.readyState == 'complete' ? done() : onload = done)")
+    await page.evaluate("window.drawn")
+    return page
+
+
+@asynccontextmanager
+async def _running(program: str, profile: str) -> AsyncIterator[str]:
+    """Chromium, until the end; where it listens. As root it cannot use its sandbox; the page is our own."""
+    process = await asyncio.create_subprocess_exec(
+        *(program, "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={profile}"),
+        *("--no-first-run", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--disable-extensions"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+        *(["--no-sandbox"] if os.geteuid() == 0 else []),
+        *(f"--window-size={_WIDTH},1000", "about:blank"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr, "it is a pipe"  # noqa: S101 - for the type checker
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            address = await _address(process.stderr)
+        rest = asyncio.create_task(process.stderr.read(), name="chromium's log")
+        yield address
+        rest.cancel()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+async def _address(log: asyncio.StreamReader) -> str:
+    """Chromium says it when it listens."""
+    said = []
+    async for line in log:
+        said.append(line.decode(errors="replace").strip())
+        if found := re.match(r"DevTools listening on ws://([^/]+)/", said[-1]):
+            return found[1]
+    raise ConfigError(f"chromium does not start: {' '.join(said[-3:])}")
