@@ -15,6 +15,16 @@ from models.settings import Settings
 from models.topics import kafka_topics
 
 _WINDOW_S = 540
+_TOGETHER = ("e2e", "grafana", "replay")
+"""Folders whose tests share a pipeline; of the others each file may run beside any other."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell pytest-xdist what stays on one worker."""
+    for item in items:
+        folder, *rest = item.path.relative_to(Path(__file__).parent).parts
+        group = folder if folder in _TOGETHER else "/".join((folder, *rest))
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture
