@@ -22,6 +22,9 @@ __all__ = ["Proof", "prove"]
 Said = dict[tuple[int, int], set[bytes]]
 """Answers and kept reports, as bytes, by partition and offset of their event."""
 
+_SHOWN = 5
+"""differences of each way"""
+
 
 class Proof(NamedTuple):
     """One replay beside what Kafka holds of the same sites."""
@@ -73,10 +76,13 @@ async def _prove(
         await play(opened.source, replay, Pace(None), {}, tell)
     took = time.perf_counter() - started
     live = _live(decisions, sites)
-    equal = sum(_is_equal(live[spot], again.get(spot, set())) for spot in live)
+    spots = live.keys() | again.keys()
+    different = [spot for spot in spots if not _is_equal(live.get(spot, set()), again.get(spot, set()))]
+    for spot in sorted(different)[:_SHOWN]:
+        print(f"{way}, event {spot}: said {live.get(spot)}, now {again.get(spot)}")
     requests = sum(any(isinstance(decode_outcome(value), Answered) for value in said) for said in live.values())
-    different = len(live.keys() | again.keys()) - equal
-    return Proof(way, requests, known[Known.TEMPLATE], known[Known.RECORD], equal, different, took)
+    equal = len(spots) - len(different)
+    return Proof(way, requests, known[Known.TEMPLATE], known[Known.RECORD], equal, len(different), took)
 
 
 def _live(decisions: Iterable[tuple[int, bytes]], sites: Collection[str]) -> Said:

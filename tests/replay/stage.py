@@ -19,7 +19,7 @@ from infra.records import read_records
 from models.codec import decode_control, decode_outcome, encode
 from models.events import Reported, Requested
 from models.messages import ButtonPressed, Dispensed, FaceSeen, ForgetAsked, Request, StaffPressed
-from models.outcomes import Answered
+from models.outcomes import Answered, ReportKept
 from models.sealing import NONCE_BYTES, binding
 from models.settings import Settings
 from models.topics import CONTROLS, DECISIONS, EVENTS
@@ -38,7 +38,7 @@ _POLICY = "[sites.{site}.policy]\nwindow_s = 3600\nbutton_budget_cm = 100000\ndi
 """The window is long enough for a slow machine to read what it was fed."""
 _WITHIN_S = 900.0
 _AT_ONCE = 1_000
-"""requests under way"""
+"""events under way"""
 
 
 class Ran(NamedTuple):
@@ -100,17 +100,17 @@ def _request(lots: Random, request: str, model: str, seen: bytes, forget: float)
 async def decide(settings: Settings, events: Iterable[Requested | Reported]) -> list[tuple[int, bytes]]:
     """Write them as ingress does, templates sealed, no faster than they are decided.
 
-    Returns every decision that Kafka has when all requests are answered, with its partition.
+    Returns every decision from then on until each of them has its own, with its partition.
     """
     async with open_consumer(settings, DECISIONS, group=None) as consumer:
-        answers, asked, lots = _Answers(consumer), set[str](), Random(7)
+        await consumer.seek_to_end()
+        answers, asked, lots = _Answers(consumer), 0, Random(7)
         async with open_producer(settings) as producer, open_keys(settings, "ingress") as keys:
             for event in events:
                 await producer.send(EVENTS, encode(_sealed(event, keys, lots)), key=event.site.encode())
-                if isinstance(event, Requested):
-                    asked.add(event.request.id)
-                    if len(asked) % _AT_ONCE == 0:
-                        await answers.to(asked)
+                asked += 1
+                if asked % _AT_ONCE == 0:
+                    await answers.to(asked)
             await producer.flush()
         await answers.to(asked)
         return answers.said
@@ -121,19 +121,22 @@ class _Answers:
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
-        self._answered: set[str] = set()
+        self._decided: set[tuple[int, int]] = set()
         self.said: list[tuple[int, bytes]] = []
 
-    async def to(self, requests: set[str]) -> None:
-        """Read until all of these are answered."""
+    async def to(self, events: int) -> None:
+        """Read until so many requests and reports have their decision."""
         async with asyncio.timeout(_WITHIN_S):
-            while not requests <= self._answered:
+            while len(self._decided) < events:
                 for batch in (await self._consumer.getmany(timeout_ms=1000)).values():
                     for record in batch:
-                        self.said.append((record.partition, record.value))
-                        outcome = decode_outcome(record.value)
-                        if isinstance(outcome, Answered):
-                            self._answered.add(outcome.command.request)
+                        self._take(record.partition, record.value)
+
+    def _take(self, partition: int, value: bytes) -> None:
+        self.said.append((partition, value))
+        outcome = decode_outcome(value)
+        if isinstance(outcome, Answered | ReportKept):
+            self._decided.add((partition, outcome.offset))
 
 
 def _sealed(event: Requested | Reported, keys: Keys, lots: Random) -> Requested | Reported:
