@@ -54,7 +54,7 @@ class Memories:
         self._hidden: list[tuple[int, int]] = []
         """a heap of those who are known on trial alone: centimetres, negative so that the most come first, and time"""
         self._more, self._less = _Slack(), _Slack()
-        """what may count besides, and what may not"""
+        """what may count besides, and what may not; for anybody who is known, under no name"""
 
     def meet(self, site: Site, then: Answered, tried: Answered, windows: Windows) -> None:
         """Take in an answer on the record: whom it may hide, whose template was kept then, whose would have been."""
@@ -74,11 +74,16 @@ class Memories:
         counted_cm = _counted_cm(site, visitor, at)
         match tried.command:
             case Dispense():
-                return counted_cm + self._more.cm(visitor, at) <= policy.limit_cm
+                besides_cm = self._more.cm(visitor, at) + (self._more.cm("", at) if tried.identity == "same" else 0)
+                return counted_cm + besides_cm <= policy.limit_cm
             case Refuse(reason="quota"):
                 return counted_cm - self._less.cm(visitor, at) + policy.portion_cm > policy.limit_cm
             case _:
                 return True
+
+    def is_vague(self, then: Answered) -> bool:
+        """Whether more may count for the visitor of then than is known."""
+        return self._more.cm(then.visitor or "", then.at) > 0
 
     def doubt(self, site: Site, visitor: str | None, tried: Answered) -> None:
         """Remember that an answer to a visitor may have been the other one."""
@@ -86,6 +91,11 @@ class Memories:
             return
         slack = self._less if isinstance(tried.command, Dispense) else self._more
         slack.add(visitor, tried.at, site.policy.portion_cm, tried.at + site.policy.window_ms)
+
+    def mistake(self, site: Site, visitor: str | None, at: int) -> None:
+        """A stranger may be somebody who is known, and nobody tells whom: it may count for any of them."""
+        self.blur(site, visitor, at)
+        self._more.add("", at, site.policy.portion_cm, at + site.policy.window_ms)
 
     def blur(self, site: Site, visitor: str | None, at: int) -> None:
         """For a window anything may count for a visitor, or nothing."""

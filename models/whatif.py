@@ -122,9 +122,10 @@ class WhatIf:
         if on_record:
             memories.meet(site, then, tried, windows)
             if self._may_be_nearer(then):
-                memories.blur(site, visitor, then.at)
-        is_sure = memories.is_sure(site, tried)
-        if on_record and then.identity == "same" != tried.identity:
+                memories.mistake(site, visitor, then.at)
+        is_taken_apart = on_record and then.identity == "same" != tried.identity
+        is_sure = memories.is_sure(site, tried) and not (is_taken_apart and memories.is_vague(then))
+        if is_taken_apart:
             memories.blur(site, then.visitor, then.at)
             memories.blur(site, tried.visitor, then.at)
         differs = _said(then.command) != _said(tried.command)

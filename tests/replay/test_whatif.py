@@ -305,6 +305,30 @@ def test_scores_do_not_tell_whose_the_nearest_template_was_below_the_threshold_o
     assert bases(above) == [Basis.RECORD, Basis.RECORD]
 
 
+def test_who_else_may_have_been_meant_by_a_lower_threshold_is_not_sure_for_a_window() -> None:
+    story = Story(policy(limit_cm=120))
+    story.face("ann")
+    story.face("bob")
+    story.face("ann", flipped=190)
+    story.face("bob")
+    story.face("cleo")
+    answers = compared(forgotten(happenings(story.records)), at_thresholds(322))
+    assert bases(answers) == [Basis.RECORD, Basis.RECORD, Basis.NOTHING, Basis.NOTHING, Basis.RECORD]
+
+
+@pytest.mark.parametrize("same", [200, 300, 322, 360, 420, 500])
+@pytest.mark.parametrize("seed", range(4))
+def test_what_scores_answer_is_what_templates_answer(same: int, seed: int) -> None:
+    lots, story = Random(seed), Story(policy(limit_cm=120))
+    for _ in range(200):
+        story.face(f"{lots.randrange(25)}", flipped=lots.choice((0, 20, 60, 100, 170, 190)))
+        story.wait(lots.expovariate(1 / 30))
+    found, trial = happenings(story.records), at_thresholds(same, min(same, 315))
+    known, recalled = compared(found, trial), compared(forgotten(found), trial)
+    answered = [pair for pair in zip(known, recalled, strict=True) if pair[1].basis is Basis.RECORD]
+    assert said(by_template for by_template, _ in answered) == said(by_record for _, by_record in answered)
+
+
 def test_who_was_taken_apart_by_a_higher_threshold_is_not_known_for_a_window() -> None:
     story = two_looks(flipped=100)
     story.wait(60)
