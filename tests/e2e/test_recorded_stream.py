@@ -9,7 +9,7 @@ from infra.local.stack import LocalStack
 from models.codec import decode_event, decode_outcome, encode
 from models.events import Record
 from models.keys import PIPELINE_KEY, parse_key
-from models.outcomes import ControlChanged
+from models.outcomes import ControlChanged, Receipt
 from models.partition import Partition
 from models.topics import CONTROLS, DECISIONS, EVENTS
 from stream_processors.key_client import open_keys
@@ -52,7 +52,7 @@ def _folded(events: list[Kept], secret: bytes, keys: Unseal) -> tuple[dict[int, 
         for outcome in partition.fold(record).outcomes:
             if isinstance(outcome, ControlChanged):
                 controls.append(encode(outcome.control))
-            else:
+            elif not isinstance(outcome, Receipt):  # those have a topic of their own
                 decisions[kept.offset].append(encode(outcome))
     return dict(decisions), controls
 
