@@ -1,0 +1,14 @@
+"""The measurements of `make replay-proof` are of the replay, not of whoever measures."""
+
+from pathlib import Path
+
+from tests.replay.long import long_happenings
+from tests.replay.speed import peak_mb, write_archive
+from tests.unit.story import SECRET
+
+
+def test_the_memory_of_a_replay_is_its_own_and_not_that_of_the_process_that_measures(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.key").write_text(SECRET.hex())
+    write_archive(tmp_path / "short.jsonl.zst", long_happenings(100))
+    ballast = bytearray(b"x") * 400_000_000
+    assert 20 < peak_mb(tmp_path / "short.jsonl.zst", tmp_path) < len(ballast) / 2**20
