@@ -1,9 +1,12 @@
-"""Faust's consumer and producer, made safe: nothing is skipped at a rebalance, no failed send is passed over.
+"""Faust's consumer and producer, made safe: nothing is skipped at a rebalance, no row is written of what was not said.
 
 Faust 0.15 loses records for good when workers join and leave: after a recovery it resumes partitions before it seeks
 to the committed offsets, so that records fetched before the seek are delivered during it, then dropped from the
 streams; what is read again falls below the offset that it believes to have read, and the hole is acknowledged. And a
 changelog record that arrives while the flow is stopped is dropped, for which the recovery then waits for ever.
+
+aiokafka keeps the order of a partition and no other: when a request is repeated, or two partitions have two leaders, a
+changelog record can be in Kafka before the decision that was handed over first.
 """
 
 import asyncio
@@ -22,7 +25,7 @@ def install() -> None:
     """Make every Faust application of this process use them; Faust has no setting for it."""
     driver.aiokafka.AIOKafkaConsumer = _PromptClient
     driver.Transport.Consumer = _SeekSafeConsumer
-    driver.Transport.Producer = _FailFastProducer
+    driver.Transport.Producer = _SafeProducer
 
 
 class _PromptClient(driver.aiokafka.AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
@@ -94,14 +97,48 @@ class _SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]  # Faust's
         return offset
 
 
-class _FailFastProducer(driver.Producer):  # type: ignore[misc]  # Faust's
-    """A decision or a changelog record that Kafka did not take ends the worker: it recovers and decides again."""
+class _SafeProducer(driver.Producer):  # type: ignore[misc]  # Faust's
+    """A changelog record waits until Kafka has all that was sent before it; what Kafka does not take ends the worker.
+
+    So a row never outlives the decision that it remembers, whichever of the two processes is killed. Rows go out
+    together, one group under way at a time: the worker decides on meanwhile.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._under_way: set[asyncio.Future[Any]] = set()
+        self._rows: list[Any] = []
+        self._writing: asyncio.Task[None] | None = None
 
     async def send(self, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         sent: asyncio.Future[Any] = await super().send(*args, **kwargs)
+        self._under_way.add(sent)
         sent.add_done_callback(self._end_on_failure)
         return sent
 
+    def send_soon(self, row: Any) -> None:
+        """Take a row over; Faust sends nothing else in this way."""
+        self._rows.append(row)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write(), name="rows")
+            self._writing.add_done_callback(self._end_on_failure)
+
+    async def flush(self) -> None:
+        """Return once Kafka has everything; Faust commits after that."""
+        if self._writing:
+            await self._writing
+        await super().flush()
+
+    async def _write(self) -> None:
+        while self._rows:
+            rows, self._rows = self._rows, []
+            if self._under_way:
+                await asyncio.wait(tuple(self._under_way))
+            for row in rows:
+                await row.message.channel.publish_message(row, wait=False)
+        self._writing = None
+
     def _end_on_failure(self, sent: "asyncio.Future[Any]") -> None:
+        self._under_way.discard(sent)
         if not sent.cancelled() and (error := sent.exception()):
             give_up("Kafka did not take a record", error=repr(error))

@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from infra.local.parts import BROKERS
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
+from infra.provision import provision
 from models.codec import decode_event, decode_outcome, encode
 from models.events import Record, Requested
 from models.keys import PIPELINE_KEY, parse_key
@@ -85,10 +87,50 @@ async def test_a_frozen_decider_ends_when_it_wakes_and_the_next_one_remembers(tm
     assert first.visitor == second.visitor == third.visitor
 
 
-async def _decided(producer: AIOKafkaProducer, said: AIOKafkaConsumer, request_id: str) -> Answered:
-    """Ann asks; what was decided of it."""
+async def test_nothing_is_remembered_that_kafka_did_not_hear(tmp_path: Path) -> None:
+    """Rows and decisions lie in different topics: Kafka may take the one and not the other."""
+    (tmp_path / "sites.toml").write_text('[sites.park]\nmode = "face"\ndevices = ["d"]\n')
+    environ = {"FAIRROLL_SITES": str(tmp_path / "sites.toml")}
+    async with (
+        LocalStack(tmp_path, parts=(*BROKERS, "decider"), ports=Ports.free(), environ=environ) as stack,
+        open_producer(stack.settings) as producer,
+    ):
+        async with open_consumer(stack.settings, DECISIONS, group=None) as said:
+            await _decided(producer, said, "request-before-00")
+        await _delete(DECISIONS, stack.settings)
+        await _ask_as_ann(producer, "request-unheard-1")
+        async with asyncio.timeout(20):
+            while stack["decider"].is_running:
+                await asyncio.sleep(0.1)
+        await provision(stack.settings)
+        await stack.start("decider")
+        async with open_consumer(stack.settings, DECISIONS, group=None) as said:
+            heard = await _heard(said, "request-unheard-1")
+    assert isinstance(heard.command, Refuse)
+    assert not heard.repeated
+
+
+async def _delete(topic: str, settings: Settings) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+    finally:
+        await admin.close()
+
+
+async def _ask_as_ann(producer: AIOKafkaProducer, request_id: str) -> None:
     face = FaceSeen(id=request_id, model=MODEL, template=template("ann"))
     await producer.send_and_wait(EVENTS, encode(Requested(site="park", device="d", request=face)), key=b"park")
+
+
+async def _decided(producer: AIOKafkaProducer, said: AIOKafkaConsumer, request_id: str) -> Answered:
+    """Ann asks; what was decided of it."""
+    await _ask_as_ann(producer, request_id)
+    return await _heard(said, request_id)
+
+
+async def _heard(said: AIOKafkaConsumer, request_id: str) -> Answered:
     async with asyncio.timeout(60):
         async for record in said:
             outcome = decode_outcome(record.value)
