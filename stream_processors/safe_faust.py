@@ -100,15 +100,17 @@ class _SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]  # Faust's
 class _SafeProducer(driver.Producer):  # type: ignore[misc]  # Faust's
     """A changelog record waits until Kafka has all that was sent before it; what Kafka does not take ends the worker.
 
-    So a row never outlives the decision that it remembers, whichever of the two processes is killed. Rows go out
-    together, one group under way at a time: the worker decides on meanwhile.
+    So a row never outlives the decision that it remembers, whichever of the two processes is killed. Rows go out in
+    groups, one after another: the worker decides on meanwhile.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._under_way: set[asyncio.Future[Any]] = set()
         self._rows: list[Any] = []
+        """the group that still grows"""
         self._writing: asyncio.Task[None] | None = None
+        """hands that group over, after those before it"""
 
     async def send(self, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         sent: asyncio.Future[Any] = await super().send(*args, **kwargs)
@@ -118,25 +120,25 @@ class _SafeProducer(driver.Producer):  # type: ignore[misc]  # Faust's
 
     def send_soon(self, row: Any) -> None:
         """Take a row over; Faust sends nothing else in this way."""
-        self._rows.append(row)
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write(), name="rows")
+        if not self._rows:
+            self._writing = asyncio.create_task(self._write(self._rows, after=self._writing), name="rows")
             self._writing.add_done_callback(self._end_on_failure)
+        self._rows.append(row)
 
     async def flush(self) -> None:
-        """Return once Kafka has everything; Faust commits after that."""
+        """Return once Kafka has what was sent so far; Faust commits after that."""
         if self._writing:
             await self._writing
         await super().flush()
 
-    async def _write(self) -> None:
-        while self._rows:
-            rows, self._rows = self._rows, []
-            if self._under_way:
-                await asyncio.wait(tuple(self._under_way))
-            for row in rows:
-                await row.message.channel.publish_message(row, wait=False)
-        self._writing = None
+    async def _write(self, rows: list[Any], after: asyncio.Task[None] | None) -> None:
+        if after:
+            await after
+        self._rows = []  # what is sent from here on is not waited for
+        if self._under_way:
+            await asyncio.wait(tuple(self._under_way))
+        for row in rows:
+            await row.message.channel.publish_message(row, wait=False)
 
     def _end_on_failure(self, sent: "asyncio.Future[Any]") -> None:
         self._under_way.discard(sent)

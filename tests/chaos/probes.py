@@ -48,19 +48,23 @@ class Probes:
         self._host, _, port = mqtt.rpartition(":")
         self._port = int(port)
         self._numbers = dict.fromkeys(sites, 0)
+        self._goes_on = False
+        """beside the cancellation: Python 3.11's wait_for loses one that comes together with its result"""
 
     @asynccontextmanager
     async def shots(self) -> AsyncIterator[None]:
+        self._goes_on = True
         shooting = asyncio.create_task(self._run())
         try:
             yield
         finally:
+            self._goes_on = False
             shooting.cancel()
             await asyncio.gather(shooting, return_exceptions=True)
 
     async def _run(self) -> None:
         """Through outages of the broker; a report that it did not acknowledge is given up."""
-        while True:
+        while self._goes_on:
             try:
                 await self._shoot()
             except MqttError:
@@ -72,6 +76,8 @@ class Probes:
             self._host, self._port, identifier=PROBE, protocol=ProtocolVersion.V5, socket_options=options
         ) as client:
             for site in itertools.cycle(self._numbers):
+                if not self._goes_on:
+                    return
                 self._numbers[site] += 1
                 shot = (site, self._numbers[site])
                 report = Stock(number=self._numbers[site], cm=0)
