@@ -18,6 +18,9 @@ from tests.chaos.probes import PROBE
 
 __all__ = ["Books", "Kept", "Spot"]
 
+_STEP_MS = 60_000
+"""of the seal chain: a minute"""
+
 
 class Spot(NamedTuple):
     """Where an event lies."""
@@ -48,6 +51,8 @@ class Books:
         """what a plain fold says of each event"""
         self.said: dict[Spot, set[bytes]] = {}
         """what deciders said of each event"""
+        self.said_later: set[bytes] = set()
+        """of that, what was said in a later minute than the event's: a seal key may have gone in between"""
         self.answers: dict[str, set[Spot]] = {}
         """where each request was decided, repetitions apart"""
         self.repeated: set[str] = set()
@@ -90,6 +95,8 @@ class Books:
             spot = Spot(kept.partition, outcome.offset)
             self.fresh.add(spot)
             self.said.setdefault(spot, set()).add(kept.value or b"")
+            if kept.at // _STEP_MS > outcome.at // _STEP_MS:
+                self.said_later.add(kept.value or b"")
             match outcome:
                 case Answered(repeated=True):
                     self.repeated.add(outcome.command.request)
