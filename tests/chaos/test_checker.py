@@ -40,6 +40,8 @@ class Pipeline:
             for outcome in decision.outcomes
             if isinstance(outcome, Answered | ReportKept)
         ] + [encode(outcome) for outcome in story.decisions[-1].outcomes]
+        self.said_at = 0
+        """when Kafka got the decisions, milliseconds since 1970"""
         self.rows = [row for decision in story.decisions for row in _written(decision)]
         self.diary: list[Entry] = [
             PowerOn(at=0),
@@ -83,7 +85,7 @@ class Pipeline:
     def judged(self, acknowledged: Sequence[tuple[str, int]] = ((SITE, 1),)) -> Verdict:
         books = Books(SECRET, Keyring())
         books.add_events(self.events)
-        books.add_decisions(Kept(2, place, 0, b"", value) for place, value in enumerate(self.decisions))
+        books.add_decisions(Kept(2, place, self.said_at, b"", value) for place, value in enumerate(self.decisions))
         books.add_rows(self.rows)
         return check(Evidence(books=books, diaries=[self.diary], acknowledged=acknowledged))
 
@@ -239,6 +241,22 @@ def test_decision_other_than_a_plain_fold_gives_is_told(pipeline: Pipeline) -> N
     assert isinstance(first.command, Dispense)
     pipeline.decisions[place] = encode(structs.replace(first, command=Dispense(request=_BOB, cm=61)))
     assert "events decided otherwise than by a plain fold: 2/3 should say" in _only(pipeline.judged())
+
+
+def test_a_template_may_be_missed_only_by_a_worker_that_decides_after_a_step_of_the_seal_chain(
+    pipeline: Pipeline,
+) -> None:
+    place = pipeline.answer_to(_BOB)
+    first = decode_outcome(pipeline.decisions[place])
+    assert isinstance(first, Answered)
+    assert first.score
+    pipeline.decisions[place] = encode(structs.replace(first, score=first.score - 1))
+    pipeline.said_at = first.at
+    assert "1 events decided otherwise than by a plain fold" in _only(pipeline.judged())
+    pipeline.said_at = first.at + 60_000
+    assert pipeline.judged().is_ok
+    pipeline.decisions[place] = encode(structs.replace(first, score=first.score + 1))
+    assert "1 events decided otherwise than by a plain fold" in _only(pipeline.judged())
 
 
 def test_redelivered_report_that_tells_its_centimetres_to_more_than_were_told_is_told(pipeline: Pipeline) -> None:
