@@ -34,6 +34,8 @@ READS = {
 """Which consumer group reads what."""
 _LOOK_AGAIN_S = 0.2
 _READ_S = 2.0
+_ONE_RECORD_BYTES = 4096
+"""A look wants the first record of a backlog, not a megabyte of every partition."""
 
 Reader = tuple[str, TopicPartition]
 """A group at a partition."""
@@ -77,7 +79,7 @@ async def read_backlogs(settings: Settings) -> list[Backlog]:
     readers = [
         (group, p) for group, topics in READS.items() for topic in topics for p in partitions_of(settings, topic)
     ]
-    async with open_consumer(settings, group=None) as consumer:
+    async with open_consumer(settings, group=None, fetch_bytes=_ONE_RECORD_BYTES) as consumer:
         partitions = {partition for _, partition in readers}
         consumer.assign(partitions)
         beginnings, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)

@@ -37,8 +37,13 @@ async def open_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
 
 
 @asynccontextmanager
-async def open_consumer(settings: Settings, *topics: str, group: str | None) -> AsyncIterator[AIOKafkaConsumer]:
-    """Open a consumer that commits only when told to; without a group it reads all partitions from the beginning."""
+async def open_consumer(
+    settings: Settings, *topics: str, group: str | None, fetch_bytes: int = 1 << 20
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """Open a consumer that commits only when told to; without a group it reads all partitions from the beginning.
+
+    `fetch_bytes`: how much of a partition comes at once; one batch at least. The default is aiokafka's.
+    """
     consumer = AIOKafkaConsumer(
         *topics,
         bootstrap_servers=settings.kafka,
@@ -46,6 +51,7 @@ async def open_consumer(settings: Settings, *topics: str, group: str | None) -> 
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=FETCH_WAIT_MS,
+        max_partition_fetch_bytes=fetch_bytes,
         heartbeat_interval_ms=_HEARTBEAT_MS,
         session_timeout_ms=_SESSION_MS,
     )
