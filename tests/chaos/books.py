@@ -6,6 +6,7 @@ Pure: records go in, in the order of their partitions; the books grow from segme
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from models.chains import MINUTE_MS
 from models.codec import decode_event, decode_outcome, encode
 from models.decision import Decision
 from models.errors import MalformedMessage
@@ -17,9 +18,6 @@ from stream_processors.ledger import Unseal, opened, row_bytes
 from tests.chaos.probes import PROBE
 
 __all__ = ["Books", "Kept", "Spot"]
-
-_STEP_MS = 60_000
-"""of the seal chain: a minute"""
 
 
 class Spot(NamedTuple):
@@ -95,7 +93,7 @@ class Books:
             spot = Spot(kept.partition, outcome.offset)
             self.fresh.add(spot)
             self.said.setdefault(spot, set()).add(kept.value or b"")
-            if kept.at // _STEP_MS > outcome.at // _STEP_MS:
+            if kept.at // MINUTE_MS > outcome.at // MINUTE_MS:
                 self.said_later.add(kept.value or b"")
             match outcome:
                 case Answered(repeated=True):

@@ -205,14 +205,14 @@ def _fold(evidence: Evidence) -> _Found:
 def _otherwise(books: Books, spot: Spot) -> str | None:
     expected, said = set(books.expected.get(spot, ())), books.said.get(spot, set())
     where = f"{spot.partition}/{spot.offset}"
-    blind = {value for value in (said - expected) & books.said_later if _is_blinder(value, expected)}
-    if (missing := expected - said) and not blind:
+    unseen = {value for value in (said - expected) & books.said_later if _saw_less(value, expected)}
+    if (missing := expected - said) and not unseen:
         return f"{where} should say {min(missing).decode()}, said {[value.decode() for value in said]}"
-    strange = [value for value in said - expected - blind if not is_repetition(value, expected)]
+    strange = [value for value in said - expected - unseen if not is_repetition(value, expected)]
     return f"{where} said {strange[0].decode()} besides" if strange else None
 
 
-def _is_blinder(value: bytes, expected: Collection[bytes]) -> bool:
+def _saw_less(value: bytes, expected: Collection[bytes]) -> bool:
     """The same answer by a worker that took over, and read no template whose window had ended meanwhile."""
     outcome = decode_outcome(value)
     return any(

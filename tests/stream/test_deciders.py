@@ -45,10 +45,8 @@ async def test_a_decider_joins_and_leaves_under_load(tmp_path: Path) -> None:
 
 
 async def test_a_killed_decider_remembers_who_was_served(tmp_path: Path) -> None:
-    (tmp_path / "sites.toml").write_text('[sites.park]\nmode = "face"\ndevices = ["d"]\n')
-    environ = {"FAIRROLL_SITES": str(tmp_path / "sites.toml")}
     async with (
-        LocalStack(tmp_path, parts=(*BROKERS, "decider"), ports=Ports.free(), environ=environ) as stack,
+        _at_the_park(tmp_path) as stack,
         open_producer(stack.settings) as producer,
         open_consumer(stack.settings, DECISIONS, group=None) as said,
     ):
@@ -62,10 +60,8 @@ async def test_a_killed_decider_remembers_who_was_served(tmp_path: Path) -> None
 
 
 async def test_a_frozen_decider_ends_when_it_wakes_and_the_next_one_remembers(tmp_path: Path) -> None:
-    (tmp_path / "sites.toml").write_text('[sites.park]\nmode = "face"\ndevices = ["d"]\n')
-    environ = {"FAIRROLL_SITES": str(tmp_path / "sites.toml")}
     async with (
-        LocalStack(tmp_path, parts=(*BROKERS, "decider"), ports=Ports.free(), environ=environ) as stack,
+        _at_the_park(tmp_path) as stack,
         open_producer(stack.settings) as producer,
         open_consumer(stack.settings, DECISIONS, group=None) as said,
     ):
@@ -89,10 +85,8 @@ async def test_a_frozen_decider_ends_when_it_wakes_and_the_next_one_remembers(tm
 
 async def test_nothing_is_remembered_that_kafka_did_not_hear(tmp_path: Path) -> None:
     """Rows and decisions lie in different topics: Kafka may take the one and not the other."""
-    (tmp_path / "sites.toml").write_text('[sites.park]\nmode = "face"\ndevices = ["d"]\n')
-    environ = {"FAIRROLL_SITES": str(tmp_path / "sites.toml")}
     async with (
-        LocalStack(tmp_path, parts=(*BROKERS, "decider"), ports=Ports.free(), environ=environ) as stack,
+        _at_the_park(tmp_path) as stack,
         open_producer(stack.settings) as producer,
     ):
         async with open_consumer(stack.settings, DECISIONS, group=None) as said:
@@ -108,6 +102,13 @@ async def test_nothing_is_remembered_that_kafka_did_not_hear(tmp_path: Path) -> 
             heard = await _heard(said, "request-unheard-1")
     assert isinstance(heard.command, Refuse)
     assert not heard.repeated
+
+
+def _at_the_park(folder: Path) -> LocalStack:
+    """Brokers, and a decider of one site with faces."""
+    (folder / "sites.toml").write_text('[sites.park]\nmode = "face"\ndevices = ["d"]\n')
+    environ = {"FAIRROLL_SITES": str(folder / "sites.toml")}
+    return LocalStack(folder, parts=(*BROKERS, "decider"), ports=Ports.free(), environ=environ)
 
 
 async def _delete(topic: str, settings: Settings) -> None:
