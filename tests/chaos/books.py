@@ -6,7 +6,7 @@ Pure: records go in, in the order of their partitions; the books grow from segme
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from models.chains import MINUTE_MS
+from models.chains import minute_of
 from models.codec import decode_event, decode_outcome, encode
 from models.decision import Decision
 from models.errors import MalformedMessage
@@ -93,7 +93,7 @@ class Books:
             spot = Spot(kept.partition, outcome.offset)
             self.fresh.add(spot)
             self.said.setdefault(spot, set()).add(kept.value or b"")
-            if kept.at // MINUTE_MS > outcome.at // MINUTE_MS:
+            if minute_of(kept.at) > minute_of(outcome.at):
                 self.said_later.add(kept.value or b"")
             match outcome:
                 case Answered(repeated=True):
