@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from grafana.alerts import ALERTS
+from grafana.alerts import ALERTS, Alert
 from tests.grafana.influx import ask
 from tests.grafana.scene import Scene
 
@@ -17,15 +17,28 @@ REDUCERS: dict[str, Callable[[list[float]], float]] = {"last": operator.itemgett
 
 
 async def firing(scene: Scene, uid: str) -> set[str]:
-    """The tags of the series that are past the threshold; of alerts without mathematics, or with a plain sum."""
+    """The tags of the series that are past the threshold; of alerts without mathematics, or with a plain sum.
+
+    Where an alert has to last as long as its buckets, the one before is past it too: a value in that, just before the
+    hour was full, began the waiting anew.
+    """
     [alert] = [alert for alert in ALERTS if alert.uid == uid]
     assert alert.math in ("", "$RA + $RB")
+    [buckets] = {1 + (getattr(query, "every", None) == alert.lasting) for query in alert.queries}
+    past = [await past_threshold(scene, alert, passed) for passed in range(buckets)]
+    return set.intersection(*past)
+
+
+async def past_threshold(scene: Scene, alert: Alert, passed: int) -> set[str]:
+    """What is past it without the newest `passed` buckets."""
     kind, bound = alert.fires
     reduced = defaultdict[str, float](float)
     for query in alert.queries:
         for series in await ask(scene.settings, query.text()):
             [column] = {*series.columns} - {"time"}
-            reduced[" ".join(series.tags[tag] for tag in query.by)] += REDUCERS[alert.reducer](series.of(column))
+            reduced[" ".join(series.tags[tag] for tag in query.by)] += REDUCERS[alert.reducer](
+                series.of(column)[: -passed or None]
+            )
     return {tags for tags, value in reduced.items() if PASSES[kind](value, bound)}
 
 
