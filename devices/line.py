@@ -1,9 +1,10 @@
 """The line to the broker: one MQTT connection of one dispenser, from its subscription to its loss."""
 
 import asyncio
+import math
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from aiomqtt import Client, Message, MqttError, ProtocolVersion, Will
 from msgspec import Struct
@@ -18,8 +19,11 @@ __all__ = ["Identity", "Line", "connected", "next_wait_s"]
 _QOS = 1
 _KEEPALIVE_S = 5
 """A silent cut is noticed after one to two of these: a ping without an answer. The broker sends the will after 1.5."""
-_TIMEOUT_S = 5.0
-"""For the broker to accept a connection, a subscription or a publication."""
+_CONNECT_S = 10.0
+"""For the broker to accept a connection and its subscription. Longer than the 5 s that paho takes for TCP alone, in a
+thread: one that is given up earlier may connect after all, and throw out the connection that came after it."""
+_PUBACK_S = 5.0
+"""For the broker to accept a publication."""
 _MOST_ON_THEIR_WAY = 64
 """Publications without an acknowledgement: all reports in flight twice."""
 _MOST_UNREAD = 1_000
@@ -60,8 +64,9 @@ class Line:
         task.add_done_callback(self._on_their_way.discard)
 
     async def retain(self, channel: Channel, payload: bytes) -> None:
-        """Publish what the broker tells whoever comes; returns when it has it. Raises MqttError."""
-        await self._client.publish(self._identity.topic(channel), payload, _QOS, retain=True)
+        """Publish what the broker tells whoever comes; returns when it has it. Raises MqttError or TimeoutError."""
+        async with asyncio.timeout(_PUBACK_S):
+            await self._client.publish(self._identity.topic(channel), payload, _QOS, retain=True)
 
     async def messages(self) -> AsyncIterator[tuple[Message, bool]]:
         """What comes, and whether it is the site's control. Raises MqttError when the connection is lost."""
@@ -78,13 +83,14 @@ class Line:
         properties = Properties(PacketTypes.PUBLISH)
         if expiry_s is not None:
             properties.MessageExpiryInterval = expiry_s
-        with suppress(MqttError):
-            await self._client.publish(self._identity.topic(channel), payload, _QOS, properties=properties)
+        with suppress(MqttError, TimeoutError):
+            async with asyncio.timeout(_PUBACK_S):
+                await self._client.publish(self._identity.topic(channel), payload, _QOS, properties=properties)
 
 
 @asynccontextmanager
 async def connected(identity: Identity, mqtt: str, will: bytes) -> AsyncIterator[Line]:
-    """Connect to the broker at `mqtt` (host:port) and subscribe; raises MqttError.
+    """Connect to the broker at `mqtt` (host:port) and subscribe; raises MqttError or TimeoutError.
 
     The session ends with its connection (clean start). A session that the broker kept would bring, after an outage, the
     commands for requests that are closed by then and receipts for reports that are sent again anyway; and it would not
@@ -97,15 +103,19 @@ async def connected(identity: Identity, mqtt: str, will: bytes) -> AsyncIterator
         protocol=ProtocolVersion.V5,
         clean_start=True,
         keepalive=_KEEPALIVE_S,
-        timeout=_TIMEOUT_S,
+        # aiomqtt's own timeouts are asyncio.wait_for, which loses a cancellation that comes at the same moment as the
+        # broker's answer (before Python 3.12: cpython issue 86296), and a dispenser that is told to stop would go on
+        timeout=math.inf,
         max_queued_incoming_messages=_MOST_UNREAD,
         will=Will(identity.topic("state"), will, _QOS, retain=True),
         # a request is small, and nothing follows that it could be sent together with
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
     client.pending_calls_threshold = _MOST_ON_THEIR_WAY
-    async with client:
-        await client.subscribe([(identity.topic("command"), _QOS), (control_topic(identity.site), _QOS)])
+    async with AsyncExitStack() as opened:
+        async with asyncio.timeout(_CONNECT_S):
+            await opened.enter_async_context(client)
+            await client.subscribe([(identity.topic("command"), _QOS), (control_topic(identity.site), _QOS)])
         line = Line(client, identity)
         try:
             yield line

@@ -155,8 +155,8 @@ class Dispenser:
             started = time.monotonic()
             try:
                 await self._converse()
-            except MqttError as error:
-                log.info("broker lost", site=self.identity.site, device=self.identity.device, error=str(error))
+            except (MqttError, TimeoutError) as error:
+                log.info("broker lost", site=self.identity.site, device=self.identity.device, error=repr(error))
             wait_s = next_wait_s(wait_s, time.monotonic() - started)
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
 
@@ -185,7 +185,7 @@ class Dispenser:
         return encode(DeviceState(online=online, firmware=_FIRMWARE, mode=self.mode, model=self.identity.model))
 
     async def _announce(self, line: Line) -> None:
-        """Tell the state, retained: at first, and whenever it is another one. Raises MqttError."""
+        """Tell the state, retained: at first, and whenever it is another one. Raises MqttError or TimeoutError."""
         if (said := self._said(online=True)) != self._announced:
             await line.retain("state", said)
             self._announced = said

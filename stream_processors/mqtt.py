@@ -1,10 +1,11 @@
 """The pipeline's MQTT sessions: manual acknowledgement, wrapped once."""
 
 import asyncio
+import math
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple, cast
 
 from aiomqtt import Client, Message, ProtocolVersion
@@ -20,6 +21,8 @@ _KEEPALIVE_S = 10
 """A broker that says nothing more is lost after at most twice this."""
 _MOST_CALLS = 1_000
 """Publishes under way at which aiomqtt starts to warn; its own 10 are too few for those who publish in batches."""
+_ANSWER_S = 10.0
+"""For the broker to accept a connection, of which paho takes up to 5 s for TCP, or a publication."""
 _SUBACK_S = 60.0
 """A SUBACK comes behind the backlog of the session, of which a busy machine reads 1,700 messages a second."""
 _SESSION_EXPIRY_S = 60
@@ -45,7 +48,10 @@ class Received(NamedTuple):
 
 
 class Session:
-    """An MQTT 5 session in which nothing is acknowledged but by `acknowledge`."""
+    """An MQTT 5 session in which nothing is acknowledged but by `acknowledge`.
+
+    Whatever waits for the broker raises MqttError when it is lost and TimeoutError when it does not answer.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -61,14 +67,16 @@ class Session:
             pass
 
     async def subscribe(self, *filters: str) -> None:
-        await self._client.subscribe([(topic, QOS_AT_LEAST_ONCE) for topic in filters], timeout=_SUBACK_S)
+        async with asyncio.timeout(_SUBACK_S):
+            await self._client.subscribe([(topic, QOS_AT_LEAST_ONCE) for topic in filters])
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False, expiry_s: int | None = None) -> None:
         """Return after the broker's PUBACK."""
         properties = Properties(PacketTypes.PUBLISH)
         if expiry_s is not None:
             properties.MessageExpiryInterval = expiry_s
-        await self._client.publish(topic, payload, QOS_AT_LEAST_ONCE, retain, properties)
+        async with asyncio.timeout(_ANSWER_S):
+            await self._client.publish(topic, payload, QOS_AT_LEAST_ONCE, retain, properties)
 
     def acknowledge(self, message: Received) -> None:
         """Send the PUBACK; MQTT wants them in the order of the messages (MQTT 5, 4.6)."""
@@ -91,7 +99,7 @@ class _Arrivals(asyncio.Queue[Any]):
 
 @asynccontextmanager
 async def open_session(settings: Settings, identifier: str, receive_maximum: int) -> AsyncIterator[Session]:
-    """Connect, keeping the session of an earlier connection; raises MqttError when the broker is lost.
+    """Connect, keeping the session of an earlier connection; raises as the session does.
 
     What is not read waits in the client's queue. That is unlimited, since aiomqtt discards what does not fit, and
     bounded by the broker: while nothing is acknowledged by `receive_maximum`; beyond that mosquitto 2.0.11 sends its
@@ -106,6 +114,9 @@ async def open_session(settings: Settings, identifier: str, receive_maximum: int
         port,
         identifier=identifier,
         keepalive=_KEEPALIVE_S,
+        # aiomqtt's own timeouts are asyncio.wait_for, which loses a cancellation that comes at the same moment as the
+        # broker's answer (before Python 3.12: cpython issue 86296), and a service that is told to stop would go on
+        timeout=math.inf,
         queue_type=_Arrivals,
         protocol=ProtocolVersion.V5,
         clean_start=False,
@@ -116,5 +127,7 @@ async def open_session(settings: Settings, identifier: str, receive_maximum: int
     client.pending_calls_threshold = _MOST_CALLS
     # before connecting: afterwards one message of a backlog is acknowledged by itself at each reconnect
     client._client.manual_ack_set(True)  # noqa: FBT003, SLF001 - paho's signature; issue 345, as above
-    async with client:
+    async with AsyncExitStack() as opened:
+        async with asyncio.timeout(_ANSWER_S):
+            await opened.enter_async_context(client)
         yield Session(client)

@@ -57,7 +57,7 @@ async def again_after_outages(work: Work, health: Health) -> None:
             started = loop.time()
             try:
                 await work()
-            except* (MqttError, KafkaError) as outage:
+            except* (MqttError, KafkaError, TimeoutError) as outage:
                 health.fault("broker lost: " + ", ".join(repr(error) for error in outage.exceptions))
             await asyncio.sleep(wait)
             if loop.time() - started > _WORKED_S:
