@@ -98,7 +98,7 @@ async def _append(settings: Settings, events: Iterable[Said]) -> list[_Spot]:
             sent = [await producer.send(EVENTS, encode(event), event.site.encode()) for event in events]
             kept = await asyncio.gather(*sent)
     except (KafkaError, TimeoutError) as error:
-        raise KafkaAway(f"it could not be said: no Kafka at {settings.kafka} (FAIRROLL_KAFKA): {error!r}") from None
+        raise KafkaAway(f"it could not be said: no Kafka at {settings.kafka_named}: {error!r}") from None
     return [(record.partition, record.offset) for record in kept]
 
 
@@ -113,7 +113,7 @@ async def _reading(settings: Settings, topic: str, *, from_now: bool = False) ->
                 consumer.seek(partition, end if from_now else 0)
             yield consumer
     except KafkaError as error:
-        raise KafkaAway(f"no Kafka at {settings.kafka} (FAIRROLL_KAFKA): {error!r}") from None
+        raise KafkaAway(f"no Kafka at {settings.kafka_named}: {error!r}") from None
 
 
 async def _decided(receipts: AIOKafkaConsumer, spots: set[_Spot], started: float) -> dict[_Spot, _Decided]:

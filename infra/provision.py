@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -15,6 +15,7 @@ from models.errors import ConfigError, MalformedMessage
 from models.policy import Sites
 from models.settings import Settings
 from models.topics import CONTROLS, KafkaTopic, kafka_topics
+from stream_processors.kafka import open_admin
 from stream_processors.sites import read_sites
 
 __all__ = ["provision", "provision_topics", "read_topic_settings"]
@@ -33,7 +34,7 @@ async def provision(settings: Settings) -> list[str]:
     """
     sites = read_sites(settings.sites)
     keys = make_keys(settings.secrets, sites.sites)
-    topics = await provision_topics(settings.kafka, kafka_topics(settings.partitions, sites.longest_window_s))
+    topics = await provision_topics(settings, kafka_topics(settings.partitions, sites.longest_window_s))
     # a topic of this moment names no epoch, and aiokafka complains of it while its leader moves in
     epochs = {} if f"created {CONTROLS}" in topics else await _epochs(settings, sites)
     stepped = step_keys(settings.secrets, epochs)
@@ -51,38 +52,35 @@ async def _epochs(settings: Settings, sites: Sites) -> dict[str, int]:
     return epochs
 
 
-async def provision_topics(kafka: str, topics: Sequence[KafkaTopic]) -> list[str]:
+async def provision_topics(settings: Settings, topics: Sequence[KafkaTopic]) -> list[str]:
     """Create the missing topics, give the others the settings listed here; returns what changed, a sentence each.
 
     A setting that is not listed goes back to the broker's default. Raises ConfigError for another number of
     partitions, which would send a site's events to two places, and changes nothing then.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    try:
-        await admin.start()
+    async with _admin(settings) as admin:
         counts = await _partition_counts(admin)
         for topic in topics:
             _check_partitions(topic, counts.get(topic.name, topic.partitions))
         missing = [topic for topic in topics if topic.name not in counts]
         await _create(admin, missing)
         changed = await _settle(admin, [topic for topic in topics if topic.name in counts])
-    except KafkaConnectionError:
-        raise ConfigError(f"no Kafka answers at {kafka} (FAIRROLL_KAFKA)") from None
-    finally:
-        await admin.close()
     return [f"created {topic.name}" for topic in missing] + [f"changed the settings of {name}" for name in changed]
 
 
-async def read_topic_settings(kafka: str, names: Sequence[str]) -> dict[str, dict[str, str]]:
+async def read_topic_settings(settings: Settings, names: Sequence[str]) -> dict[str, dict[str, str]]:
     """The settings that these topics have; none where there is no such topic. Raises ConfigError without a Kafka."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    try:
-        await admin.start()
+    async with _admin(settings) as admin:
         return await _settings(admin, names)
+
+
+@contextlib.asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    try:
+        async with open_admin(settings) as admin:
+            yield admin
     except KafkaConnectionError:
-        raise ConfigError(f"no Kafka answers at {kafka} (FAIRROLL_KAFKA)") from None
-    finally:
-        await admin.close()
+        raise ConfigError(f"no Kafka answers at {settings.kafka_named}") from None
 
 
 def _check_partitions(topic: KafkaTopic, count: int) -> None:

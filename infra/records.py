@@ -32,7 +32,7 @@ async def read_records(settings: Settings, topic: str, newest_s: float | None = 
             await seek_back(consumer, partitions, newest_s)
             records = await read_to_end(consumer, partitions)
     except (KafkaError, TimeoutError) as error:
-        raise KafkaAway(f"cannot read {topic} at {settings.kafka} (FAIRROLL_KAFKA): {error!r}") from None
+        raise KafkaAway(f"cannot read {topic} at {settings.kafka_named}: {error!r}") from None
     return sorted(records, key=lambda record: record.timestamp)
 
 

@@ -217,7 +217,7 @@ def run_replay(settings: Settings, work: Coroutine[Any, Any, _T]) -> _T:
     try:
         return asyncio.run(work)
     except* KafkaError as group:
-        raise KafkaAway(f"cannot read Kafka at {settings.kafka} (FAIRROLL_KAFKA): {group.exceptions[0]!r}") from None
+        raise KafkaAway(f"cannot read Kafka at {settings.kafka_named}: {group.exceptions[0]!r}") from None
 
 
 def replay_settings() -> Settings:

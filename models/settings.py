@@ -21,6 +21,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """host:port of the MQTT broker"""
     kafka: str = "127.0.0.1:9092"
     """host:port of a Kafka bootstrap server"""
+    kafka_user: str = ""
+    """Who its clients are, by SCRAM-SHA-256; empty: nobody in particular"""
+    kafka_password: str = ""
+    kafka_ca: str = ""
+    """For TLS: the file of the certificates that its brokers' own are signed with; empty: no TLS"""
     influx_url: str = "http://127.0.0.1:8086"
     influx_token: str = "fairroll-local"  # noqa: S105 - opens nothing but the local stack
     """Sent as `Authorization: Token ...`; the default is the one of the local stack."""
@@ -70,10 +75,18 @@ class Settings(Struct, frozen=True, kw_only=True):
             raise ConfigError(f"{_variable(field)}={given.get(field)!r}: {error}") from None
         _check_addresses("mqtt", [settings.mqtt])
         _check_addresses("kafka", [settings.kafka])
+        _check_user(settings)
         _check_addresses("health", filter(None, [settings.health]))
         _check_addresses("services", settings.service_addresses)
         _check_keys(settings.key_addresses)
         return settings
+
+    @property
+    def kafka_named(self) -> str:
+        """Where Kafka is and how it is spoken to, with the variables that say so: whatever is wrong is one of these."""
+        user = f" as {self.kafka_user} (FAIRROLL_KAFKA_USER, FAIRROLL_KAFKA_PASSWORD)" if self.kafka_user else ""
+        tls = f" by TLS (FAIRROLL_KAFKA_CA={self.kafka_ca})" if self.kafka_ca else ""
+        return f"{self.kafka} (FAIRROLL_KAFKA){user}{tls}"
 
     @property
     def service_addresses(self) -> list[str]:
@@ -98,6 +111,12 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 def _variable(field: str) -> str:
     return f"FAIRROLL_{field.upper()}"
+
+
+def _check_user(settings: Settings) -> None:
+    if bool(settings.kafka_user) != bool(settings.kafka_password):
+        given, missing = ("user", "password") if settings.kafka_user else ("password", "user")
+        raise ConfigError(f"{_variable(f'kafka_{given}')} is given without {_variable(f'kafka_{missing}')}")
 
 
 def _check_keys(addresses: Iterable[str]) -> None:

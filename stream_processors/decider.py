@@ -9,6 +9,7 @@ from typing import Any
 
 import faust
 import structlog
+from faust.types.auth import CredentialsT
 from mode import Service
 from mode.loop import use
 
@@ -22,6 +23,7 @@ from models.outcomes import ControlChanged, Outcome, Receipt
 from models.settings import Settings
 from models.topics import CONTROLS, DEAD_LETTERS, DECIDER_GROUP, DECISIONS, EVENTS, RECEIPTS
 from stream_processors.health import Health, served
+from stream_processors.kafka import SASL_MECHANISM, kafka_tls
 from stream_processors.ledger import Ledger, Message, read
 from stream_processors.repair import missing_messages
 from stream_processors.safe_faust import install
@@ -73,6 +75,7 @@ def create_app(
     app = faust.App(
         DECIDER_GROUP,
         broker=f"kafka://{settings.kafka}",
+        broker_credentials=_credentials(settings),
         store="memory://",
         datadir=settings.data / "decider",
         web_enabled=False,
@@ -93,6 +96,18 @@ def create_app(
     app.on_partitions_revoked.connect(decider.end)
     accounts.on_recover(decider.begin)
     return app
+
+
+def _credentials(settings: Settings) -> CredentialsT | None:
+    tls = kafka_tls(settings)
+    if settings.kafka_user:
+        return faust.SASLCredentials(
+            username=settings.kafka_user,
+            password=settings.kafka_password,
+            mechanism=SASL_MECHANISM,
+            ssl_context=tls,
+        )
+    return faust.SSLCredentials(tls) if tls else None
 
 
 class _Running(Service):  # type: ignore[misc]  # mode has no types

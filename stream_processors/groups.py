@@ -22,7 +22,7 @@ from models.topics import (
     SINK_GROUP,
     STATES,
 )
-from stream_processors.kafka import open_consumer
+from stream_processors.kafka import open_admin, open_consumer
 
 __all__ = ["READS", "Backlog", "backlogs", "committed", "partitions_of", "read_backlogs"]
 
@@ -61,16 +61,12 @@ def partitions_of(settings: Settings, topic: str) -> list[TopicPartition]:
 
 async def committed(settings: Settings) -> dict[Reader, int]:
     """The offset that each group reads next, of those that have committed one."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    try:
-        await admin.start()
+    async with open_admin(settings) as admin:
         return {
             (group, partition): kept.offset
             for group in READS
             for partition, kept in (await _offsets(admin, group)).items()
         }
-    finally:
-        await admin.close()
 
 
 async def read_backlogs(settings: Settings) -> list[Backlog]:

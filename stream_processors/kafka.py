@@ -1,18 +1,35 @@
 """The pipeline's Kafka clients, with the settings that its promises need."""
 
+import ssl
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from models.errors import ConfigError
 from models.settings import Settings
 
-__all__ = ["FETCH_WAIT_MS", "commit", "kafka_answers", "next_offsets", "open_consumer", "open_producer", "read_to_end"]
+__all__ = [
+    "FETCH_WAIT_MS",
+    "SASL_MECHANISM",
+    "commit",
+    "kafka_answers",
+    "kafka_tls",
+    "next_offsets",
+    "open_admin",
+    "open_consumer",
+    "open_producer",
+    "read_to_end",
+]
 
 log = structlog.get_logger()
 
+SASL_MECHANISM = "SCRAM-SHA-256"
+"""How a client proves who it is (RFC 7677): the password itself does not travel."""
 FETCH_WAIT_MS = 20
 """How long the broker may hold a fetch back; what a decision waits for at an idle site."""
 _HEARTBEAT_MS = 500
@@ -28,7 +45,7 @@ async def open_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
     While Kafka is away it tries for ever: what is under way does not fail, and closing it waits too. Only a send that
     finds no room for 40 s raises KafkaTimeoutError.
     """
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", enable_idempotence=True)
+    producer = AIOKafkaProducer(**_access(settings), acks="all", enable_idempotence=True)
     try:
         await producer.start()
         yield producer
@@ -46,7 +63,7 @@ async def open_consumer(
     """
     consumer = AIOKafkaConsumer(
         *topics,
-        bootstrap_servers=settings.kafka,
+        **_access(settings),
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -60,6 +77,27 @@ async def open_consumer(
         yield consumer
     finally:
         await consumer.stop()
+
+
+@asynccontextmanager
+async def open_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Open a client that asks for topics, settings and groups, or changes them."""
+    admin = AIOKafkaAdminClient(**_access(settings))
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
+
+
+def kafka_tls(settings: Settings) -> ssl.SSLContext | None:
+    """How the brokers' certificates are checked; None without TLS. Raises ConfigError for a bad file."""
+    if not settings.kafka_ca:
+        return None
+    try:
+        return ssl.create_default_context(cafile=settings.kafka_ca)
+    except OSError as error:
+        raise ConfigError(f"FAIRROLL_KAFKA_CA={settings.kafka_ca} is no file of certificates: {error}") from None
 
 
 async def read_to_end(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> list[ConsumerRecord]:
@@ -96,3 +134,18 @@ async def commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, in
         await consumer.commit(ours)
     except (CommitFailedError, IllegalStateError) as error:
         log.warning("not committed for a rebalance", reason=repr(error))
+
+
+def _access(settings: Settings) -> dict[str, Any]:
+    """Where Kafka is, and who asks: arguments of any client of aiokafka."""
+    tls = kafka_tls(settings)
+    options: dict[str, Any] = {"bootstrap_servers": settings.kafka, "ssl_context": tls}
+    protocol = "SSL" if tls else "PLAINTEXT"
+    if not settings.kafka_user:
+        return options | {"security_protocol": protocol}
+    return options | {
+        "security_protocol": f"SASL_{protocol}",
+        "sasl_mechanism": SASL_MECHANISM,
+        "sasl_plain_username": settings.kafka_user,
+        "sasl_plain_password": settings.kafka_password,
+    }

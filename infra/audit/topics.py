@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from infra.audit.detection import Seen
@@ -21,7 +20,7 @@ from models.policy import Sites
 from models.sealing import Sealed, binding
 from models.settings import Settings
 from models.topics import ACCOUNTS_CHANGELOG, DECISIONS, EVENTS, KafkaTopic
-from stream_processors.kafka import open_consumer
+from stream_processors.kafka import open_admin, open_consumer
 from stream_processors.ledger import Unseal
 
 __all__ = ["ALLOWED", "TopicReader", "topics_of"]
@@ -46,15 +45,11 @@ _FETCH_MS = 500
 
 async def topics_of(settings: Settings) -> dict[str, int]:
     """Every topic of the broker, with how many partitions it has; Kafka's own are left out. Raises Unread."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
     try:
-        async with asyncio.timeout(_PATIENCE_S):
-            await admin.start()
+        async with asyncio.timeout(_PATIENCE_S), open_admin(settings) as admin:
             found = await admin.describe_topics()
     except (KafkaError, TimeoutError) as error:
-        raise Unread(f"no Kafka answers at {settings.kafka} (FAIRROLL_KAFKA): {type(error).__name__}") from None
-    finally:
-        await admin.close()
+        raise Unread(f"no Kafka answers at {settings.kafka_named}: {type(error).__name__}") from None
     return {topic["topic"]: len(topic["partitions"]) for topic in found if not topic["is_internal"]}
 
 
@@ -118,7 +113,7 @@ async def _records(settings: Settings, topic: str, count: int) -> AsyncIterator[
                 for record in (record for batch in batches.values() for record in batch):
                     yield record
     except KafkaError as error:
-        raise Unread(f"{topic} at {settings.kafka} (FAIRROLL_KAFKA): {error!r}") from None
+        raise Unread(f"{topic} at {settings.kafka_named}: {error!r}") from None
 
 
 async def _is_behind(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:

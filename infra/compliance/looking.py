@@ -43,7 +43,7 @@ async def look(settings: Settings, sites: Sites, site: str, *, offline: bool) ->
 
 async def _live(settings: Settings, sites: Sites, site: str) -> Live:
     wanted = kafka_topics(settings.partitions, sites.longest_window_s)
-    found = await read_topic_settings(settings.kafka, [topic.name for topic in wanted])
+    found = await read_topic_settings(settings, [topic.name for topic in wanted])
     _check(settings, wanted, found)
     control, states, traffic, receipts, seal = await asyncio.gather(
         _control(settings, site),
@@ -104,5 +104,5 @@ async def _traffic(settings: Settings, site: str) -> Traffic:
                         if record.key == site.encode():
                             traffic.note(decode_outcome(record.value))
     except (KafkaError, TimeoutError) as error:
-        raise KafkaAway(f"cannot read {DECISIONS} at {settings.kafka} (FAIRROLL_KAFKA): {error!r}") from None
+        raise KafkaAway(f"cannot read {DECISIONS} at {settings.kafka_named}: {error!r}") from None
     return traffic

@@ -47,7 +47,7 @@ async def table(folder: Path) -> Table:
     async with LocalStack(folder, ports=Ports.free(), environ={"FAIRROLL_SITES": str(sites)}) as stack:
         settings = stack.settings
         topics = tuple(KafkaTopic(name, settings.partitions, {}) for name in floor.TOPICS)
-        await provision_topics(settings.kafka, topics)
+        await provision_topics(settings, topics)
         async with _floor(settings), _client(settings) as client:
             whole, bare = _Path(client, _whole_way()), _Path(client, _floor_way())
             listener = asyncio.create_task(_listen(client, (whole, bare)))

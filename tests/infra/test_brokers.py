@@ -41,7 +41,7 @@ async def test_mosquitto_takes_a_payload_of_one_megabyte(brokers: Settings) -> N
 
 async def test_kafka_stamps_records_with_its_own_clock(brokers: Settings) -> None:
     topic = f"t{uuid.uuid4().hex}"
-    await provision_topics(brokers.kafka, [KafkaTopic(topic, 1, {})])
+    await provision_topics(brokers, [KafkaTopic(topic, 1, {})])
     before = time.time() * 1000
     async with AIOKafkaProducer(bootstrap_servers=brokers.kafka) as producer:
         await producer.send_and_wait(topic, b"kept", timestamp_ms=_LONG_AGO_MS)

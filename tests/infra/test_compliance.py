@@ -113,7 +113,7 @@ async def test_a_report_of_a_running_site_says_what_was_done_and_then_that_it_wa
         await gate.say("state", {"online": True, "firmware": "fairroll-0.1.0", "mode": "held", "model": "synthetic/1"})
     code, told, _ = await fairroll(settings, "hold", "park", "--why", "a test")
     assert code == 0, told
-    await provision_topics(settings.kafka, kafka_topics(settings.partitions, DAY_S))
+    await provision_topics(settings, kafka_topics(settings.partitions, DAY_S))
 
     found = await _report(settings, tmp_path)
     assert "held now: 2 templates and " in found["Keys are destroyed at a hold"]

@@ -39,41 +39,41 @@ async def _setting(kafka: str, topic: str, name: str) -> str:
 
 async def test_topics_are_made_once(brokers: Settings) -> None:
     topics = [_topic(), _topic()]
-    assert await provision_topics(brokers.kafka, topics) == [f"created {topic.name}" for topic in topics]
-    assert await provision_topics(brokers.kafka, topics) == []
+    assert await provision_topics(brokers, topics) == [f"created {topic.name}" for topic in topics]
+    assert await provision_topics(brokers, topics) == []
 
 
 async def test_topics_get_their_settings(brokers: Settings) -> None:
     topic = _topic()
-    await provision_topics(brokers.kafka, [topic])
+    await provision_topics(brokers, [topic])
     assert await _setting(brokers.kafka, topic.name, "retention.ms") == "60000"
 
 
 async def test_changed_setting_reaches_a_topic_that_is_there(brokers: Settings) -> None:
     topic = _topic()
-    await provision_topics(brokers.kafka, [topic])
+    await provision_topics(brokers, [topic])
     longer = msgspec.structs.replace(topic, config={"retention.ms": "120000"})
-    assert await provision_topics(brokers.kafka, [longer]) == [f"changed the settings of {topic.name}"]
+    assert await provision_topics(brokers, [longer]) == [f"changed the settings of {topic.name}"]
     assert await _setting(brokers.kafka, topic.name, "retention.ms") == "120000"
 
 
 async def test_another_number_of_partitions_is_refused_and_nothing_is_made(brokers: Settings) -> None:
     topic, other = _topic(partitions=2), _topic()
-    await provision_topics(brokers.kafka, [topic])
+    await provision_topics(brokers, [topic])
     with pytest.raises(ConfigError, match=r"has 2 partitions, not 3.*FAIRROLL_PARTITIONS=2"):
-        await provision_topics(brokers.kafka, [other, msgspec.structs.replace(topic, partitions=3)])
-    assert await provision_topics(brokers.kafka, [other]) == [f"created {other.name}"]
+        await provision_topics(brokers, [other, msgspec.structs.replace(topic, partitions=3)])
+    assert await provision_topics(brokers, [other]) == [f"created {other.name}"]
 
 
 async def test_unknown_setting_is_refused(brokers: Settings) -> None:
     with pytest.raises(ConfigError, match="Kafka refuses"):
-        await provision_topics(brokers.kafka, [_topic(setting="no.such.setting")])
+        await provision_topics(brokers, [_topic(setting="no.such.setting")])
 
 
 async def test_silent_kafka_is_named() -> None:
     address = f"{LOOPBACK}:{Ports.free().kafka}"
     with pytest.raises(ConfigError, match=f"no Kafka answers at {address}"):
-        await provision_topics(address, [_topic()])
+        await provision_topics(Settings(kafka=address), [_topic()])
 
 
 async def test_provisioning_makes_a_key_for_each_site(brokers: Settings, tmp_path: Path) -> None:

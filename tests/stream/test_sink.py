@@ -43,7 +43,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Local
     parts = ("kafka", "influxd", "gateway")
     environ = {"FAIRROLL_METRICS_PERIOD_S": str(PERIOD_S), "FAIRROLL_METRICS_K": "3"}
     async with LocalStack(tmp_path_factory.mktemp("sink"), parts=parts, ports=Ports.free(), environ=environ) as stack:
-        await provision_topics(stack.settings.kafka, kafka_topics(stack.settings.partitions, 540))
+        await provision_topics(stack.settings, kafka_topics(stack.settings.partitions, 540))
         yield stack
 
 

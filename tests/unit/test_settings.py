@@ -71,3 +71,18 @@ def test_services_are_addresses_between_commas() -> None:
 def test_a_key_holder_may_listen_at_several_addresses() -> None:
     settings = Settings.from_environ({"FAIRROLL_KEYS": "unix:/run/keys, tls://[::1]:9106"})
     assert settings.key_addresses == ["unix:/run/keys", "tls://[::1]:9106"]
+
+
+@pytest.mark.parametrize(("given", "missing"), [("USER", "PASSWORD"), ("PASSWORD", "USER")])
+def test_a_kafka_user_without_a_password_is_named_and_the_other_way_round(given: str, missing: str) -> None:
+    with pytest.raises(ConfigError, match=f"FAIRROLL_KAFKA_{given} is given without FAIRROLL_KAFKA_{missing}"):
+        Settings.from_environ({f"FAIRROLL_KAFKA_{given}": "replay"})
+
+
+def test_all_that_may_be_wrong_with_kafka_is_named() -> None:
+    assert Settings().kafka_named == "127.0.0.1:9092 (FAIRROLL_KAFKA)"
+    settings = Settings(kafka_user="replay", kafka_password="secret", kafka_ca="/ca.pem")  # noqa: S106 - no secret
+    assert settings.kafka_named == (
+        "127.0.0.1:9092 (FAIRROLL_KAFKA) as replay (FAIRROLL_KAFKA_USER, FAIRROLL_KAFKA_PASSWORD)"
+        " by TLS (FAIRROLL_KAFKA_CA=/ca.pem)"
+    )
