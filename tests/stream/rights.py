@@ -40,7 +40,7 @@ super.users=User:ANONYMOUS
 """Whoever comes without TLS has no name, and is the administrator: the stack that started it."""
 
 
-class _UsersMade(Response):
+class _UsersMade(Response):  # type: ignore[misc]  # aiokafka has no types
     API_KEY, API_VERSION = 51, 0
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
@@ -57,7 +57,7 @@ class _UsersMade(Response):
     )
 
 
-class _MakeUsersV0(RequestStruct):
+class _MakeUsersV0(RequestStruct):  # type: ignore[misc]  # aiokafka has no types
     """AlterUserScramCredentials (KIP-554), which aiokafka does not have."""
 
     FLEXIBLE_VERSION = True
@@ -80,7 +80,7 @@ class _MakeUsersV0(RequestStruct):
     )
 
 
-class _MakeUsers(Request[_MakeUsersV0]):
+class _MakeUsers(Request[_MakeUsersV0]):  # type: ignore[misc]  # aiokafka has no types
     API_KEY = 51
 
     def __init__(self, roles: tuple[str, ...]) -> None:
