@@ -19,8 +19,9 @@ _TOGETHER = ("e2e", "grafana", "replay")
 """Folders whose tests share a pipeline; of the others each file may run beside any other."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist what stays on one worker."""
+    """Tell pytest-xdist what stays on one worker, before its own hook reads the marks."""
     for item in items:
         folder, *rest = item.path.relative_to(Path(__file__).parent).parts
         group = folder if folder in _TOGETHER else "/".join((folder, *rest))
