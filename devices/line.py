@@ -14,7 +14,7 @@ from paho.mqtt.properties import Properties
 from models.settings import host_and_port
 from models.topics import Channel, DeviceTopic, Name, control_topic
 
-__all__ = ["Identity", "Line", "connected", "next_wait_s"]
+__all__ = ["Identity", "Line", "connected"]
 
 _QOS = 1
 _KEEPALIVE_S = 5
@@ -28,7 +28,6 @@ _MOST_ON_THEIR_WAY = 64
 """Publications without an acknowledgement: all reports in flight twice."""
 _MOST_UNREAD = 1_000
 """Messages that wait to be read; more than a broker in its right mind has for one dispenser."""
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -121,12 +120,3 @@ async def connected(identity: Identity, mqtt: str, will: bytes) -> AsyncIterator
             yield line
         finally:
             line.drop()
-
-
-def next_wait_s(last_s: float, stood_s: float) -> float:
-    """How long to wait, jitter apart, before connecting again; `stood_s` is how long the connection stood.
-
-    It doubles from 0.2 s up to 5 s. Only a connection that stood for longer than that starts anew: two dispensers with
-    one client id throw each other out, and would do so as fast as they can.
-    """
-    return _FIRST_WAIT_S if stood_s > _LONGEST_WAIT_S else min(max(2 * last_s, _FIRST_WAIT_S), _LONGEST_WAIT_S)

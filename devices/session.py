@@ -1,7 +1,6 @@
 """The dispenser on the network: MQTT, motor and journal around the state machine."""
 
 import asyncio
-import random
 import secrets
 import time
 from contextlib import suppress
@@ -12,7 +11,7 @@ from aiomqtt import Message, MqttError
 
 from devices.faces import Faceless, faceless
 from devices.journal import InMemoryJournal, Journal
-from devices.line import Identity, Line, connected, next_wait_s
+from devices.line import Identity, Line, connected
 from devices.machine import resume, step
 from devices.motor import Motor
 from devices.moves import (
@@ -32,6 +31,7 @@ from devices.moves import (
 )
 from devices.site_key import Astray, Follower
 from devices.state import State
+from models.backoff import Backoff
 from models.codec import decode_command, decode_control, encode
 from models.errors import MalformedMessage
 from models.messages import Control, DeviceState, ForgetAsked, Mode, Report, Request
@@ -43,6 +43,9 @@ log = structlog.get_logger()
 _FIRMWARE = "fairroll-0.1.0"
 _GOODBYE_S = 2.0
 """For the broker to hear that the dispenser goes."""
+_STOOD_S = 5.0
+"""A connection that stood for less counts as a failed one: two dispensers with one client id throw each other out, and
+would do so as fast as they can."""
 _LONGEST_RUN_S = 10.0
 """What a stop waits for paper that is coming out."""
 
@@ -150,15 +153,14 @@ class Dispenser:
 
     async def _keep_connected(self) -> None:
         """One connection after another, with a jittered wait between them."""
-        wait_s = 0.0
+        backoff = Backoff(worked_s=_STOOD_S)
         while True:
             started = time.monotonic()
             try:
                 await self._converse()
             except (MqttError, TimeoutError) as error:
                 log.info("broker lost", site=self.identity.site, device=self.identity.device, error=repr(error))
-            wait_s = next_wait_s(wait_s, time.monotonic() - started)
-            await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            await asyncio.sleep(backoff.after(time.monotonic() - started))
 
     async def _converse(self) -> None:
         """One connection, from the subscription to the loss of the broker."""

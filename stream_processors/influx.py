@@ -15,7 +15,6 @@ from influxdb_client.rest import ApiException
 from models.settings import Settings
 from stream_processors.health import Health
 from stream_processors.influx_ready import NotMadeReady, make_ready
-from stream_processors.waits import jittered_waits
 
 __all__ = ["Influx", "open_influx"]
 
@@ -48,10 +47,9 @@ class Influx:
         """Return when InfluxDB has the lines, or has said that it will never take them; then they are counted."""
         if not lines:
             return
-        for wait in jittered_waits():
-            if await self.offer(lines):
-                return
-            await asyncio.sleep(wait)
+        backoff = Backoff()
+        while not await self.offer(lines):
+            await asyncio.sleep(backoff.after())
 
     async def offer(self, lines: Sequence[str]) -> bool:
         """Try once; whether that settled it."""

@@ -17,9 +17,9 @@ import structlog
 from aiokafka.errors import KafkaError
 from aiomqtt import MqttError
 
+from models.backoff import Backoff
 from models.settings import Settings
 from stream_processors.health import Health, served
-from stream_processors.waits import jittered_waits
 
 __all__ = [
     "DRAIN_S",
@@ -37,7 +37,6 @@ DRAIN_S = 3.0
 """How long what was begun may take after a stop."""
 _END_S = DRAIN_S + 0.5
 """When the process ends in any case, for a producer waits for a lost Kafka for ever: within five seconds in all."""
-_WORKED_S = 30.0
 
 Work = Callable[[], Awaitable[None]]
 
@@ -51,17 +50,14 @@ def serve(work: Work, health: Health, settings: Settings) -> None:
 
 async def again_after_outages(work: Work, health: Health) -> None:
     """Do the work, and again, after a jittered wait, when a broker was lost; never ends but when cancelled."""
-    loop = asyncio.get_running_loop()
+    clock, backoff = asyncio.get_running_loop().time, Backoff()
     while True:
-        for wait in jittered_waits():
-            started = loop.time()
-            try:
-                await work()
-            except* (MqttError, KafkaError, TimeoutError) as outage:
-                health.fault("broker lost: " + ", ".join(repr(error) for error in outage.exceptions))
-            await asyncio.sleep(wait)
-            if loop.time() - started > _WORKED_S:
-                break  # it worked in between: the next outage is a new one
+        started = clock()
+        try:
+            await work()
+        except* (MqttError, KafkaError, TimeoutError) as outage:
+            health.fault("broker lost: " + ", ".join(repr(error) for error in outage.exceptions))
+        await asyncio.sleep(backoff.after(clock() - started))
 
 
 async def drain(rest: Awaitable[object], *needs: asyncio.Future[Any]) -> None:

@@ -1,15 +1,15 @@
 """Supervision: what dies is started again, and every step is told."""
 
 import asyncio
-import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
 from infra.local.process import Process
+from models.backoff import Backoff
 from models.errors import FairrollError
 
-__all__ = ["Change", "Died", "Returned", "supervise", "wait_s"]
+__all__ = ["Change", "Died", "Returned", "supervise"]
 
 _LOOK_AGAIN_S = 0.2
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
@@ -44,15 +44,6 @@ class Returned:
 Change = Died | Returned
 
 
-def wait_s(deaths: int, chance: float) -> float:
-    """Seconds until the next start after so many deaths in a row, the first included; `chance` is 0 to 1.
-
-    Doubling from 0.5 to 30 s, less up to half, so that what died together does not come back together.
-    """
-    doubled = _FIRST_WAIT_S * 2.0 ** min(deaths - 1, 16)
-    return min(_LONGEST_WAIT_S, doubled) * (1 - chance / 2)
-
-
 async def supervise(processes: Iterable[Process], tell: Callable[[Change], None]) -> None:
     """Runs until it is cancelled. What was stopped or killed through its Process stays down."""
     async with asyncio.TaskGroup() as tasks:
@@ -62,17 +53,16 @@ async def supervise(processes: Iterable[Process], tell: Callable[[Change], None]
 
 async def _keep(process: Process, tell: Callable[[Change], None]) -> NoReturn:
     name, clock = process.part.name, asyncio.get_running_loop().time
-    deaths, ready_at = 0, clock()
+    backoff, ready_at = Backoff(_FIRST_WAIT_S, _LONGEST_WAIT_S, _WORKED_S), clock()
     while True:
         how: str | None = await _ending(process)
         died_at = clock()
-        deaths = 0 if died_at - ready_at >= _WORKED_S else deaths
+        lasted_s = died_at - ready_at
         while how:
-            deaths += 1
-            back_in_s = wait_s(deaths, random.random())  # noqa: S311 - jitter, not a secret
+            back_in_s = backoff.after(lasted_s)
             tell(Died(part=name, how=how, back_in_s=back_in_s))
             await asyncio.sleep(back_in_s)
-            how = await _start(process)
+            how, lasted_s = await _start(process), 0.0
         ready_at = clock()
         tell(Returned(part=name, away_s=ready_at - died_at))
 

@@ -17,7 +17,7 @@ from infra.local.parts import EVERYTHING, Part
 from infra.local.ports import Ports
 from infra.local.process import Process
 from infra.local.stack import LocalStack
-from infra.local.supervisor import Change, Died, Returned, supervise, wait_s
+from infra.local.supervisor import Change, Died, Returned, supervise
 from models.messages import ButtonPressed, Dispense
 from models.settings import Settings
 
@@ -54,14 +54,6 @@ async def _started(tmp_path: Path, script: str) -> Process:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.local.supervisor._FIRST_WAIT_S", 0.02)
-
-
-def test_waits_double_from_half_a_second_to_half_a_minute() -> None:
-    assert [wait_s(deaths, 0) for deaths in (1, 2, 3, 6, 7, 8, 10**6)] == [0.5, 1, 2, 16, 30, 30, 30]
-
-
-def test_no_two_that_died_together_come_back_together() -> None:
-    assert (wait_s(3, 0), wait_s(3, 0.5), wait_s(3, 1)) == (2, 1.5, 1)
 
 
 @pytest.mark.usefixtures("hurried")

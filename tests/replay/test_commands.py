@@ -1,12 +1,16 @@
 """`fairroll record`, `replay` and `explain` on a real pipeline, as an operator runs them."""
 
 import asyncio
+import contextlib
 import csv
+import fcntl
 import io
 import json
 import os
 import signal
 import sys
+import termios
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,11 @@ from tests.replay.conftest import REQUESTS, Recorded
 from tests.replay.stage import REAL, SIMULATED, fairroll
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+
+
+WITHIN_S = 60
+SLOWLY = (sys.executable, "-u", "-m", "infra.cli", "replay", "--json", "--speed", "60x")
+"""It cannot end unread either: its rows are more than a pipe holds."""
 
 
 def unpacked(path: Path) -> list[dict[str, Any]]:
@@ -177,15 +186,12 @@ async def test_a_replay_that_is_stopped_goes_on_where_it_was(pipeline: Recorded,
     whole = await fairroll(pipeline.settings, "replay", source, "--json")
     environ = {"FAIRROLL_DATA": str(tmp_path / "data")}
     stopped = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-u", "-m", "infra.cli", "replay", source, "--json", "--speed", "1x"),
-        env=os.environ | pipeline.settings.to_environ() | environ,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        *(*SLOWLY, source), env=os.environ | pipeline.settings.to_environ() | environ, stdout=PIPE, stderr=PIPE
     )
     assert stopped.stdout
-    first = await asyncio.wait_for(stopped.stdout.readline(), 60)
+    first = await asyncio.wait_for(stopped.stdout.readline(), WITHIN_S)
     stopped.send_signal(signal.SIGINT)
-    rest, said = await asyncio.wait_for(stopped.communicate(), 60)
+    rest, said = await asyncio.wait_for(stopped.communicate(), WITHIN_S)
     assert stopped.returncode == 130, said.decode()
     assert "--resume" in said.decode()
     begun = (first + rest).decode()
@@ -196,10 +202,48 @@ async def test_a_replay_that_is_stopped_goes_on_where_it_was(pipeline: Recorded,
     assert counts(resumed.err, "requests") == counts(whole.err, "requests")
 
 
+async def test_the_space_bar_pauses_a_replay_and_no_other_key_does(pipeline: Recorded, tmp_path: Path) -> None:
+    archive = str(await recorded(pipeline, tmp_path / "all.jsonl.zst"))
+    whole = await fairroll(pipeline.settings, "replay", archive, "--json")
+    keyboard, terminal = os.openpty()
+    replaying = await asyncio.create_subprocess_exec(
+        *(*SLOWLY, archive),
+        env=os.environ | pipeline.settings.to_environ(),
+        stdin=terminal,
+        stdout=PIPE,
+        stderr=PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # the terminal is its own, as in a shell
+    )
+    assert replaying.stdout
+    told = await asyncio.wait_for(replaying.stdout.readline(), WITHIN_S)
+    os.write(keyboard, b" ")
+    told += await until_silent(replaying.stdout)
+    os.write(keyboard, b"x\n")
+    assert await until_silent(replaying.stdout) == b""
+    assert 0 < len(told.splitlines()) < len(whole.out.splitlines())
+    os.write(keyboard, b" ")
+    rest, said = await asyncio.wait_for(replaying.communicate(), WITHIN_S)
+    assert replaying.returncode == 0, said.decode()
+    assert (told + rest).decode() == whole.out
+    assert termios.tcgetattr(terminal)[3] & termios.ICANON, "the terminal is left as it was"
+    os.close(keyboard)
+    os.close(terminal)
+
+
+async def until_silent(stream: asyncio.StreamReader) -> bytes:
+    """What comes until nothing has come for a second."""
+    told = b""
+    with contextlib.suppress(TimeoutError):
+        while more := await asyncio.wait_for(stream.read(1 << 16), 1):
+            told += more
+    return told
+
+
 async def test_a_replay_with_the_live_broker_in_its_environment_publishes_nothing(pipeline: Recorded) -> None:
     host, _, port = pipeline.settings.mqtt.rpartition(":")
     hearing = await asyncio.create_subprocess_exec(
-        *("mosquitto_sub", "-V", "mqttv5", "-h", host, "-p", port, "-t", "#"), stdout=asyncio.subprocess.PIPE
+        *("mosquitto_sub", "-V", "mqttv5", "-h", host, "-p", port, "-t", "#"), stdout=PIPE
     )
     try:
         ran = await fairroll(pipeline.settings, "replay", "kafka", FAIRROLL_MQTT=pipeline.settings.mqtt)

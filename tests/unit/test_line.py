@@ -3,7 +3,7 @@ from typing import Any, cast
 
 from aiomqtt import Client, MqttError
 
-from devices.line import Identity, Line, next_wait_s
+from devices.line import Identity, Line
 
 GATE = Identity(site="park", device="gate")
 
@@ -60,18 +60,3 @@ async def test_a_lost_connection_hurts_nobody_who_sends() -> None:
     for _ in range(500):
         wire.send("report", b"{}")
         await asyncio.sleep(0)
-
-
-def test_the_wait_for_a_broker_that_cannot_be_reached_doubles_up_to_five_seconds() -> None:
-    waits = [0.0]
-    for _ in range(8):
-        waits.append(next_wait_s(waits[-1], 0.0))
-    assert waits[1:] == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
-
-
-def test_a_connection_that_stood_makes_the_next_wait_short() -> None:
-    assert next_wait_s(5.0, 60.0) == 0.2
-
-
-def test_two_dispensers_with_one_name_do_not_throw_each_other_out_as_fast_as_they_can() -> None:
-    assert next_wait_s(1.6, 0.05) == 3.2
