@@ -12,6 +12,7 @@ import aiohttp
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.rest import ApiException
 
+from models.backoff import Backoff
 from models.settings import Settings
 from stream_processors.health import Health
 from stream_processors.influx_ready import NotMadeReady, make_ready
