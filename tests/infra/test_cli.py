@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -21,11 +22,19 @@ def test_wrong_setting_is_one_line_and_exit_code_2() -> None:
     assert line.startswith("fairroll: FAIRROLL_PARTITIONS='many'")
 
 
-@pytest.mark.parametrize("command", sorted(commands.commands))
+@pytest.mark.parametrize("command", commands.list_commands(click.Context(commands)))
 def test_every_command_has_help(command: str) -> None:
     result = CliRunner().invoke(commands, [command, "--help"])
     assert result.exit_code == 0
     assert f"commands {command}" in result.output
+
+
+def test_a_service_loads_nothing_of_what_operators_use() -> None:
+    loaded = "import sys; from infra.cli import commands; commands.get_command(None, sys.argv[1]); print(*sys.modules)"
+    command = (sys.executable, "-c", loaded, "egress")
+    modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert "infra.service_commands" in modules
+    assert not {"rich", "numpy", "infra.operators", "infra.audit"} & set(modules)
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
