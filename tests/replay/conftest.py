@@ -8,7 +8,7 @@ import pytest_asyncio
 from infra.local.stack import LocalStack
 from tests.replay.stage import crowd, decide, stage
 
-REQUESTS = 3_000
+REQUESTS = 1_500
 
 
 class Recorded:
