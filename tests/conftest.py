@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from xdist.scheduler import LoadScopeScheduling
 
 from infra.local.parts import BROKERS
 from infra.local.ports import Ports
@@ -19,13 +20,17 @@ _TOGETHER = ("e2e", "grafana", "replay")
 """Folders whose tests share a pipeline; of the others each file may run beside any other."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist what stays on one worker, before its own hook reads the marks."""
-    for item in items:
-        folder, *rest = item.path.relative_to(Path(__file__).parent).parts
-        group = folder if folder in _TOGETHER else "/".join((folder, *rest))
-        item.add_marker(pytest.mark.xdist_group(group))
+class _ByPipeline(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
+    """What shares a pipeline stays on one worker; `--dist loadgroup` of pytest-xdist 3.8 groups nothing under pytest 9."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        _, folder, *_ = nodeid.split("/")
+        return folder if folder in _TOGETHER else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """How `pytest -n 2` divides the tests."""
+    return _ByPipeline(config, log)
 
 
 @pytest.fixture
