@@ -21,7 +21,7 @@ _TOGETHER = ("e2e", "grafana", "replay")
 
 
 class _ByPipeline(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
-    """What shares a pipeline stays on one worker; `--dist loadgroup` of pytest-xdist 3.8 groups nothing under pytest 9."""
+    """What shares a pipeline stays on one worker. pytest-xdist 3.8 has no groups of its own under pytest 9."""
 
     def _split_scope(self, nodeid: str) -> str:
         _, folder, *_ = nodeid.split("/")
