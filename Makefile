@@ -18,8 +18,8 @@ demo: setup ## a site at work, from the camera to the motor (PHOTOS=folder for y
 up: setup ## the whole pipeline on this machine, until Ctrl-C
 	$(BIN)/fairroll up
 
-test: setup ## every test, against real brokers
-	$(BIN)/pytest
+test: setup ## every test, against real brokers, two at a time
+	$(BIN)/pytest -n 2 --no-loadscope-reorder
 
 check: setup ## style, types and the borders between folders
 	$(BIN)/ruff check
