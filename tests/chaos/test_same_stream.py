@@ -6,7 +6,6 @@ from pathlib import Path
 from random import Random
 
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from infra.local.parts import BROKERS
 from infra.local.ports import Ports
@@ -18,7 +17,7 @@ from models.messages import ButtonPressed, Dispensed, FaceSeen, Request, StaffPr
 from models.outcomes import Answered, ReportKept
 from models.settings import Settings
 from models.topics import ACCOUNTS_CHANGELOG, DECIDER_GROUP, DECISIONS, EVENTS
-from stream_processors.kafka import open_consumer, open_producer
+from stream_processors.kafka import open_admin, open_consumer, open_producer
 from tests.chaos.books import Books, Spot
 from tests.chaos.checker import is_repetition
 from tests.chaos.pipeline import Pipeline
@@ -90,15 +89,10 @@ async def _forget_decisions(settings: Settings) -> None:
         partitions = [TopicPartition(EVENTS, number) for number in range(settings.partitions)]
         consumer.assign(partitions)
         await consumer.commit(dict.fromkeys(partitions, 0))
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    await admin.start()
-    try:
+    async with open_admin(settings) as admin, asyncio.timeout(_WITHIN_S):
         await admin.delete_topics([DECISIONS, ACCOUNTS_CHANGELOG])
-        async with asyncio.timeout(_WITHIN_S):
-            while {DECISIONS, ACCOUNTS_CHANGELOG} & set(await admin.list_topics()):
-                await asyncio.sleep(0.1)
-    finally:
-        await admin.close()
+        while {DECISIONS, ACCOUNTS_CHANGELOG} & set(await admin.list_topics()):
+            await asyncio.sleep(0.1)
     await provision(settings)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiomqtt import Client, ProtocolVersion
 
 from models.accounts import Entry, VisitorAccount, visitor_key
@@ -36,7 +36,7 @@ from models.topics import (
     RECEIPTS,
     STATES,
 )
-from stream_processors.kafka import open_producer
+from stream_processors.kafka import open_admin, open_producer
 from tests.e2e.looks import records
 
 __all__ = ["JPEG", "MODEL", "audited", "found", "plant", "plant_sealed", "template"]
@@ -103,10 +103,8 @@ async def _a_visitor(settings: Settings) -> str:
 
 
 async def _plant_records(settings: Settings, visitor: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    await admin.start()
-    await admin.create_topics([NewTopic(UNKNOWN, 1, 1)])
-    await admin.close()
+    async with open_admin(settings) as admin:
+        await admin.create_topics([NewTopic(UNKNOWN, 1, 1)])
     face = FaceSeen(id="planted-request-face", model=MODEL, template=_raw(0))
     old = Answered(
         site="park",

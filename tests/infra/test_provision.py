@@ -5,7 +5,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from infra.local.ports import LOOPBACK, Ports
@@ -15,7 +14,7 @@ from models.errors import ConfigError
 from models.messages import Control
 from models.settings import Settings
 from models.topics import CONTROLS, KafkaTopic
-from stream_processors.kafka import open_producer
+from stream_processors.kafka import open_admin, open_producer
 
 CONTROL = Control(
     site="lawn", mode="face", policy="0123456789ab", epoch=0, ration_cm=60, ration_budget_cm=6000, window_s=540
@@ -26,13 +25,9 @@ def _topic(partitions: int = 2, setting: str = "retention.ms") -> KafkaTopic:
     return KafkaTopic(f"t{uuid.uuid4().hex}", partitions, {setting: "60000"})
 
 
-async def _setting(kafka: str, topic: str, name: str) -> str:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    try:
+async def _setting(settings: Settings, topic: str, name: str) -> str:
+    async with open_admin(settings) as admin:
         [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {name: ""})])
-    finally:
-        await admin.close()
     [(_, _, _, _, [(_, value, *_)])] = answer.resources
     return str(value)
 
@@ -46,7 +41,7 @@ async def test_topics_are_made_once(brokers: Settings) -> None:
 async def test_topics_get_their_settings(brokers: Settings) -> None:
     topic = _topic()
     await provision_topics(brokers, [topic])
-    assert await _setting(brokers.kafka, topic.name, "retention.ms") == "60000"
+    assert await _setting(brokers, topic.name, "retention.ms") == "60000"
 
 
 async def test_changed_setting_reaches_a_topic_that_is_there(brokers: Settings) -> None:
@@ -54,7 +49,7 @@ async def test_changed_setting_reaches_a_topic_that_is_there(brokers: Settings) 
     await provision_topics(brokers, [topic])
     longer = msgspec.structs.replace(topic, config={"retention.ms": "120000"})
     assert await provision_topics(brokers, [longer]) == [f"changed the settings of {topic.name}"]
-    assert await _setting(brokers.kafka, topic.name, "retention.ms") == "120000"
+    assert await _setting(brokers, topic.name, "retention.ms") == "120000"
 
 
 async def test_another_number_of_partitions_is_refused_and_nothing_is_made(brokers: Settings) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import ClusterAuthorizationFailedError, TopicAuthorizationFailedError
 from aiokafka.protocol.admin import CreateAclsRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import CompactArray, CompactBytes, CompactString, Int8, Int16, Int32, Schema, TaggedFields
@@ -15,11 +16,13 @@ from msgspec import structs
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.stack import LocalStack
 from models.settings import Settings
-from stream_processors.kafka import SASL_MECHANISM, open_admin
+from stream_processors.kafka import SASL_MECHANISM, open_admin, open_producer
 from tests.stream.certificates import Authority
 
-__all__ = ["guarded"]
+__all__ = ["REFUSED", "guarded", "write"]
 
+REFUSED = (ClusterAuthorizationFailedError, TopicAuthorizationFailedError)
+"""Who may write to no topic at all is refused before the first record, by the cluster."""
 _DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
 _TOPIC, _GROUP, _LITERAL, _ALLOW = 2, 3, 3, 3
 _READ, _WRITE, _DESCRIBE = 3, 4, 8
@@ -125,6 +128,12 @@ async def guarded(stack: LocalStack, folder: Path, *roles: str) -> Mapping[str, 
         )
         for role in roles
     }
+
+
+async def write(settings: Settings, topic: str) -> None:
+    """Raises one of REFUSED without the right to."""
+    async with open_producer(settings) as producer:
+        await producer.send_and_wait(topic, b"of somebody else", partition=0)
 
 
 def rights(role: str) -> Iterator[_Right]:

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from infra.local.parts import BROKERS
 from infra.local.ports import Ports
@@ -23,7 +22,7 @@ from models.outcomes import Answered
 from models.partition import Partition
 from models.settings import Settings
 from models.topics import DECISIONS, EVENTS
-from stream_processors.kafka import open_consumer, open_producer
+from stream_processors.kafka import open_admin, open_consumer, open_producer
 from tests.unit.story import MODEL, template
 
 SITES = [f"s{number}" for number in range(8)]
@@ -91,7 +90,8 @@ async def test_nothing_is_remembered_that_kafka_did_not_hear(tmp_path: Path) -> 
     ):
         async with open_consumer(stack.settings, DECISIONS, group=None) as said:
             await _decided(producer, said, "request-before-00")
-        await _delete(DECISIONS, stack.settings)
+        async with open_admin(stack.settings) as admin:
+            await admin.delete_topics([DECISIONS])
         await _ask_as_ann(producer, "request-unheard-1")
         async with asyncio.timeout(20):
             while stack["decider"].is_running:
@@ -109,15 +109,6 @@ def _at_the_park(folder: Path) -> LocalStack:
     (folder / "sites.toml").write_text('[sites.park]\nmode = "face"\ndevices = ["d"]\n')
     environ = {"FAIRROLL_SITES": str(folder / "sites.toml")}
     return LocalStack(folder, parts=(*BROKERS, "decider"), ports=Ports.free(), environ=environ)
-
-
-async def _delete(topic: str, settings: Settings) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    await admin.start()
-    try:
-        await admin.delete_topics([topic])
-    finally:
-        await admin.close()
 
 
 async def _ask_as_ann(producer: AIOKafkaProducer, request_id: str) -> None:
