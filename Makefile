@@ -32,26 +32,26 @@ dashboards: setup ## write grafana/dashboards and the alerts anew, from grafana/
 	$(BIN)/python -m grafana
 
 bench: setup ## how fast it answers
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.experiments.bench
 
 chaos: setup ## what faults under load do to its promises (SECONDS= of each fault, SEED=, RATE=, ONLY=)
-	$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+	$(BIN)/python -m tests.experiments.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(RATE),--rate $(RATE)) $(if $(ONLY),--only $(ONLY))
 
 soak: setup ## the highest rate that this machine holds, for ten minutes: is memory flat? (MINUTES=)
-	$(BIN)/python -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES))
+	$(BIN)/python -m tests.experiments.chaos.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 figures: setup ## how well templates tell people apart, and that two keys cannot be linked (FACES=, PNG=)
-	$(BIN)/python -m tests.figures $(if $(FACES),--faces "$(FACES)") $(if $(PNG),--figure "$(PNG)")
+	$(BIN)/python -m tests.experiments.figures $(if $(FACES),--faces "$(FACES)") $(if $(PNG),--figure "$(PNG)")
 
 privacy: setup ## what it claims of faces, each with its evidence from a run on real brokers
-	$(BIN)/python -m tests.privacy
+	$(BIN)/python -m tests.experiments.privacy
 
 replay-proof: setup ## a recorded run of 100,000 requests, replayed byte for byte (REQUESTS=)
-	$(BIN)/python -m tests.replay $(if $(REQUESTS),--requests $(REQUESTS))
+	$(BIN)/python -m tests.experiments.replay_proof $(if $(REQUESTS),--requests $(REQUESTS))
 
 city: setup ## how many series the metrics of 2,000 dispensers and 100,000 visitors have (6 minutes)
-	$(BIN)/python -m tests.city
+	$(BIN)/python -m tests.experiments.city
 
 programs:
 	@infra/local/system-packages

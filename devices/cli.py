@@ -14,22 +14,22 @@ import click
 import msgspec
 import structlog
 
-from devices.disk import DiskJournal
-from devices.files import boot_id, read_sites
-from devices.fleet import Fleet, Tally, Visits
-from devices.journal import InMemoryJournal, Journal
-from devices.motor import SimulatedMotor
-from devices.panel import Panel, Press, said
-from devices.session import Dispenser, Identity
-from devices.site_key import open_chain, site_key_file
-from devices.synthetic import SYNTHETIC
+from devices.hardware.motor import SimulatedMotor
+from devices.hardware.panel import Panel, Press, said
+from devices.journal.port import InMemoryJournal, Journal
+from devices.journal.sqlite import DiskJournal
+from devices.session.device_files import boot_id, read_sites
+from devices.session.session import Dispenser, Identity
+from devices.session.site_key import open_chain, site_key_file
+from devices.simulation.fleet import Fleet, Tally, Visits
+from devices.simulation.synthetic_faces import SYNTHETIC
+from models.contract.face_models import face_model
+from models.contract.messages import Placement
 from models.errors import ConfigError, FairrollError, first_of
-from models.face_models import face_model
-from models.messages import Placement
 from models.settings import Settings
 
 if TYPE_CHECKING:
-    from devices.eye import CameraEye
+    from devices.hardware.vision import CameraEye
 
 __all__ = ["main"]
 
@@ -201,7 +201,7 @@ def _eye(settings: Settings, identity: Identity, photos: Path) -> "CameraEye":
     """Vision is loaded only where there is a camera: a button-only dispenser has none of its packages."""
     chain = open_chain(site_key_file(settings, identity.site), face_model(identity.model))
     try:
-        from devices.eye import open_eye  # noqa: PLC0415 - see above
+        from devices.hardware.vision import open_eye  # noqa: PLC0415 - see above
     except ImportError as error:
         raise ConfigError(f"{error.name} is missing: a camera needs the extra fairroll[vision]") from None
     return open_eye(photos, chain, settings.data / "weights")

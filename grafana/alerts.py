@@ -16,7 +16,7 @@ from grafana.boards.privacy import PRIVACY, beyond_window
 from grafana.boards.site import SITE_BOARD
 from grafana.panels import Board
 from grafana.queries import Query, Select, highest, last, spread, total
-from models.measurements import ANSWERS, AUDITS, DEAD_LETTERS, LAG, REPORTS, REQUESTS, SERVICES
+from models.metrics.catalogue import ANSWERS, AUDITS, DEAD_LETTERS, LAG, REPORTS, REQUESTS, SERVICES
 
 __all__ = ["ALERTS", "DATA_SOURCE", "Alert", "rules"]
 

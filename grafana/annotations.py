@@ -2,7 +2,7 @@
 
 from grafana.panels import Annotation
 from grafana.queries import Over, Select, each, rise
-from models.measurements import CONTROLS, RECEIPTS, REPORTS
+from models.metrics.catalogue import CONTROLS, RECEIPTS, REPORTS
 
 __all__ = ["HOLDS", "POLICIES", "REFILLS", "SITE_ANNOTATIONS"]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal
 
-from models.metrics import Measurement
+from models.metrics.schema import Measurement
 
 __all__ = [
     "IN_RANGE",

@@ -2,7 +2,7 @@
 
 from grafana.panels import Variable
 from grafana.queries import tag_values
-from models.measurements import REPORTS, SITES
+from models.metrics.catalogue import REPORTS, SITES
 
 __all__ = ["DEVICE", "ONE_SITE", "SITE"]
 

@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from infra.records import read_records
-from models.codec import decode_dead_letter, decode_report, encode
-from models.dead_letters import DeadLetter
+from infra.kafka_records import read_records
+from models.contract.codec import decode_dead_letter, decode_report, encode
+from models.contract.dead_letters import DeadLetter
+from models.contract.messages import Battery, Stock
+from models.contract.topics import DEAD_LETTERS, EVENTS
 from models.errors import MalformedMessage
-from models.events import Reported
-from models.messages import Battery, Stock
-from models.policy import Sites
+from models.ledger.events import Reported
+from models.ledger.policy import Sites
 from models.settings import Settings
-from models.topics import DEAD_LETTERS, EVENTS
-from stream_processors.ingress import sender
-from stream_processors.kafka import open_producer
+from stream_processors.ingress.service import sender
+from stream_processors.runtime.kafka import open_producer
 
 __all__ = ["Filed", "by_reason", "read_again", "read_letters", "resubmit"]
 

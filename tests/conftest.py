@@ -8,12 +8,12 @@ import pytest
 import pytest_asyncio
 from xdist.scheduler import LoadScopeScheduling
 
-from infra.local.parts import BROKERS
 from infra.local.ports import Ports
+from infra.local.programs import BROKERS
 from infra.local.stack import LocalStack
-from infra.provision import provision_topics
+from infra.setup.provision import provision_topics
+from models.contract.topics import kafka_topics
 from models.settings import Settings
-from models.topics import kafka_topics
 
 _WINDOW_S = 540
 _TOGETHER = ("e2e", "grafana", "replay")

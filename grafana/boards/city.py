@@ -4,7 +4,7 @@ from grafana.annotations import SITE_ANNOTATIONS
 from grafana.panels import CM, Board, Panel, Row, Variable
 from grafana.queries import Over, Select, highest, last, total
 from grafana.variables import SITE
-from models.measurements import ANSWERS, DEVICES, REPORTS, REQUESTS
+from models.metrics.catalogue import ANSWERS, DEVICES, REPORTS, REQUESTS
 
 __all__ = ["CITY", "STOCK_HOURS", "hours_left"]
 

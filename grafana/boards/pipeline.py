@@ -2,7 +2,7 @@
 
 from grafana.panels import Board, Panel, Row
 from grafana.queries import Select, each, highest, last, total
-from models.measurements import DEAD_LETTERS, LAG, REQUESTS, SERVICES, SITES
+from models.metrics.catalogue import DEAD_LETTERS, LAG, REQUESTS, SERVICES, SITES
 
 __all__ = ["PIPELINE"]
 

@@ -4,7 +4,7 @@ from grafana.annotations import HOLDS, POLICIES
 from grafana.panels import Board, Panel, Row
 from grafana.queries import Over, Select, each, highest, last, total
 from grafana.variables import SITE
-from models.measurements import ANSWERS, AUDITS, RECEIPTS, SITES
+from models.metrics.catalogue import ANSWERS, AUDITS, RECEIPTS, SITES
 
 __all__ = ["PRIVACY", "beyond_window"]
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from grafana.panels import CM, Board, Panel, Row, Variable
 from grafana.queries import POINTS, Column, Select, highest, total
 from grafana.variables import SITE
-from models.measurements import ANSWERS, FACES, REQUESTS, SITES
-from models.metrics import Measurement
+from models.metrics.catalogue import ANSWERS, FACES, REQUESTS, SITES
+from models.metrics.schema import Measurement
 
 __all__ = ["REPLAY", "SHADOW"]
 

@@ -4,7 +4,7 @@ from grafana.annotations import SITE_ANNOTATIONS
 from grafana.panels import CM, Board, Panel, Row
 from grafana.queries import SINCE_LAST_WORD, Over, Select, each, highest, last, mean, total
 from grafana.variables import DEVICE, ONE_SITE
-from models.measurements import ANSWERS, DEVICES, FACES, REPORTS, REQUESTS, SITES
+from models.metrics.catalogue import ANSWERS, DEVICES, FACES, REPORTS, REQUESTS, SITES
 
 __all__ = ["SITE_BOARD"]
 

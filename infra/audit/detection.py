@@ -15,8 +15,8 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from models.messages import TEMPLATE_BYTES
-from models.sealing import Sealed
+from models.contract.messages import TEMPLATE_BYTES
+from models.keys.seals import Sealed
 
 __all__ = ["LONGEST", "Seen", "Sight", "redacted", "see"]
 

@@ -17,10 +17,10 @@ from typing import Any, BinaryIO, Final
 import zstandard
 
 from infra.audit.detection import LONGEST, Seen
-from infra.audit.reading import Unread
-from infra.audit.tally import NOTHING, Tally, Where
+from infra.audit.judgement import NOTHING, Tally, Where
+from infra.audit.places import Unread
 from infra.audit.topics import ALLOWED
-from models.topics import ACCOUNTS_CHANGELOG
+from models.contract.topics import ACCOUNTS_CHANGELOG
 
 __all__ = ["read_broker_files", "read_files"]
 

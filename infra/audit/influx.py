@@ -7,12 +7,12 @@ import aiohttp
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.rest import ApiException
 
-from infra.audit.reading import Unread
+from infra.audit.judgement import Tally, Where
+from infra.audit.places import Unread
 from infra.audit.report import UNREAD, Report
-from infra.audit.tally import Tally, Where
 from infra.influxql import query
 from models.errors import FairrollError
-from models.measurements import AUDITS, MEASUREMENTS
+from models.metrics.catalogue import AUDITS, MEASUREMENTS
 from models.settings import Settings
 
 __all__ = ["NotPublished", "publish", "read_influx"]

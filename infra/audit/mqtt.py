@@ -5,11 +5,11 @@ import contextlib
 
 from aiomqtt import Client, Message, MqttError, ProtocolVersion
 
-from infra.audit.reading import Unread
-from infra.audit.tally import Tally, Where
+from infra.audit.judgement import Tally, Where
+from infra.audit.places import Unread
+from models.contract.topics import DeviceTopic, control_topic
 from models.errors import MalformedMessage
 from models.settings import Settings, host_and_port
-from models.topics import DeviceTopic, control_topic
 
 __all__ = ["read_retained"]
 

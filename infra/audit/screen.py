@@ -8,7 +8,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from infra.audit.report import UNREAD, VIOLATED, Finding, Place, Report
-from infra.status_screen import span
+from infra.status.screen import span
 
 __all__ = ["screen"]
 

@@ -9,19 +9,19 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from infra.audit.detection import Seen
-from infra.audit.reading import Unread
-from infra.audit.tally import NOTHING, SEAL_SLACK_S, Opens, Suspects, Tally, Where
-from models.accounts import VisitorAccount, site_of, visitor_of
-from models.codec import decode_event, decode_outcome, decode_row
+from infra.audit.judgement import NOTHING, SEAL_SLACK_S, Opens, Suspects, Tally, Where
+from infra.audit.places import Unread
+from models.contract.codec import decode_event, decode_outcome, decode_row
+from models.contract.topics import ACCOUNTS_CHANGELOG, DECISIONS, EVENTS, KafkaTopic
 from models.errors import MalformedMessage
-from models.events import Requested
-from models.outcomes import Answered
-from models.policy import Sites
-from models.sealing import Sealed, binding
+from models.keys.seals import Sealed, binding
+from models.ledger.events import Requested
+from models.ledger.outcomes import Answered
+from models.ledger.policy import Sites
+from models.ledger.rows import VisitorAccount, site_of, visitor_of
 from models.settings import Settings
-from models.topics import ACCOUNTS_CHANGELOG, DECISIONS, EVENTS, KafkaTopic
-from stream_processors.kafka import open_admin, open_consumer
-from stream_processors.ledger import Unseal
+from stream_processors.decider.ledger import Unseal
+from stream_processors.runtime.kafka import open_admin, open_consumer
 
 __all__ = ["ALLOWED", "TopicReader", "topics_of"]
 

@@ -2,12 +2,12 @@
 
 from msgspec import Struct, field
 
-from models.chains import SiteFacts
-from models.face_models import FACE_MODELS
-from models.messages import Control, DeviceState, Dispense, Refuse
-from models.outcomes import Answered, Outcome, Receipt, SiteCounted
-from models.policy import SiteSpec
-from models.topics import KafkaTopic
+from models.contract.face_models import FACE_MODELS
+from models.contract.messages import Control, DeviceState, Dispense, Refuse
+from models.contract.topics import KafkaTopic
+from models.keys.seal_chain import SiteFacts
+from models.ledger.outcomes import Answered, Outcome, Receipt, SiteCounted
+from models.ledger.policy import SiteSpec
 
 __all__ = ["Facts", "Live", "Seal", "Traffic"]
 

@@ -1,11 +1,11 @@
 """Lines about why, where and with whose agreement faces are looked at. Pure."""
 
-from devices.faces import sign
+from devices.machine.camera_permission import sign
 from infra.compliance import rules
 from infra.compliance.facts import Facts
-from infra.compliance.line import Line, Section, counsel, failed, judged, passed, unseen
-from infra.status_screen import span
-from models.messages import Control
+from infra.compliance.statement import Line, Section, counsel, failed, judged, passed, unseen
+from infra.status.screen import span
+from models.contract.messages import Control
 
 __all__ = ["alternatives", "as_configured", "purpose"]
 
@@ -90,7 +90,7 @@ def _consent() -> Line:
         found="by pressing FACE, or FORGET, beside the sign; nobody is looked at before",
         why="whether a press beside a sign is a separate, informed consent",
         rule=rules.CONSENT,
-        source="devices/panel.py; docs/contract.md",
+        source="devices/hardware/panel.py; docs/contract.md",
     )
 
 
@@ -152,7 +152,7 @@ def _high_risk() -> Line:
         found="each decision with its reason, without a template; no technical documentation for these duties",
         why="whether the site is of Annex III, and what else is due",
         rule=rules.AI_ACT,
-        source="models/outcomes.py; docs/field.md, AI Act",
+        source="models/ledger/outcomes.py; docs/field.md, AI Act",
     )
 
 
@@ -187,7 +187,7 @@ def _button_used(facts: Facts) -> Line:
 
 def _forgetting(facts: Facts) -> Line:
     fact, rule = "Who asked to be forgotten, in the last day", rules.GDPR
-    source = "fairroll.decisions; models/granting.py"
+    source = "fairroll.decisions; models/ledger/requests.py"
     if facts.live is None:
         return unseen(fact, rule, source)
     traffic = facts.live.traffic

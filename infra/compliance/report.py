@@ -8,13 +8,13 @@ from html import escape
 
 from markdown_it import MarkdownIt
 
-from infra.compliance.errors import errors, protection
+from infra.compliance.accuracy import errors, protection
 from infra.compliance.facts import Facts
-from infra.compliance.keeping import places, times
-from infra.compliance.line import VERDICTS, Line, Section, Verdict
 from infra.compliance.page import PAGE
 from infra.compliance.purpose import alternatives, as_configured, purpose
+from infra.compliance.retention import places, times
 from infra.compliance.rules import MEASURES, Rule
+from infra.compliance.statement import VERDICTS, Line, Section, Verdict
 
 __all__ = ["count", "html", "lines", "markdown", "sections"]
 

@@ -6,7 +6,7 @@ import shutil
 import signal
 from pathlib import Path
 
-from infra.local.parts import Part
+from infra.local.programs import Part
 from models.errors import FairrollError
 
 __all__ = ["PartDied", "Process"]

@@ -7,15 +7,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
-from infra.local.parts import BROKERS, EVERYTHING, INSTEAD, PROCESSES, Part, part_of
-from infra.local.place import Place, memory_folder
+from infra.local.installation import Place, memory_folder
 from infra.local.ports import LOOPBACK, Ports, is_taken
 from infra.local.process import Process
-from infra.provision import provision
+from infra.local.programs import BROKERS, EVERYTHING, INSTEAD, PROCESSES, Part, part_of
+from infra.setup.provision import provision
 from models.errors import ConfigError
 from models.settings import Settings
-from stream_processors.keys_file import KeysFile
-from stream_processors.sites import configure_sites, read_sites
+from stream_processors.keyholder.key_file import KeysFile
+from stream_processors.runtime.site_file import configure_sites, read_sites
 
 __all__ = ["LocalStack"]
 

@@ -15,7 +15,9 @@ import numpy as np
 from msgspec import Struct
 from PIL import Image, UnidentifiedImageError
 
+from models.contract.face_models import FaceModel
 from models.errors import ConfigError, FairrollError
+from models.face.capture_result import Poor
 from models.face.centres import Centre, encode_centre
 from models.face.detection import FaceDetector
 from models.face.embedding import Embedder, Embedding
@@ -30,9 +32,7 @@ from models.face.scoring import (
     random_keys,
     thresholds,
 )
-from models.face.seen import Poor
 from models.face.vision import open_embedder
-from models.face_models import FaceModel
 
 __all__ = ["Look", "Photos", "look_at", "main", "people_of", "table"]
 

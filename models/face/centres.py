@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from models.contract.face_models import FaceModel
 from models.errors import ConfigError
-from models.face_models import FaceModel
 
 __all__ = ["SCALE", "Centre", "encode_centre", "file_name", "load_centre", "to_scale"]
 

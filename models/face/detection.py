@@ -7,7 +7,7 @@ import torch
 from facenet_pytorch import MTCNN
 from PIL import Image
 
-from models.face.face import Face, Landmarks, Point, upright_rgb
+from models.face.image import Face, Landmarks, Point, upright_rgb
 
 __all__ = ["MIN_FACE_PX", "MIN_PROBABILITY", "FaceDetector"]
 

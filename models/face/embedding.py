@@ -11,9 +11,9 @@ from facenet_pytorch import InceptionResnetV1, extract_face, fixed_image_standar
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.face.face import Face, upright_rgb
+from models.contract.face_models import FaceModel, face_model
+from models.face.image import Face, upright_rgb
 from models.face.weights import load_facenet
-from models.face_models import FaceModel, face_model
 
 __all__ = ["DlibEmbedder", "Embedder", "Embedding", "FaceNetEmbedder"]
 

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import ArrayLike, NDArray
 
+from models.contract.face_models import FaceModel
+from models.contract.messages import TEMPLATE_BYTES
 from models.face.centres import load_centre, to_scale
-from models.face_models import FaceModel
-from models.messages import TEMPLATE_BYTES
 
 __all__ = ["FARTHEST_EPOCH", "KEY_BYTES", "Protector", "epoch_key", "equal_bits", "next_key"]
 

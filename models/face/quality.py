@@ -8,8 +8,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.face.face import Face, Landmarks, upright_rgb
-from models.face.seen import Poor
+from models.face.capture_result import Poor
+from models.face.image import Face, Landmarks, upright_rgb
 
 __all__ = ["QualityGate", "roll", "sharpness", "turn"]
 

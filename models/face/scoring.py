@@ -19,10 +19,10 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from models.contract.face_models import FaceModel
 from models.errors import ConfigError
 from models.face.centres import to_scale
 from models.face.protection import KEY_BYTES, Protector
-from models.face_models import FaceModel
 
 __all__ = [
     "KEYS",

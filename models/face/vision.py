@@ -6,15 +6,15 @@ from typing import Final
 from msgspec import Struct
 from PIL import Image
 
+from models.contract.face_models import face_model
 from models.errors import ConfigError
+from models.face.capture_result import NotSeen, Poor, Seen
 from models.face.detection import FaceDetector
 from models.face.embedding import DlibEmbedder, Embedder, FaceNetEmbedder
-from models.face.face import Face, upright_rgb
+from models.face.image import Face, upright_rgb
 from models.face.protection import Protector
 from models.face.quality import QualityGate
-from models.face.seen import NotSeen, Poor, Seen
 from models.face.weights import FACENET_VGGFACE2, fetch
-from models.face_models import face_model
 
 __all__ = ["Vision", "open_embedder", "open_vision"]
 

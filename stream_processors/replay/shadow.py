@@ -7,17 +7,17 @@ from collections import Counter, defaultdict
 
 from msgspec import structs
 
-from models.comparing import Difference
+from models.contract.messages import Refuse
 from models.errors import ConfigError
-from models.measurements import SHADOW, UNKNOWN
-from models.messages import Refuse
-from models.outcomes import Answered, SiteCounted
-from models.policy import Sites
-from models.recording import Happening, Recording
+from models.ledger.outcomes import Answered, SiteCounted
+from models.ledger.policy import Sites
+from models.metrics.catalogue import SHADOW, UNKNOWN
+from models.replay.comparison import Difference
+from models.replay.recording import Happening, Recording
+from models.replay.what_if import Basis, Compared, Trial, WhatIf
 from models.settings import Settings
-from models.whatif import Basis, Compared, Trial, WhatIf
-from stream_processors.periods import Periods
-from stream_processors.points import NS_PER_MS
+from stream_processors.sink.points import NS_PER_MS
+from stream_processors.sink.rollups import Periods
 
 __all__ = ["Shadow", "check_windows", "place_of"]
 

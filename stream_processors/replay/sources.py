@@ -7,17 +7,17 @@ from typing import Final
 
 from msgspec import Struct
 
-from models.archive import UnusableArchive, pipeline_id
-from models.erasures import Erasures
 from models.errors import ConfigError
-from models.keys import KEY_BYTES, PIPELINE_KEY, parse_key
+from models.keys.key_files import KEY_BYTES, PIPELINE_KEY, parse_key
+from models.replay.archive import UnusableArchive, pipeline_id
+from models.replay.erasures import Erasures
 from models.settings import Settings
-from stream_processors.key_client import Keys, open_keys
-from stream_processors.ledger import opened
-from stream_processors.replay.archive import open_archive
-from stream_processors.replay.playing import Source
-from stream_processors.replay.stream import Wanted, events_since, open_stream
-from stream_processors.replay.templates import Treat, none_at_all, still_remembered
+from stream_processors.decider.ledger import opened
+from stream_processors.replay.archive_file import open_archive
+from stream_processors.replay.kafka_source import Wanted, events_since, open_stream
+from stream_processors.replay.player import Source
+from stream_processors.replay.template_access import Treat, none_at_all, still_remembered
+from stream_processors.runtime.key_client import Keys, open_keys
 
 __all__ = ["KAFKA", "Asked", "Opened", "open_source", "pipeline_secret"]
 

@@ -9,17 +9,17 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from devices.camera import Camera, PhotoFolder, photos
-from devices.eye import CameraEye, open_eye
-from devices.panel import Eye
-from devices.site_key import Chain, open_chain
+from devices.hardware.camera import Camera, PhotoFolder, photos
+from devices.hardware.panel import Eye
+from devices.hardware.vision import CameraEye, open_eye
+from devices.session.site_key import Chain, open_chain
+from models.contract.face_models import face_model
+from models.contract.messages import TEMPLATE_BYTES
 from models.errors import ConfigError
+from models.face.capture_result import NotSeen, Seen
 from models.face.protection import equal_bits
-from models.face.seen import NotSeen, Seen
 from models.face.vision import open_vision
-from models.face_models import face_model
-from models.keys import SiteKey
-from models.messages import TEMPLATE_BYTES
+from models.keys.key_files import SiteKey
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 

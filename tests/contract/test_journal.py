@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from devices.disk import DiskJournal
-from devices.files import boot_id
-from devices.journal import InMemoryJournal, Journal, changes
-from devices.memory import Memory, Ration
+from devices.journal.port import InMemoryJournal, Journal, changes
+from devices.journal.sqlite import DiskJournal
+from devices.machine.persistent_state import Memory, Ration
+from devices.session.device_files import boot_id
+from models.contract.messages import Control, Dispense, LocalRation, Stock
 from models.errors import ConfigError
-from models.messages import Control, Dispense, LocalRation, Stock
 
 IDS = tuple(f"request-{number:010d}" for number in range(200))
 CONTROL = Control(
@@ -207,9 +207,8 @@ def test_this_machine_tells_its_boot() -> None:
 def test_two_processes_do_not_run_one_dispenser(bound: Bound) -> None:
     journal = bound.on_disk()
     journal.load(1.0)
-    second = (
-        f"from pathlib import Path; from devices.disk import *; DiskJournal(Path({str(bound.path)!r}), '').load(1.0)"
-    )
+    opening = f"DiskJournal(Path({str(bound.path)!r}), '').load(1.0)"
+    second = f"from pathlib import Path; from devices.journal.sqlite import *; {opening}"
     ended = subprocess.run([sys.executable, "-c", second], capture_output=True, text=True, check=False, timeout=30)
     assert "ConfigError" in ended.stderr
     assert "park.gate.db is in use: another process runs this dispenser" in ended.stderr

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from devices.motor import Motor, SimulatedMotor
-from devices.moves import Ran
+from devices.hardware.motor import Motor, SimulatedMotor
+from devices.machine.actions import Ran
 
 
 class Roll:

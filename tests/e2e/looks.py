@@ -13,8 +13,8 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from infra.local.stack import LocalStack
+from models.contract.topics import DEAD_LETTERS
 from models.settings import Settings
-from models.topics import DEAD_LETTERS
 
 __all__ = ["Kept", "Talk", "dispenser", "eventually", "in_influx", "listen", "records"]
 

@@ -19,15 +19,10 @@ import aiohttp
 from aiokafka.admin import NewTopic
 from aiomqtt import Client, ProtocolVersion
 
-from models.accounts import Entry, VisitorAccount, visitor_key
-from models.codec import decode_outcome, encode
-from models.dead_letters import DeadLetter
-from models.events import Requested
-from models.messages import Dispense, FaceSeen
-from models.outcomes import Answered
-from models.sealing import NONCE_BYTES, Keyring, SealKey, binding
-from models.settings import Settings, host_and_port
-from models.topics import (
+from models.contract.codec import decode_outcome, encode
+from models.contract.dead_letters import DeadLetter
+from models.contract.messages import Dispense, FaceSeen
+from models.contract.topics import (
     ACCOUNTS_CHANGELOG,
     CONTROLS,
     DEAD_LETTERS,
@@ -36,7 +31,12 @@ from models.topics import (
     RECEIPTS,
     STATES,
 )
-from stream_processors.kafka import open_admin, open_producer
+from models.keys.seals import NONCE_BYTES, Keyring, SealKey, binding
+from models.ledger.events import Requested
+from models.ledger.outcomes import Answered
+from models.ledger.rows import Entry, VisitorAccount, visitor_key
+from models.settings import Settings, host_and_port
+from stream_processors.runtime.kafka import open_admin, open_producer
 from tests.e2e.looks import records
 
 __all__ = ["JPEG", "MODEL", "audited", "found", "plant", "plant_sealed", "template"]

@@ -15,12 +15,12 @@ from msgspec import structs
 from infra.audit.detection import see
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.stack import LocalStack
-from models.chains import KeysTold, SiteChain, SiteKey, SitesTold, facts_of, minute_of
-from models.codec import encode
-from models.sealing import ENTROPY_BYTES, SealKey
+from models.contract.codec import encode
+from models.contract.topics import ACCOUNTS_CHANGELOG, EVENTS, STATES
+from models.keys.seal_chain import KeysTold, SiteChain, SiteKey, SitesTold, facts_of, minute_of
+from models.keys.seals import ENTROPY_BYTES, SealKey
 from models.settings import Settings
-from models.topics import ACCOUNTS_CHANGELOG, EVENTS, STATES
-from stream_processors.key_access import listening
+from stream_processors.runtime.key_protocol import listening
 from tests.e2e.looks import eventually, in_influx, listen, records
 from tests.e2e.planting import MODEL, audited, found, plant, plant_sealed, template
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from infra.local.stack import LocalStack
-from models.codec import decode_dead_letter
-from models.dead_letters import DeadLetter
-from models.topics import DEAD_LETTERS
+from models.contract.codec import decode_dead_letter
+from models.contract.dead_letters import DeadLetter
+from models.contract.topics import DEAD_LETTERS
 from tests.e2e.looks import eventually, in_influx, listen, records
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -15,8 +15,8 @@ from msgspec import structs
 
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
-from models.codec import decode_report, decode_request, decode_state, encode
-from models.messages import (
+from models.contract.codec import decode_report, decode_request, decode_state, encode
+from models.contract.messages import (
     Command,
     Control,
     DeviceState,
@@ -28,8 +28,8 @@ from models.messages import (
     Report,
     Request,
 )
+from models.contract.topics import DeviceTopic, control_topic
 from models.settings import host_and_port
-from models.topics import DeviceTopic, control_topic
 
 WITHIN_S = 20.0
 CONTROL = Control(

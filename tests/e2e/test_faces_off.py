@@ -11,22 +11,22 @@ import pytest_asyncio
 from aiomqtt import Client, ProtocolVersion
 from msgspec import structs
 
-from devices.disk import DiskJournal
-from devices.faces import Faceless
-from devices.motor import SimulatedMotor
-from devices.panel import Panel, Shown
-from devices.session import Dispenser, Identity
-from devices.site_key import open_chain, read_site_key
-from devices.synthetic import SYNTHETIC, SyntheticFace
+from devices.hardware.motor import SimulatedMotor
+from devices.hardware.panel import Panel, Shown
+from devices.journal.sqlite import DiskJournal
+from devices.machine.camera_permission import Faceless
+from devices.session.session import Dispenser, Identity
+from devices.session.site_key import open_chain, read_site_key
+from devices.simulation.synthetic_faces import SYNTHETIC, SyntheticFace
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
-from models.codec import decode_request, decode_state, encode
+from models.contract.codec import decode_request, decode_state, encode
+from models.contract.messages import ButtonPressed, Control, DeviceState, Dispense, FaceSeen, Request
+from models.contract.topics import DeviceTopic, control_topic
+from models.face.capture_result import NotSeen, Seen
 from models.face.protection import FARTHEST_EPOCH
-from models.face.seen import NotSeen, Seen
-from models.keys import SiteKey
-from models.messages import ButtonPressed, Control, DeviceState, Dispense, FaceSeen, Request
+from models.keys.key_files import SiteKey
 from models.settings import host_and_port
-from models.topics import DeviceTopic, control_topic
 
 WITHIN_S = 20.0
 FACES = Control(

@@ -8,15 +8,15 @@ from typing import TypeGuard
 import msgspec
 import pytest
 
-from devices.fleet import Tally
-from devices.site_key import read_site_key, site_key_file
+from devices.session.site_key import read_site_key, site_key_file
+from devices.simulation.fleet import Tally
 from infra.local.stack import LocalStack
-from models.codec import decode_control, decode_event, decode_outcome, encode
-from models.events import EpochEnded, Reported, Requested
-from models.messages import Dispensed, FaceSeen, ForgetAsked, LocalRation, Noted
-from models.outcomes import Answered
-from models.topics import CONTROLS, DEAD_LETTERS, DECISIONS, EVENTS, STATES
-from stream_processors.kafka import open_producer
+from models.contract.codec import decode_control, decode_event, decode_outcome, encode
+from models.contract.messages import Dispensed, FaceSeen, ForgetAsked, LocalRation, Noted
+from models.contract.topics import CONTROLS, DEAD_LETTERS, DECISIONS, EVENTS, STATES
+from models.ledger.events import EpochEnded, Reported, Requested
+from models.ledger.outcomes import Answered
+from stream_processors.runtime.kafka import open_producer
 from tests.e2e.looks import dispenser, eventually, in_influx, listen, records
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -6,14 +6,14 @@ from collections import defaultdict
 import pytest
 
 from infra.local.stack import LocalStack
-from models.codec import decode_event, decode_outcome, encode
-from models.events import Record
-from models.keys import PIPELINE_KEY, parse_key
-from models.outcomes import ControlChanged, Receipt
-from models.partition import Partition
-from models.topics import CONTROLS, DECISIONS, EVENTS
-from stream_processors.key_client import open_keys
-from stream_processors.ledger import Unseal, opened
+from models.contract.codec import decode_event, decode_outcome, encode
+from models.contract.topics import CONTROLS, DECISIONS, EVENTS
+from models.keys.key_files import PIPELINE_KEY, parse_key
+from models.ledger.events import Record
+from models.ledger.outcomes import ControlChanged, Receipt
+from models.ledger.partition import Partition
+from stream_processors.decider.ledger import Unseal, opened
+from stream_processors.runtime.key_client import open_keys
 from tests.e2e.looks import Kept, eventually, listen, records
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.accounts import DispenserAccount, Entry, PartitionRow, Settlement, SiteRow, VisitorAccount
-from models.codec import (
+from models.contract.codec import (
     decode_command,
     decode_control,
     decode_dead_letter,
@@ -22,10 +21,8 @@ from models.codec import (
     decode_state,
     encode,
 )
-from models.dead_letters import DeadLetter
-from models.errors import MalformedMessage
-from models.events import Reported, Requested, SiteConfigured, Ticked
-from models.messages import (
+from models.contract.dead_letters import DeadLetter
+from models.contract.messages import (
     Battery,
     ButtonPressed,
     Control,
@@ -42,8 +39,11 @@ from models.messages import (
     StaffPressed,
     Stock,
 )
-from models.outcomes import Answered, ControlChanged, ReportKept, SiteCounted
-from models.policy import Policy
+from models.errors import MalformedMessage
+from models.ledger.events import Reported, Requested, SiteConfigured, Ticked
+from models.ledger.outcomes import Answered, ControlChanged, ReportKept, SiteCounted
+from models.ledger.policy import Policy
+from models.ledger.rows import DispenserAccount, Entry, PartitionRow, Settlement, SiteRow, VisitorAccount
 
 ID = "request-0000000001"
 TEMPLATE = bytes(range(100, 164))

@@ -17,10 +17,8 @@ from hypothesis import assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from devices.disk import DiskJournal
-from devices.machine import MOST_FORGETS, resume, step
-from devices.memory import Ration
-from devices.moves import (
+from devices.journal.sqlite import DiskJournal
+from devices.machine.actions import (
     Action,
     Asked,
     Closed,
@@ -35,9 +33,11 @@ from devices.moves import (
     SendRequest,
     TimePassed,
 )
-from devices.reporting import IN_FLIGHT
-from devices.state import State
-from models.messages import (
+from devices.machine.dispenser import MOST_FORGETS, resume, step
+from devices.machine.persistent_state import Ration
+from devices.machine.reports import IN_FLIGHT
+from devices.machine.state import State
+from models.contract.messages import (
     Answer,
     ButtonPressed,
     Command,
@@ -104,7 +104,7 @@ class HostileBroker(RuleBasedStateMachine):
         self.wake()
         self.happens(Controlled(CONTROL))
 
-    # -- the dispenser, as devices/session.py runs it -------------------------------------------------
+    # -- the dispenser, as devices/session/session.py runs it -------------------------------------------------
 
     def opened(self) -> DiskJournal:
         return DiskJournal(self.folder / "park.gate.db", str(self.boot))

@@ -9,20 +9,20 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from devices.fleet import Fleet, Visits
-from devices.journal import InMemoryJournal
-from devices.site_key import open_chain, site_key_file
-from devices.synthetic import SYNTHETIC
+from devices.journal.port import InMemoryJournal
+from devices.session.site_key import open_chain, site_key_file
+from devices.simulation.fleet import Fleet, Visits
+from devices.simulation.synthetic_faces import SYNTHETIC
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
-from models.codec import encode
-from models.events import SiteEvent, SiteHeld, SiteResumed
-from models.outcomes import Outcome
-from models.policy import parse_sites
+from models.contract.codec import encode
+from models.contract.topics import EVENTS
+from models.ledger.events import SiteEvent, SiteHeld, SiteResumed
+from models.ledger.outcomes import Outcome
+from models.ledger.policy import parse_sites
 from models.settings import Settings
-from models.topics import EVENTS
-from stream_processors.kafka import open_producer
-from stream_processors.sites import configure_sites
+from stream_processors.runtime.kafka import open_producer
+from stream_processors.runtime.site_file import configure_sites
 from tests.e2e.looks import Talk, listen
 from tests.e2e.planting import JPEG, audited
 from tests.grafana.shadow import write_shadow

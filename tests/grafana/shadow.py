@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import structs
 
-from models.codec import decode_event
-from models.events import Event, Record, SiteConfigured
-from models.keys import PIPELINE_KEY, parse_key
-from models.outcomes import Answered, Outcome, SiteCounted
-from models.partition import Partition
+from models.contract.codec import decode_event
+from models.contract.topics import EVENTS
+from models.keys.key_files import PIPELINE_KEY, parse_key
+from models.ledger.events import Event, Record, SiteConfigured
+from models.ledger.outcomes import Answered, Outcome, SiteCounted
+from models.ledger.partition import Partition
 from models.settings import Settings
-from models.topics import EVENTS
-from stream_processors.key_client import open_keys
-from stream_processors.ledger import Unseal, opened
-from stream_processors.periods import Periods
+from stream_processors.decider.ledger import Unseal, opened
+from stream_processors.runtime.key_client import open_keys
+from stream_processors.sink.rollups import Periods
 from tests.e2e.looks import Kept, records
 from tests.grafana.influx import make_policy, write
 

@@ -15,7 +15,7 @@ from grafana.boards import BOARDS
 from grafana.interpolation import ALL, interpolated
 from grafana.panels import CM, Board
 from grafana.queries import IN_RANGE, SINCE_LAST_WORD, Over, Select, total
-from models.measurements import ANSWERS, REPORTS
+from models.metrics.catalogue import ANSWERS, REPORTS
 
 UNITS = {value for name, value in vars(units).items() if not name.startswith("_") and isinstance(value, str)} | {CM}
 PROVISIONING = HERE / "provisioning"

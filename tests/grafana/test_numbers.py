@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from grafana.boards import BOARDS
 from grafana.interpolation import ALL, interpolated
-from models.codec import decode_outcome
-from models.messages import Dispense, Forgotten, Refuse
-from models.outcomes import Answered, ReportKept
-from models.topics import DECISIONS
+from models.contract.codec import decode_outcome
+from models.contract.messages import Dispense, Forgotten, Refuse
+from models.contract.topics import DECISIONS
+from models.ledger.outcomes import Answered, ReportKept
 from tests.e2e.looks import records
 from tests.grafana.influx import Series, ask
 from tests.grafana.scene import PERIOD_S, K, Scene

@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from grafana.boards import BOARDS
 from grafana.interpolation import ALL
-from infra.chromium import Page, open_page
-from infra.preview import look, write_page, write_pictures
+from infra.preview.chromium import Page, open_page
+from infra.preview.page import look, write_page, write_pictures
 from models.errors import ConfigError
 from models.settings import Settings
 from tests.grafana.influx import ask

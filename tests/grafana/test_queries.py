@@ -13,7 +13,7 @@ from grafana.boards import BOARDS
 from grafana.interpolation import ALL, interpolated
 from grafana.panels import Board
 from grafana.queries import Select, total
-from models.measurements import ANSWERS
+from models.metrics.catalogue import ANSWERS
 from tests.grafana.influx import Series, ask
 from tests.grafana.scene import Scene
 

@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.rest import ApiException
 
-from infra.provision import provision_topics
+from infra.setup.provision import provision_topics
+from models.contract.topics import KafkaTopic
 from models.settings import Settings
-from models.topics import KafkaTopic
 
 _LONG_AGO_MS = 1_000_000_000_000
 

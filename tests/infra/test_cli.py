@@ -33,8 +33,8 @@ def test_a_service_loads_nothing_of_what_operators_use() -> None:
     loaded = "import sys; from infra.cli import commands; commands.get_command(None, sys.argv[1]); print(*sys.modules)"
     command = (sys.executable, "-c", loaded, "egress")
     modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert "infra.service_commands" in modules
-    assert not {"rich", "numpy", "infra.operators", "infra.audit"} & set(modules)
+    assert "infra.commands.services" in modules
+    assert not {"rich", "numpy", "infra.commands.operate", "infra.audit"} & set(modules)
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])

@@ -10,14 +10,14 @@ import pytest_asyncio
 
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.stack import LocalStack
-from infra.provision import provision_topics
-from models.codec import decode_outcome
-from models.outcomes import SiteCounted
+from infra.setup.provision import provision_topics
+from models.contract.codec import decode_outcome
+from models.contract.topics import DECISIONS, kafka_topics
+from models.ledger.outcomes import SiteCounted
 from models.settings import Settings
-from models.topics import DECISIONS, kafka_topics
 from tests.e2e.looks import Talk, eventually, listen, records
 from tests.infra.test_operators import fairroll
-from tests.unit.story import template
+from tests.support.story import template
 
 SITES = """\
 [sites.park]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.keys import make_keys, step_keys
+from infra.setup.keys import make_keys, step_keys
 from models.errors import ConfigError
 from models.face.protection import FARTHEST_EPOCH, epoch_key
-from models.keys import SiteKey, parse_key, parse_site_key
+from models.keys.key_files import SiteKey, parse_key, parse_site_key
 
 
 def _mode(path: Path) -> int:

@@ -11,11 +11,11 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from infra.local.parts import BROKERS, PROCESSES, part_of
-from infra.local.place import Place
+from infra.local.installation import Place
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.probes import mqtt_answers
 from infra.local.process import PartDied
+from infra.local.programs import BROKERS, PROCESSES, part_of
 from infra.local.stack import LocalStack
 from models.errors import ConfigError
 from models.settings import Settings
@@ -150,7 +150,7 @@ async def test_kafka_starts_under_a_name_that_looks_like_an_option(
 
 
 async def test_missing_jars_ask_for_make_setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.local.place.KAFKA_LIB", tmp_path)
+    monkeypatch.setattr("infra.local.installation.KAFKA_LIB", tmp_path)
     with pytest.raises(ConfigError, match="run make setup"):
         await LocalStack(tmp_path, parts=["kafka"], ports=Ports.free()).__aenter__()
 

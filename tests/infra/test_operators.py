@@ -16,15 +16,15 @@ from msgspec import structs
 
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.stack import LocalStack
-from infra.looking import look
-from models.codec import decode_outcome, encode
-from models.messages import DeviceState
-from models.outcomes import ReportKept
-from models.policy import Sites, SiteSpec
+from infra.status.probe import look
+from models.contract.codec import decode_outcome, encode
+from models.contract.messages import DeviceState
+from models.contract.topics import DEAD_LETTERS, DECISIONS, STATES
+from models.ledger.outcomes import ReportKept
+from models.ledger.policy import Sites, SiteSpec
 from models.settings import Settings
-from models.topics import DEAD_LETTERS, DECISIONS, STATES
-from stream_processors.health import Vitals
-from stream_processors.kafka import open_producer
+from stream_processors.runtime.health import Vitals
+from stream_processors.runtime.kafka import open_producer
 from tests.e2e.looks import Talk, eventually, records
 
 ONE_DISPENSER = '[sites.park]\ndevices = ["gate"]\n'

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.parts import Part
 from infra.local.process import PartDied, Process
+from infra.local.programs import Part
 
 
 def _shell(tmp_path: Path, script: str) -> Process:

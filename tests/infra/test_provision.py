@@ -8,13 +8,13 @@ import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from infra.local.ports import LOOPBACK, Ports
-from infra.provision import provision, provision_topics
-from models.codec import encode
+from infra.setup.provision import provision, provision_topics
+from models.contract.codec import encode
+from models.contract.messages import Control
+from models.contract.topics import CONTROLS, KafkaTopic
 from models.errors import ConfigError
-from models.messages import Control
 from models.settings import Settings
-from models.topics import CONTROLS, KafkaTopic
-from stream_processors.kafka import open_admin, open_producer
+from stream_processors.runtime.kafka import open_admin, open_producer
 
 CONTROL = Control(
     site="lawn", mode="face", policy="0123456789ab", epoch=0, ration_cm=60, ration_budget_cm=6000, window_s=540

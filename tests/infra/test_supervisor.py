@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from devices.motor import SimulatedMotor
-from devices.session import Dispenser, Identity, new_id
+from devices.hardware.motor import SimulatedMotor
+from devices.session.session import Dispenser, Identity, new_id
 from infra.influxql import query
-from infra.local.parts import EVERYTHING, Part
 from infra.local.ports import Ports
 from infra.local.process import Process
+from infra.local.programs import EVERYTHING, Part
 from infra.local.stack import LocalStack
 from infra.local.supervisor import Change, Died, Returned, supervise
-from models.messages import ButtonPressed, Dispense
+from models.contract.messages import ButtonPressed, Dispense
 from models.settings import Settings
 
 _WITHIN_S = 60

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from infra.local.stack import LocalStack
-from tests.replay.stage import crowd, decide, stage
+from tests.experiments.replay_proof.stage import crowd, decide, stage
 
 REQUESTS = 1_500
 

@@ -7,14 +7,14 @@ import pytest
 import zstandard
 from msgspec import structs
 
-from models.archive import VERSION, Chain, UnusableArchive
-from models.codec import encode
+from models.contract.codec import encode
 from models.errors import ConfigError
-from models.recording import Happening
-from stream_processors.replay.archive import header_of, open_archive, writing
-from tests.replay.recorded import happenings, recording
+from models.replay.archive import VERSION, Chain, UnusableArchive
+from models.replay.recording import Happening
+from stream_processors.replay.archive_file import header_of, open_archive, writing
+from tests.experiments.replay_proof.recorded import happenings, recording
 from tests.replay.test_replaying import day
-from tests.unit.story import SECRET
+from tests.support.story import SECRET
 
 _ZSTD_END = 4
 """bytes at the end, zstd's own checksum: without them nothing of ours is missing"""

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 import zstandard
 
-from models.codec import decode_outcome
-from models.messages import Refuse
-from models.outcomes import Answered
+from models.contract.codec import decode_outcome
+from models.contract.messages import Refuse
+from models.ledger.outcomes import Answered
+from tests.experiments.replay_proof.stage import REAL, SIMULATED, fairroll
 from tests.replay.conftest import REQUESTS, Recorded
-from tests.replay.stage import REAL, SIMULATED, fairroll
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 

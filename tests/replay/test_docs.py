@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.experiments.replay_proof.stage import fairroll
 from tests.replay.conftest import Recorded
-from tests.replay.stage import fairroll
 from tests.replay.test_commands import refusals
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from models.erasures import Erasures
-from models.events import EpochEnded, Event, Requested, SiteConfigured, SiteHeld
-from models.messages import FaceSeen, ForgetAsked
-from models.policy import Policy
-from tests.replay.stage import decide, fairroll, stage
-from tests.unit.story import MODEL, SITE, template
+from models.contract.messages import FaceSeen, ForgetAsked
+from models.ledger.events import EpochEnded, Event, Requested, SiteConfigured, SiteHeld
+from models.ledger.policy import Policy
+from models.replay.erasures import Erasures
+from tests.experiments.replay_proof.stage import decide, fairroll, stage
+from tests.support.story import MODEL, SITE, template
 
 
 def face(person: str, site: str = SITE, number: int = 0) -> Requested:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from models.codec import decode_outcome
-from models.outcomes import Answered
+from models.contract.codec import decode_outcome
+from models.ledger.outcomes import Answered
+from tests.experiments.replay_proof.proof import prove
 from tests.replay.conftest import REQUESTS, Recorded
-from tests.replay.proof import prove
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 

@@ -4,17 +4,17 @@ import pytest
 from hypothesis import given
 from msgspec import Raw, structs
 
-from models.accounts import SiteRow
-from models.codec import decode_event, encode
-from models.events import Recalled, Record, Requested, SiteConfigured
-from models.messages import Dispense, FaceSeen, Forgotten, Refuse
-from models.outcomes import Answered
-from models.partition import Partition
-from models.policy import Policy
-from models.replaying import Known, Likeness, Replay, Replayed
-from tests.replay.recorded import forgotten, happenings, recording, replayed
-from tests.unit.story import MODEL, RESERVED, SECRET, SITE, Story, folded, template
-from tests.unit.test_fold_properties import streams
+from models.contract.codec import decode_event, encode
+from models.contract.messages import Dispense, FaceSeen, Forgotten, Refuse
+from models.ledger.events import Recalled, Record, Requested, SiteConfigured
+from models.ledger.outcomes import Answered
+from models.ledger.partition import Partition
+from models.ledger.policy import Policy
+from models.ledger.rows import SiteRow
+from models.replay.replay import Known, Likeness, Replay, Replayed
+from tests.experiments.replay_proof.recorded import forgotten, happenings, recording, replayed
+from tests.support.story import MODEL, RESERVED, SECRET, SITE, Story, folded, template
+from tests.unit.ledger.test_fold_properties import streams
 
 OTHER = b"o" * 32
 """a secret that no pseudonym of the recording comes from"""

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from models.topics import kafka_topics
-from tests.replay.stage import crowd, decide, fairroll, stage
-from tests.stream.rights import REFUSED, guarded, write
+from models.contract.topics import kafka_topics
+from tests.experiments.replay_proof.stage import crowd, decide, fairroll, stage
+from tests.support.rights import REFUSED, guarded, write
 
 
 async def test_a_replay_works_with_its_rights_and_can_write_to_no_topic_with_them(tmp_path: Path) -> None:

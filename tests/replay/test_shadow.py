@@ -7,13 +7,13 @@ import pytest
 from msgspec import structs
 
 from models.errors import ConfigError
-from models.policy import Policies, Policy, parse_sites
-from models.recording import Happening
+from models.ledger.policy import Policies, Policy, parse_sites
+from models.replay.recording import Happening
+from models.replay.what_if import Trial
 from models.settings import Settings
-from models.whatif import Trial
 from stream_processors.replay.shadow import Shadow, check_windows, place_of
-from tests.replay.recorded import happenings, recording
-from tests.unit.story import RESERVED, SECRET, SITE, START, Story
+from tests.experiments.replay_proof.recorded import happenings, recording
+from tests.support.story import RESERVED, SECRET, SITE, START, Story
 
 PERIOD_S, K = 60, 3
 PAIR = re.compile(r"shadow,site=park,live=(\w+),tried=(\w+) n=(\d+)i (\d+)")

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tests.replay.long import long_happenings
-from tests.replay.speed import peak_mb, write_archive
-from tests.unit.story import SECRET
+from tests.experiments.replay_proof.long import long_happenings
+from tests.experiments.replay_proof.speed import peak_mb, write_archive
+from tests.support.story import SECRET
 
 
 def test_the_memory_of_a_replay_is_its_own_and_not_that_of_the_process_that_measures(tmp_path: Path) -> None:

@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given, settings
 from msgspec import structs
 
-from models.comparing import Comparison, Difference
+from models.contract.face_models import with_thresholds
+from models.contract.messages import Declined, Dispensed
 from models.errors import ConfigError
-from models.events import Record
-from models.face_models import with_thresholds
-from models.messages import Declined, Dispensed
-from models.policy import Policies, Policy, parse_policies
-from models.recording import Happening, Recording
-from models.whatif import Basis, Compared, Trial, WhatIf
-from tests.replay.recorded import forgotten, happenings, recording
-from tests.replay.saturday import saturday
-from tests.unit.story import MODEL, RESERVED, SECRET, SITE, Story
-from tests.unit.test_fold_properties import streams
+from models.ledger.events import Record
+from models.ledger.policy import Policies, Policy, parse_policies
+from models.replay.comparison import Comparison, Difference
+from models.replay.recording import Happening, Recording
+from models.replay.what_if import Basis, Compared, Trial, WhatIf
+from tests.experiments.replay_proof.recorded import forgotten, happenings, recording
+from tests.experiments.replay_proof.saturday import saturday
+from tests.support.story import MODEL, RESERVED, SECRET, SITE, Story
+from tests.unit.ledger.test_fold_properties import streams
 
 
 def policy(**changes: int) -> Policy:

@@ -20,11 +20,11 @@ import pytest
 import pytest_asyncio
 
 from infra.influxql import query
-from models.events import Reported, Requested
-from models.messages import ButtonPressed, Dispensed, FaceSeen
+from models.contract.messages import ButtonPressed, Dispensed, FaceSeen
+from models.ledger.events import Reported, Requested
 from models.settings import Settings
-from tests.replay.stage import decide, fairroll, stage
-from tests.unit.story import template
+from tests.experiments.replay_proof.stage import decide, fairroll, stage
+from tests.support.story import template
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 

@@ -8,7 +8,7 @@ from skimage import data
 from models.face.calibration import Look, Photos, look_at
 from models.face.detection import FaceDetector
 from models.face.embedding import DlibEmbedder
-from models.face.face import Face
+from models.face.image import Face
 from models.face.quality import QualityGate
 
 FACES = Path(os.path.normpath(Path(__file__).parents[3] / "../shared/faces"))

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from msgspec import Struct
 
+from models.contract.face_models import face_model
 from models.errors import ConfigError
 from models.face.calibration import Look, people_of, table
 from models.face.centres import load_centre
 from models.face.protection import KEY_BYTES
 from models.face.scoring import Errors, People, centre_of, judge, left_out_scores, scores, thresholds
-from models.face_models import face_model
 
 DLIB = face_model("dlib-resnet/1")
 RNG = np.random.default_rng(20261123)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from models.contract.face_models import FACE_MODELS, FaceModel, face_model
 from models.errors import ConfigError
 from models.face import protection
 from models.face.centres import Centre, encode_centre, file_name, load_centre
 from models.face.protection import Protector, epoch_key, equal_bits, next_key
-from models.face_models import FACE_MODELS, FaceModel, face_model
 from tests.unit.face import naive_template
 
 DLIB, SYNTHETIC = face_model("dlib-resnet/1"), face_model("synthetic/1")

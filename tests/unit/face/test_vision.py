@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from PIL import ExifTags, Image, ImageFilter
 
+from models.contract.face_models import face_model
+from models.contract.messages import TEMPLATE_BYTES
 from models.errors import ConfigError
+from models.face.capture_result import NotSeen, Seen
 from models.face.detection import FaceDetector
 from models.face.embedding import DlibEmbedder, FaceNetEmbedder
-from models.face.face import Face, Landmarks, Point, upright_rgb
+from models.face.image import Face, Landmarks, Point, upright_rgb
 from models.face.protection import Protector, equal_bits
 from models.face.quality import QualityGate, roll, turn
-from models.face.seen import NotSeen, Seen
 from models.face.vision import Vision, open_vision
-from models.face_models import face_model
-from models.messages import TEMPLATE_BYTES
 
 KEY = bytes(range(32))
 GATE = QualityGate()

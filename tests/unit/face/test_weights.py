@@ -15,7 +15,7 @@ from PIL import Image
 
 from models.errors import ConfigError
 from models.face.embedding import FaceNetEmbedder
-from models.face.face import Face
+from models.face.image import Face
 from models.face.weights import FACENET_VGGFACE2, WeightsFile, fetch, load_facenet
 
 BODY = np.random.default_rng(1).bytes(300_000)

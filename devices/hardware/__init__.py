@@ -1,0 +1,1 @@
+"""What a dispenser is built of: motor, camera, buttons and display, vision."""

@@ -1,0 +1,116 @@
+"""The panel in front of a dispenser: what a person can press, and what the display tells them."""
+
+import asyncio
+from typing import Literal, Protocol, assert_never
+
+from devices.machine.actions import Closed
+from devices.machine.camera_permission import Faceless, sign, why_not
+from devices.session.session import Dispenser, new_id
+from models.contract.messages import ButtonPressed, Dispense, FaceSeen, ForgetAsked, Forgotten, Refuse, StaffPressed
+from models.face.capture_result import NotSeen, Seen
+
+__all__ = ["Eye", "Panel", "Press", "Shown", "said"]
+
+Press = Literal["face", "button", "staff", "forget"]
+Shown = Closed | NotSeen | Faceless | Literal["busy", "forgetting", "nothing_to_forget"]
+"""What came of a press: an answer or a local ration; no usable face; why no camera looks; somebody else's turn; not
+forgotten yet, but the dispenser goes on asking; everybody is forgotten already."""
+
+
+class Eye(Protocol):
+    """Whatever turns the person in front into a template."""
+
+    async def look(self) -> Seen | NotSeen:
+        """Look once; nothing but the template is kept."""
+        ...
+
+
+class Panel:
+    """One dispenser's panel. The camera looks only after somebody pressed for it, and only at a site in face mode."""
+
+    def __init__(self, dispenser: Dispenser, eye: Eye | None = None, *, receipt_s: float = 5.0) -> None:
+        """`receipt_s`: how long somebody stands here to be told that they are forgotten."""
+        self._dispenser = dispenser
+        self._eye = eye
+        self._receipt_s = receipt_s
+
+    async def press(self, what: Press) -> Shown:
+        """Wait for what the person gets."""
+        match what:
+            case "button":
+                return await self._dispenser.ask(ButtonPressed(id=new_id())) or "busy"
+            case "staff":
+                return await self._dispenser.ask(StaffPressed(id=new_id())) or "busy"
+            case "face" | "forget":
+                return await self._by_face(FaceSeen if what == "face" else ForgetAsked)
+            case _:
+                assert_never(what)
+
+    @property
+    def sign(self) -> str:
+        """What people read before they ask; "" where nobody could be looked at, and before it is known."""
+        control = self._dispenser.control
+        return sign(control, self._dispenser.faceless) if control and self._eye else ""
+
+    async def _by_face(self, kind: type[FaceSeen | ForgetAsked]) -> Shown:
+        seen = await self._look()
+        match seen:
+            case Seen():
+                request = kind(id=new_id(), model=seen.model, epoch=seen.epoch, template=seen.template)
+            case "held" if kind is ForgetAsked:
+                return "nothing_to_forget"
+            case _:
+                return seen
+        if isinstance(request, ForgetAsked):
+            return await self._forget(request)
+        return await self._dispenser.ask(request) or "busy"
+
+    async def _look(self) -> Seen | NotSeen | Faceless:
+        """Look, if that is allowed, and if it is still allowed after the look: whoever is seen then is dropped."""
+        if self._eye is None:
+            return "no_camera"
+        if why := self._dispenser.faceless:
+            return why
+        seen = await self._eye.look()
+        return self._dispenser.faceless or seen
+
+    async def _forget(self, request: ForgetAsked) -> Shown:
+        try:
+            async with asyncio.timeout(self._receipt_s):
+                closed = await self._dispenser.ask(request)
+        except TimeoutError:
+            return "forgetting"
+        return closed if closed and closed.answer else "forgetting"
+
+
+def said(shown: Shown) -> str:
+    """The sentence on the display."""
+    match shown:
+        case "busy":
+            return "one moment, somebody else is being served"
+        case "forgetting":
+            return "you will be forgotten as soon as the site can be reached, and at the end of the window anyway"
+        case "nothing_to_forget":
+            return "faces are switched off here: there is nothing to forget, and nobody is remembered"
+        case NotSeen(reason=reason):
+            return f"no good look ({reason}): please try again, or press the button"
+        case Closed():
+            return _told(shown)
+        case _:
+            return why_not(shown)
+
+
+def _told(closed: Closed) -> str:
+    match closed.answer:
+        case Dispense():
+            return f"{closed.cm} cm, after {1000 * closed.waited_s:.0f} ms"
+        case Refuse() as refused:
+            return f"not yet ({refused.reason}): again in {refused.retry_after_s} s, or press the button"
+        case Forgotten(erased=erased):
+            return f"forgotten: {erased} template(s) erased"
+        case None if closed.cm:
+            return f"{closed.cm} cm by itself: no answer within {closed.waited_s:.1f} s"
+        case None:
+            return "no paper now: please ask the staff"
+        case _:
+            assert_never(closed.answer)

@@ -1,0 +1,1 @@
+"""The journal: the dispenser state that survives a power cut."""

@@ -1,0 +1,1 @@
+"""The dispenser's pure state machine: events in, actions out."""

@@ -1,0 +1,105 @@
+"""What can happen to a dispenser, and what it can do: the words of its state machine."""
+
+from msgspec import Struct
+
+from models.contract.messages import Answer, Command, Control, Fault, Report, Request
+
+__all__ = [
+    "Action",
+    "Asked",
+    "Closed",
+    "Commanded",
+    "Connected",
+    "Controlled",
+    "Event",
+    "Measured",
+    "Ran",
+    "RunMotor",
+    "SendReport",
+    "SendRequest",
+    "TimePassed",
+]
+
+
+# -- events -------------------------------------------------------------------------------------------
+
+
+class Asked(Struct, frozen=True):
+    """Somebody asked; `patience_s` is how long they will stand here."""
+
+    request: Request
+    patience_s: float
+
+
+class Commanded(Struct, frozen=True):
+    """The pipeline said something."""
+
+    command: Command
+    retained: bool = False
+
+
+class Controlled(Struct, frozen=True):
+    """The site works like this now."""
+
+    control: Control
+
+
+class Ran(Struct, frozen=True):
+    """The motor stopped; `cm` is what came out."""
+
+    cm: int
+    fault: Fault | None = None
+
+
+class Measured(Struct, frozen=True):
+    """A reading to report; its number is given here."""
+
+    report: Report
+
+
+class Connected(Struct, frozen=True):
+    """The broker can be reached from now on."""
+
+
+class TimePassed(Struct, frozen=True):
+    """Nothing happened but time."""
+
+
+Event = Asked | Commanded | Controlled | Ran | Measured | Connected | TimePassed
+
+
+# -- actions ------------------------------------------------------------------------------------------
+
+
+class SendRequest(Struct, frozen=True):
+    """Publish; `expiry_s` is what is left of the patience, None where there is no hurry."""
+
+    request: Request
+    expiry_s: int | None
+
+
+class SendReport(Struct, frozen=True):
+    """Publish."""
+
+    report: Report
+
+
+class RunMotor(Struct, frozen=True):
+    """Give paper; answer with Ran."""
+
+    cm: int
+
+
+class Closed(Struct, frozen=True):
+    """Tell the person: what they get, or when they can ask again. Never more than once a request."""
+
+    request: str
+    answer: Answer | None
+    """None: no answer came in time"""
+    waited_s: float
+    """from asking to the answer, or to the end of the patience"""
+    cm: int = 0
+    """what came out"""
+
+
+Action = SendRequest | SendReport | RunMotor | Closed

@@ -1,0 +1,217 @@
+"""The dispenser as a pure state machine: events in, actions out. No clock, no network, no motor, no disk.
+
+`now` is monotonic seconds, the dispenser's only clock: a dispenser that thinks it is yesterday works like any other.
+Whoever carries out the actions saves the memory first, if it changed: then no power cut makes a motor run twice or a
+report be lost.
+"""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from msgspec import structs
+
+from devices.machine.actions import (
+    Action,
+    Asked,
+    Closed,
+    Commanded,
+    Connected,
+    Controlled,
+    Event,
+    Measured,
+    Ran,
+    RunMotor,
+    SendRequest,
+    TimePassed,
+)
+from devices.machine.persistent_state import Memory, Run
+from devices.machine.reports import note, report, send_again, send_anew
+from devices.machine.state import Open, State, Step
+from models.contract.messages import (
+    Declined,
+    DeclinedBecause,
+    Dispense,
+    Dispensed,
+    Fault,
+    ForgetAsked,
+    Forgotten,
+    LocalRation,
+    Noted,
+    Refuse,
+    StaffPressed,
+)
+
+__all__ = ["MOST_FORGETS", "resume", "step"]
+
+_REPEAT_REQUEST_S = 1.0
+"""Some thirty times the p99 of an answer: rarely in vain, and twice within the usual patience of 3 s."""
+MOST_FORGETS = 32
+"""Templates that wait here to be forgotten. Beyond them the oldest goes: its window ends first."""
+
+
+def resume(memory: Memory) -> State:
+    """A dispenser that starts, with what it remembers; nothing is sent before it is connected.
+
+    A run of the motor that never ended is not made good: nobody stands there any more. Whether its paper came out is
+    unknown, and doubt favours the person, so the report says 0 cm and why. The local budget keeps counting it.
+    """
+    if memory.run:
+        told = _ran(memory.run, 0, "power")
+        memory = structs.replace(memory, run=None).reporting(told, memory.run.started)
+    return State(memory=memory)
+
+
+def step(state: State, event: Event, now: float) -> Step:
+    """What becomes of the state, and what to do."""
+    match event:
+        case Asked():
+            return _ask(state, event, now)
+        case Commanded():
+            return _obey(state, event, now)
+        case Controlled():
+            return _learn(state, event), ()
+        case Ran():
+            return _motor_stopped(state, event, now)
+        case Measured():
+            return report(state, event.report, now)
+        case Connected():
+            return _ask_again(*send_anew(state, now), now, everything=True)
+        case TimePassed():
+            if state.open and now >= state.open.deadline:
+                return _serve_by_itself(state, state.open, now)
+            return _ask_again(*send_again(state, now), now)
+        case _:
+            assert_never(event)
+
+
+def _ask(state: State, event: Asked, now: float) -> Step:
+    """One request at a time; to be forgotten can be asked at any time, and is asked until the window ends."""
+    request = event.request
+    if isinstance(request, ForgetAsked):
+        forget = Open(request, now, float("inf"), now + _REPEAT_REQUEST_S)
+        forgets = (*state.forgets, forget)
+        state = structs.replace(state, forgets=forgets[-MOST_FORGETS:])
+        return state, (SendRequest(request, None), *_given_up(forgets[:-MOST_FORGETS], now))
+    if not state.is_free:
+        return state, ()
+    opened = Open(request, now, now + event.patience_s, now + _REPEAT_REQUEST_S)
+    return structs.replace(state, open=opened), (_send(opened, now),)
+
+
+def _obey(state: State, event: Commanded, now: float) -> Step:
+    command = event.command
+    if event.retained and not isinstance(command, Dispense):
+        return state, ()
+    match command:
+        case Noted():
+            return note(state, command, now)
+        case Forgotten():
+            return _forgotten(state, command, now)
+        case Refuse():
+            return _refused(state, command, now)
+        case Dispense():
+            return _dispense(state, command, now, retained=event.retained)
+        case _:
+            assert_never(command)
+
+
+def _learn(state: State, event: Controlled) -> State:
+    if event.control == state.memory.control:
+        return state
+    return structs.replace(state, memory=structs.replace(state.memory, control=event.control))
+
+
+def _forgotten(state: State, command: Forgotten, now: float) -> Step:
+    done = [forget for forget in state.forgets if forget.request.id == command.request]
+    rest = tuple(forget for forget in state.forgets if forget not in done)
+    told = [Closed(command.request, command, now - forget.asked) for forget in done]
+    return structs.replace(state, forgets=rest), told
+
+
+def _refused(state: State, command: Refuse, now: float) -> Step:
+    opened = _open(state, command.request)
+    if opened is None:
+        return state, ()
+    if now >= opened.deadline:
+        return _serve_by_itself(state, opened, now)
+    closed = structs.replace(state, open=None, memory=state.memory.closing(command.request))
+    return closed, (Closed(command.request, command, now - opened.asked),)
+
+
+def _dispense(state: State, command: Dispense, now: float, *, retained: bool) -> Step:
+    """Run the motor for the open request, and for no other.
+
+    The same command once more says nothing new: its report is on the way, or noted.
+    """
+    opened, memory = _open(state, command.request), state.memory
+    if command.request in memory.obeyed:
+        return state, ()
+    if retained or opened is None:
+        known = command.request in memory.closed
+        reason: DeclinedBecause = "retained" if retained else "closed" if known else "unknown"
+        return report(state, Declined(number=1, request=command.request, reason=reason), now)
+    if now >= opened.deadline:
+        return _serve_by_itself(state, opened, now)
+    memory = memory.obeying(command, now - opened.asked, now)
+    return structs.replace(state, open=None, memory=memory), (RunMotor(command.cm),)
+
+
+def _serve_by_itself(state: State, opened: Open, now: float) -> Step:
+    """Close the request without its answer: nobody stands without paper because a server is down.
+
+    What is given in this way is bounded, since nobody counts together with other dispensers; staff always gets it.
+    """
+    request, waited_s = opened.request.id, now - opened.asked
+    memory = state.memory.closing(request)
+    counted = memory if isinstance(opened.request, StaffPressed) else memory.rationing(now)
+    if counted is None:
+        told = LocalRation(number=1, request=request, cm=0)
+        state, sent = report(structs.replace(state, open=None, memory=memory), told, now)
+        return state, (*sent, Closed(request, None, waited_s))
+    memory = counted.giving(request, waited_s, now)
+    return structs.replace(state, open=None, memory=memory), (RunMotor(memory.ration_cm),)
+
+
+def _motor_stopped(state: State, event: Ran, now: float) -> Step:
+    run = state.memory.run
+    if run is None:
+        return state, ()
+    stopped = structs.replace(state, memory=structs.replace(state.memory, run=None))
+    state, sent = report(stopped, _ran(run, event.cm, event.fault), now)
+    return state, (*sent, Closed(run.request, run.answer, run.waited_s, event.cm))
+
+
+def _ran(run: Run, cm: int, fault: Fault | None) -> Dispensed | LocalRation:
+    kind = Dispensed if run.answer else LocalRation
+    return kind(number=1, request=run.request, cm=cm, fault=fault)
+
+
+def _ask_again(state: State, sent: Sequence[Action], now: float, *, everything: bool = False) -> Step:
+    """Send again, after what is `sent` already, the requests without an answer; all of them at a new connection."""
+    ended = [forget for forget in state.forgets if now >= forget.asked + state.memory.window_s]
+    actions = [*sent, *_given_up(ended, now)]
+    waiting = [forget for forget in state.forgets if forget not in ended]
+    forgets = tuple(_again(forget, now, actions, everything=everything) for forget in waiting)
+    opened = _again(state.open, now, actions, everything=everything) if state.open else None
+    return structs.replace(state, forgets=forgets, open=opened), actions
+
+
+def _given_up(forgets: Sequence[Open], now: float) -> list[Action]:
+    """Their templates are dropped: by the end of the window the pipeline has forgotten them anyway."""
+    return [Closed(forget.request.id, None, now - forget.asked) for forget in forgets]
+
+
+def _again(opened: Open, now: float, actions: list[Action], *, everything: bool) -> Open:
+    if not everything and now < opened.repeat_at:
+        return opened
+    actions.append(_send(opened, now))
+    return structs.replace(opened, repeat_at=now + _REPEAT_REQUEST_S)
+
+
+def _send(opened: Open, now: float) -> SendRequest:
+    left = opened.deadline - now
+    return SendRequest(opened.request, None if left == float("inf") else max(1, round(left)))
+
+
+def _open(state: State, request: str) -> Open | None:
+    return state.open if state.open and state.open.request.id == request else None

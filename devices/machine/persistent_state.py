@@ -1,0 +1,117 @@
+"""What a dispenser remembers when the power is cut.
+
+It is all here, and nothing else survives. A request that is open does not: whoever stood there has left, and the cut
+closed it. To be forgotten does not either: such a request carries a template, and no template is ever written to a
+dispenser's disk; the person is forgotten at the end of the window anyway.
+
+Moments are monotonic seconds, the dispenser's only clock.
+"""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from msgspec import Struct, structs
+
+from models.contract.messages import Control, Dispense, Report
+from models.ledger.policy import Policy
+
+__all__ = ["MOST_REPORTS", "Kept", "Memory", "Ration", "Run"]
+
+MOST_REPORTS = 20_000
+"""Reports that wait to be noted: days without a network. Beyond them the oldest go, a gap in the numbers."""
+_REMEMBERED = 64
+"""Requests whose late commands are told apart from unknown ones."""
+_POLICY = Policy()
+"""What a dispenser goes by before its site's first control told it."""
+
+
+class Kept(Struct, frozen=True):
+    """A report that is not noted yet."""
+
+    report: Report
+    happened: float
+
+
+class Ration(NamedTuple):
+    """Given by the dispenser itself, staff apart: counted as the motor was told, whatever came out."""
+
+    given: float
+    cm: int
+
+
+class Run(Struct, frozen=True):
+    """The motor runs for a request: by command, or (`answer` None) as the local ration."""
+
+    request: str
+    answer: Dispense | None
+    waited_s: float
+    started: float
+
+
+class Memory(Struct, frozen=True, kw_only=True):
+    """A step that changes nothing of it gives the same object: only another one has to be saved."""
+
+    control: Control | None = None
+    run: Run | None = None
+    closed: tuple[str, ...] = ()
+    """requests that ended without their `dispense`: refused, or served by the local ration; the last 64"""
+    obeyed: tuple[str, ...] = ()
+    """requests whose `dispense` ran the motor; the last 64"""
+    rations: tuple[Ration, ...] = ()
+    """those of the window: with the default policy 100 at most"""
+    reports: tuple[Kept, ...] = ()
+    """not noted, in the order of their numbers"""
+    last_number: int = 0
+
+    @property
+    def ration_cm(self) -> int:
+        return self.control.ration_cm if self.control else _POLICY.portion_cm
+
+    @property
+    def ration_budget_cm(self) -> int:
+        return self.control.ration_budget_cm if self.control else _POLICY.ration_budget_cm
+
+    @property
+    def window_s(self) -> int:
+        return self.control.window_s if self.control else _POLICY.window_s
+
+    def obeying(self, command: Dispense, waited_s: float, now: float) -> "Memory":
+        """The motor is to run for a command."""
+        obeyed = (*self.obeyed, command.request)[-_REMEMBERED:]
+        return structs.replace(self, obeyed=obeyed, run=Run(command.request, command, waited_s, now))
+
+    def closing(self, request: str) -> "Memory":
+        """A request ends without its `dispense`."""
+        return structs.replace(self, closed=(*self.closed, request)[-_REMEMBERED:])
+
+    def giving(self, request: str, waited_s: float, now: float) -> "Memory":
+        """The motor is to run for the local ration."""
+        return structs.replace(self, run=Run(request, None, waited_s, now))
+
+    def rationing(self, now: float) -> "Memory | None":
+        """The local ration counted; None where it does not fit into the budget of the trailing window."""
+        live = tuple(ration for ration in self.rations if ration.given > now - self.window_s)
+        if sum(ration.cm for ration in live) + self.ration_cm > self.ration_budget_cm:
+            return None
+        return structs.replace(self, rations=(*live, Ration(now, self.ration_cm)))
+
+    def reporting(self, report: Report, happened: float) -> "Memory":
+        """Give the report the next number and keep it."""
+        number = self.last_number + 1
+        kept = Kept(structs.replace(report, number=number), happened)
+        return structs.replace(self, reports=(*self.reports, kept)[-MOST_REPORTS:], last_number=number)
+
+    def noting(self, numbers: Collection[int], among: int) -> "Memory":
+        """Drop those of the first `among` reports that are noted."""
+        first = self.reports[:among]
+        left = tuple(kept for kept in first if kept.report.number not in numbers)
+        return self if left == first else structs.replace(self, reports=left + self.reports[among:])
+
+    def moved(self, by: float) -> "Memory":
+        """The same on a clock that shows `by` seconds more."""
+        return structs.replace(
+            self,
+            run=structs.replace(self.run, started=self.run.started + by) if self.run else None,
+            rations=tuple(Ration(ration.given + by, ration.cm) for ration in self.rations),
+            reports=tuple(structs.replace(kept, happened=kept.happened + by) for kept in self.reports),
+        )

@@ -1,0 +1,1 @@
+"""A dispenser on the network: its MQTT connection, its site key, its session."""

@@ -1,0 +1,271 @@
+"""The dispenser on the network: MQTT, motor and journal around the state machine."""
+
+import asyncio
+import secrets
+import time
+from contextlib import suppress
+from typing import assert_never
+
+import structlog
+from aiomqtt import Message, MqttError
+
+from devices.hardware.motor import Motor
+from devices.journal.port import InMemoryJournal, Journal
+from devices.machine.actions import (
+    Action,
+    Asked,
+    Closed,
+    Commanded,
+    Connected,
+    Controlled,
+    Event,
+    Measured,
+    Ran,
+    RunMotor,
+    SendReport,
+    SendRequest,
+    TimePassed,
+)
+from devices.machine.camera_permission import Faceless, faceless
+from devices.machine.dispenser import resume, step
+from devices.machine.state import State
+from devices.session.mqtt_connection import Identity, Line, connected
+from devices.session.site_key import Astray, Follower
+from models.backoff import Backoff
+from models.contract.codec import decode_command, decode_control, encode
+from models.contract.messages import Control, DeviceState, ForgetAsked, Mode, Report, Request
+from models.errors import MalformedMessage
+
+__all__ = ["Dispenser", "Identity", "new_id"]
+
+log = structlog.get_logger()
+
+_FIRMWARE = "fairroll-0.1.0"
+_GOODBYE_S = 2.0
+"""For the broker to hear that the dispenser goes."""
+_STOOD_S = 5.0
+"""A connection that stood for less counts as a failed one: two dispensers with one client id throw each other out, and
+would do so as fast as they can."""
+_LONGEST_RUN_S = 10.0
+"""What a stop waits for paper that is coming out."""
+
+
+def new_id() -> str:
+    """A request id that nobody has used: 128 random bits."""
+    return secrets.token_hex(16)
+
+
+class Dispenser:
+    """One dispenser: `run` keeps it connected, `ask` gives a person their answer.
+
+    Everything that happens goes through the state machine, one event after another. What is to be remembered is saved
+    before anything is done: durable before the motor moves and before a report is sent. A save blocks everything else,
+    for a fraction of a millisecond on a solid-state disk; one person at a time stands here.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        motor: Motor,
+        mqtt: str,
+        *,
+        journal: Journal | None = None,
+        follower: Follower | None = None,
+        patience_s: float = 3.0,
+    ) -> None:
+        """`mqtt`: host:port of the broker. Without a journal a dispenser remembers nothing across a restart.
+
+        `follower`: whatever makes templates here; it follows the epoch of the site's control.
+        """
+        self.identity = identity
+        self.state = State()
+        self.controlled = asyncio.Event()
+        """set while this connection has told how the site works; before, no camera may look"""
+        self.learned = asyncio.Event()
+        """set at each control; whoever waits for the next one clears it"""
+        self._motor = motor
+        self._mqtt = mqtt
+        self._journal: Journal = journal or InMemoryJournal()
+        self._follower = follower
+        self._astray: Astray | None = None
+        self._patience_s = patience_s
+        self._line: Line | None = None
+        self._announced = b""
+        self._running: asyncio.Task[None] | None = None
+        self._waiting: dict[str, asyncio.Future[Closed]] = {}
+        self._changed = asyncio.Event()
+
+    @property
+    def control(self) -> Control | None:
+        """How the site works, as this connection told; None before."""
+        return self.state.memory.control if self.controlled.is_set() else None
+
+    @property
+    def faceless(self) -> Faceless | None:
+        """Why no camera may look at anybody now; None where it may."""
+        return faceless(self.control, self._astray)
+
+    @property
+    def mode(self) -> Mode:
+        """How it works now, which may be with the button where its site works with faces."""
+        match self.faceless:
+            case None:
+                return "face"
+            case "held":
+                return "held"
+            case _:
+                return "button"
+
+    async def ask(self, request: Request) -> Closed | None:
+        """Ask, while `run` runs, and wait for what the person gets; None where somebody else is being served."""
+        if not (self.state.is_free or isinstance(request, ForgetAsked)):
+            return None
+        told: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
+        self._waiting[request.id] = told
+        self._happened(Asked(request, self._patience_s))
+        try:
+            return await told
+        finally:
+            del self._waiting[request.id]
+
+    def measure(self, report: Report) -> None:
+        """Report a reading; its number is given here."""
+        self._happened(Measured(report))
+
+    async def run(self) -> None:
+        """Go on with what the journal remembers, and stay connected until cancelled.
+
+        Cancelling stops it in order: the broker hears that it goes, paper that is coming out comes out, the journal is
+        closed. Raises ConfigError where another process runs this dispenser.
+        """
+        now = time.monotonic()
+        self.state = resume(self._journal.load(now))
+        self._journal.save(self.state.memory, now)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_time(), name="time")
+                tasks.create_task(self._keep_connected(), name="line")
+        finally:
+            if self._running:
+                await asyncio.wait({self._running}, timeout=_LONGEST_RUN_S)
+            self._journal.save(self.state.memory, time.monotonic())
+            self._journal.close()
+
+    async def _keep_connected(self) -> None:
+        """One connection after another, with a jittered wait between them."""
+        backoff = Backoff(worked_s=_STOOD_S)
+        while True:
+            started = time.monotonic()
+            try:
+                await self._converse()
+            except (MqttError, TimeoutError) as error:
+                log.info("broker lost", site=self.identity.site, device=self.identity.device, error=repr(error))
+            await asyncio.sleep(backoff.after(time.monotonic() - started))
+
+    async def _converse(self) -> None:
+        """One connection, from the subscription to the loss of the broker."""
+        async with connected(self.identity, self._mqtt, self._said(online=False)) as line:
+            self._line = line
+            try:
+                await self._announce(line)
+                self._happened(Connected())
+                async for message, is_control in line.messages():
+                    if is_control:
+                        self._learn(message)
+                        await self._announce(line)
+                    else:
+                        self._hear(message)
+            except asyncio.CancelledError:
+                await self._say_goodbye(line)
+                raise
+            finally:
+                self._line = None
+                self._announced = b""
+                self.controlled.clear()
+
+    def _said(self, *, online: bool) -> bytes:
+        return encode(DeviceState(online=online, firmware=_FIRMWARE, mode=self.mode, model=self.identity.model))
+
+    async def _announce(self, line: Line) -> None:
+        """Tell the state, retained: at first, and whenever it is another one. Raises MqttError or TimeoutError."""
+        if (said := self._said(online=True)) != self._announced:
+            await line.retain("state", said)
+            self._announced = said
+
+    async def _say_goodbye(self, line: Line) -> None:
+        """A wanted end sends no will."""
+        with suppress(MqttError, TimeoutError):
+            async with asyncio.timeout(_GOODBYE_S):
+                await line.retain("state", self._said(online=False))
+
+    def _learn(self, message: Message) -> None:
+        try:
+            control = decode_control(_payload(message))
+        except MalformedMessage as error:
+            log.warning("unreadable control", topic=str(message.topic), reason=str(error))
+            return
+        if control.site != self.identity.site:
+            log.warning("another site's control", topic=str(message.topic), told=control.site)
+            return
+        # before the control is there: no template is made under a key of another epoch
+        self._astray = self._follower.follow(control.epoch) if self._follower else None
+        self._happened(Controlled(control))
+        self.controlled.set()
+        self.learned.set()
+
+    def _hear(self, message: Message) -> None:
+        try:
+            self._happened(Commanded(decode_command(_payload(message)), retained=bool(message.retain)))
+        except MalformedMessage as error:
+            log.warning("unreadable command", topic=str(message.topic), reason=str(error))
+
+    def _happened(self, event: Event) -> None:
+        now = time.monotonic()
+        remembered = self.state.memory
+        self.state, actions = step(self.state, event, now)
+        if self.state.memory is not remembered:
+            self._journal.save(self.state.memory, now)
+        self._changed.set()
+        for action in actions:
+            self._act(action)
+
+    def _act(self, action: Action) -> None:
+        match action:
+            case SendRequest():
+                if self._line:
+                    self._line.send("request", encode(action.request), action.expiry_s)
+            case SendReport():
+                if self._line:
+                    self._line.send("report", encode(action.report))
+            case RunMotor():
+                self._running = asyncio.create_task(self._run_motor(action.cm), name="motor")
+            case Closed():
+                told = self._waiting.get(action.request)
+                if told and not told.done():
+                    told.set_result(action)
+            case _:
+                assert_never(action)
+
+    async def _run_motor(self, cm: int) -> None:
+        """A motor that cannot be spoken to counts as a jam: the next person must not find the dispenser busy."""
+        try:
+            ran = await self._motor.dispense(cm)
+        except OSError as error:
+            log.error("motor failed", site=self.identity.site, device=self.identity.device, error=str(error))
+            ran = Ran(0, "jam")
+        self._happened(ran)
+
+    async def _keep_time(self) -> None:
+        """Tell the machine when something is due."""
+        while True:
+            self._changed.clear()
+            left = self.state.wakes_at - time.monotonic()
+            try:
+                async with asyncio.timeout(None if left == float("inf") else max(0.0, left)):
+                    await self._changed.wait()
+            except TimeoutError:
+                self._happened(TimePassed())
+
+
+def _payload(message: Message) -> bytes:
+    return message.payload if isinstance(message.payload, bytes) else b""

@@ -1,0 +1,161 @@
+"""A simulated fleet: many dispensers in one process, and visitors who come by a seeded random process."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from msgspec import Struct, field
+
+from devices.hardware.motor import SimulatedMotor
+from devices.journal.port import Journal
+from devices.machine.actions import Closed
+from devices.session.session import Dispenser, Identity, new_id
+from devices.session.site_key import Chain
+from devices.simulation.synthetic_faces import SYNTHETIC, SyntheticFace
+from models.contract.messages import (
+    ButtonPressed,
+    Dispense,
+    FaceSeen,
+    ForgetAsked,
+    Refuse,
+    Request,
+    StaffPressed,
+    Stock,
+)
+
+__all__ = ["Fleet", "Tally", "Visits"]
+
+_ROLL_CM = 100_000
+_CM_PER_S = 300.0
+_SETTLE_S = 15.0
+
+
+class Visits(Struct, frozen=True, kw_only=True):
+    """Who comes. The shares are of all visits; what is left asks by face."""
+
+    visitors: int = 400
+    seconds: float = 60.0
+    """from the first to the last arrival; arrivals are a Poisson process"""
+    again: float = 0.3
+    """share of the visitors who ask a second time, at once"""
+    button: float = 0.1
+    staff: float = 0.02
+    forget: float = 0.02
+    seed: int = 1
+
+
+class Tally(Struct, kw_only=True):
+    """What the fleet saw so far, as its dispensers tell it."""
+
+    requests: int = 0
+    answers: int = 0
+    portions: int = 0
+    cm: int = 0
+    rations: int = 0
+    refusals: dict[str, int] = field(default_factory=dict)
+    """by reason"""
+    forgotten: int = 0
+    waits_ms: list[float] = field(default_factory=list)
+    """publish to command, one for each answer"""
+    unnoted: int = 0
+    """reports that the pipeline has not noted"""
+    done: bool = False
+
+    def count(self, closed: Closed) -> None:
+        """Count what a person got."""
+        self.cm += closed.cm
+        if closed.answer is None:
+            self.rations += 1
+            return
+        self.answers += 1
+        self.waits_ms.append(round(1000 * closed.waited_s, 2))
+        match closed.answer:
+            case Dispense():
+                self.portions += 1
+            case Refuse():
+                self.refusals[closed.answer.reason] = self.refusals.get(closed.answer.reason, 0) + 1
+            case _:
+                self.forgotten += 1
+
+
+class Fleet:
+    """Dispensers of several sites, each with a connection and a journal of its own."""
+
+    def __init__(
+        self,
+        mqtt: str,
+        chains: Mapping[str, Chain],
+        devices: Mapping[str, Sequence[str]],
+        journal: Callable[[Identity], Journal],
+    ) -> None:
+        """`chains`: each site's, for SYNTHETIC; `devices`: the names of each site's dispensers."""
+        self.tally = Tally()
+        self._chains = chains
+        identities = [Identity(site=s, device=d, model=SYNTHETIC.id) for s, names in devices.items() for d in names]
+        self._dispensers = [_simulated(mqtt, i, journal(i), chains[i.site]) for i in identities]
+        self._queues = {id(dispenser): asyncio.Lock() for dispenser in self._dispensers}
+
+    async def serve(self, visits: Visits, told: Callable[[Tally], None] = lambda _: None) -> Tally:
+        """Connect all, let everybody come, wait until the reports are noted; `told` hears of every answer."""
+        async with asyncio.TaskGroup() as tasks:
+            runs = [tasks.create_task(dispenser.run(), name=str(dispenser.identity)) for dispenser in self._dispensers]
+            await asyncio.gather(*(dispenser.controlled.wait() for dispenser in self._dispensers))
+            await self._let_come(visits, told)
+            await self._settle()
+            for run in runs:
+                run.cancel()
+        self.tally.done = True
+        return self.tally
+
+    async def _let_come(self, visits: Visits, told: Callable[[Tally], None]) -> None:
+        rng = np.random.default_rng(visits.seed)
+        arrivals = np.cumsum(rng.exponential(visits.seconds / visits.visitors, visits.visitors))
+        started = time.monotonic()
+        async with asyncio.TaskGroup() as people:
+            for arrival, child in zip(arrivals, rng.spawn(visits.visitors), strict=True):
+                await asyncio.sleep(max(0.0, started + arrival - time.monotonic()))
+                people.create_task(self._visit(visits, child, told))
+
+    async def _visit(self, visits: Visits, rng: np.random.Generator, told: Callable[[Tally], None]) -> None:
+        """One person at one dispenser, in its queue, once or twice."""
+        dispenser = self._dispensers[rng.integers(len(self._dispensers))]
+        face = SyntheticFace(rng)
+        async with self._queues[id(dispenser)]:
+            for _ in range(1 + int(rng.random() < visits.again)):
+                request = self._request(visits, rng, dispenser, face)
+                self.tally.requests += 1
+                if closed := await dispenser.ask(request):
+                    self.tally.count(closed)
+                told(self.tally)
+
+    def _request(self, visits: Visits, rng: np.random.Generator, dispenser: Dispenser, face: SyntheticFace) -> Request:
+        """Whoever would ask by face where nobody is looked at now presses the button."""
+        chance = rng.random()
+        if visits.button <= chance < visits.button + visits.staff:
+            return StaffPressed(id=new_id())
+        if chance < visits.button or dispenser.faceless:
+            return ButtonPressed(id=new_id())
+        protector = self._chains[dispenser.identity.site].protector
+        kind = ForgetAsked if chance < visits.button + visits.staff + visits.forget else FaceSeen
+        template = protector.protect(face.look())
+        return kind(id=new_id(), model=SYNTHETIC.id, epoch=protector.epoch, template=template)
+
+    async def _settle(self) -> None:
+        """Tell the stock, then wait, not for ever, until every report is noted."""
+        for dispenser in self._dispensers:
+            dispenser.measure(Stock(number=1, cm=_ROLL_CM))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLE_S):
+                while self._unnoted():
+                    await asyncio.sleep(0.1)
+        self.tally.unnoted = self._unnoted()
+
+    def _unnoted(self) -> int:
+        return sum(len(dispenser.state.memory.reports) for dispenser in self._dispensers)
+
+
+def _simulated(mqtt: str, identity: Identity, journal: Journal, chain: Chain) -> Dispenser:
+    motor = SimulatedMotor(roll_cm=_ROLL_CM, cm_per_s=_CM_PER_S)
+    return Dispenser(identity, motor, mqtt, journal=journal, follower=chain)

@@ -1,0 +1,125 @@
+"""An audit: every place is looked at, one after another, each within a time; the decisions come last."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
+
+from infra.audit.files import read_broker_files, read_files
+from infra.audit.influx import read_influx
+from infra.audit.judgement import Known, Suspects, Tally
+from infra.audit.key_custody import key_texts, read_key_holder, read_secrets
+from infra.audit.mqtt import read_retained
+from infra.audit.places import Look, Unread
+from infra.audit.report import Place, Report
+from infra.audit.topics import TopicReader, topics_of
+from models.contract.topics import DECISIONS, KafkaTopic, kafka_topics
+from models.ledger.policy import Sites
+from models.settings import Settings
+from stream_processors.runtime.key_client import open_keys, read_facts
+
+__all__ = ["GROUPS", "Scope", "audit"]
+
+GROUPS = ("key-holder", "secrets", "kafka", "broker-files", "mqtt", "influxdb", "data", "logs", "files")
+"""The kinds of places, as `--skip` names them."""
+
+
+class Scope(Struct, frozen=True, kw_only=True):
+    """Where to look, beyond what the settings name, and for how long."""
+
+    broker_files: Path
+    """the folder of Kafka's log.dirs"""
+    logs: Path
+    files: tuple[Path, ...] = ()
+    """recordings, exports, copies: anything else"""
+    skip: frozenset[str] = frozenset()
+    """of GROUPS: places that another audit looks at; they are listed as skipped"""
+    limit_s: float = 600.0
+    """for each place"""
+
+
+async def audit(settings: Settings, sites: Sites, scope: Scope, progress: Callable[[str], None]) -> Report:
+    """Look at everything. What cannot be read is said in its place; nothing is written anywhere.
+
+    Ages are those of the moment at which it begins.
+    """
+    started = time.monotonic()
+    async with AsyncExitStack() as open_until_end:
+        keys = await open_until_end.enter_async_context(open_keys(settings, "decider"))
+        known = Known(now=time.time(), told=await read_facts(settings), secrets=key_texts(settings))
+        suspects = Suspects()
+        reader = TopicReader(settings, sites, keys, suspects)
+        looks = list(_looks(settings, scope)) + await _topic_looks(settings, sites, reader)
+        tallies = [await _taken(look, scope, Tally(look.name, known, suspects), progress) for look in looks]
+    return _report(known, suspects, tallies, time.monotonic() - started)
+
+
+def _looks(settings: Settings, scope: Scope) -> Iterator[Look]:
+    yield Look("key holder", "key-holder", partial(read_key_holder, settings))
+    yield Look("secrets", "secrets", partial(read_secrets, settings))
+    yield Look("MQTT, retained", "mqtt", partial(read_retained, settings))
+    yield Look("InfluxDB", "influxdb", partial(read_influx, settings))
+    yield Look("logs", "logs", partial(read_files, scope.logs))
+    elsewhere = (scope.broker_files, scope.logs, settings.secrets)
+    yield Look("data", "data", partial(read_files, settings.data, without=elsewhere))
+    for path in scope.files:
+        yield Look(f"files {path}", "files", partial(read_files, path))
+    yield Look("Kafka's own files", "broker-files", partial(read_broker_files, scope.broker_files))
+
+
+async def _topic_looks(settings: Settings, sites: Sites, reader: TopicReader) -> list[Look]:
+    """Every topic that is there or should be, the decisions last; a topic of ours that is not there is unread."""
+    ours = kafka_topics(settings.partitions, sites.longest_window_s)
+    try:
+        there, why = await topics_of(settings), "no such topic: fairroll provision makes it"
+    except Unread as error:
+        there, why = {}, str(error)
+    looks = [Look(topic.name, "kafka", _reading(reader, topic, there, why)) for topic in ours]
+    for name, count in sorted(there.items()):
+        if name not in {topic.name for topic in ours}:
+            looks.append(Look(name, "kafka", partial(reader.read_unknown, name, count)))
+    return sorted(looks, key=lambda look: look.name == DECISIONS)
+
+
+def _reading(
+    reader: TopicReader, topic: KafkaTopic, there: dict[str, int], why: str
+) -> Callable[[Tally], Awaitable[None]]:
+    if topic.name in there:
+        return partial(reader.read, KafkaTopic(topic.name, there[topic.name], topic.config))
+    return partial(_fail, why)
+
+
+async def _fail(why: str, _: Tally) -> None:
+    raise Unread(why)
+
+
+async def _taken(look: Look, scope: Scope, tally: Tally, progress: Callable[[str], None]) -> Tally | Place:
+    if look.group in scope.skip:
+        return Place(name=look.name, verdict="skipped")
+    progress(look.name)
+    try:
+        async with asyncio.timeout(scope.limit_s):
+            await look.read(tally)
+    except Unread as error:
+        tally.why = str(error)
+    except TimeoutError:
+        tally.why = f"not done within {scope.limit_s:g} s (--limit)"
+    return tally
+
+
+def _report(known: Known, suspects: Suspects, tallies: list[Tally | Place], took_s: float) -> Report:
+    decisions = tallies[-1]
+    if suspects.is_full and isinstance(decisions, Tally):
+        decisions.why = decisions.why or "too many words elsewhere could be visitors"
+    if not isinstance(decisions, Tally) or decisions.why:
+        suspects.doubt(f"whether its words name visitors only {DECISIONS} can tell, which were not read to the end")
+    return Report(
+        at=known.now,
+        took_s=took_s,
+        places=[tally.place() if isinstance(tally, Tally) else tally for tally in tallies],
+        findings=[finding for tally in tallies if isinstance(tally, Tally) for finding in tally.examples],
+    )

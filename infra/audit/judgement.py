@@ -1,0 +1,208 @@
+"""Judging what is seen: what may be where, and how old. Pure; whatever reads a place hands over its bytes."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from infra.audit.detection import Seen, Sight, redacted, see
+from infra.audit.report import Finding, Kind, Place, Verdict
+from models.keys.seal_chain import SitesTold
+from models.keys.seals import Sealed
+
+__all__ = ["NOTHING", "SEAL_SLACK_S", "Known", "Opens", "Suspects", "Tally", "Where", "readable"]
+
+SEAL_SLACK_S: Final = 65
+"""A key is of a whole minute, and the key holder destroys it within seconds after that and the window."""
+_MOST_EXAMPLES = 5
+"""of a place and a kind"""
+_MOST_WORDS = 200_000
+
+NOTHING: Final[frozenset[Seen]] = frozenset()
+
+Opens = Callable[[Sealed], bool]
+"""Whether the keys that a decider holds open it."""
+_WHAT: dict[str, str] = {
+    "template": "a template that anybody can read",
+    "embedding": "an embedding",
+    "picture": "a picture",
+    "key": "a key outside of its place",
+    "visitor": "a visitor's pseudonym",
+    "sealed": "a sealed template where none may be",
+}
+
+
+class Known(Struct, frozen=True, kw_only=True):
+    """What the judging stands on."""
+
+    now: float
+    """seconds since 1970, by this host's clock: the key holder's is not asked"""
+    told: SitesTold | None
+    """what the key holder tells of its chains; None: nothing"""
+    secrets: tuple[bytes, ...] = ()
+    """the keys in files, as they are written there"""
+
+
+class Where(NamedTuple):
+    """A place within a place. `base`: of these bytes in a file; None: a place without offsets."""
+
+    name: str
+    base: int | None = None
+
+    def at(self, offset: int) -> str:
+        return self.name if self.base is None else f"{self.name}:{self.base + offset}"
+
+
+class Suspects:
+    """Words that are pseudonyms if there is such a visitor: the decisions tell, and they are read last."""
+
+    def __init__(self) -> None:
+        self._words: dict[bytes, dict[Tally, str]] = {}
+        self.is_full = False
+
+    def add(self, word: bytes, tally: "Tally", where: str) -> None:
+        """Remember where a word stands first at a place."""
+        if word not in self._words and len(self._words) >= _MOST_WORDS:
+            self.is_full = True
+            return
+        self._words.setdefault(word, {}).setdefault(tally, where)
+
+    def accuse(self, pseudonym: str) -> None:
+        """There is such a visitor: each place where the word stands has a finding."""
+        for tally, where in self._words.pop(pseudonym.encode(), {}).items():
+            tally.find("visitor", where, _WHAT["visitor"], pseudonym.encode())
+
+    def doubt(self, why: str) -> None:
+        """Nobody can tell which visitors there are: where a word stands that could be one, the place is unread."""
+        for places in self._words.values():
+            for tally in places:
+                tally.why = tally.why or why
+
+
+class Tally:
+    """What was seen at one place so far."""
+
+    def __init__(self, name: str, known: Known, suspects: Suspects) -> None:
+        self.name, self.known, self._suspects = name, known, suspects
+        self.bound_s: float | None = None
+        self.why = ""
+        self.examples: list[Finding] = []
+        self._found: Counter[Kind] = Counter()
+        self._seals: Counter[str] = Counter()
+        self._looked_at = self._bytes = 0
+        self._oldest_s: float | None = None
+        self._oldest_noise_s: float | None = None
+
+    def scan(
+        self,
+        where: Where,
+        data: bytes,
+        *,
+        allowed: Iterable[Seen] = NOTHING,
+        opens: Opens = lambda _: False,
+        window: tuple[int, int] | None = None,
+    ) -> None:
+        """Look at a record, a message, a value or a piece of a file, in which only `allowed` may be.
+
+        A sealed template is judged by its key and its age even where it may be. `window`: where in the bytes what is
+        seen must begin, if not anywhere.
+        """
+        begin, end = window or (0, len(data))
+        self._looked_at += 1
+        self._bytes += end - begin
+        self._look(where, data, (begin, end), allowed, opens)
+
+    def scan_name(self, where: Where, name: bytes, allowed: Iterable[Seen] = NOTHING) -> None:
+        """Look at what something is called, which is not counted: a key, a topic, a path."""
+        self._look(where, name, (0, len(name)), allowed, lambda _: False)
+
+    def _look(self, where: Where, data: bytes, window: tuple[int, int], allowed: Iterable[Seen], opens: Opens) -> None:
+        begin, end = window
+        for sight in see(data, begin, end):
+            self._judge(sight, where.at(sight.at), allowed, opens)
+        for secret in self.known.secrets:
+            if begin <= (at := data.find(secret, begin)) < end:
+                self.find("key", where.at(at), _WHAT["key"], secret)
+
+    def find(self, kind: Kind, where: str, what: str, text: bytes = b"", age_s: float | None = None) -> None:
+        """Count a violation, and keep the first ones of a kind as examples."""
+        self._found[kind] += 1
+        if self._found[kind] <= _MOST_EXAMPLES:
+            sha256 = hashlib.sha256(text).hexdigest()[:12] if text else ""
+            shown = redacted(where)
+            finding = Finding(place=self.name, where=shown, kind=kind, what=what, age_s=age_s, sha256=sha256)
+            self.examples.append(finding)
+
+    def age(self, at: float) -> float:
+        """Note the time, seconds since 1970, of something that the place's bound is about; returns its age."""
+        age_s = max(0.0, self.known.now - at)
+        self._oldest_s = max(age_s, self._oldest_s or 0.0)
+        return age_s
+
+    def place(self) -> Place:
+        """What is to be said of the place."""
+        if self._seals["unknown"] and not self.why:
+            self.why = "the key holder does not tell which sealed templates can be read"
+        found = self._found.total()
+        verdict: Verdict = "violated" if found else "unread" if self.why else "clean"
+        return Place(
+            name=self.name,
+            verdict=verdict,
+            looked_at=self._looked_at,
+            bytes=self._bytes,
+            findings=found,
+            oldest_s=self._oldest_s,
+            bound_s=self.bound_s,
+            live=self._seals["live"],
+            noise=self._seals["noise"],
+            oldest_noise_s=self._oldest_noise_s,
+            why=redacted(self.why),
+        )
+
+    def _judge(self, sight: Sight, where: str, allowed: Iterable[Seen], opens: Opens) -> None:
+        match sight.what:
+            case "word":
+                if "visitor" not in allowed:
+                    self._suspects.add(sight.text, self, where)
+            case "sealed":
+                sealed = msgspec.json.decode(sight.text, type=Sealed)
+                self._judge_sealed(sealed, where, is_open=opens(sealed))
+                if "sealed" not in allowed:
+                    self.find("sealed", where, _WHAT["sealed"], sealed.box)
+            case kind if kind not in allowed:
+                self.find(kind, where, _WHAT[kind], sight.text)
+
+    def _judge_sealed(self, sealed: Sealed, where: str, *, is_open: bool) -> None:
+        age_s = max(0.0, self.known.now - 60 * sealed.minute)
+        how = readable(sealed, self.known, is_open=is_open)
+        self._seals[how] += 1
+        match how:
+            case "noise":
+                self._oldest_noise_s = max(age_s, self._oldest_noise_s or 0.0)
+            case "live":
+                self.age(60 * sealed.minute)
+            case "overdue":
+                self.age(60 * sealed.minute)
+                self.find("overdue", where, "a sealed template that can be read after its window", sealed.box, age_s)
+            case "held":
+                self.find("overdue", where, "a sealed template of a held site that can be read", sealed.box, age_s)
+
+
+def readable(sealed: Sealed, known: Known, *, is_open: bool = False) -> str:
+    """Whether somebody can still read it: `noise` `live` `overdue` `held`, or `unknown` without a key holder.
+
+    `is_open`: it was opened, whatever the key holder tells.
+    """
+    if known.told is None:
+        return "unknown"
+    age_s = known.now - 60 * sealed.minute
+    for facts in known.told.sites.values():
+        if facts.chain == sealed.chain and facts.oldest is not None and (is_open or sealed.minute >= facts.oldest):
+            return "held" if facts.mode != "face" else "live" if age_s <= facts.window_s + SEAL_SLACK_S else "overdue"
+    if not is_open:
+        return "noise"
+    longest_s = max((facts.window_s for facts in known.told.sites.values()), default=0)  # its chain has just begun
+    return "live" if age_s <= longest_s + SEAL_SLACK_S else "overdue"

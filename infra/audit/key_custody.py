@@ -1,0 +1,92 @@
+"""Who could reach the keys: the key holder's chains, its file and its sockets, and the folder of secrets."""
+
+import os
+import stat
+from pathlib import Path
+
+from infra.audit.judgement import SEAL_SLACK_S, Tally
+from infra.audit.places import Unread
+from models.errors import ConfigError
+from models.settings import Settings
+from stream_processors.keyholder.key_file import KeysFile
+
+__all__ = ["key_texts", "read_key_holder", "read_secrets"]
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+async def read_key_holder(settings: Settings, tally: Tally) -> None:
+    """Ask which minutes can still be read, and look whether its file and its sockets are for its user alone.
+
+    Raises Unread where it does not answer.
+    """
+    _check_places(settings, tally)
+    if tally.known.told is None:
+        raise Unread(f"no key holder answers at {settings.key_addresses[0]} (FAIRROLL_KEYS)")
+    for site, facts in tally.known.told.sites.items():
+        if facts.oldest is None:
+            continue
+        age_s = tally.age(60 * facts.oldest)
+        tally.bound_s = max(tally.bound_s or 0.0, facts.window_s + SEAL_SLACK_S)
+        if facts.mode != "face":
+            tally.find("overdue", site, f"a seal chain of a site whose mode is {facts.mode}", age_s=age_s)
+        elif age_s > facts.window_s + SEAL_SLACK_S:
+            tally.find("overdue", site, "a key that no live template needs", age_s=age_s)
+
+
+async def read_secrets(settings: Settings, tally: Tally) -> None:
+    """Look whether the folder of secrets and each file in it are for their user alone. Raises Unread."""
+    if not settings.secrets.is_dir():
+        raise Unread(f"no folder {settings.secrets} (FAIRROLL_SECRETS)")
+    _check_closed(settings.secrets, tally)
+
+
+def key_texts(settings: Settings) -> tuple[bytes, ...]:
+    """The keys of the folder of secrets as they stand in their files: nowhere else may they be.
+
+    Empty where the folder is closed to us; `read_secrets` tells of that.
+    """
+    try:
+        texts = [path.read_bytes() for path in sorted(settings.secrets.glob("*.key"))]
+    except OSError:
+        return ()
+    return tuple(text.split()[-1] for text in texts if text.split())
+
+
+def _check_places(settings: Settings, tally: Tally) -> None:
+    """Its file may be in the folder of its sockets."""
+    kinds = [address.partition(":") for address in settings.key_addresses]
+    if any(kind == "tls" for kind, _, _ in kinds):
+        _check(settings.keys_cert / "key.pem", tally)
+    folders = [Path(place) for kind, _, place in kinds if kind == "unix" and Path(place).is_dir()]
+    for folder in folders:
+        _check_closed(folder, tally)
+    file = Path(settings.keys_file)
+    if not settings.keys_file or not file.is_file():
+        return
+    if file.parent not in folders:
+        _check(file, tally)
+    try:
+        KeysFile(file)
+    except ConfigError as error:
+        tally.find("key", str(file), str(error))
+
+
+def _check_closed(folder: Path, tally: Tally) -> None:
+    _check(folder, tally)
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise Unread(f"{folder}: {error.strerror}") from None
+    for path in paths:
+        _check(path, tally)
+
+
+def _check(path: Path, tally: Tally) -> None:
+    """A lock tells nothing, and sockets are closed to others by their folder as well as by themselves."""
+    try:
+        mode = stat.S_IMODE(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return
+    if mode & _OTHERS and path.name != "lock":
+        tally.find("open to others", str(path), f"mode {mode:04o}: chmod go= {path}")

@@ -1,0 +1,23 @@
+"""What all readers of places have in common."""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from infra.audit.judgement import Tally
+from models.errors import FairrollError
+
+__all__ = ["Look", "Unread"]
+
+
+class Unread(FairrollError):
+    """A place that cannot be looked at to the end; the text says why, in a line."""
+
+
+class Look(NamedTuple):
+    """A place and how to read it."""
+
+    name: str
+    group: str
+    """what `--skip` calls it"""
+    read: Callable[[Tally], Awaitable[None]]
+    """Raises Unread."""

@@ -1,0 +1,65 @@
+"""`fairroll audit`, as it is typed."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+
+from infra.audit.audit import GROUPS, Scope
+from infra.audit.audit import audit as look_everywhere
+from infra.audit.influx import publish as write_point
+from infra.audit.screen import screen
+from infra.commands.operate import operator_settings
+from stream_processors.runtime.service import log_to_stderr
+from stream_processors.runtime.site_file import read_sites
+
+__all__ = ["audit"]
+
+_FOLDER = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--kafka-data", type=_FOLDER, help="The broker's log.dirs; FAIRROLL_DATA/kafka if not given.")
+@click.option("--logs", type=_FOLDER, help="Folder or file of logs; `logs` beside FAIRROLL_DATA if not given.")
+@click.option("--files", type=_FOLDER, multiple=True, help="Recordings, exports, copies; may be given several times.")
+@click.option("--skip", type=click.Choice(GROUPS), multiple=True, help="Places that another audit looks at.")
+@click.option("--limit", default=600.0, show_default=True, help="Seconds for each place.")
+@click.option("--publish", is_flag=True, help="Write the result to InfluxDB, as a point of `audits`.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
+def audit(
+    kafka_data: Path | None,
+    logs: Path | None,
+    files: tuple[Path, ...],
+    skip: tuple[str, ...],
+    limit: float,
+    *,
+    publish: bool,
+    as_json: bool,
+) -> None:
+    """Look everywhere for what nobody may read: templates, frames, visitors (docs/audit.md).
+
+    Exit code 0 when all is clean, 1 when something was found, 2 when some place could not be looked at.
+    """
+    log_to_stderr()
+    settings = operator_settings()
+    scope = Scope(
+        broker_files=kafka_data or settings.data / "kafka",
+        logs=logs or settings.data.parent / "logs",
+        files=files,
+        skip=frozenset(skip),
+        limit_s=limit,
+    )
+    console = Console()
+    sites = read_sites(settings.sites)
+    with Console(stderr=True).status("looking") as status:
+        report = asyncio.run(look_everywhere(settings, sites, scope, lambda name: status.update(f"looking at {name}")))
+    if as_json:
+        click.echo(msgspec.json.encode(report))
+    else:
+        console.print(screen(report))
+    if publish:
+        asyncio.run(write_point(settings, report))
+    sys.exit(report.exit_code)

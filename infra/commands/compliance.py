@@ -1,0 +1,45 @@
+"""`fairroll compliance`, as it is typed."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from infra.commands.operate import operator_settings
+from infra.compliance.evidence import look
+from infra.compliance.report import count, html, lines, markdown, sections
+from stream_processors.runtime.site_file import read_sites
+
+__all__ = ["compliance"]
+
+_WRITERS = {"md": markdown, "html": html}
+
+
+@click.command()
+@click.argument("site")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default=".", show_default=True, help="Folder for it."
+)
+@click.option("--format", "kind", type=click.Choice(["md", "html", "both"]), default="both", show_default=True)
+@click.option("--offline", is_flag=True, help="Look at the settings alone, at no pipeline.")
+def compliance(site: str, out: Path, kind: Literal["md", "html", "both"], *, offline: bool) -> None:
+    """Write the facts that an impact assessment of a site needs (docs/compliance.md). No legal advice.
+
+    Each fact stands beside the rule that it answers. Exit code 1 if any line fails; what needs counsel fails nothing.
+    """
+    settings = operator_settings()
+    facts = asyncio.run(look(settings, read_sites(settings.sites), site, offline=offline))
+    told = sections(facts)
+    out.mkdir(parents=True, exist_ok=True)
+    for ending in _WRITERS if kind == "both" else [kind]:
+        path = out / f"compliance-{site}.{ending}"
+        path.write_text(_WRITERS[ending](facts, told), encoding="utf-8")
+        click.echo(f"wrote {path}")
+    click.echo(", ".join(f"{number} {verdict}" for verdict, number in count(told).items()))
+    failed = [line for line in lines(told) if line.verdict == "fail"]
+    for line in failed:
+        click.echo(f"fail: {line.fact}: {line.why}")
+    click.echo("This is no legal advice.")
+    sys.exit(bool(failed))

@@ -1,0 +1,132 @@
+"""`fairroll explain`: why a request was answered as it was."""
+
+import time
+from collections.abc import Iterator
+
+import click
+from rich.console import Console, Group
+from rich.table import Column, Table
+from rich.text import Text
+
+from infra.commands.replay import replay_settings, run_replay
+from models.contract.codec import encode
+from models.contract.messages import Dispense, Forgotten, Refuse
+from models.errors import FairrollError
+from models.ledger.outcomes import Answered
+from models.replay.explain import Explanation, FaceFound, Line, Motor
+from models.settings import Settings
+from stream_processors.replay.request_search import Found, decisions_on, find
+from stream_processors.replay.sources import KAFKA, Asked, open_source
+from stream_processors.runtime.site_file import read_sites
+
+__all__ = ["explain"]
+
+_REPORTED_MS = 600_000
+"""How long after a request its reports are looked for."""
+
+
+@click.command()
+@click.argument("request_id")
+@click.argument("source", default=KAFKA, metavar="[kafka | FILE]")
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
+def explain(request_id: str, source: str, *, as_json: bool) -> None:
+    """Tell why a request was answered as it was: the ledger before and after, limits, policy, score.
+
+    It is replayed from Kafka while its events are there, and later from an archive. Nothing biometric is shown.
+    """
+    settings = replay_settings()
+    found = run_replay(settings, _find(settings, request_id, source))
+    if as_json:
+        click.echo(encode({"explanations": found.explanations, "reports": found.reports}))
+    else:
+        Console().print(Group(*_told(found)))
+
+
+async def _find(settings: Settings, request_id: str, source: str) -> Found:
+    """Raises FairrollError where nobody knows of the request, or its event is gone."""
+    asked, answer = Asked(source=source), ""
+    if source == KAFKA:
+        decisions = await decisions_on(settings, request_id)
+        if not decisions:
+            raise FairrollError(f"Kafka has no decision on {request_id}: it keeps them for 30 days")
+        answer = f": its answer was {_answer(decisions[0])}; an archive of that time explains it"
+        warm_up_ms = 1000 * read_sites(settings.sites).longest_window_s
+        until = decisions[-1].at + _REPORTED_MS
+        asked = Asked(source=source, since=decisions[0].at, until=until, warm_up_ms=warm_up_ms)
+    async with open_source(settings, asked) as opened:
+        found = await find(opened.source, opened.pipeline_secret, request_id)
+    if not found.explanations:
+        raise FairrollError(f"{source} does not hold the event of {request_id}{answer}")
+    return found
+
+
+def _told(found: Found) -> Iterator[Text | Table]:
+    for one in found.explanations:
+        yield Text(f"{one.request} at {one.site}/{one.device}, {_when(one.at)}, event {one.partition}/{one.offset}")
+        yield Text(f"answer: {_answer(one.answered)}{_proof(one)}")
+        if one.face:
+            yield Text(f"face: {_face(one.face)}")
+        yield Text(f"policy {one.policy_version}: {', '.join(f'{name} = {cm}' for name, cm in one.policy.items())}")
+        if one.limits:
+            yield _limits(one)
+        whose = "visitor" if one.answered and one.answered.visitor else "dispenser's portions without a face"
+        yield _ledger(f"the {whose}, before", one.before)
+        yield _ledger("after", one.after)
+    yield from (Text(_motor(report)) for report in found.reports)
+
+
+def _answer(answered: Answered | None) -> str:
+    match answered.command if answered else None:
+        case Dispense(cm=cm):
+            said = f"dispense {cm} cm"
+        case Refuse(reason=reason, retry_after_s=wait_s):
+            said = f"refused for its {reason}, a portion fits again after {wait_s} s"
+        case Forgotten(erased=erased):
+            said = f"forgotten, {erased} templates erased"
+        case None:
+            said = "none: its template could not be read, and the dispenser asks again"
+    return f"the same again, {said}" if answered and answered.repeated else said
+
+
+def _proof(one: Explanation) -> str:
+    if one.is_proven:
+        return f", {one.likeness} to what was decided then"
+    return f", {one.likeness} to what was decided then; not provable, for what counted before is not all here"
+
+
+def _face(face: FaceFound) -> str:
+    if face.identity == "unreadable":
+        return "its template could not be read, so that it was decided like a button"
+    if face.score is None:
+        return f"{face.identity}, for there was nobody to compare it with ({face.model}, by its {face.known})"
+    return (
+        f"{face.identity}, {face.score} of 512 bits equal with the nearest; the same person from {face.same} on,"
+        f" in doubt from {face.doubt} ({face.model}, by its {face.known})"
+    )
+
+
+def _limits(one: Explanation) -> Table:
+    table = Table("limit", Column("counted cm", justify="right"), Column("limit cm", justify="right"), "room")
+    for limit in one.limits:
+        table.add_row(limit.name, str(limit.counted_cm), str(limit.cm), "yes" if limit.has_room else "no")
+    return table
+
+
+def _ledger(title: str, lines: tuple[Line, ...]) -> Table:
+    heads = (Column(head, justify="right") for head in ("granted cm", "came out cm", "counts cm"))
+    table = Table("asked", "dispenser", "request", "by", *heads, title=title, title_justify="left")
+    for line in lines:
+        came = "not told" if line.came_cm is None else str(line.came_cm)
+        table.add_row(
+            _when(line.at), line.device, line.request, line.by, str(line.granted_cm), came, str(line.counts_cm)
+        )
+    return table
+
+
+def _motor(report: Motor) -> str:
+    why = f", {report.why}" if report.why else ""
+    return f"{_when(report.at)} {report.device} reported: {report.what} {report.cm} cm{why}"
+
+
+def _when(at: int) -> str:
+    return time.strftime("%d %b %H:%M:%S", time.localtime(at / 1000))

@@ -1,0 +1,105 @@
+"""The commands with which operators look at a running pipeline and put it right."""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from infra.dead_letters import Filed, by_reason, read_letters, resubmit
+from infra.status.probe import look
+from infra.status.screen import screen
+from infra.time_arguments import Span
+from models.contract.topics import ROOT
+from models.settings import Settings
+from stream_processors.runtime.site_file import read_sites
+
+__all__ = ["Span", "dead_letters", "operator_settings", "status"]
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
+def status(*, as_json: bool) -> None:
+    """Show how the whole is: services, brokers, backlogs, dispensers, dead letters.
+
+    Exit code 0 when all is ready, 1 when something is not. Services are asked at FAIRROLL_SERVICES.
+    """
+    settings = operator_settings()
+    seen = asyncio.run(look(settings, read_sites(settings.sites)))
+    if as_json:
+        click.echo(msgspec.json.encode(seen))
+    else:
+        Console().print(screen(seen))
+    sys.exit(1 if seen.problems else 0)
+
+
+@click.command()
+@click.option("--since", "newest_s", type=Span(), default="1h", show_default=True, help="How far back: 90s, 30m, 7d.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object a line.")
+@click.option(
+    "--resubmit", "again", is_flag=True, help="Read the kept reports again, with FAIRROLL_SITES as it is now."
+)
+def dead_letters(newest_s: int, *, as_json: bool, again: bool) -> None:
+    """List the messages that nobody could read, and count them by reason.
+
+    --resubmit sends the reports among them that can be read now to the decider; repeating it is harmless. Requests are
+    never sent again: nobody stands there any more.
+    """
+    settings = operator_settings()
+    if again and as_json:
+        raise click.UsageError("--resubmit tells what it does in sentences: leave --json away")
+    letters = asyncio.run(read_letters(settings, newest_s))
+    if again:
+        _resubmit(settings, letters)
+    elif as_json:
+        for filed in letters:
+            click.echo(msgspec.json.encode({"at": filed.at, **msgspec.to_builtins(filed.letter)}))
+    else:
+        _show(letters)
+
+
+def _resubmit(settings: Settings, letters: Sequence[Filed]) -> None:
+    kept = [filed for filed in letters if filed.letter.payload is not None]
+    done = asyncio.run(resubmit(settings, kept, read_sites(settings.sites)))
+    for filed, reason in done:
+        click.echo(f"{_when(filed)} {_source(filed)}: {f'left: {reason}' if reason else 'sent again'}")
+    sent = sum(reason is None for _, reason in done)
+    click.echo(f"{sent} sent again, {len(done) - sent} left, {len(letters) - len(kept)} without a payload")
+
+
+def _show(letters: Sequence[Filed]) -> None:
+    console = Console()
+    if not letters:
+        console.print("no dead letters")
+        return
+    table = Table("when", Column("source", overflow="fold"), "reason", "bytes", "SHA-256", "kept")
+    for filed in letters:
+        letter = filed.letter
+        kept = "yes" if letter.payload is not None else "no"
+        table.add_row(
+            _when(filed), Text(_source(filed)), Text(letter.reason), str(letter.size), letter.sha256[:8], kept
+        )
+    console.print(table)
+    for reason, count in by_reason(filed.letter for filed in letters).items():
+        console.print(Text(f"{count:6} {reason}"))
+
+
+def _source(filed: Filed) -> str:
+    return filed.letter.source.removeprefix(f"{ROOT}/")
+
+
+def _when(filed: Filed) -> str:
+    return time.strftime("%d %b %H:%M:%S", time.localtime(filed.at))
+
+
+def operator_settings() -> Settings:
+    """Read the environment once; what the libraries would say of a broker that is away, the commands say themselves."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    return Settings.from_environ(os.environ)

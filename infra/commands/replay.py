@@ -1,0 +1,227 @@
+"""The commands that record what happened and replay it. They know of no MQTT broker and send nothing to Kafka."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+import structlog
+from aiokafka.errors import KafkaError
+from msgspec import Struct, structs
+from rich.console import Console
+
+from infra.kafka_records import KafkaAway
+from infra.replay.keyboard import space_bar
+from infra.replay.live_shadow import shadow
+from infra.replay.output import Sheet, Telling
+from infra.replay.screen import progress_bar, summary
+from infra.replay.what_if import Shown, Thresholds, try_out, what_is_tried
+from infra.time_arguments import Moment
+from models.errors import ConfigError
+from models.replay.replay import Replay
+from models.replay.summary import Filter
+from models.replay.what_if import Trial
+from models.settings import Settings
+from stream_processors.replay.kafka_source import Wanted, time_of
+from stream_processors.replay.pace import Pace
+from stream_processors.replay.player import play
+from stream_processors.replay.recorder import record as make_archive
+from stream_processors.replay.sources import KAFKA, Asked, open_source
+from stream_processors.runtime.site_file import read_sites
+
+__all__ = ["record", "replay", "replay_settings", "run_replay"]
+
+_SPEEDS = {"max": None, "1x": 1.0, "60x": 60.0}
+_STOPPED = 130
+"""The exit code of what SIGINT ended, as shells have it."""
+_NAMES: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
+_T = TypeVar("_T")
+
+
+class _Stopped(Struct, frozen=True, kw_only=True):
+    """Where a replay was stopped: no ledger and no outcome, only what to do and how far that came."""
+
+    asked: Asked
+    filter: Filter
+    sheet: Sheet | None
+    mark: str = ""
+    """of the source's content; "": it has not begun"""
+    next: dict[int, int] = {}
+    """the next offset of each partition"""
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--since", type=Moment(), default="1h", show_default=True, help="How long ago, or a time of ISO 8601.")
+@click.option("--until", type=Moment(), default="0s", help="The same; now, if it is left away.")
+@click.option("--site", "sites", **_NAMES, help="Only this one; may be repeated.")
+@click.option("--device", "devices", **_NAMES, help="Only this one; such an archive proves no answer.")
+@click.option("--with-templates", is_flag=True, help="Of simulated faces, at sites marked simulated.")
+def record(
+    file: Path, since: int, until: int, sites: tuple[str, ...], devices: tuple[str, ...], *, with_templates: bool
+) -> None:
+    """Record what happened into FILE, an archive of compressed lines of JSON (name it .jsonl.zst).
+
+    It begins one window earlier, so that whoever replays it knows what counted at its beginning. It holds no template
+    of a real site.
+    """
+    settings = replay_settings()
+    known = read_sites(settings.sites)
+    for site in sites:
+        if site not in known.sites:
+            raise ConfigError(f"{site} is none of the sites of {settings.sites}")
+    if with_templates and not any(known.sites[site].simulated for site in sites or known.sites):
+        raise ConfigError(f"--with-templates: none of these sites is marked simulated in {settings.sites}")
+    wanted = Wanted(
+        since=since,
+        until=until,
+        warm_up_ms=1000 * known.longest_window_s,
+        sites=sites,
+        devices=devices,
+        with_templates=with_templates,
+    )
+    with progress_bar("recording") as tell:
+        trailer = run_replay(settings, make_archive(settings, wanted, known, file, tell))
+    click.echo(f"{file}: {trailer.happenings} events, {file.stat().st_size:,} bytes, SHA-256 {trailer.sha256}")
+    if trailer.unreadable:
+        click.echo(f"{trailer.unreadable} events that nobody could read were left out")
+
+
+@click.command()
+@click.argument("source", default="", metavar="[kafka | FILE]")
+@click.option("--since", type=Moment(), default="1h", help="Of kafka: how long ago, or a time of ISO 8601; else 1h.")
+@click.option("--until", type=Moment(), default="0s", help="Of kafka: the same; now, if it is left away.")
+@click.option("--offset", metavar="PARTITION/OFFSET", help="Of kafka: begin at the time of this event.")
+@click.option("--site", "sites", **_NAMES, help="List only this one; may be repeated, as the next three.")
+@click.option("--device", "devices", **_NAMES)
+@click.option("--visitor", "visitors", **_NAMES)
+@click.option("--outcome", "outcomes", **_NAMES, help="dispense, refuse, forgotten, quota, doubt, different, ...")
+@click.option("--json", "sheet", flag_value="json", type=str, help="List answers and reports, as an object a line.")
+@click.option("--csv", "sheet", flag_value="csv", type=str, help="List them as a table.")
+@click.option("--speed", type=click.Choice(list(_SPEEDS)), default="max", show_default=True)
+@click.option("--on-record", is_flag=True, help="Read no template: who somebody was is taken from the decisions.")
+@click.option("--policy", type=click.Path(path_type=Path), help="What if: a TOML file of policies to try.")
+@click.option("--threshold", type=Thresholds(), help="What if: same=BITS,doubt=BITS of faces.")
+@click.option("--picture", type=click.Path(path_type=Path), help="What if: draw the hours into this file, as SVG.")
+@click.option("--live", is_flag=True, help="A shadow: follow the running stream, and tell InfluxDB what is on trial.")
+@click.option("--run", default="", metavar="NAME", help="A shadow of its own, in shadow-NAME instead of shadow.")
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on where Ctrl-C stopped a replay.")
+def replay(
+    source: str,
+    resume: Path | None,
+    speed: str,
+    policy: Path | None,
+    threshold: dict[str, int] | None,
+    *,
+    live: bool,
+    **options: Any,
+) -> None:
+    """Replay what happened through the same fold, and compare it with what was decided then.
+
+    Nothing is sent anywhere: a replay only tells. The space bar pauses, Ctrl-C stops it and says how to go on. The exit
+    code is 1 where an answer is different though all that it depends on is there.
+
+    What if: with --policy or --threshold the answers of then stand beside those on trial, by site and hour. With --live
+    as well it follows the running stream, until Ctrl-C.
+    """
+    settings = replay_settings()
+    if live:
+        _shadow(settings, what_is_tried(policy, threshold, is_live=True), source, options)
+        return
+    if bool(source) == bool(resume):
+        raise click.UsageError("say what to replay: kafka, the file of an archive, or --resume FILE")
+    if policy or threshold:
+        _try_out(settings, what_is_tried(policy, threshold), source, options)
+        return
+    stopped = _read_stopped(resume) if resume else _asked_for(settings, source, options)
+    sys.exit(run_replay(settings, _replay(settings, stopped, Pace(_SPEEDS[speed]))))
+
+
+def _asked_for(settings: Settings, source: str, options: dict[str, Any]) -> _Stopped:
+    """A replay that has not begun yet."""
+    since, warm_up_ms = options["since"], 0
+    if source == KAFKA:
+        warm_up_ms = 1000 * read_sites(settings.sites).longest_window_s
+        if options["offset"]:
+            since = run_replay(settings, time_of(settings, *_place(options["offset"])))
+    return _Stopped(
+        asked=Asked(
+            source=source, since=since, until=options["until"], warm_up_ms=warm_up_ms, on_record=options["on_record"]
+        ),
+        filter=Filter(**{name: options[name] for name in Filter.__struct_fields__}),
+        sheet=options["sheet"],
+    )
+
+
+def _try_out(settings: Settings, trial: Trial, source: str, options: dict[str, Any]) -> None:
+    if not source or any(options[name] for name in ("devices", "visitors", "outcomes")):
+        raise click.UsageError("what if: say kafka or the file of an archive, and of the filters --site alone")
+    shown = Shown(sites=options["sites"], sheet=options["sheet"], picture=options["picture"])
+    run_replay(settings, try_out(settings, _asked_for(settings, source, options).asked, trial, shown))
+
+
+def _shadow(settings: Settings, trial: Trial, source: str, options: dict[str, Any]) -> None:
+    if source not in ("", KAFKA) or any(
+        options[name] for name in ("sites", "devices", "visitors", "outcomes", "sheet")
+    ):
+        raise click.UsageError("--live follows the whole running stream: of the rest only --policy, --threshold, --run")
+    run_replay(settings, shadow(settings, trial, options["run"]))
+
+
+def _place(text: str) -> tuple[int, int]:
+    number, _, offset = text.partition("/")
+    if not (number.isdecimal() and offset.isdecimal()):
+        raise click.UsageError(f"--offset {text} is no PARTITION/OFFSET such as 3/1200")
+    return int(number), int(offset)
+
+
+def _read_stopped(file: Path) -> _Stopped:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=_Stopped)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(f"{file} tells of no replay that was stopped: {error}") from None
+
+
+async def _replay(settings: Settings, stopped: _Stopped, pace: Pace) -> int:
+    """Returns the exit code."""
+    async with open_source(settings, stopped.asked) as opened:
+        if stopped.mark and stopped.mark != opened.mark:
+            raise ConfigError(f"{stopped.asked.source} is not what it was when the replay was stopped: begin anew")
+        source = opened.source
+        telling = Telling(source, stopped.filter, stopped.sheet, stopped.next)
+        replayed = Replay(source.recording, opened.pipeline_secret)
+        try:
+            with space_bar(pace.toggle), progress_bar("replaying") as telling.progress:
+                await play(source, replayed, pace, stopped.next, telling.tell)
+        except asyncio.CancelledError:
+            _save(settings, structs.replace(stopped, mark=opened.mark, next=telling.next))
+            return _STOPPED
+        Console(stderr=stopped.sheet is not None).print(summary(telling.tally, source))
+        return telling.exit_code
+
+
+def _save(settings: Settings, stopped: _Stopped) -> None:
+    file = settings.data / "replay.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(msgspec.json.encode(stopped))
+    click.echo(f"stopped; go on with: fairroll replay --resume {file}", err=True)
+
+
+def run_replay(settings: Settings, work: Coroutine[Any, Any, _T]) -> _T:
+    """Raises KafkaAway where Kafka does not answer."""
+    try:
+        return asyncio.run(work)
+    except* KafkaError as group:
+        raise KafkaAway(f"cannot read Kafka at {settings.kafka_named}: {group.exceptions[0]!r}") from None
+
+
+def replay_settings() -> Settings:
+    """Read once, and without the MQTT broker, whatever the environment names; libraries complain to standard error."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    return structs.replace(Settings.from_environ(os.environ), mqtt="")

@@ -1,0 +1,189 @@
+"""Lines about how often it is wrong, and what its templates give away. Pure."""
+
+from infra.compliance import rules
+from infra.compliance.facts import Facts
+from infra.compliance.measured_accuracy import MEASURED, Measured
+from infra.compliance.statement import Line, Section, counsel, failed, judged, unseen
+from infra.status.screen import span
+from models.contract.face_models import FACE_MODELS
+
+__all__ = ["errors", "protection"]
+
+_PROVEN = 0.001
+"""A false match rate that is bounded no lower says little about a crowd. Our own yardstick: no law sets one."""
+_TOLERABLE = 0.01
+"""The share of requests by face that may wrong somebody. Our own yardstick as well."""
+_UNLINKED = 0.05
+"""D_sys, of 1, up to which we call templates unlinkable. Ours too."""
+_NEARLY_A_DAY_S = 86_000
+"""A day that was looked at begins with its first tick and ends with its last."""
+_TICKS_S = 60
+"""An epoch ends with a tick, every 5 s; a decider that was killed ticks again after some ten."""
+_STUDY = "docs/template-evaluation.md; make figures"
+
+
+def errors(facts: Facts) -> Section:
+    """How often it is wrong; nothing where nobody is looked at."""
+    rates = [line for model in facts.models for line in (_false_matches(model), _non_matches(model))]
+    unknown = [unseen("False match and false non-match rate", rules.ASSESSMENT, _STUDY, _modelless(facts))]
+    lines = [*(rates or unknown), _wrongful(facts), _groups(), _presentation()]
+    return Section(title="How often it is wrong", lines=lines if facts.looks else [])
+
+
+def protection(facts: Facts) -> Section:
+    """What a template gives away; nothing where none is made."""
+    known = [line for model in facts.models for line in _protected(model)]
+    unknown = [unseen("What a template gives away", rules.IRREVERSIBILITY, _STUDY, _modelless(facts))]
+    lines = [*(known or unknown), _epoch(facts)]
+    return Section(title="How well templates are protected", lines=lines if facts.looks else [])
+
+
+def _modelless(facts: Facts) -> str:
+    return "no dispenser told its face model" if facts.live else "the model is the dispensers' choice: none was asked"
+
+
+def _is_proven(name: str) -> bool:
+    """Whether the model's false match rate is bounded low enough, on people."""
+    model, measured = FACE_MODELS.get(name), MEASURED.get(name)
+    return model is not None and measured is not None and measured.people > 0 and model.false_match_rate <= _PROVEN
+
+
+def _basis(name: str) -> str:
+    measured = MEASURED.get(name)
+    if measured is None:
+        return "measured on nobody"
+    return f"upper 95 % bound; no false match among {measured.pairs:,} pairs, of {_people(measured)}"
+
+
+def _people(measured: Measured) -> str:
+    return f"{measured.people} people" if measured.people else "random vectors, no person"
+
+
+def _false_matches(name: str) -> Line:
+    fact, model = f"False match rate of {name}", FACE_MODELS.get(name)
+    if model is None:
+        return _unknown(fact, name)
+    found, source = f"at most {model.false_match_rate:g} ({_basis(name)})", f"{_STUDY}; models/contract/face_models.py"
+    if _is_proven(name):
+        why = "whether those who were measured are like those who come"
+        return counsel(fact, found, why, rules.ASSESSMENT, source)
+    bad = f"nothing is proven of people: a bound of {_PROVEN:g} takes some {3 / _PROVEN:,.0f} independent pairs"
+    return failed(fact, found, bad, rules.ASSESSMENT, source)
+
+
+def _non_matches(name: str) -> Line:
+    fact, measured = f"False non-match rate of {name}", MEASURED.get(name)
+    if measured is None:
+        return _unknown(fact, name)
+    share = f"{100 * measured.non_matches / measured.mated:.2g} %"
+    found = f"{share} ({measured.non_matches:,} of {measured.mated:,}, of {_people(measured)})"
+    source = f"README, Faces; {_STUDY}"
+    if measured.people:
+        why = "who is not known again gets paper: it wrongs nobody, but counts when necessity is weighed"
+        return counsel(fact, found, why, rules.ASSESSMENT, source)
+    return failed(fact, found, "measured on nobody", rules.ASSESSMENT, source)
+
+
+def _unknown(fact: str, name: str) -> Line:
+    bad = f"of {name} nothing was measured on anybody"
+    return failed(fact, "not measured", bad, rules.ASSESSMENT, _STUDY)
+
+
+def _wrongful(facts: Facts) -> Line:
+    """A request matches only the most alike, and is refused only if that share is used up: hence at most."""
+    fact, source = "Expected wrongful refusals a day", "fairroll.decisions; models/ledger/outcomes.py, wrongful"
+    if facts.live is None:
+        return unseen(fact, rules.ASSESSMENT, source)
+    traffic = facts.live.traffic
+    if not traffic.faces:
+        return unseen(fact, rules.ASSESSMENT, source, "no face was compared in the last day")
+    at_most = min(traffic.wrongful, traffic.refused_as_known)
+    is_few, is_proven = at_most <= _TOLERABLE * traffic.faces, all(map(_is_proven, traffic.models))
+    bases = "; ".join(f"{name}: {_basis(name)}" for name in sorted(traffic.models))
+    many = f"more than {_TOLERABLE:.0%}, our own yardstick, of those who asked ({bases})"
+    return judged(
+        fact,
+        f"at most {_number(at_most)}, in {_span(traffic.span_s)}: {traffic.faces:,} requests by face, up to"
+        f" {traffic.most_templates:,} templates alive; by the false match rate at most {_number(traffic.wrongful)};"
+        f" refused as known: {traffic.refused_as_known:,}",
+        rules.ASSESSMENT,
+        source,
+        passes=is_few and is_proven,
+        good=f"not more than {_TOLERABLE:.0%}, our own yardstick, of those who asked; the button remains ({bases})",
+        bad=many if is_proven else f"the rate behind it is not proven of people ({bases})",
+    )
+
+
+def _span(seconds: float) -> str:
+    return span(seconds) if seconds >= _NEARLY_A_DAY_S else f"{span(seconds)} of records, which is no day yet"
+
+
+def _number(expected: float) -> str:
+    return f"{expected:,.0f}" if expected >= 10 or expected == int(expected) else f"{expected:.2g}"  # noqa: PLR2004 - digits
+
+
+def _groups() -> Line:
+    return failed(
+        "Errors by skin tone, age and sex",
+        "not measured",
+        "nobody knows whether it is wrong more often about some",
+        rules.AI_ACT,
+        "docs/template-evaluation.md, What this does not show",
+    )
+
+
+def _presentation() -> Line:
+    return failed(
+        "Photos and masks before the camera",
+        "not measured, and nothing detects them; a dispenser's limit bounds the paper",
+        "there is neither an APCER nor a BPCER",
+        rules.PRESENTATION,
+        "docs/template-evaluation.md, What this does not show",
+    )
+
+
+def _protected(name: str) -> list[Line]:
+    measured = MEASURED.get(name)
+    if measured is None:
+        return [_unknown(f"What a template of {name} gives away", name)]
+    return [_irreversible(name, measured), _unlinkable(name, measured)]
+
+
+def _irreversible(name: str, measured: Measured) -> Line:
+    return failed(
+        f"A template of {name} turned back",
+        f"with the site's key to a cosine of {measured.rebuilt:.2f} with the embedding; without it to 0",
+        "against whoever has the key, which is on the site's dispensers, it is pseudonymisation only",
+        rules.IRREVERSIBILITY,
+        _STUDY,
+    )
+
+
+def _unlinkable(name: str, measured: Measured) -> Line:
+    return judged(
+        f"Templates of {name} of two sites or epochs linked",
+        f"D_sys {measured.linked_sites:.3f} and {measured.linked_epochs:.3f} of 1, where mere noise gives up to"
+        f" {measured.by_chance:.3f} ({_people(measured)})",
+        rules.UNLINKABILITY,
+        _STUDY,
+        passes=max(measured.linked_sites, measured.linked_epochs) <= _UNLINKED,
+        good=f"up to {_UNLINKED:g}, our own yardstick, for who lacks the keys; with hundreds of people known in both"
+        " it was not tried",
+        bad=f"more than {_UNLINKED:g}, our own yardstick",
+    )
+
+
+def _epoch(facts: Facts) -> Line:
+    fact, source, told = "Age of the templates' key", "fairroll receipts; sites file, epoch_s", facts.counted
+    if told is None:
+        return unseen(fact, rules.RENEWABILITY, source, facts.uncounted)
+    limit_s = facts.spec.policy.epoch_s
+    return judged(
+        fact,
+        f"{span(told.epoch_age_s)}, epoch {told.epoch}; a new one every {span(limit_s)}",
+        rules.RENEWABILITY,
+        source,
+        passes=told.epoch_age_s <= limit_s + _TICKS_S,
+        good="the next makes all older templates useless",
+        bad="the epoch should have ended",
+    )

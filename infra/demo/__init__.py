@@ -1,0 +1,1 @@
+"""`fairroll demo`: the main job on real parts."""

@@ -1,0 +1,1 @@
+"""Hold and resume of a site's face recognition."""

@@ -1,0 +1,164 @@
+"""What a local stack consists of: four brokers and the pipeline's own processes."""
+
+import asyncio
+import base64
+import re
+import sys
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from infra.local import probes
+from infra.local.installation import Place, kafka_classpath, program
+from infra.local.ports import LOOPBACK
+from models.errors import ConfigError
+
+__all__ = ["BROKERS", "EVERYTHING", "INSTEAD", "PROCESSES", "Part", "part_of"]
+
+PROCESSES = ("keyholder", "ingress", "egress", "decider", "sink")
+"""The pipeline's own, each `fairroll <name>`, in the order in which they start."""
+
+INSTEAD = {
+    "mosquitto": "FAIRROLL_MQTT",
+    "kafka": "FAIRROLL_KAFKA",
+    "influxd": "FAIRROLL_INFLUX_URL",
+    "gateway": "FAIRROLL_INFLUX_URL",
+}
+"""The variable that names a broker which runs elsewhere already."""
+
+_JVM = (
+    "-Xmx128m",
+    "-Xms128m",
+    "-XX:+AlwaysPreTouch",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+)
+"""One heap from start to end, more than twice the 55 MB that Kafka holds after half a million events.
+
+C1 alone starts sooner and smaller, and one machine's broker is never long-lived enough for C2.
+"""
+_MALLOC = {"MALLOC_ARENA_MAX": "1"}
+"""Else each of its hundred threads has an arena of glibc's, which go on growing for a quarter of an hour."""
+_GO = {"GOMEMLIMIT": "64MiB"}
+"""Beyond that influxd collects garbage oftener, instead of letting its memory double between two collections."""
+_WARNINGS = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+
+
+async def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A program, and how to tell that it does its work."""
+
+    name: str
+    command: tuple[str, ...]
+    ports: tuple[int, ...] = ()
+    """where it listens; the first is the one that others use"""
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """what it gets beside the environment of the stack"""
+    prepare: Callable[[], Awaitable[None]] = _nothing
+    """runs before every start"""
+    ready: Callable[[], Awaitable[bool]] | None = None
+    """None for a program that prints a line which starts with `ready`"""
+
+    @property
+    def address(self) -> str:
+        """Where others reach it, or ask for its health."""
+        return f"{LOOPBACK}:{self.ports[0]}" if self.ports else ""
+
+
+def part_of(name: str, place: Place) -> Part:
+    """The part of that name, with its configuration written. Raises ConfigError where its program is missing."""
+    return _BROKERS[name](place) if name in _BROKERS else _process(name, place)
+
+
+def _mosquitto(place: Place) -> Part:
+    config = place.config("mosquitto.conf", data=place.data("mosquitto"))
+    return Part(
+        name="mosquitto",
+        command=(program("mosquitto"), "-c", str(config)),
+        ports=(place.ports.mqtt,),
+        ready=partial(probes.mqtt_answers, place.settings.mqtt),
+    )
+
+
+def _kafka(place: Place) -> Part:
+    config = place.config("kafka.properties", data=place.data("kafka"))
+    java = (program("java"), *_JVM, _WARNINGS, "-cp", kafka_classpath())
+    return Part(
+        name="kafka",
+        command=(*java, "kafka.Kafka", str(config)),
+        ports=(place.ports.kafka, place.ports.controller),
+        environ=_MALLOC,
+        prepare=partial(_format_storage, place, (*java, "kafka.tools.StorageTool", "format", "-c", str(config))),
+        ready=partial(probes.kafka_answers, place.settings.kafka),
+    )
+
+
+async def _format_storage(place: Place, command: tuple[str, ...]) -> None:
+    """Give a new data folder the identity that Kafka wants to find there."""
+    if (place.data("kafka") / "meta.properties").exists():
+        return
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    tool = await asyncio.create_subprocess_exec(
+        *command, f"--cluster-id={cluster}", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await tool.communicate()
+    if tool.returncode:
+        raise ConfigError(f"Kafka's storage could not be formatted: {said.decode(errors='replace')}")
+
+
+def _influxd(place: Place) -> Part:
+    config = place.config("influxdb.conf", data=place.data("influxd"))
+    database = _plain("FAIRROLL_INFLUX_BUCKET", place.settings.influx_bucket.partition("/")[0])
+    return Part(
+        name="influxd",
+        command=(program("influxd"), "-config", str(config)),
+        ports=(place.ports.influx, place.ports.influx_rpc),
+        environ=_GO,
+        ready=partial(probes.influx_has_database, f"http://{LOOPBACK}:{place.ports.influx}", database),
+    )
+
+
+def _gateway(place: Place) -> Part:
+    token = _plain("FAIRROLL_INFLUX_TOKEN", place.settings.influx_token)
+    data = place.data("gateway")
+    config = place.config("gateway.conf", data=data, token=token)
+    return Part(
+        name="gateway",
+        command=(program("nginx"), "-p", str(data), "-e", "stderr", "-c", str(config)),
+        ports=(place.ports.gateway,),
+        ready=partial(probes.gateway_answers, place.settings.influx_url),
+    )
+
+
+def _plain(variable: str, text: str) -> str:
+    """What may stand in a configuration file without quoting."""
+    if not re.fullmatch(r"[\w.~+/=-]+", text, re.ASCII):
+        raise ConfigError(f"{variable} may have letters, digits and any of . _ ~ + / = - in a local stack")
+    return text
+
+
+def _process(name: str, place: Place) -> Part:
+    port = getattr(place.ports, name)
+    return Part(
+        name=name,
+        command=(sys.executable, "-m", "infra.cli", name),
+        ports=(port,),
+        environ=place.settings.to_environ() | {"FAIRROLL_HEALTH": f"{LOOPBACK}:{port}", "PYTHONUNBUFFERED": "1"},
+    )
+
+
+_BROKERS: dict[str, Callable[[Place], Part]] = {
+    "mosquitto": _mosquitto,
+    "kafka": _kafka,
+    "influxd": _influxd,
+    "gateway": _gateway,
+}
+BROKERS = tuple(_BROKERS)
+EVERYTHING = BROKERS + PROCESSES
+"""In the order in which they start."""

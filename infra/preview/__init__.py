@@ -1,0 +1,1 @@
+"""`fairroll preview`: dashboards drawn without Grafana."""

@@ -1,0 +1,45 @@
+"""`fairroll replay --live`: a shadow in the foreground, until it is told to stop."""
+
+import asyncio
+import re
+import signal
+
+import click
+
+from models.errors import ConfigError
+from models.replay.comparison import Difference
+from models.replay.what_if import Trial
+from models.settings import Settings
+from stream_processors.replay.live_shadow import follow
+from stream_processors.replay.shadow import Shadow, check_windows, place_of
+from stream_processors.runtime.site_file import read_sites
+
+__all__ = ["shadow"]
+
+
+async def shadow(settings: Settings, trial: Trial, run: str) -> None:
+    """Follow the stream until SIGINT or SIGTERM, then say what was different. Raises FairrollError."""
+    if run and not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", run):
+        raise ConfigError(f"--run {run!r} is no name of small letters, digits and hyphens")
+    sites = read_sites(settings.sites)
+    check_windows(trial, sites)
+    bucket, begun = place_of(settings, run).influx_bucket, list[Shadow]()
+
+    def begin(one: Shadow) -> None:
+        begun.append(one)
+        click.echo(f"ready: a shadow in {bucket}, the board Replay shows it; Ctrl-C ends it")
+
+    following = asyncio.ensure_future(follow(settings, trial, sites, run, begin))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, following.cancel)
+    try:
+        await following
+    except asyncio.CancelledError:
+        click.echo(_sentence(begun[0].total if begun else Difference()))
+
+
+def _sentence(total: Difference) -> str:
+    return (
+        f"{total.answers:,} answers beside those on trial: {total.changed:,} changed, {total.granted_more:,} granted"
+        f" more, {total.refused_more:,} refused more, {total.not_answerable:,} not answerable"
+    )

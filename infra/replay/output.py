@@ -1,0 +1,62 @@
+"""What a running replay tells: its counts, its rows on standard output, how far it is."""
+
+import csv
+import sys
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from models.contract.codec import encode
+from models.replay.replay import Likeness, Replayed
+from models.replay.summary import Filter, Row, Tally, rows
+from stream_processors.replay.player import Source, is_before
+
+__all__ = ["Sheet", "Telling"]
+
+Sheet = Literal["json", "csv"]
+
+
+class Telling:
+    """Hears of each happening. The counts are of all that was asked for, rows only of what was not told before."""
+
+    def __init__(self, source: Source, told: Filter, sheet: Sheet | None, begin: Mapping[int, int]) -> None:
+        self._source = source
+        self._filter = told
+        self._write = _writer(sheet, is_new=not begin)
+        self._begin = begin
+        self._done = 0
+        self.progress: Callable[[int, int], None] = lambda _done, _total: None
+        self.tally = Tally()
+        self.next: dict[int, int] = {}
+        """the next offset of each partition"""
+
+    def tell(self, replayed: Replayed) -> None:
+        """Count it, and write its rows."""
+        happening = replayed.happening
+        self._done += 1
+        self.progress(self._done, self._source.total)
+        self.next[happening.partition] = happening.offset + 1
+        if happening.at < self._source.recording.since:
+            return
+        self.tally.add(replayed)
+        if self._write and not is_before(happening, self._begin):
+            for row in rows(replayed):
+                if self._filter.lets_pass(row):
+                    self._write(row)
+
+    @property
+    def exit_code(self) -> int:
+        """1 where the fold decides otherwise than it did, on all that it depends on."""
+        return int(any(counts.get(Likeness.DIFFERENT) for counts in self.tally.likeness.values()))
+
+
+def _writer(sheet: Sheet | None, *, is_new: bool) -> Callable[[Row], object] | None:
+    match sheet:
+        case None:
+            return None
+        case "json":
+            return lambda row: sys.stdout.write(encode(row).decode() + "\n")
+        case "csv":
+            names, table = Row.__struct_fields__, csv.writer(sys.stdout)
+            if is_new:
+                table.writerow(names)
+            return lambda row: table.writerow([getattr(row, name) for name in names])

@@ -1,0 +1,79 @@
+"""What operators see of a replay: a bar while it runs, and tables after."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from rich.console import Console, Group
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
+from rich.text import Text
+
+from models.replay.replay import Known, Likeness
+from models.replay.summary import Tally
+from stream_processors.replay.player import Source
+
+__all__ = ["progress_bar", "summary"]
+
+_EVERY: Final = 512
+"""events between two looks at the bar"""
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:,.0f} events/s")
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that is told how many events are done, of how many; on standard error, if that is a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(what, total=None)
+
+        def tell(done: int, total: int) -> None:
+            if done % _EVERY == 0 or done == total:
+                progress.update(task, completed=done, total=total)
+
+        yield tell
+
+
+def summary(tally: Tally, source: Source) -> Group:
+    """The counts, and in sentences what they rest on."""
+    return Group(_likeness(tally), _answers(tally), *map(Text, _sentences(tally, source)))
+
+
+def _likeness(tally: Tally) -> Table:
+    """What it says now beside what was said then."""
+    words = tuple(Likeness)
+    table = Table("replayed", *(Column(word, justify="right") for word in words))
+    for kind in sorted(tally.likeness):
+        table.add_row(kind, *(f"{tally.likeness[kind].get(word, 0):,}" for word in words))
+    return table
+
+
+def _answers(tally: Tally) -> Table:
+    table = Table("answer", Column("times", justify="right"))
+    for answer, times in sorted(tally.answers.items()):
+        table.add_row(answer, f"{times:,}")
+    return table
+
+
+def _sentences(tally: Tally, source: Source) -> Iterator[str]:
+    by_template, by_record = (tally.known.get(known, 0) for known in (Known.TEMPLATE, Known.RECORD))
+    yield f"Who asked: {by_template:,} answers by their templates, {by_record:,} by the record of the decisions."
+    if tally.unproven:
+        yield (
+            f"{tally.unproven:,} answers are not provable: a grant before the recording may have counted, or one of"
+            " somebody who was forgotten in it."
+        )
+    if source.recording.devices:
+        yield f"It holds only {', '.join(source.recording.devices)}: what other dispensers gave is not known."
+    if source.recording.guessed:
+        yield f"How these sites worked before is not known any more: {', '.join(source.recording.guessed)}."
+    if source.unreadable:
+        yield f"{source.unreadable:,} events that nobody could read are left out."
+    for failure, times in tally.failures.items():
+        yield f"{times:,} times {failure}"
+    yield "Nothing was sent anywhere."

@@ -1,0 +1,168 @@
+"""`fairroll replay --policy`, `--threshold`: another policy on what happened, as tables, sheets and a picture."""
+
+import csv
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from msgspec import Struct
+from rich.console import Console, Group
+from rich.table import Column, Table
+from rich.text import Text
+
+from infra.replay.bar_chart import picture
+from infra.replay.output import Sheet
+from infra.replay.screen import progress_bar
+from models.contract.codec import encode
+from models.contract.face_models import with_thresholds
+from models.errors import ConfigError
+from models.ledger.policy import Policies, parse_policies
+from models.replay.comparison import Comparison, Difference
+from models.replay.recording import Recording
+from models.replay.what_if import Trial, WhatIf
+from models.settings import Settings
+from stream_processors.replay.sources import Asked, open_source
+
+__all__ = ["Shown", "Thresholds", "try_out", "what_is_tried"]
+
+
+class Thresholds(click.ParamType):
+    """`same=390`, `doubt=370`, or both between commas."""
+
+    name = "threshold"
+    _MOST = 512
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, int]:
+        if isinstance(value, dict):
+            return value
+        given: dict[str, int] = {}
+        for part in str(value).split(","):
+            name, _, bits = part.partition("=")
+            if name not in ("same", "doubt") or not bits.isdecimal() or not 0 < int(bits) <= self._MOST:
+                self.fail(f"{part!r} is no threshold such as same=390 or doubt=370, of 512 bits", param, ctx)
+            given[name] = int(bits)
+        return given
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """How a comparison is shown."""
+
+    sites: tuple[str, ...] = ()
+    """only these; (): all"""
+    sheet: Sheet | None = None
+    picture: Path | None = None
+
+
+def what_is_tried(policy: Path | None, threshold: Mapping[str, int] | None, *, is_live: bool = False) -> Trial:
+    """Raises ConfigError naming the file and the place in it."""
+    models = with_thresholds(threshold.get("same"), threshold.get("doubt")) if threshold else None
+    return Trial(policies=_read_policies(policy) if policy else Policies(), models=models, is_live=is_live)
+
+
+def _read_policies(path: Path) -> Policies:
+    try:
+        return parse_policies(path.read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the policy file {path}: {error}") from None
+
+
+async def try_out(settings: Settings, asked: Asked, trial: Trial, shown: Shown) -> None:
+    """Replay under the trial, and show what is different. Raises FairrollError; there is no picture then."""
+    if shown.picture and shown.picture.exists():
+        raise ConfigError(f"{shown.picture} is there already: choose another name, or remove it")
+    comparison, failures, done = Comparison(), 0, 0
+    async with open_source(settings, asked) as opened:
+        source, since = opened.source, opened.source.recording.since
+        tried = WhatIf(source.recording, opened.pipeline_secret, trial)
+        with progress_bar("trying") as progress:
+            async for happening in source:
+                replayed, compared = tried.fold(happening)
+                done, failures = done + 1, failures + bool(replayed.failure)
+                progress(done, source.total)
+                if compared and happening.at >= since and (not shown.sites or compared.then.site in shown.sites):
+                    comparison.add(compared)
+    _write(shown.sheet, comparison)
+    if shown.picture:
+        _draw(shown.picture, comparison)
+    sentences = (*_sentences(comparison.total, trial, tried), *_troubles(failures, source.recording))
+    tables = (_table("site", comparison.by_site()), _table("hour", _named(comparison.by_hour())))
+    Console(stderr=shown.sheet is not None).print(Group(*tables, *map(Text, sentences)))
+
+
+def _write(sheet: Sheet | None, comparison: Comparison) -> None:
+    """A row for each site and hour on standard output; the hour as ISO 8601, in UTC."""
+    counts = Difference.__struct_fields__
+    rows = [
+        {"site": site, "hour": _iso(hour)} | {name: getattr(cell, name) for name in counts}
+        for (site, hour), cell in sorted(comparison.cells.items())
+    ]
+    if sheet == "json":
+        sys.stdout.writelines(encode(row).decode() + "\n" for row in rows)
+    elif sheet == "csv":
+        table = csv.DictWriter(sys.stdout, ("site", "hour", *counts))
+        table.writeheader()
+        table.writerows(rows)
+
+
+def _draw(path: Path, comparison: Comparison) -> None:
+    total = comparison.total
+    note = f"{total.answers:,} answers, {total.not_answerable:,} of them not answerable and on neither side"
+    title = f"{total.granted_more:,} more granted, {total.refused_more:,} more refused"
+    try:
+        path.write_text(picture(title, comparison.by_hour(), note))
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _table(what: str, lines: Mapping[str, Difference]) -> Table:
+    heads = ("answers", "changed", "granted more", "refused more", "paper m", "refused", "longest wait s", "unanswered")
+    table = Table(what, *(Column(head, justify="right") for head in heads))
+    for name, line in lines.items():
+        counts = (line.answers, line.changed, line.granted_more, line.refused_more)
+        table.add_row(
+            name,
+            *(f"{count:,}" for count in counts),
+            f"{line.cm_then / 100:,.2f} → {line.cm_tried / 100:,.2f}",
+            f"{line.refused_then:,} → {line.refused_tried:,}",
+            f"{line.longest_wait_then_s:,} → {line.longest_wait_tried_s:,}",
+            f"{line.not_answerable:,}",
+        )
+    return table
+
+
+def _named(hours: Mapping[int, Difference]) -> dict[str, Difference]:
+    return {time.strftime("%d %b %H:%M", time.localtime(at / 1000)): line for at, line in hours.items()}
+
+
+def _sentences(total: Difference, trial: Trial, tried: WhatIf) -> Iterator[str]:
+    yield (
+        f"Of {total.answers:,} answers {total.from_templates:,} are from templates, {total.from_record:,} from the"
+        f" record, {total.without_face:,} without a face; {total.not_answerable:,} are not answerable and count on"
+        " neither side."
+    )
+    for site, (then_s, tried_s) in tried.longer_windows.items():
+        yield (
+            f"{site} remembers {tried_s:,} s on trial and {then_s:,} s then: a recording begins one window of then"
+            " earlier, and only templates tell who came back in between."
+        )
+    for site in trial.policies.sites.keys() - tried.sites:
+        yield f"{site} has a policy on trial, and nothing of it is in the recording."
+    if trial.models:
+        yield "On the record a score below the threshold of then does not tell whose the nearest template was."
+    yield "What only the trial grants is taken to have come out in full, and people to have come as they came."
+
+
+def _troubles(failures: int, recording: Recording) -> Iterator[str]:
+    if recording.devices:
+        yield f"It holds only {', '.join(recording.devices)}: what other dispensers gave is not known."
+    if failures:
+        yield f"{failures:,} events could not be decided: fairroll replay tells why."
+    yield "Nothing was sent anywhere."
+
+
+def _iso(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""What is created before the first process starts: keys, topics."""

@@ -1,0 +1,148 @@
+"""What must be there before the first process starts: keys, and Kafka's topics with their settings."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_code
+
+from infra.kafka_records import read_records
+from infra.setup.keys import make_keys, step_keys
+from models.contract.codec import decode_control
+from models.contract.topics import CONTROLS, KafkaTopic, kafka_topics
+from models.errors import ConfigError, MalformedMessage
+from models.ledger.policy import Sites
+from models.settings import Settings
+from stream_processors.runtime.kafka import open_admin
+from stream_processors.runtime.site_file import read_sites
+
+__all__ = ["provision", "provision_topics", "read_topic_settings"]
+
+_REPLICAS = 3
+"""As many copies of a topic as there are brokers, up to this."""
+_VISIBLE_S = 30
+
+
+async def provision(settings: Settings) -> list[str]:
+    """Make what is missing, and return a sentence for each thing made or changed; repeating it is harmless.
+
+    Each site's key is stepped on to the epoch that its control names: not even this host keeps an older one.
+
+    Raises ConfigError for a bad file of sites, a key open to others, or topics of another number of partitions.
+    """
+    sites = read_sites(settings.sites)
+    keys = make_keys(settings.secrets, sites.sites)
+    topics = await provision_topics(settings, kafka_topics(settings.partitions, sites.longest_window_s))
+    # a topic of this moment names no epoch, and aiokafka complains of it while its leader moves in
+    epochs = {} if f"created {CONTROLS}" in topics else await _epochs(settings, sites)
+    stepped = step_keys(settings.secrets, epochs)
+    return [f"made {key}" for key in keys] + topics + stepped
+
+
+async def _epochs(settings: Settings, sites: Sites) -> dict[str, int]:
+    """The epoch of each site that has a control."""
+    epochs: dict[str, int] = {}
+    for record in await read_records(settings, CONTROLS):
+        with contextlib.suppress(MalformedMessage):  # a newer decider's word: egress tells of it
+            control = decode_control(record.value or b"")
+            if control.site in sites.sites:
+                epochs[control.site] = control.epoch
+    return epochs
+
+
+async def provision_topics(settings: Settings, topics: Sequence[KafkaTopic]) -> list[str]:
+    """Create the missing topics, give the others the settings listed here; returns what changed, a sentence each.
+
+    A setting that is not listed goes back to the broker's default. Raises ConfigError for another number of
+    partitions, which would send a site's events to two places, and changes nothing then.
+    """
+    async with _admin(settings) as admin:
+        counts = await _partition_counts(admin)
+        for topic in topics:
+            _check_partitions(topic, counts.get(topic.name, topic.partitions))
+        missing = [topic for topic in topics if topic.name not in counts]
+        await _create(admin, missing)
+        changed = await _settle(admin, [topic for topic in topics if topic.name in counts])
+    return [f"created {topic.name}" for topic in missing] + [f"changed the settings of {name}" for name in changed]
+
+
+async def read_topic_settings(settings: Settings, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The settings that these topics have; none where there is no such topic. Raises ConfigError without a Kafka."""
+    async with _admin(settings) as admin:
+        return await _settings(admin, names)
+
+
+@contextlib.asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    try:
+        async with open_admin(settings) as admin:
+            yield admin
+    except KafkaConnectionError:
+        raise ConfigError(f"no Kafka answers at {settings.kafka_named}") from None
+
+
+def _check_partitions(topic: KafkaTopic, count: int) -> None:
+    if count != topic.partitions:
+        raise ConfigError(
+            f"{topic.name} has {count} partitions, not {topic.partitions}, and the number cannot change:"
+            f" set FAIRROLL_PARTITIONS={count}, or start with an empty Kafka"
+        )
+
+
+async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """Of the topics that every partition has a leader for."""
+    return {
+        topic["topic"]: len(topic["partitions"])
+        for topic in await admin.describe_topics()
+        if topic["partitions"] and all(partition["leader"] >= 0 for partition in topic["partitions"])
+    }
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: Sequence[KafkaTopic]) -> None:
+    """Returns when clients can see them: a Faust worker passes over a topic that is not there yet."""
+    if not topics:
+        return
+    brokers = len((await admin.describe_cluster())["brokers"])
+    copies = min(_REPLICAS, brokers)
+    wanted = [NewTopic(topic.name, topic.partitions, copies, topic_configs=topic.config) for topic in topics]
+    answer = await admin.create_topics(wanted)
+    _raise_for((name, code) for name, code, *_ in answer.topic_errors)
+    await _until_visible(admin, {topic.name for topic in topics})
+
+
+async def _until_visible(admin: AIOKafkaAdminClient, names: set[str]) -> None:
+    try:
+        async with asyncio.timeout(_VISIBLE_S):
+            while names - (await _partition_counts(admin)).keys():
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise ConfigError(f"Kafka made the topics, but has no leader for them after {_VISIBLE_S} s") from None
+
+
+async def _settle(admin: AIOKafkaAdminClient, topics: Sequence[KafkaTopic]) -> list[str]:
+    """Returns the topics whose settings differed."""
+    found = await _settings(admin, [topic.name for topic in topics])
+    different = [topic for topic in topics if not topic.config.items() <= found[topic.name].items()]
+    if different:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name, topic.config) for topic in different]
+        answers = await admin.alter_configs(resources)
+        _raise_for((name, code) for answer in answers for code, _, _, name in answer.resources)
+    return [topic.name for topic in different]
+
+
+async def _settings(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
+    return {
+        name: {key: value for key, value, *_ in entries}
+        for answer in answers
+        for _, _, _, name, entries in answer.resources
+    }
+
+
+def _raise_for(results: Iterable[tuple[str, int]]) -> None:
+    """A topic that another provisioning made meanwhile is as good as ours."""
+    for name, code in results:
+        if code and code != TopicAlreadyExistsError.errno:
+            raise ConfigError(f"Kafka refuses {name}: {for_code(code).description}")

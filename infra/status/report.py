@@ -1,0 +1,119 @@
+"""How the whole is: what was seen of its parts, and what of that is not well. Pure."""
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct, field
+
+from models.contract.messages import DeviceState
+from models.keys.seal_chain import SitesTold
+from models.ledger.policy import Sites
+from stream_processors.runtime.consumer_lag import Backlog
+from stream_processors.runtime.health import Vitals
+
+__all__ = [
+    "Broker",
+    "Dispenser",
+    "KafkaSeen",
+    "Partition",
+    "Service",
+    "Status",
+    "dispensers",
+    "last_faults",
+    "problems",
+    "rates",
+]
+
+Partition = tuple[str, int]
+"""topic and number"""
+
+
+class Service(Struct, frozen=True, kw_only=True):
+    """One of the pipeline's processes, as it tells."""
+
+    address: str
+    vitals: Vitals | None
+    """None: it does not answer"""
+
+
+class Broker(Struct, frozen=True, kw_only=True):
+    """What the pipeline stands on."""
+
+    name: str
+    address: str
+    is_ready: bool
+
+
+class Dispenser(Struct, frozen=True, kw_only=True):
+    """A dispenser of the sites file, as its retained state tells."""
+
+    site: str
+    device: str
+    is_online: bool | None
+    """None: it never told"""
+    since_s: float | None = None
+    """how long ago it told so"""
+
+
+class KafkaSeen(Struct, frozen=True, kw_only=True):
+    """What the topics tell."""
+
+    backlogs: list[Backlog]
+    rates: dict[str, float]
+    """records a second, by topic"""
+    dispensers: list[Dispenser]
+    dead_letters: dict[str, int]
+    """of the last hour, by reason"""
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """The whole."""
+
+    services: list[Service]
+    brokers: list[Broker]
+    kafka: KafkaSeen | None
+    """None: nothing could be read"""
+    seals: SitesTold | None = None
+    """what the key holder tells of the sites' seal chains; None: nothing"""
+    problems: list[str] = field(default_factory=list)
+    """what is not ready, a sentence each; all is well without any"""
+
+
+def problems(services: Iterable[Service], brokers: Iterable[Broker], kafka: KafkaSeen | None) -> list[str]:
+    """What is not ready. A dispenser that is offline, a backlog and dead letters are shown, and not judged."""
+    found = [f"{broker.name} does not answer at {broker.address}" for broker in brokers if not broker.is_ready]
+    found += [] if kafka else ["the topics cannot be read"]
+    for service in services:
+        match service.vitals:
+            case None:
+                found.append(f"no service answers at {service.address}")
+            case Vitals(alive=False) as vitals:
+                found.append(f"{vitals.part} {vitals.instance} is stuck")
+            case Vitals(ready=False) as vitals:
+                found.append(f"{vitals.part} {vitals.instance} is not ready")
+    return found
+
+
+def rates(
+    topics: Iterable[str], before: Mapping[Partition, int], after: Mapping[Partition, int], apart_s: float
+) -> dict[str, float]:
+    """Records a second by topic, of the ends of its partitions at two moments."""
+    return {
+        topic: round(sum(after[p] - end for p, end in before.items() if p[0] == topic) / apart_s, 1) for topic in topics
+    }
+
+
+def dispensers(sites: Sites, states: Mapping[str, tuple[DeviceState, float]]) -> list[Dispenser]:
+    """Every dispenser of the sites file. `states`: by `site/device`, the last state and its age in seconds."""
+    found = []
+    for site, spec in sites.sites.items():
+        for device in spec.devices:
+            state, since_s = states.get(f"{site}/{device}", (None, None))
+            is_online = state.online if state else None
+            found.append(Dispenser(site=site, device=device, is_online=is_online, since_s=since_s))
+    return found
+
+
+def last_faults(services: Iterable[Service]) -> list[tuple[float, str, str]]:
+    """Seconds ago, part and text of each service's last fault, the newest first."""
+    told = (service.vitals for service in services if service.vitals)
+    return sorted((v.last_fault.ago_s, f"{v.part} {v.instance}", v.last_fault.text) for v in told if v.last_fault)

@@ -1,0 +1,1 @@
+"""The wire contract: MQTT messages, topics, their codec, and dead letters."""

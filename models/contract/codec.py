@@ -1,0 +1,120 @@
+"""Bytes to typed values and back, once, at the edge.
+
+What does not follow the contract raises MalformedMessage; its text is fit for a dead letter, since it names
+the place and the expectation but never quotes a value that could hold a face.
+"""
+
+import re
+from typing import Final, TypeVar
+
+import msgspec
+
+from models.contract.dead_letters import DeadLetter
+from models.contract.messages import Command, Control, DeviceState, FaceSeen, ForgetAsked, Report, Request
+from models.errors import MalformedMessage
+from models.ledger.events import Event
+from models.ledger.outcomes import Outcome
+from models.ledger.rows import Row
+
+__all__ = [
+    "MAX_PAYLOAD_BYTES",
+    "decode_command",
+    "decode_control",
+    "decode_dead_letter",
+    "decode_event",
+    "decode_outcome",
+    "decode_report",
+    "decode_request",
+    "decode_row",
+    "decode_state",
+    "encode",
+]
+
+MAX_PAYLOAD_BYTES: Final = 4096
+"""The largest message that a device may send; a face request has about 250 bytes."""
+
+_T = TypeVar("_T")
+_QUOTED = re.compile(r"(?<=value )(['\"])(.*)\1|(?<=unknown field )`(.*)`(?= - at `)", re.DOTALL)
+"""What msgspec quotes: a kind, a word or a field that it does not know."""
+_WORD = re.compile(r"[a-z_]{1,20}")
+
+_request: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_report: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
+_command: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+_state: msgspec.json.Decoder[DeviceState] = msgspec.json.Decoder(DeviceState)
+_control: msgspec.json.Decoder[Control] = msgspec.json.Decoder(Control)
+_event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_outcome: msgspec.json.Decoder[Outcome] = msgspec.json.Decoder(Outcome)
+_dead_letter: msgspec.json.Decoder[DeadLetter] = msgspec.json.Decoder(DeadLetter)
+_row: msgspec.json.Decoder[Row] = msgspec.json.Decoder(Row)
+
+encode = msgspec.json.Encoder().encode
+"""JSON, UTF-8, bytes as base64; the same value gives the same bytes."""
+
+
+def decode_request(payload: bytes) -> Request:
+    """Read a device's request; its template must be there."""
+    request: Request = _from_device(_request, payload)
+    if isinstance(request, FaceSeen | ForgetAsked) and request.template is None:
+        raise MalformedMessage("Expected `bytes`, got `null` - at `$.template`")
+    return request
+
+
+def decode_report(payload: bytes) -> Report:
+    """Read a device's report."""
+    return _from_device(_report, payload)
+
+
+def decode_state(payload: bytes) -> DeviceState:
+    """Read a device's retained state."""
+    return _from_device(_state, payload)
+
+
+def decode_command(payload: bytes) -> Command:
+    """Read what the pipeline tells a dispenser."""
+    return _decoded(_command, payload)
+
+
+def decode_control(payload: bytes) -> Control:
+    """Read how a site works now."""
+    return _decoded(_control, payload)
+
+
+def decode_event(payload: bytes) -> Event:
+    """Read a record of `fairroll.events`."""
+    return _decoded(_event, payload)
+
+
+def decode_outcome(payload: bytes) -> Outcome:
+    """Read a record of `fairroll.decisions`."""
+    return _decoded(_outcome, payload)
+
+
+def decode_dead_letter(payload: bytes) -> DeadLetter:
+    """Read a record of `fairroll.dead-letters`."""
+    return _decoded(_dead_letter, payload)
+
+
+def decode_row(payload: bytes) -> Row:
+    """Read a row of the decider's table."""
+    return _decoded(_row, payload)
+
+
+def _from_device(decoder: "msgspec.json.Decoder[_T]", payload: bytes) -> _T:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise MalformedMessage(f"payload of {len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} are read")
+    return _decoded(decoder, payload)
+
+
+def _decoded(decoder: "msgspec.json.Decoder[_T]", payload: bytes) -> _T:
+    try:
+        return decoder.decode(payload)
+    except msgspec.ValidationError as error:
+        raise MalformedMessage(_QUOTED.sub(_if_a_word, str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedMessage(f"not JSON: {error}"[:300]) from None
+
+
+def _if_a_word(quoted: re.Match[str]) -> str:
+    """Quote what may be a misspelt kind; whatever is longer could be a template in the wrong place."""
+    return quoted[0] if _WORD.fullmatch(quoted[2] or quoted[3] or "") else "(not quoted)"

@@ -1,0 +1,70 @@
+"""What is kept of a message that cannot be read: why, where from, how large, its hash; never a face.
+
+A report that nobody could read is kept too, where nothing in it can be a template, so that it can be read again once
+the reason is mended. The rule looks at what the payload says, not at what it claims to be.
+"""
+
+import hashlib
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from models.contract.messages import TEMPLATE_BYTES
+from models.contract.topics import DeviceTopic
+from models.errors import MalformedMessage
+
+__all__ = ["DeadLetter"]
+
+_MAX_SOURCE = 200
+_MAX_KEPT_BYTES = 1024
+"""Of a payload; a report has about 100."""
+_MAX_FIELDS = 9
+"""A report has six. Nine numbers of 53 bits are fewer bits than a template has."""
+_MAX_TEXT = TEMPLATE_BYTES * 8 // 6
+"""Characters in all texts together: one fewer than a template needs in base64. A report has 80 at most."""
+
+_Name = Annotated[str, Meta(pattern=r"^[a-z_]{1,20}\Z")]
+_Text = Annotated[str, Meta(pattern=r"^[ -~]*\Z")]
+_Whole = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+_Fields = Annotated[dict[_Name, _Text | _Whole | float | bool | None], Meta(max_length=_MAX_FIELDS)]
+_fields: msgspec.json.Decoder[dict[str, object]] = msgspec.json.Decoder(_Fields)
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A record of `fairroll.dead-letters`."""
+
+    source: str
+    """the MQTT topic, or topic/partition/offset in Kafka"""
+    reason: str
+    size: int
+    """bytes of the payload"""
+    sha256: str
+    payload: bytes | None = None
+    """The fields of a report, written anew; None where they may not be kept."""
+
+    @classmethod
+    def of(cls, source: str, payload: bytes, reason: str) -> "DeadLetter":
+        """Describe a payload, and keep it only if it is a report that cannot hold a template or an embedding."""
+        digest = hashlib.sha256(payload).hexdigest()
+        kept = _harmless(payload) if _is_report(source) else None
+        return cls(source=source[:_MAX_SOURCE], reason=reason, size=len(payload), sha256=digest, payload=kept)
+
+
+def _is_report(source: str) -> bool:
+    try:
+        return DeviceTopic.parse(source).channel == "report"
+    except MalformedMessage:
+        return False
+
+
+def _harmless(payload: bytes) -> bytes | None:
+    """The fields of a flat JSON object of few words and numbers, and nothing that stood between or behind them."""
+    if len(payload) > _MAX_KEPT_BYTES:
+        return None
+    try:
+        fields = _fields.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    texts = sum(len(value) for value in fields.values() if isinstance(value, str))
+    return msgspec.json.encode(fields) if texts <= _MAX_TEXT else None

@@ -1,0 +1,220 @@
+"""The contract's messages: what dispensers and the pipeline say to each other over MQTT.
+
+Requests and reports are facts, in the past tense; commands are imperatives. Unknown fields are tolerated,
+so that a newer device can speak to an older pipeline; an unknown kind is refused.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from models.contract.topics import Name
+
+__all__ = [
+    "TEMPLATE_BYTES",
+    "Answer",
+    "Battery",
+    "ButtonPressed",
+    "Command",
+    "Control",
+    "Declined",
+    "DeclinedBecause",
+    "DeviceState",
+    "Dispense",
+    "Dispensed",
+    "FaceSeen",
+    "Fault",
+    "ForgetAsked",
+    "Forgotten",
+    "LocalRation",
+    "Mode",
+    "Noted",
+    "Placement",
+    "Refuse",
+    "RefusedBy",
+    "Report",
+    "Request",
+    "RequestId",
+    "Sign",
+    "StaffPressed",
+    "Stock",
+]
+
+TEMPLATE_BYTES = 64
+"""A template is 512 bits; docs/contract.md, Template."""
+
+RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16,64}\Z")]
+"""Chosen by the dispenser, never used twice; 16 characters or more, so that ids of two devices do not meet."""
+ModelId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9./-]{0,62}\Z")]
+Template = Annotated[bytes, Meta(min_length=TEMPLATE_BYTES, max_length=TEMPLATE_BYTES)]
+Epoch = Annotated[int, Meta(ge=0, le=2**53)]
+Centimetres = Annotated[int, Meta(ge=0, le=100_000)]
+Number = Annotated[int, Meta(ge=1, le=2**53)]
+"""A report's number: 1 for a device's first, then one more each time. 2**53 is the largest exact JSON integer."""
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+
+Mode = Literal["face", "button", "held"]
+Placement = Literal["entrance", "inside"]
+"""Inside a restroom no camera may look at anybody (docs/field.md, law)."""
+Sign = Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
+"""What people read before they ask: one paragraph, without characters that could control a display."""
+RefusedBy = Literal["quota", "button_budget", "dispenser_limit"]
+DeclinedBecause = Literal["late", "closed", "unknown", "retained"]
+Fault = Literal["jam", "empty", "power"]
+"""What stopped the motor; `power`: it was cut while the motor ran, and what came out is not known."""
+
+
+class _Message(Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    pass
+
+
+# -- requests: topic .../request ----------------------------------------------------------------------
+
+
+class FaceSeen(_Message, tag="face", frozen=True, kw_only=True):
+    """Someone asked by showing the camera a face; `template` is protected under the site's key of `epoch`."""
+
+    id: RequestId
+    model: ModelId
+    epoch: Epoch = 0
+    template: Template | None
+    """None only inside the pipeline: a template whose key is gone. Ingress refuses it from a device."""
+
+
+class ButtonPressed(_Message, tag="button", frozen=True, kw_only=True):
+    """Someone asked without a face."""
+
+    id: RequestId
+
+
+class StaffPressed(_Message, tag="staff", frozen=True, kw_only=True):
+    """An attendant asked on somebody's behalf."""
+
+    id: RequestId
+
+
+class ForgetAsked(_Message, tag="forget", frozen=True, kw_only=True):
+    """Someone asked to be forgotten, showing the face that is to be forgotten."""
+
+    id: RequestId
+    model: ModelId
+    epoch: Epoch = 0
+    template: Template | None
+
+
+Request = FaceSeen | ButtonPressed | StaffPressed | ForgetAsked
+
+
+# -- commands: topic .../command ----------------------------------------------------------------------
+
+
+class Dispense(_Message, tag="dispense", frozen=True, kw_only=True):
+    """Run the motor for the request, once."""
+
+    request: RequestId
+    cm: Centimetres
+
+
+class Refuse(_Message, tag="refuse", frozen=True, kw_only=True):
+    """Nothing now. A portion fits again after `retry_after_s`; the button and staff remain."""
+
+    request: RequestId
+    reason: RefusedBy
+    retry_after_s: int
+
+
+class Forgotten(_Message, tag="forgotten", frozen=True, kw_only=True):
+    """The receipt of a ForgetAsked: how many templates matched and were erased."""
+
+    request: RequestId
+    erased: int
+
+
+class Noted(_Message, tag="noted", frozen=True, kw_only=True):
+    """The pipeline keeps these reports; the dispenser may drop them."""
+
+    numbers: tuple[Number, ...]
+
+
+Answer = Dispense | Refuse | Forgotten
+"""What a request gets, once."""
+Command = Answer | Noted
+
+
+# -- reports: topic .../report ------------------------------------------------------------------------
+
+
+class _Report(_Message, frozen=True, kw_only=True):
+    number: Number
+    ago_s: Seconds = 0.0
+    """How long before the publish it happened, by the dispenser's monotonic clock; its wall clock is not asked."""
+
+
+class Dispensed(_Report, tag="dispensed", frozen=True, kw_only=True):
+    """The motor ran for a command; `cm` is what came out."""
+
+    request: RequestId
+    cm: Centimetres
+    fault: Fault | None = None
+
+
+class Declined(_Report, tag="declined", frozen=True, kw_only=True):
+    """A command was not obeyed, so nothing came out."""
+
+    request: RequestId
+    reason: DeclinedBecause
+
+
+class LocalRation(_Report, tag="local", frozen=True, kw_only=True):
+    """No answer came in time; the dispenser gave `cm` by itself."""
+
+    request: RequestId
+    cm: Centimetres
+    fault: Fault | None = None
+
+
+class Stock(_Report, tag="stock", frozen=True, kw_only=True):
+    """What is left on the roll."""
+
+    cm: Annotated[int, Meta(ge=0, le=10_000_000)]
+
+
+class Battery(_Report, tag="battery", frozen=True, kw_only=True):
+    """What is left in the battery."""
+
+    percent: Annotated[int, Meta(ge=0, le=100)]
+
+
+Report = Dispensed | Declined | LocalRation | Stock | Battery
+
+
+# -- retained -----------------------------------------------------------------------------------------
+
+
+class DeviceState(Struct, frozen=True, kw_only=True):
+    """Topic .../state, retained, and the last will with `online` false."""
+
+    online: bool
+    firmware: Annotated[str, Meta(max_length=64)] = ""
+    mode: Mode = "button"
+    model: Annotated[str, Meta(max_length=64)] = ""
+
+
+class Control(Struct, frozen=True, kw_only=True):
+    """Topic fairroll/v1/{site}/control, retained: how the site works now."""
+
+    site: Name
+    mode: Mode
+    policy: str
+    """The version of the site's policy: the first 12 hex digits of the SHA-256 of its JSON."""
+    epoch: Epoch
+    ration_cm: Centimetres
+    """What a dispenser gives by itself when no answer comes in time."""
+    ration_budget_cm: Centimetres
+    """What it may give by itself in a trailing `window_s`."""
+    window_s: Annotated[int, Meta(ge=60, le=86_400)]
+    """the bounds are the policy's; without them a hostile control could switch the budget off"""
+    placement: Placement = "entrance"
+    """inside, a dispenser looks at no face whatever `mode` says"""
+    sign: Sign = ""
+    """the site's own words for its sign; "": the dispenser says them itself"""

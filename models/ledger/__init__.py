@@ -1,0 +1,1 @@
+"""Quota decisions as a pure fold of events over rows."""

@@ -1,0 +1,32 @@
+"""A decision: what to say, and the one row to write."""
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from models.ledger.outcomes import Outcome
+from models.ledger.rows import Row
+
+__all__ = ["Decision", "Moment"]
+
+
+class Moment(NamedTuple):
+    """When and where in its partition an event is decided."""
+
+    at: int
+    """the partition's time, milliseconds since 1970: the latest append time seen"""
+    offset: int
+    horizon: int
+    """what happened up to here does not count any more"""
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """The rows to remove go first, the row to put last: once it is written, all of it is.
+
+    `row` is None for an event that was folded before; its answer is given again and nothing changes.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    removed: tuple[str, ...] = ()
+    key: str = ""
+    row: Row | None = None

@@ -1,0 +1,116 @@
+"""What the decider learns, in one topic, in one order per site."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from models.contract.messages import Placement, Report, Request, Sign
+from models.contract.topics import Name
+from models.keys.seals import Sealed
+from models.ledger.outcomes import Identity
+from models.ledger.policy import Policy
+
+__all__ = [
+    "EpochEnded",
+    "Event",
+    "Recalled",
+    "Record",
+    "Reported",
+    "Requested",
+    "SiteConfigured",
+    "SiteEvent",
+    "SiteHeld",
+    "SiteResumed",
+    "Ticked",
+]
+
+Remark = Annotated[str, Meta(max_length=200)]
+
+
+class _Event(Struct, frozen=True, kw_only=True, tag_field="kind"):
+    v: Literal[1] = 1
+
+
+class Requested(_Event, tag="requested", frozen=True, kw_only=True):
+    """A dispenser asked."""
+
+    site: Name
+    device: Name
+    request: Request
+    patience_s: int | None = None
+    """how much longer the dispenser waits, as MQTT's message expiry tells"""
+    sealed: Sealed | None = None
+    """The request's template, sealed. In Kafka the request itself never has one; whoever holds the key puts it back."""
+
+
+class Recalled(Requested, tag="requested", frozen=True, kw_only=True):
+    """A request whose template nobody can read any more, with what was found of it when it could be read.
+
+    Only in the memory of a replay: it is none of `Event`, so nothing that Kafka holds is ever read as one.
+    """
+
+    identity: Identity = "unreadable"
+    visitor: str | None = None
+    score: int | None = None
+    erased: int = 0
+    """of somebody who asked to be forgotten: how many templates were; whose is not told"""
+
+
+class Reported(_Event, tag="reported", frozen=True, kw_only=True):
+    """A dispenser told what it did or measured."""
+
+    site: Name
+    device: Name
+    report: Report
+
+
+class SiteConfigured(_Event, tag="configured", frozen=True, kw_only=True):
+    """An operator set how a site works from now on."""
+
+    site: Name
+    mode: Literal["face", "button"]
+    policy: Policy
+    placement: Placement = "entrance"
+    sign: Sign = ""
+
+
+class SiteHeld(_Event, tag="held", frozen=True, kw_only=True):
+    """An operator switched the site's face recognition off: what it remembers of visitors is gone from here on."""
+
+    site: Name
+    why: Remark
+    by: Remark = ""
+
+
+class SiteResumed(_Event, tag="resumed", frozen=True, kw_only=True):
+    """An operator let the site work again as it is configured."""
+
+    site: Name
+    why: Remark = ""
+    by: Remark = ""
+
+
+class EpochEnded(_Event, tag="epoch-ended", frozen=True, kw_only=True):
+    """The site's template key has lived long enough; said twice, it ends once."""
+
+    site: Name
+    epoch: int
+    """the one that ended"""
+
+
+class Ticked(_Event, tag="ticked", frozen=True, kw_only=True):
+    """Time passed in a partition, whether or not somebody came."""
+
+
+SiteEvent = Requested | Reported | SiteConfigured | SiteHeld | SiteResumed | EpochEnded
+"""What happens to one site."""
+Event = SiteEvent | Ticked
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """An event as Kafka keeps it."""
+
+    offset: int
+    at: int
+    """milliseconds since 1970 at which the broker appended it (LogAppendTime)"""
+    event: Event

@@ -1,0 +1,128 @@
+"""The one pure fold: what becomes of an event. No clock, no randomness, no I/O.
+
+`decide` reads a site and says what to answer and which row to write; it changes nothing. The live decider,
+replay, what-if and the property tests all call it.
+"""
+
+from typing import assert_never
+
+from msgspec import structs
+
+from models.contract.messages import Control
+from models.ledger.decision import Decision, Moment
+from models.ledger.events import EpochEnded, Reported, Requested, SiteConfigured, SiteEvent, SiteHeld, SiteResumed
+from models.ledger.outcomes import ControlChanged, EpochBegan, Held, Receipt, Resumed
+from models.ledger.policy import Policy
+from models.ledger.reports import settle
+from models.ledger.requests import Asked, answer
+from models.ledger.rows import PARTITION_KEY, PartitionRow, SiteRow, site_key
+from models.ledger.site import Site
+
+__all__ = ["control_changed", "decide"]
+
+
+def decide(site: Site, event: SiteEvent, *, at: int, offset: int) -> Decision:
+    """Decide an event of a site at the partition's time `at`, milliseconds since 1970.
+
+    The policy is the site's own, from its last SiteConfigured. An event that was decided before gets the
+    same answer again and is charged to nobody.
+    """
+    moment = Moment(at, offset, site.horizon(at))
+    match event:
+        case Requested():
+            return answer(Asked(site, event, moment))
+        case Reported():
+            return settle(site, event, moment)
+        case SiteConfigured():
+            return _configure(site, event, moment)
+        case SiteHeld():
+            return _hold(site, event, moment)
+        case SiteResumed():
+            return _resume(site, event, moment)
+        case EpochEnded():
+            return _end_epoch(site, event, moment)
+        case _:
+            assert_never(event)
+
+
+def _configure(site: Site, event: SiteConfigured, moment: Moment) -> Decision:
+    """A held site stays held. Where no face is looked at any more, those who were remembered are forgotten at once."""
+    mode = "button" if event.placement == "inside" else event.mode
+    row = structs.replace(
+        _settings(site, moment),
+        mode=mode,
+        placement=event.placement,
+        sign=event.sign,
+        policy=event.policy,
+        floor=moment.horizon,
+    )
+    return _changed(site, row if mode == "face" else structs.replace(row, erased=moment.offset))
+
+
+def _hold(site: Site, event: SiteHeld, moment: Moment) -> Decision:
+    """One row makes all that is remembered of visitors void; what keys are left is the key holder's to destroy."""
+    captures = site.captures(moment.horizon)
+    receipt = Held(
+        site=site.name,
+        offset=moment.offset,
+        at=moment.at,
+        templates=len(captures),
+        accounts=site.count_visitors(moment.horizon),
+        oldest_s=(moment.at - min(captures)) / 1000 if captures else 0.0,
+        why=event.why,
+        by=event.by,
+    )
+    return _changed(site, structs.replace(_settings(site, moment), held=True, erased=moment.offset), receipt)
+
+
+def _resume(site: Site, event: SiteResumed, moment: Moment) -> Decision:
+    row = structs.replace(_settings(site, moment), held=False)
+    receipt = Resumed(site=site.name, offset=moment.offset, at=moment.at, mode=row.mode, why=event.why, by=event.by)
+    return _changed(site, row, receipt)
+
+
+def _end_epoch(site: Site, event: EpochEnded, moment: Moment) -> Decision:
+    """Templates of the epoch that ended match nobody any more, so nothing of them is kept."""
+    row = _settings(site, moment)
+    if event.epoch != row.epoch:
+        return Decision(outcomes=(), key=PARTITION_KEY, row=PartitionRow(offset=moment.offset, at=moment.at))
+    receipt = EpochBegan(
+        site=site.name,
+        offset=moment.offset,
+        at=moment.at,
+        epoch=row.epoch + 1,
+        templates=len(site.captures(moment.horizon)),
+        accounts=site.count_visitors(moment.horizon),
+    )
+    row = structs.replace(row, epoch=row.epoch + 1, epoch_at=moment.at, erased=moment.offset)
+    return _changed(site, row, receipt)
+
+
+def _settings(site: Site, moment: Moment) -> SiteRow:
+    """The site's row as this event finds it, with the event's offset and time."""
+    if site.settings:
+        return structs.replace(site.settings, offset=moment.offset, at=moment.at)
+    return SiteRow(
+        offset=moment.offset, at=moment.at, mode="button", policy=Policy(), floor=moment.horizon, epoch_at=moment.at
+    )
+
+
+def _changed(site: Site, row: SiteRow, *receipts: Receipt) -> Decision:
+    return Decision(outcomes=(control_changed(site.name, row), *receipts), key=site_key(site.name), row=row)
+
+
+def control_changed(site: str, row: SiteRow) -> ControlChanged:
+    """Tell a site's dispensers how it works by its row."""
+    policy = row.policy
+    control = Control(
+        site=site,
+        mode="held" if row.held else row.mode,
+        policy=policy.version,
+        epoch=row.epoch,
+        ration_cm=policy.portion_cm,
+        ration_budget_cm=policy.ration_budget_cm,
+        window_s=policy.window_s,
+        placement=row.placement,
+        sign=row.sign,
+    )
+    return ControlChanged(site=site, offset=row.offset, at=row.at, control=control)

@@ -1,0 +1,123 @@
+"""What the decider says: each outcome is one record of `fairroll.decisions`, with the offset of its event."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from models.contract.messages import Answer, Control, Mode, Noted
+
+__all__ = [
+    "Answered",
+    "By",
+    "ControlChanged",
+    "EpochBegan",
+    "Held",
+    "Identity",
+    "Outcome",
+    "Receipt",
+    "ReportKept",
+    "Resumed",
+    "SiteCounted",
+]
+
+By = Literal["face", "button", "staff", "forget", "local"]
+"""How somebody asked; `local` where a dispenser served by itself."""
+
+Identity = Literal["same", "new", "doubt", "unreadable"]
+"""What the search said of a face; `doubt` was taken for someone new, `unreadable` has no key or another epoch's."""
+
+
+class _Outcome(Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    site: str
+    offset: int
+    at: int
+    """the time of the decision, milliseconds since 1970"""
+
+
+class Answered(_Outcome, tag="answered", frozen=True, kw_only=True):
+    """A request got its one decision; egress publishes `command`."""
+
+    device: str
+    by: By
+    command: Answer
+    expires_at: int | None = None
+    """when the dispenser stops waiting, milliseconds since 1970; only saves traffic"""
+    repeated: bool = False
+    """The same answer once more, charged to nobody."""
+    identity: Identity | None = None
+    visitor: str | None = None
+    score: int | None = None
+    """Equal bits, of 512, with the nearest live template."""
+    model: str | None = None
+
+
+class ReportKept(_Outcome, tag="kept", frozen=True, kw_only=True):
+    """A report is in the ledger; egress publishes `command`."""
+
+    device: str
+    command: Noted
+    what: str
+    """the report's kind"""
+    reason: str | None = None
+    """why a command was declined"""
+    fault: str | None = None
+    cm: int = 0
+    """What came out by this report; 0 where it told so before."""
+    missing: int = 0
+    """How many of the dispenser's reports, by their numbers, have not come."""
+    stock_cm: int | None = None
+    battery_percent: int | None = None
+
+
+class ControlChanged(_Outcome, tag="control", frozen=True, kw_only=True):
+    """How the site works now; goes to `fairroll.controls`, egress publishes it retained."""
+
+    control: Control
+
+
+class SiteCounted(_Outcome, tag="counted", frozen=True, kw_only=True):
+    """What the site remembers, told at each tick."""
+
+    templates: int
+    accounts: int
+    oldest_s: float
+    """age of the oldest template, seconds; 0 without any"""
+    mode: Mode = "button"
+    epoch: int = 0
+    epoch_age_s: float = 0.0
+    window_s: int = 0
+    """the longest that a template may live here"""
+    wrongful: float = 0.0
+    """How many of those who are remembered a newcomer's face is expected to match, at most. So many refusals of a face
+    that asks are somebody else's fault; the button and staff remain."""
+
+
+class Held(_Outcome, tag="held", frozen=True, kw_only=True):
+    """The receipt of a hold: what was remembered of visitors, and is gone."""
+
+    templates: int
+    accounts: int
+    oldest_s: float
+    why: str
+    by: str = ""
+
+
+class Resumed(_Outcome, tag="resumed", frozen=True, kw_only=True):
+    """The site works again as it is configured."""
+
+    mode: Mode
+    why: str = ""
+    by: str = ""
+
+
+class EpochBegan(_Outcome, tag="epoch", frozen=True, kw_only=True):
+    """The site's devices make templates under the key of `epoch` from now on; those of before are gone."""
+
+    epoch: int
+    templates: int
+    accounts: int
+
+
+Receipt = Held | Resumed | EpochBegan
+"""What operators and auditors are told; goes to `fairroll.receipts`, which keeps it."""
+Outcome = Answered | ReportKept | ControlChanged | SiteCounted | Receipt

@@ -1,0 +1,269 @@
+"""Requests: who asks, whether a portion fits, and what is written of it."""
+
+from collections.abc import Iterable, Sequence
+from math import ceil
+from typing import NamedTuple, assert_never
+
+from msgspec import structs
+
+from models.contract.messages import (
+    Answer,
+    ButtonPressed,
+    Dispense,
+    FaceSeen,
+    ForgetAsked,
+    Forgotten,
+    Refuse,
+    RefusedBy,
+    StaffPressed,
+)
+from models.ledger.decision import Decision, Moment
+from models.ledger.events import Recalled, Requested
+from models.ledger.outcomes import Answered, By, Identity
+from models.ledger.quota import Charge, wait_ms
+from models.ledger.rows import (
+    PARTITION_KEY,
+    DispenserAccount,
+    Entry,
+    PartitionRow,
+    VisitorAccount,
+    visitor_key,
+    visitor_of,
+)
+from models.ledger.site import Site
+from models.ledger.template_index import Match, pseudonym
+
+__all__ = ["Asked", "answer", "answer_again"]
+
+
+class Asked(NamedTuple):
+    """A request with all that decides it."""
+
+    site: Site
+    event: Requested
+    moment: Moment
+
+
+class _Seen(NamedTuple):
+    """What the search said of a face."""
+
+    identity: Identity
+    match: Match | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The account that the face belongs to."""
+        return self.match.key if self.match and self.identity == "same" else None
+
+
+class _Limit(NamedTuple):
+    reason: RefusedBy
+    charges: Sequence[Charge]
+    cm: int
+
+
+def answer(asked: Asked) -> Decision:
+    """Decide a request: the same again if it is known, else by how it was asked."""
+    if known := answer_again(asked):
+        row = PartitionRow(offset=asked.moment.offset, at=asked.moment.at)
+        return Decision(outcomes=(known,), key=PARTITION_KEY, row=row)
+    match asked.event.request:
+        case FaceSeen() as request:
+            return _on_face(asked, request)
+        case ButtonPressed():
+            return _by_button_rule(asked, "button")
+        case StaffPressed():
+            return _without_identity(asked, "staff", _portion(asked))
+        case ForgetAsked() as request:
+            return _on_forget(asked, request)
+        case unknown:
+            assert_never(unknown)
+
+
+def answer_again(asked: Asked) -> Answered | None:
+    """Give the answer that the ledger holds for a request, if it holds one."""
+    site, event, moment = asked
+    held = site.held(event.device, event.request.id, moment.horizon)
+    if held is None:
+        return None
+    return _answered(asked, held[1].by, held[1].command, repeated=True)
+
+
+def _on_face(asked: Asked, request: FaceSeen) -> Decision:
+    site = asked.site
+    if site.mode != "face":
+        return _by_button_rule(asked, "face")
+    seen = _recognise(asked, request)
+    if seen.identity == "unreadable":
+        return _by_button_rule(asked, "face", seen)
+    entries = _live_entries(asked, [seen.key] if seen.key else [])
+    own = _Limit("quota", site.charges(entries, asked.moment.horizon), site.policy.limit_cm)
+    command = _portion(asked, own, _dispenser_limit(asked))
+    if isinstance(command, Refuse):
+        return _without_identity(asked, "face", command, seen)
+    key = seen.key or _new_key(asked)
+    row = structs.replace(
+        _visitor_row(asked, request, (*entries, _entry(asked, "face", command))),
+        template=request.template,
+        sealed=asked.event.sealed,
+    )
+    return Decision(outcomes=(_answered(asked, "face", command, seen, key),), key=key, row=row)
+
+
+def _by_button_rule(asked: Asked, by: By, seen: _Seen | None = None) -> Decision:
+    """Grant an equal portion without a face and without a wait, from the dispenser's budget."""
+    site, event, moment = asked
+    budget = _Limit("button_budget", site.faceless(event.device, moment.horizon), site.policy.button_budget_cm)
+    return _without_identity(asked, by, _portion(asked, budget, _dispenser_limit(asked)), seen)
+
+
+def _on_forget(asked: Asked, request: ForgetAsked) -> Decision:
+    """Erase every matching template in one row; what was granted counts on its dispensers' budgets from now on.
+
+    Where faces are known and this one cannot be read, saying `forgotten` would be a lie: the dispenser asks again.
+    """
+    if request.template is None and isinstance(asked.event, Recalled):
+        return _without_identity(asked, "forget", Forgotten(request=request.id, erased=asked.event.erased))
+    if request.template is None and asked.site.mode == "face":
+        return Decision(
+            outcomes=(), key=PARTITION_KEY, row=PartitionRow(offset=asked.moment.offset, at=asked.moment.at)
+        )
+    keys = [match.key for match in _everyone_like(asked, request)]
+    command = Forgotten(request=request.id, erased=len(keys))
+    if not keys:
+        return _without_identity(asked, "forget", command)
+    entries = (*_live_entries(asked, keys), _entry(asked, "forget", command))
+    return Decision(
+        outcomes=(_answered(asked, "forget", command),),
+        removed=tuple(keys[1:]),
+        key=keys[0],
+        row=structs.replace(_visitor_row(asked, request, entries), forgotten=True),
+    )
+
+
+def _without_identity(asked: Asked, by: By, command: Answer, seen: _Seen | None = None) -> Decision:
+    """Write an answer into the dispenser's account: a refusal, or a portion for nobody in particular.
+
+    A full site remembers no answer that counts against no limit: its repetition is decided anew.
+    """
+    site, event, moment = asked
+    answered = _answered(asked, by, command, seen)
+    if site.is_full and (by == "staff" or not isinstance(command, Dispense)):
+        return Decision(outcomes=(answered,), key=PARTITION_KEY, row=PartitionRow(offset=moment.offset, at=moment.at))
+    key, entries = site.open_row(event.device, moment.horizon)
+    row = DispenserAccount(
+        offset=moment.offset,
+        at=moment.at,
+        entries=(*entries, _entry(asked, by, command)),
+        numbering=site.numbering(event.device),
+    )
+    return Decision(outcomes=(answered,), key=key, row=row)
+
+
+def _recognise(asked: Asked, request: FaceSeen) -> _Seen:
+    """Search the site's live templates; between the thresholds it is someone new, since doubt favours the person.
+
+    A template of another epoch than the site's is neither compared nor kept.
+    """
+    if request.template is None and isinstance(asked.event, Recalled):
+        return _recall(asked.site, asked.event)
+    model = asked.site.models.get(request.model)
+    if request.template is None or model is None or request.epoch != asked.site.epoch:
+        return _Seen("unreadable")
+    index = asked.site.index(request.model, request.epoch)
+    match = index.nearest(request.template, asked.moment.horizon)
+    return _Seen(model.tells(match.score if match else None), match)
+
+
+def _recall(site: Site, event: Recalled) -> _Seen:
+    """What the search said then. Whose the nearest template was is known of those who were known again, of no other."""
+    if event.score is None:
+        return _Seen(event.identity)
+    known = visitor_key(site.name, event.visitor) if event.visitor else ""
+    return _Seen(event.identity, Match(event.score, known))
+
+
+def _everyone_like(asked: Asked, request: ForgetAsked) -> list[Match]:
+    model = asked.site.models.get(request.model)
+    if request.template is None or model is None:
+        return []
+    index = asked.site.index(request.model, request.epoch)
+    return index.within(request.template, asked.moment.horizon, model.same)
+
+
+def _portion(asked: Asked, *limits: _Limit) -> Dispense | Refuse:
+    """Grant a portion, unless a limit leaves no room for it; the first such limit names the reason."""
+    policy, moment, request_id = asked.site.policy, asked.moment, asked.event.request.id
+    for limit in limits:
+        wait = wait_ms(
+            limit.charges,
+            now=moment.at,
+            window_ms=policy.window_ms,
+            horizon=moment.horizon,
+            limit_cm=limit.cm,
+            portion_cm=policy.portion_cm,
+        )
+        if wait:
+            return Refuse(request=request_id, reason=limit.reason, retry_after_s=ceil(wait / 1000))
+    return Dispense(request=request_id, cm=policy.portion_cm)
+
+
+def _dispenser_limit(asked: Asked) -> _Limit:
+    site, event, moment = asked
+    return _Limit("dispenser_limit", site.dispensed(event.device, moment.horizon), site.policy.dispenser_limit_cm)
+
+
+def _new_key(asked: Asked) -> str:
+    site, event, moment = asked
+    if isinstance(event, Recalled) and event.visitor:
+        return visitor_key(site.name, event.visitor)
+    return visitor_key(site.name, pseudonym(site.secret, event.device, event.request.id, moment.offset))
+
+
+def _live_entries(asked: Asked, keys: Iterable[str]) -> tuple[Entry, ...]:
+    """What the accounts hold that counts. Only a replay may know somebody whose account it never saw."""
+    accounts = (asked.site.accounts[key] for key in keys if key in asked.site.accounts)
+    entries = (entry for account in accounts for entry in account.entries if isinstance(entry, Entry))
+    return tuple(entry for entry in entries if entry.at > asked.moment.horizon)
+
+
+def _entry(asked: Asked, by: By, command: Answer) -> Entry:
+    return Entry(asked.event.device, asked.event.request.id, asked.moment.at, by, command)
+
+
+def _visitor_row(asked: Asked, request: FaceSeen | ForgetAsked, entries: tuple[Entry, ...]) -> VisitorAccount:
+    return VisitorAccount(
+        offset=asked.moment.offset,
+        at=asked.moment.at,
+        model=request.model,
+        epoch=request.epoch,
+        template=None,
+        entries=entries,
+    )
+
+
+def _answered(
+    asked: Asked,
+    by: By,
+    command: Answer,
+    seen: _Seen | None = None,
+    key: str | None = None,
+    *,
+    repeated: bool = False,
+) -> Answered:
+    site, event, moment = asked
+    key = key or (seen.key if seen else None)
+    return Answered(
+        site=site.name,
+        device=event.device,
+        offset=moment.offset,
+        at=moment.at,
+        by=by,
+        command=command,
+        expires_at=None if event.patience_s is None else moment.at + 1000 * event.patience_s,
+        repeated=repeated,
+        identity=seen.identity if seen else None,
+        visitor=visitor_of(key) if key else None,
+        score=seen.match.score if seen and seen.match else None,
+        model=event.request.model if isinstance(event.request, FaceSeen | ForgetAsked) else None,
+    )

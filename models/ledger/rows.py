@@ -1,0 +1,161 @@
+"""What the decider remembers, as rows: each event writes one, and every row tells the offset that wrote it."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from msgspec import Struct
+
+from models.contract.messages import Answer, Dispense, Placement, Sign
+from models.keys.seals import Sealed
+from models.ledger.outcomes import By
+from models.ledger.policy import GiveBack, Policy, Shortfall
+from models.ledger.quota import Charge
+from models.ledger.report_numbers import Numbering
+
+__all__ = [
+    "PARTITION_KEY",
+    "Account",
+    "DispenserAccount",
+    "Entry",
+    "PartitionRow",
+    "Row",
+    "Settlement",
+    "SiteRow",
+    "VisitorAccount",
+    "charges",
+    "device_of",
+    "dispenser_key",
+    "site_key",
+    "site_of",
+    "visitor_key",
+    "visitor_of",
+]
+
+
+class Entry(Struct, frozen=True, array_like=True, tag="asked"):
+    """One request and its answer. A grant is reserved by it until a Settlement tells what came out."""
+
+    device: str
+    id: str
+    at: int
+    by: By
+    command: Answer
+    """given again to a repetition"""
+
+    @property
+    def granted_cm(self) -> int:
+        return self.command.cm if isinstance(self.command, Dispense) else 0
+
+
+class Settlement(Struct, frozen=True, array_like=True, tag="told"):
+    """What a dispenser's reports tell of one request: the most that any of them says came out."""
+
+    device: str
+    request: str
+    at: int
+    """when it happened"""
+    cm: int
+    shortfall: Shortfall | None = None
+    """why that was all"""
+    offset: int = -1
+    """of the report that told of it"""
+    more_cm: int = 0
+    """what that report told beyond those before it: told again if the report is delivered again, and by no other"""
+
+
+def charges(entry: Entry, settlement: Settlement | None, give_back: GiveBack) -> Iterator[Charge]:
+    """What a grant counts: what came out of it for a window, the rest until it is given back."""
+    came, shortfall = (settlement.cm, settlement.shortfall) if settlement else (0, "unreported")
+    if came:
+        yield Charge(entry.at, came)
+    if entry.granted_cm > came:
+        yield Charge(entry.at, entry.granted_cm - came, entry.at + give_back.wait_ms(shortfall))
+
+
+class _Row(Struct, frozen=True, kw_only=True, tag_field="kind"):
+    offset: int
+    """of the event that wrote the row; the highest in a partition is what was folded last"""
+    at: int
+    """the partition's time then, milliseconds since 1970"""
+
+
+class VisitorAccount(_Row, tag="visitor", frozen=True, kw_only=True):
+    """Someone whom the site remembers: the template of the last grant, and the grants of the window."""
+
+    model: str
+    epoch: int
+    template: bytes | None
+    """In memory only, and None where the key is gone: what is written of it is `sealed`."""
+    sealed: Sealed | None = None
+    """as ingress sealed it, bound to the last entry's request"""
+    forgotten: bool = False
+    """From then on the entries count against their dispensers' budgets."""
+    entries: tuple[Entry, ...]
+
+
+class DispenserAccount(_Row, tag="dispenser", frozen=True, kw_only=True):
+    """What a dispenser did without an identity, its refusals, its reports. Capped: a busy dispenser has several rows.
+
+    The row that was written last stays when all in it has expired, for the numbers of the reports.
+    """
+
+    entries: tuple[Entry | Settlement, ...]
+    numbering: Numbering = Numbering()
+
+
+class SiteRow(_Row, tag="site", frozen=True, kw_only=True):
+    """How a site works."""
+
+    mode: Literal["face", "button"]
+    """as configured"""
+    placement: Placement = "entrance"
+    sign: Sign = ""
+    policy: Policy
+    floor: int
+    """Nothing up to this moment counts again, even if a later policy has a longer window."""
+    held: bool = False
+    erased: int = -1
+    """Visitors' accounts that were written up to this offset are gone; ticks remove their rows."""
+    epoch: int = 0
+    epoch_at: int = 0
+    """when it began, milliseconds since 1970"""
+
+
+class PartitionRow(_Row, tag="partition", frozen=True, kw_only=True):
+    """The partition's own row: for ticks, repetitions, measurements."""
+
+
+Account = VisitorAccount | DispenserAccount
+Row = VisitorAccount | DispenserAccount | SiteRow | PartitionRow
+
+PARTITION_KEY = "partition"
+
+
+def visitor_key(site: str, visitor: str) -> str:
+    """Give the row of a visitor; nowhere but in these keys does the state carry the pseudonym."""
+    return f"visitor/{site}/{visitor}"
+
+
+def visitor_of(key: str) -> str:
+    """Tell the pseudonym in a visitor's key."""
+    return key.rsplit("/", 1)[1]
+
+
+def dispenser_key(site: str, device: str, part: int) -> str:
+    """Give one of a dispenser's rows."""
+    return f"dispenser/{site}/{device}/{part}"
+
+
+def device_of(key: str) -> str:
+    """Tell the dispenser in a dispenser's key."""
+    return key.split("/")[2]
+
+
+def site_key(site: str) -> str:
+    """Give the row of a site's settings."""
+    return f"site/{site}"
+
+
+def site_of(key: str) -> str:
+    """Tell the site of a row's key; empty for the partition's own."""
+    return key.split("/")[1] if "/" in key else ""

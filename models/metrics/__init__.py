@@ -1,0 +1,1 @@
+"""The measurements that are written to InfluxDB, and how a point is formed."""

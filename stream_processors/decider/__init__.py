@@ -1,0 +1,1 @@
+"""The decider: a Faust agent that applies quotas with the pure fold of models.ledger."""

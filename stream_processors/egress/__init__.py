@@ -1,0 +1,1 @@
+"""Egress: from Kafka to MQTT."""

@@ -1,0 +1,128 @@
+"""Egress: from Kafka to MQTT. A decision counts as handed over once the broker has acknowledged its command."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from functools import partial
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from models.contract.codec import decode_control, decode_outcome, encode
+from models.contract.topics import CONTROLS, DECISIONS, EGRESS_GROUP, DeviceTopic, control_topic
+from models.errors import MalformedMessage
+from models.ledger.outcomes import Answered, Outcome, ReportKept
+from models.settings import Settings
+from stream_processors.runtime.health import Health
+from stream_processors.runtime.kafka import commit, kafka_answers, next_offsets, open_consumer
+from stream_processors.runtime.mqtt import Session, open_session
+from stream_processors.runtime.service import announce_ready, drain, serve, unbroken
+
+__all__ = ["Command", "on_outcome", "run"]
+
+_RECEIVE_MAXIMUM = 10
+_MOST_RECORDS = 200
+"""Of a batch: published together, and all that a stop has to wait for. aiomqtt slows down with more at once."""
+_COMMIT_EVERY_S = 0.5
+
+
+class Command(NamedTuple):
+    """What goes out over MQTT."""
+
+    topic: str
+    payload: bytes
+    expiry_s: int | None
+
+
+def on_outcome(outcome: Outcome, now_ms: int) -> Command | None:
+    """Turn a decision into a dispenser's command; None where there is nobody to tell.
+
+    A command that comes too late is published all the same, for the dispenser's `declined` gives it back.
+    """
+    match outcome:
+        case Answered():
+            expiry_s = max(1, (outcome.expires_at - now_ms) // 1000) if outcome.expires_at is not None else None
+        case ReportKept():
+            expiry_s = None
+        case _:
+            return None
+    return Command(str(DeviceTopic(outcome.site, outcome.device, "command")), encode(outcome.command), expiry_s)
+
+
+def run(settings: Settings) -> None:
+    """Serve until told to stop; several instances share the partitions."""
+    health = Health("egress", settings.instance, counts=("commands", "controls", "unreadable"))
+    serve(lambda: _carry(settings, health), health, settings)
+
+
+async def _carry(settings: Settings, health: Health) -> None:
+    async with (
+        open_session(settings, f"egress-{settings.instance}", _RECEIVE_MAXIMUM) as session,
+        open_consumer(settings, DECISIONS, group=EGRESS_GROUP) as decisions,
+        open_consumer(settings, CONTROLS, group=None) as controls,
+        asyncio.TaskGroup() as tasks,
+    ):
+        connection = tasks.create_task(session.until_lost(), name="connection")
+        tasks.create_task(health.watch(kafka=partial(kafka_answers, decisions)), name="health")
+        tasks.create_task(_publish_controls(session, controls, health), name="controls")
+        tasks.create_task(_publish_commands(session, decisions, connection, health), name="commands")
+        announce_ready(f"egress {settings.instance}")
+
+
+async def _publish_controls(session: Session, controls: AIOKafkaConsumer, health: Health) -> None:
+    """Publish every site's control, retained, from the beginning: the broker may have lost what it retained."""
+    async for record in controls:
+        try:
+            control = decode_control(record.value or b"")
+        except MalformedMessage as error:  # a newer decider's word; the other sites must go on
+            _note_unreadable("control", record, error, health)
+        else:
+            await session.publish(control_topic(control.site), encode(control), retain=True)
+            health.count("controls")
+
+
+async def _publish_commands(
+    session: Session, decisions: AIOKafkaConsumer, connection: "asyncio.Task[None]", health: Health
+) -> None:
+    """Publish, then commit: after a crash some commands come twice, and dispensers know them again.
+
+    When told to stop, the batch under way is published to its end and committed.
+    """
+    published: dict[TopicPartition, int] = {}
+    committed = time.monotonic()
+    try:
+        while True:
+            batches = await decisions.getmany(timeout_ms=int(_COMMIT_EVERY_S * 1000), max_records=_MOST_RECORDS)
+            batch = [record for records in batches.values() for record in records]
+            await unbroken(_publish_all(session, batch, published, health), connection)
+            if published and time.monotonic() - committed >= _COMMIT_EVERY_S:
+                await commit(decisions, published)
+                published.clear()
+                committed = time.monotonic()
+    finally:
+        await drain(commit(decisions, published))
+
+
+async def _publish_all(
+    session: Session, batch: Iterable[ConsumerRecord], published: dict[TopicPartition, int], health: Health
+) -> None:
+    """Return after all PUBACKs, with what may be committed then in `published`."""
+    now_ms = time.time_ns() // 1_000_000
+    commands = [command for record in batch if (command := _command(record, now_ms, health))]
+    with health.at_work():
+        await asyncio.gather(*(session.publish(c.topic, c.payload, expiry_s=c.expiry_s) for c in commands))
+    published.update(next_offsets(batch))
+    health.count("commands", len(commands))
+
+
+def _command(record: ConsumerRecord, now_ms: int, health: Health) -> Command | None:
+    try:
+        return on_outcome(decode_outcome(record.value or b""), now_ms)
+    except MalformedMessage as error:  # a newer decider's word; the partition must go on
+        _note_unreadable("decision", record, error, health)
+        return None
+
+
+def _note_unreadable(what: str, record: ConsumerRecord, error: MalformedMessage, health: Health) -> None:
+    health.count("unreadable")
+    health.fault(f"unreadable {what} at {record.partition}/{record.offset}: {error}")

@@ -1,0 +1,1 @@
+"""Ingress: from MQTT to Kafka."""

@@ -1,0 +1,223 @@
+"""Ingress: from MQTT to Kafka. A device's message is acknowledged once Kafka has it."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import NamedTuple, assert_never
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka.errors import KafkaTimeoutError
+
+from models.contract.codec import decode_control, decode_report, decode_request, decode_state, encode
+from models.contract.dead_letters import DeadLetter
+from models.contract.face_models import is_synthetic
+from models.contract.messages import FaceSeen, ForgetAsked, Request
+from models.contract.topics import CONTROLS, DEAD_LETTERS, EVENTS, INGRESS_FILTERS, STATES, DeviceTopic
+from models.errors import MalformedMessage
+from models.ledger.events import Reported, Requested
+from models.ledger.policy import Sites
+from models.settings import Settings
+from stream_processors.ingress.template_sealing import NoKey, Seals
+from stream_processors.runtime.health import Health
+from stream_processors.runtime.kafka import kafka_answers, open_consumer, open_producer, read_to_end
+from stream_processors.runtime.key_client import open_keys
+from stream_processors.runtime.mqtt import Received, Session, open_session
+from stream_processors.runtime.service import announce_ready, drain, serve
+from stream_processors.runtime.site_file import read_sites
+
+__all__ = ["Publication", "Record", "on_message", "run", "sender"]
+
+log = structlog.get_logger()
+
+_RECEIVE_MAXIMUM = 500
+"""Messages that the broker may have under way to one instance, and that may be under way from it to Kafka.
+
+So much and no more is in memory while Kafka is away. After a reconnect mosquitto's whole backlog comes at once; what
+is not under way to Kafka then waits in the session's queue, which `open_session` tells the bound of.
+"""
+
+
+class Publication(NamedTuple):
+    """What came over MQTT."""
+
+    topic: str
+    payload: bytes
+    expiry_s: int | None = None
+    """what was left of its expiry when it came"""
+    held_s: float = 0.0
+    """how long ago that was"""
+
+
+class Record(NamedTuple):
+    """What goes to Kafka."""
+
+    topic: str
+    key: str
+    value: bytes
+
+
+def on_message(publication: Publication, sites: Sites, seals: Seals) -> Record:
+    """Turn a device's message into an event, a state, or a dead letter with the reason. Raises NoKey."""
+    topic, payload = publication.topic, publication.payload
+    try:
+        return _record(sender(topic, sites), publication, sites, seals)
+    except MalformedMessage as error:
+        return Record(DEAD_LETTERS, topic[:200], encode(DeadLetter.of(topic, payload, str(error))))
+
+
+def sender(topic: str, sites: Sites) -> DeviceTopic:
+    """Tell which dispenser a topic is of; raises MalformedMessage where it is none of the operator's."""
+    source = DeviceTopic.parse(topic)
+    if not sites.knows(source.site, source.device):
+        raise MalformedMessage(f"unknown site or device: {source.site}/{source.device}")
+    return source
+
+
+def _record(source: DeviceTopic, publication: Publication, sites: Sites, seals: Seals) -> Record:
+    site, device, payload = source.site, source.device, publication.payload
+    match source.channel:
+        case "request":
+            asked = decode_request(payload)
+            if sites.sites[site].simulated:
+                _refuse_people(asked)
+            request, sealed = seals.take(site, device, asked)
+            patience_s = _patience_s(publication)
+            event = Requested(site=site, device=device, request=request, patience_s=patience_s, sealed=sealed)
+            return Record(EVENTS, site, encode(event))
+        case "report":
+            return Record(EVENTS, site, encode(Reported(site=site, device=device, report=decode_report(payload))))
+        case "state":
+            return Record(STATES, f"{site}/{device}", encode(decode_state(payload)))
+        case "command":
+            raise MalformedMessage("a device does not command")
+        case unknown:
+            assert_never(unknown)
+
+
+def _refuse_people(request: Request) -> None:
+    """At a simulated site, whose templates may be archived, nobody's face counts but a made-up one."""
+    if isinstance(request, FaceSeen | ForgetAsked) and not is_synthetic(request.model):
+        raise MalformedMessage("a real face at a simulated site")
+
+
+def _patience_s(publication: Publication) -> int | None:
+    """What is left of a request's patience. Nobody waits for it when nothing is: then it is a dead letter."""
+    expiry_s, held_s = publication.expiry_s, publication.held_s
+    if expiry_s is None:
+        return None
+    if held_s >= expiry_s:
+        raise MalformedMessage(f"held beyond its expiry: for {held_s:.1f} s of {expiry_s} s")
+    return expiry_s - int(held_s)
+
+
+def run(settings: Settings) -> None:
+    """Serve until told to stop; several instances share the work."""
+    sites = read_sites(settings.sites)
+    health = Health("ingress", settings.instance, counts=("sent", "kept", "dead_letters"))
+    serve(lambda: _carry(settings, sites, health), health, settings)
+
+
+async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
+    """When told to stop, read no more, and acknowledge what Kafka is about to have; the broker keeps the rest."""
+    async with (
+        open_producer(settings) as producer,
+        open_consumer(settings, CONTROLS, group=None) as controls,
+        open_keys(settings, "ingress", health) as keys,
+        open_session(settings, f"ingress-{settings.instance}", _RECEIVE_MAXIMUM) as session,
+        asyncio.TaskGroup() as tasks,
+    ):
+        seals = Seals(keys)
+        for record in await read_to_end(controls, controls.assignment()):
+            _follow(record, seals, health)
+        tasks.create_task(_follow_on(controls, seals, health), name="controls")
+        await session.subscribe(*(f"$share/ingress/{topic}" for topic in INGRESS_FILTERS))
+        announce_ready(f"ingress {settings.instance} ({os.getpid()})")
+        under_way: asyncio.Queue[_Sent] = asyncio.Queue(_RECEIVE_MAXIMUM)
+        tasks.create_task(health.watch(kafka=partial(kafka_answers, producer)), name="health")
+        acknowledging = tasks.create_task(_acknowledge(session, under_way, health), name="acknowledge")
+        try:
+            await _forward(session, producer, partial(_turn, sites=sites, seals=seals), under_way, health)
+        except asyncio.CancelledError:
+            await drain(under_way.join(), acknowledging)
+            raise
+
+
+async def _turn(publication: Publication, sites: Sites, seals: Seals) -> Record:
+    with suppress(MalformedMessage):
+        await seals.fetch_for(DeviceTopic.parse(publication.topic).site)
+    return on_message(publication, sites, seals)
+
+
+async def _follow_on(controls: AIOKafkaConsumer, seals: Seals, health: Health) -> None:
+    async for record in controls:
+        _follow(record, seals, health)
+
+
+def _follow(record: ConsumerRecord, seals: Seals, health: Health) -> None:
+    try:
+        seals.follow(decode_control(record.value or b""))
+    except MalformedMessage as error:  # a newer decider's word; the other sites must go on
+        health.fault(f"unreadable control at {record.partition}/{record.offset}: {error}")
+
+
+class _Sent(NamedTuple):
+    message: Received
+    record: Record | None
+    """None: left for its dispenser to say again"""
+    appended: asyncio.Future[object]
+
+
+async def _forward(
+    session: Session,
+    producer: AIOKafkaProducer,
+    turn: Callable[[Publication], Awaitable[Record]],
+    under_way: "asyncio.Queue[_Sent]",
+    health: Health,
+) -> None:
+    async for message in session.messages:
+        with health.at_work():
+            sent = await _send(producer, turn, message, health)
+        await under_way.put(sent)
+
+
+async def _send(
+    producer: AIOKafkaProducer, turn: Callable[[Publication], Awaitable[Record]], message: Received, health: Health
+) -> _Sent:
+    """Give it to the producer, however long that takes: the broker keeps what comes meanwhile."""
+    while True:
+        publication = Publication(message.topic, message.payload, message.expiry_s, time.monotonic() - message.at)
+        try:
+            record = await turn(publication)
+            appended = await producer.send(record.topic, record.value, record.key.encode())
+        except KafkaTimeoutError:
+            health.fault("kafka takes nothing")
+        except NoKey as error:
+            health.fault(str(error))
+            return _Sent(message, None, _done())
+        else:
+            health.count("sent")
+            return _Sent(message, record, appended)
+
+
+async def _acknowledge(session: Session, under_way: "asyncio.Queue[_Sent]", health: Health) -> None:
+    """Acknowledge in the order of arrival; a failed append ends the session, and the broker sends again."""
+    while True:
+        message, record, appended = await under_way.get()
+        with health.at_work():
+            await appended
+        session.acknowledge(message)
+        health.count("kept" if record else "left")
+        if record and record.topic == DEAD_LETTERS:
+            health.count("dead_letters")
+            log.warning("dead letter", source=record.key)
+        under_way.task_done()
+
+
+def _done() -> asyncio.Future[object]:
+    done = asyncio.get_running_loop().create_future()
+    done.set_result(None)
+    return done

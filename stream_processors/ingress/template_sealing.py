@@ -1,0 +1,74 @@
+"""What becomes of a template at ingress: it is sealed, or it goes no further."""
+
+import secrets
+from typing import Protocol
+
+from msgspec import structs
+
+from models.contract.messages import Control, FaceSeen, ForgetAsked, Request
+from models.errors import FairrollError
+from models.keys.seals import NONCE_BYTES, Sealed, binding
+
+__all__ = ["NoKey", "SealingKeys", "Seals"]
+
+
+class NoKey(FairrollError):
+    """Ours: the site looks at faces, and there is no key to seal a template with."""
+
+
+class SealingKeys(Protocol):
+    """Whatever seals in the present minute."""
+
+    def seal(self, site: str, template: bytes, binding: bytes, nonce: bytes) -> Sealed | None:
+        """None: there is no key for the site."""
+        ...
+
+    def has(self, site: str) -> bool:
+        """Whether there is one."""
+        ...
+
+    async def fetch(self, site: str) -> None:
+        """Ask for it; returns at once where asking again is too early."""
+        ...
+
+    def forget(self, site: str) -> None:
+        """Destroy what is held of the site."""
+        ...
+
+
+class Seals:
+    """Follows the sites' controls: of a site that is held, or works by buttons, no template comes into Kafka."""
+
+    def __init__(self, keys: SealingKeys) -> None:
+        self._keys = keys
+        self._with_faces: set[str] = set()
+
+    def follow(self, control: Control) -> None:
+        """Take in how a site works from now on."""
+        if control.mode == "face":
+            self._with_faces.add(control.site)
+        else:
+            self._with_faces.discard(control.site)
+            self._keys.forget(control.site)
+
+    async def fetch_for(self, site: str) -> None:
+        """Have a key before the first face of a site that has just begun to look at them."""
+        if site in self._with_faces and not self._keys.has(site):
+            await self._keys.fetch(site)
+
+    def take(self, site: str, device: str, request: Request) -> tuple[Request, Sealed | None]:
+        """Take the template out of a request, sealed. Without it a face is decided by the button rule.
+
+        Raises NoKey for somebody who wants to be forgotten while no key can be had: passed on without the template,
+        the request would be answered and nothing erased.
+        """
+        if not isinstance(request, FaceSeen | ForgetAsked) or request.template is None:
+            return request, None
+        bare = structs.replace(request, template=None)
+        if site not in self._with_faces:
+            return bare, None
+        bound = binding(site, device, request.id)
+        sealed = self._keys.seal(site, request.template, bound, secrets.token_bytes(NONCE_BYTES))
+        if sealed is None and isinstance(request, ForgetAsked):
+            raise NoKey(f"no key for a template of {site}: its dispenser asks again")
+        return bare, sealed

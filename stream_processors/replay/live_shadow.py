@@ -1,0 +1,130 @@
+"""Following the running stream with a shadow, until told to stop.
+
+It reads Kafka without a group and writes to InfluxDB alone. It holds the templates that a decider holds, and erases
+them as a decider does, with the events of the stream. Where those stay away it ends, so that none outlives its window.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Final, NoReturn
+
+from msgspec import structs
+
+from models.errors import FairrollError
+from models.ledger.events import Event, Requested
+from models.ledger.policy import Sites
+from models.replay.recording import Happening
+from models.replay.what_if import Trial
+from models.settings import Settings
+from stream_processors.decider.ledger import opened
+from stream_processors.replay.kafka_source import Wanted, open_stream
+from stream_processors.replay.shadow import Shadow, place_of
+from stream_processors.replay.sources import pipeline_secret
+from stream_processors.runtime.health import Health, served
+from stream_processors.runtime.key_client import Keys, open_keys
+from stream_processors.sink.influx import Influx, open_influx
+
+__all__ = ["follow"]
+
+_ENDLESS: Final = 2**62
+_WRITE_EVERY_S = 1.0
+_MOST_LINES = 20_000
+"""Lines that wait for InfluxDB; what comes beyond them is dropped, and counted: a shadow that waits keeps templates."""
+_LOOK_EVERY_S, _SILENCE_S = 5.0, 60.0
+"""The decider says something every five seconds: what is silent for so long erases nothing any more."""
+
+
+async def follow(settings: Settings, trial: Trial, sites: Sites, run: str, begin: Callable[[Shadow], None]) -> NoReturn:
+    """Warm up with one window and go on for ever; `begin` hears of the shadow before. Raises FairrollError.
+
+    When cancelled, what is told of closed periods is written.
+    """
+    health = Health("shadow", settings.instance)
+    now = time.time_ns() // 1_000_000
+    wanted = Wanted(
+        since=now - now % (1000 * settings.metrics_period_s),
+        until=_ENDLESS,
+        warm_up_ms=1000 * sites.longest_window_s,
+        is_endless=True,
+    )
+    async with (
+        served(health, settings.health),
+        open_influx(place_of(settings, run), health, is_shadow=True) as influx,
+        open_keys(settings, "decider", health) as keys,
+        open_stream(settings, wanted, lambda event: event) as stream,
+    ):
+        shadow = Shadow(settings, stream.recording, pipeline_secret(settings, is_needed=True), trial)
+        outbox = _Outbox(influx, health)
+        begin(shadow)
+        health.ready = True
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for number, part in enumerate(stream.parts()):
+                    heard = _Heard(shadow, number)
+                    tasks.create_task(_carry(part, shadow, keys, outbox, heard), name=f"partition {number}")
+                    tasks.create_task(heard.watch(), name=f"watch {number}")
+                tasks.create_task(outbox.carry(), name="write")
+        finally:
+            await outbox.write()
+    raise AssertionError("it goes on for ever")
+
+
+class _Outbox:
+    """Lines on their way to InfluxDB."""
+
+    def __init__(self, influx: Influx, health: Health) -> None:
+        self._influx = influx
+        self._health = health
+        self._lines: list[str] = []
+
+    def put(self, lines: list[str]) -> None:
+        room = _MOST_LINES - len(self._lines)
+        self._health.count("dropped", len(lines[room:]))
+        self._lines += lines[:room]
+
+    async def carry(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(_WRITE_EVERY_S)
+            await self.write()
+
+    async def write(self) -> None:
+        """Try once; what InfluxDB has not taken goes on waiting."""
+        lines = self._lines.copy()
+        if lines and await self._influx.offer(lines):
+            del self._lines[: len(lines)]
+
+
+class _Heard:
+    """When a partition was heard of last."""
+
+    def __init__(self, shadow: Shadow, partition: int) -> None:
+        self._shadow, self._partition = shadow, partition
+        self._last_s = time.monotonic()
+
+    def note(self) -> None:
+        self._last_s = time.monotonic()
+
+    async def watch(self) -> NoReturn:
+        """Raises FairrollError where nothing tells any more what to erase."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            if time.monotonic() - self._last_s > _SILENCE_S and self._shadow.holds_templates(self._partition):
+                raise FairrollError(f"nothing was decided for {_SILENCE_S:.0f} s: the shadow forgets all, and ends")
+
+
+async def _carry(part: AsyncIterator[Happening], shadow: Shadow, keys: Keys, outbox: _Outbox, heard: _Heard) -> None:
+    async for happening in part:
+        event = await _opened(happening.event, keys)
+        outbox.put(shadow.take(structs.replace(happening, event=event)))
+        heard.note()
+
+
+async def _opened(event: Event, keys: Keys) -> Event:
+    """An event with its template, if its key is there or can be had; nothing sealed is carried along."""
+    if not isinstance(event, Requested) or event.sealed is None:
+        return event
+    if not keys.covers(event.site, event.sealed):
+        await keys.fetch(event.site)
+    event = opened(event, keys)
+    return structs.replace(event, sealed=None)

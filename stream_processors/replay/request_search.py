@@ -1,0 +1,66 @@
+"""Finding one request: its decisions in Kafka, and the reason for them in a source that is played."""
+
+from typing import NamedTuple
+
+from aiokafka import TopicPartition
+
+from models.contract.codec import decode_outcome
+from models.contract.topics import DECISIONS
+from models.errors import MalformedMessage
+from models.ledger.events import Requested
+from models.ledger.outcomes import Answered
+from models.replay.explain import Explanation, Motor, explain, reported
+from models.replay.replay import Replay
+from models.settings import Settings
+from stream_processors.replay.kafka_source import Log
+from stream_processors.replay.player import Source
+from stream_processors.runtime.kafka import open_consumer
+
+__all__ = ["Found", "decisions_on", "find"]
+
+
+class Found(NamedTuple):
+    """All that a source holds of a request."""
+
+    explanations: list[Explanation]
+    """one for each time that it was asked"""
+    reports: list[Motor]
+
+
+async def decisions_on(settings: Settings, request: str) -> list[Answered]:
+    """Every answer to the request that Kafka still has, the oldest first."""
+    partitions = [TopicPartition(DECISIONS, number) for number in range(settings.partitions)]
+    found: list[Answered] = []
+    async with open_consumer(settings, group=None) as consumer:
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        for partition in partitions:
+            log = Log(consumer, partition)
+            while record := await log.next():
+                if answered := _answer(record.value or b"", request):
+                    found.append(answered)
+    return sorted(found, key=lambda answered: answered.at)
+
+
+def _answer(value: bytes, request: str) -> Answered | None:
+    if request.encode() not in value:
+        return None
+    try:
+        outcome = decode_outcome(value)
+    except MalformedMessage:  # another version's
+        return None
+    return outcome if isinstance(outcome, Answered) and outcome.command.request == request else None
+
+
+async def find(source: Source, pipeline_secret: bytes, request: str) -> Found:
+    """Fold the source to its end, and explain the request where it comes."""
+    replay, found = Replay(source.recording, pipeline_secret), Found([], [])
+    async for happening in source:
+        match happening.event:
+            case Requested() as event if event.request.id == request:
+                found.explanations.append(explain(replay, happening, event))
+            case _:
+                replay.fold(happening)
+                if report := reported(happening, request):
+                    found.reports.append(report)
+    return found

@@ -1,0 +1,49 @@
+"""What becomes of templates: a recording of a real site has none, a replay opens those whose keys are there."""
+
+from collections.abc import Callable
+
+from msgspec import structs
+
+from models.contract.face_models import is_synthetic
+from models.contract.messages import FaceSeen, ForgetAsked
+from models.ledger.events import Event, Requested
+from models.ledger.policy import Sites
+from models.replay.erasures import Erasures
+from models.replay.recording import without_template
+from stream_processors.decider.ledger import Unseal, opened
+
+__all__ = ["Treat", "none_at_all", "of_simulated_sites", "still_remembered"]
+
+Treat = Callable[[Event], Event]
+"""What is done to an event as it is read: its template is opened, or taken out."""
+
+
+def none_at_all(event: Event) -> Event:
+    """Take every template out."""
+    return without_template(event) if isinstance(event, Requested) else event
+
+
+def of_simulated_sites(sites: Sites, keys: Unseal) -> Treat:
+    """Open the templates of simulated faces at sites that the operator's file calls simulated; no others stay."""
+
+    def treat(event: Event) -> Event:
+        if not isinstance(event, Requested):
+            return event
+        spec = sites.sites.get(event.site)
+        request, is_simulated = event.request, spec is not None and spec.simulated
+        if is_simulated and isinstance(request, FaceSeen | ForgetAsked) and is_synthetic(request.model):
+            return _open(event, keys)
+        return without_template(event)
+
+    return treat
+
+
+def still_remembered(keys: Unseal, erasures: Erasures) -> Treat:
+    """Open every template whose key is there, unless it was erased since."""
+    return lambda event: erasures.honour(_open(event, keys))
+
+
+def _open(event: Event, keys: Unseal) -> Event:
+    """Afterwards nothing sealed is carried along."""
+    event = opened(event, keys)
+    return structs.replace(event, sealed=None) if isinstance(event, Requested) else event

@@ -1,0 +1,125 @@
+"""How far the consumer groups are: what each has still to do in its topics."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.structs import OffsetAndMetadata
+from msgspec import Struct
+
+from models.contract.topics import (
+    CONTROLS,
+    DEAD_LETTERS,
+    DECIDER_GROUP,
+    DECISIONS,
+    EGRESS_GROUP,
+    EVENTS,
+    RECEIPTS,
+    SINK_GROUP,
+    STATES,
+)
+from models.settings import Settings
+from stream_processors.runtime.kafka import open_admin, open_consumer
+
+__all__ = ["READS", "Backlog", "backlogs", "committed", "partitions_of", "read_backlogs"]
+
+READS = {
+    DECIDER_GROUP: (EVENTS,),
+    EGRESS_GROUP: (DECISIONS,),
+    SINK_GROUP: (DECISIONS, STATES, CONTROLS, RECEIPTS, DEAD_LETTERS),
+}
+"""Which consumer group reads what."""
+_LOOK_AGAIN_S = 0.2
+_READ_S = 2.0
+_ONE_RECORD_BYTES = 4096
+"""A look wants the first record of a backlog, not a megabyte of every partition."""
+
+Reader = tuple[str, TopicPartition]
+"""A group at a partition."""
+Place = tuple[TopicPartition, int]
+"""A partition and an offset in it."""
+
+
+class Backlog(Struct, frozen=True, kw_only=True):
+    """What a consumer group has still to do in a topic."""
+
+    group: str
+    topic: str
+    records: int
+    """appended and not committed yet; groups commit every few seconds, the sink what lies in closed periods"""
+    seconds: float = 0.0
+    """age of the oldest of these"""
+
+
+def partitions_of(settings: Settings, topic: str) -> list[TopicPartition]:
+    """All topics are co-partitioned by site; the dead letters have one partition."""
+    return [TopicPartition(topic, number) for number in range(1 if topic == DEAD_LETTERS else settings.partitions)]
+
+
+async def committed(settings: Settings) -> dict[Reader, int]:
+    """The offset that each group reads next, of those that have committed one."""
+    async with open_admin(settings) as admin:
+        return {
+            (group, partition): kept.offset
+            for group in READS
+            for partition, kept in (await _offsets(admin, group)).items()
+        }
+
+
+async def read_backlogs(settings: Settings) -> list[Backlog]:
+    """What every group has still to do. A group that has committed nothing in a partition has all of it to do."""
+    done = await committed(settings)
+    readers = [
+        (group, p) for group, topics in READS.items() for topic in topics for p in partitions_of(settings, topic)
+    ]
+    async with open_consumer(settings, group=None, fetch_bytes=_ONE_RECORD_BYTES) as consumer:
+        partitions = {partition for _, partition in readers}
+        consumer.assign(partitions)
+        beginnings, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        firsts = {(group, p): max(done.get((group, p), 0), beginnings[p]) for group, p in readers}
+        behind = {(p, first) for (_, p), first in firsts.items() if first < ends[p]}
+        return backlogs(firsts, ends, await _ages(consumer, behind))
+
+
+def backlogs(
+    firsts: Mapping[Reader, int], ends: Mapping[TopicPartition, int], ages: Mapping[Place, float]
+) -> list[Backlog]:
+    """What each group has still to do in each topic. `firsts`: the offset that it reads next; `ages`: seconds."""
+    parts: dict[tuple[str, str], list[Place]] = {}
+    for (group, partition), first in firsts.items():
+        parts.setdefault((group, partition.topic), []).append((partition, first))
+    return [
+        Backlog(
+            group=group,
+            topic=topic,
+            records=sum(max(0, ends[partition] - first) for partition, first in places),
+            seconds=max(ages.get(place, 0.0) for place in places),
+        )
+        for (group, topic), places in parts.items()
+    ]
+
+
+async def _ages(consumer: AIOKafkaConsumer, places: Iterable[Place]) -> dict[Place, float]:
+    """How many seconds ago the record at each place was appended; places that hold none any more are left out."""
+    ages = {}
+    for partition, offset in places:
+        consumer.seek(partition, offset)
+        try:
+            async with asyncio.timeout(_READ_S):
+                record = await consumer.getone(partition)
+        except TimeoutError:
+            continue
+        ages[partition, offset] = max(0.0, time.time() - record.timestamp / 1000)
+    return ages
+
+
+async def _offsets(admin: AIOKafkaAdminClient, group: str) -> Mapping[TopicPartition, OffsetAndMetadata]:
+    """Wait for a coordinator: a Kafka that has just started, or has never met a group, has none yet."""
+    while True:
+        try:
+            return await admin.list_consumer_group_offsets(group)  # type: ignore[no-any-return]  # untyped
+        except GroupCoordinatorNotAvailableError:
+            await asyncio.sleep(_LOOK_AGAIN_S)

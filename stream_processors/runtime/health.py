@@ -1,0 +1,183 @@
+"""How a service is: what `/healthz` and `/readyz` tell, and `fairroll status` shows."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import NoReturn
+
+import structlog
+from aiohttp import web
+from msgspec import Struct
+
+from models.contract.codec import encode
+from models.errors import ConfigError
+from models.settings import host_and_port
+
+__all__ = ["Fault", "Health", "Vitals", "served"]
+
+log = structlog.get_logger()
+
+_STUCK_S = 60.0
+"""Longer than any wait that ends by itself: a request to Kafka is given up after 40 s, a publish after 10 s."""
+_LOOK_EVERY_S, _PATIENCE_S = 2.0, 3.0
+_OK, _UNAVAILABLE = 200, 503
+
+
+class Fault(Struct, frozen=True, kw_only=True):
+    """What went wrong last, in words without a person."""
+
+    ago_s: float
+    text: str
+
+
+class Vitals(Struct, frozen=True, kw_only=True):
+    """The body of both answers, as JSON."""
+
+    part: str
+    """keyholder, ingress, decider, egress or sink"""
+    instance: str
+    alive: bool
+    """False: it does not move any more and should be restarted; `/healthz` answers 503"""
+    ready: bool
+    """False: it does no work now, for want of a broker or of its state; `/readyz` answers 503"""
+    up_s: float
+    counts: dict[str, int]
+    """since the start, by name: messages, dead_letters, ..."""
+    last_fault: Fault | None = None
+
+
+class Health:
+    """What a service notes of itself while it runs. Not for several threads.
+
+    `ready` is the service's to set, or `watch`'s. It is alive while its own check, `alive`, says so and no piece of
+    work that is `at_work` takes longer than a minute. While it is not ready that time does not count: a restart brings
+    no lost broker back. An event loop that stands still answers no probe at all.
+    `counts` are told as 0 until something is counted: only then can anybody see them grow.
+    """
+
+    def __init__(
+        self,
+        part: str,
+        instance: str,
+        *,
+        counts: Iterable[str] = (),
+        alive: Callable[[], bool] = lambda: True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._part, self._instance = part, instance
+        self._alive, self._clock = alive, clock
+        self._started = clock()
+        self._ready_since: float | None = None
+        self._counts: Counter[str] = Counter(dict.fromkeys(counts, 0))
+        self._fault: tuple[float, str] | None = None
+        self._at_work: dict[object, float] = {}
+
+    @property
+    def ready(self) -> bool:
+        return self._ready_since is not None
+
+    @ready.setter
+    def ready(self, is_ready: bool) -> None:
+        if is_ready is not self.ready:
+            self._ready_since = self._clock() if is_ready else None
+
+    def count(self, name: str, number: int = 1) -> None:
+        self._counts[name] += number
+
+    def fault(self, text: str) -> None:
+        """Log and remember what went wrong, in words without a person."""
+        log.warning(text, part=self._part)
+        self._fault = (self._clock(), text)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """A piece of work; several may be under way."""
+        piece = object()
+        self._at_work[piece] = self._clock()
+        try:
+            yield
+        finally:
+            del self._at_work[piece]
+
+    async def watch(self, **checks: Callable[[], Awaitable[bool]]) -> NoReturn:
+        """Ask every 2 s, and be ready while each check answers True within 3 s; never ends but when cancelled."""
+        try:
+            while True:
+                silent = [name for name, check in checks.items() if not await _answers(check)]
+                for name in silent:
+                    self.fault(f"{name} does not answer")
+                self.ready = not silent
+                await asyncio.sleep(_LOOK_EVERY_S)
+        finally:
+            self.ready = False
+
+    def vitals(self) -> Vitals:
+        now = self._clock()
+        return Vitals(
+            part=self._part,
+            instance=self._instance,
+            alive=self._alive() and not self._is_stuck(now),
+            ready=self.ready,
+            up_s=round(now - self._started, 1),
+            counts=dict(self._counts),
+            last_fault=Fault(ago_s=round(now - self._fault[0], 1), text=self._fault[1]) if self._fault else None,
+        )
+
+    def _is_stuck(self, now: float) -> bool:
+        ready_since = self._ready_since
+        if ready_since is None:
+            return False
+        return any(now - max(begun, ready_since) > _STUCK_S for begun in self._at_work.values())
+
+
+@asynccontextmanager
+async def served(health: Health, address: str) -> AsyncIterator[None]:
+    """Answer `/healthz` and `/readyz` at host:port, or nowhere if that is empty.
+
+    Raises ConfigError naming the variable where it cannot listen.
+    """
+    if not address:
+        yield
+        return
+    runner = web.AppRunner(_application(health), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await _listen(runner, address)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, address: str) -> None:
+    try:
+        await web.TCPSite(runner, *host_and_port(address)).start()
+    except OSError as error:
+        raise ConfigError(f"FAIRROLL_HEALTH={address!r}: cannot listen there: {error.strerror or error}") from None
+
+
+def _application(health: Health) -> web.Application:
+    async def healthz(_: web.Request) -> web.Response:
+        vitals = health.vitals()
+        return _response(vitals, is_well=vitals.alive)
+
+    async def readyz(_: web.Request) -> web.Response:
+        vitals = health.vitals()
+        return _response(vitals, is_well=vitals.ready)
+
+    application = web.Application()
+    application.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz)])
+    return application
+
+
+def _response(vitals: Vitals, *, is_well: bool) -> web.Response:
+    return web.Response(body=encode(vitals), status=_OK if is_well else _UNAVAILABLE, content_type="application/json")
+
+
+async def _answers(check: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            return await check()
+    except TimeoutError:
+        return False

@@ -1,0 +1,126 @@
+"""What every long-running process has in common: an event loop, a clean stop, a new start after an outage.
+
+How a stop works: SIGTERM or SIGINT cancels the work. Whatever was begun and can be ended at once is ended under
+`drain` or `unbroken`; then the contexts close, and the exit code is 0. What does not end within the time is left to
+the brokers, which were told nothing of it and give it again. A second signal ends the process at once.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+from aiokafka.errors import KafkaError
+from aiomqtt import MqttError
+
+from models.backoff import Backoff
+from models.settings import Settings
+from stream_processors.runtime.health import Health, served
+
+__all__ = [
+    "DRAIN_S",
+    "again_after_outages",
+    "announce_ready",
+    "drain",
+    "log_to_stderr",
+    "serve",
+    "unbroken",
+]
+
+log = structlog.get_logger()
+
+DRAIN_S = 3.0
+"""How long what was begun may take after a stop."""
+_END_S = DRAIN_S + 0.5
+"""When the process ends in any case, for a producer waits for a lost Kafka for ever: within five seconds in all."""
+
+Work = Callable[[], Awaitable[None]]
+
+
+def serve(work: Work, health: Health, settings: Settings) -> None:
+    """Run `work` until SIGTERM or SIGINT, and again, after a jittered wait, when a broker was lost."""
+    log_to_stderr()
+    # not uvloop: beside paho it can miss that the broker closed a connection, until the keepalive tells
+    asyncio.run(_serve(work, health, settings.health))
+
+
+async def again_after_outages(work: Work, health: Health) -> None:
+    """Do the work, and again, after a jittered wait, when a broker was lost; never ends but when cancelled."""
+    clock, backoff = asyncio.get_running_loop().time, Backoff()
+    while True:
+        started = clock()
+        try:
+            await work()
+        except* (MqttError, KafkaError, TimeoutError) as outage:
+            health.fault("broker lost: " + ", ".join(repr(error) for error in outage.exceptions))
+        await asyncio.sleep(backoff.after(clock() - started))
+
+
+async def drain(rest: Awaitable[object], *needs: asyncio.Future[Any]) -> None:
+    """Give the rest of the work `DRAIN_S` to end, less if something that it needs has ended."""
+    task = asyncio.ensure_future(rest)
+    await asyncio.wait({task, *needs}, timeout=DRAIN_S, return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        log.warning("not drained")
+        task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def unbroken(step: Coroutine[Any, Any, None], *needs: asyncio.Future[Any]) -> None:
+    """Do a step; when cancelled, drain it first."""
+    task = asyncio.create_task(step)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await drain(task, *needs)
+        raise
+
+
+def announce_ready(what: str) -> None:
+    """Say on standard output that the process does its work from now on; whoever started it waits for the line."""
+    sys.stdout.write(f"ready: {what}\n")
+    sys.stdout.flush()
+
+
+def log_to_stderr() -> None:
+    """Log events with fields, one JSON object a line, to standard error."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+async def _serve(work: Work, health: Health, address: str) -> None:
+    async with served(health, address):
+        task = asyncio.ensure_future(again_after_outages(work, health))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, _stop, task)
+        try:
+            await task
+        except asyncio.CancelledError:
+            log.info("stopped")
+
+
+def _stop(task: asyncio.Task[None]) -> None:
+    """Cancel the work; bound what follows; leave the next signal to the operating system, which ends the process."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
+    loop.call_later(_END_S, _give_up)
+    task.cancel()
+
+
+def _give_up() -> None:
+    log.warning("stopped without closing")
+    os._exit(0)

@@ -1,0 +1,32 @@
+"""The operator's file of sites: read by ingress, told to the decider as events."""
+
+from pathlib import Path
+
+from models.contract.codec import encode
+from models.contract.topics import EVENTS
+from models.errors import ConfigError
+from models.ledger.events import SiteConfigured
+from models.ledger.policy import Sites, parse_sites
+from models.settings import Settings
+from stream_processors.runtime.kafka import open_producer
+
+__all__ = ["configure_sites", "read_sites"]
+
+
+def read_sites(path: Path) -> Sites:
+    """The sites of a TOML file; raises ConfigError naming the file and the place in it."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the sites file {path}: {error}; FAIRROLL_SITES names it") from None
+    return parse_sites(text, str(path))
+
+
+async def configure_sites(settings: Settings, sites: Sites) -> None:
+    """Tell the decider how each site works from now on; saying it twice changes nothing."""
+    async with open_producer(settings) as producer:
+        for name, spec in sites.sites.items():
+            event = SiteConfigured(
+                site=name, mode=spec.mode, policy=spec.policy, placement=spec.placement, sign=spec.sign
+            )
+            await producer.send_and_wait(EVENTS, encode(event), key=name.encode())

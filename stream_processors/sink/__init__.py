@@ -1,0 +1,1 @@
+"""The metrics sink: from Kafka to InfluxDB."""

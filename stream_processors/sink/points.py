@@ -1,0 +1,143 @@
+"""Metrics of single records: a machine's report, a tick, a state, a control, a dead letter, a look. Pure.
+
+How people were answered is no point here: `stream_processors/sink/rollups.py` sums it up.
+"""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from models.contract.dead_letters import DeadLetter
+from models.contract.messages import Control, DeviceState
+from models.ledger.outcomes import (
+    Answered,
+    ControlChanged,
+    EpochBegan,
+    Held,
+    Outcome,
+    Receipt,
+    ReportKept,
+    Resumed,
+    SiteCounted,
+)
+from models.metrics.catalogue import CONTROLS, DEAD_LETTERS, DEVICES, LAG, RECEIPTS, REPORTS, SERVICES, SITES
+from models.metrics.schema import Value
+from stream_processors.runtime.health import Vitals
+
+__all__ = [
+    "NS_PER_MS",
+    "control_point",
+    "dead_letter_point",
+    "lag_point",
+    "outcome_point",
+    "service_point",
+    "stamp",
+    "state_point",
+]
+
+NS_PER_MS = 1_000_000
+
+Fields = Mapping[str, Value | None]
+
+
+def stamp(at: int, offset: int) -> int:
+    """Nanoseconds of a point: Kafka's time in ms, and the offset so that two of one ms are two points.
+
+    The same record read again has the same, so that it overwrites its point.
+    """
+    return at * NS_PER_MS + offset % NS_PER_MS
+
+
+def outcome_point(outcome: Outcome, appended: int) -> str | None:
+    """The line of a decision, which Kafka appended at `appended` ms; None for what is summed up or told elsewhere."""
+    at = stamp(outcome.at, outcome.offset)
+    match outcome:
+        case ReportKept():
+            return _report(outcome, at)
+        case SiteCounted():
+            return _counted(outcome, appended, at)
+        case Held() | Resumed() | EpochBegan():
+            return _receipt(outcome, at)
+        case Answered() | ControlChanged():
+            return None
+        case _:
+            assert_never(outcome)
+
+
+def state_point(site: str, device: str, state: DeviceState, offset: int, appended: int) -> str:
+    """The line of a dispenser that came or went."""
+    fields: Fields = {"online": state.online, "mode": state.mode, "firmware": state.firmware}
+    return DEVICES.line(stamp(appended, offset), {"site": site, "device": device}, fields)
+
+
+def control_point(control: Control, offset: int, appended: int) -> str:
+    """The line of a site that works in another way from here on."""
+    fields: Fields = {"mode": control.mode, "policy": control.policy, "epoch": control.epoch}
+    return CONTROLS.line(stamp(appended, offset), {"site": control.site}, fields)
+
+
+def dead_letter_point(letter: DeadLetter, offset: int, appended: int) -> str:
+    """The line of a message that nobody could read."""
+    fields: Fields = {"n": 1, "size": letter.size, "reason": letter.reason, "source": letter.source}
+    return DEAD_LETTERS.line(stamp(appended, offset), {}, fields)
+
+
+def service_point(address: str, vitals: Vitals | None, at: int) -> str:
+    """The line of a service that was asked at `at` ms; counts that no measurement knows are left out."""
+    if vitals is None:
+        return SERVICES.line(at * NS_PER_MS, {"address": address}, {"answers": False})
+    known = {field.name for field in SERVICES.fields}
+    counts = {name: count for name, count in vitals.counts.items() if name in known}
+    told: Fields = {"answers": True, "alive": vitals.alive, "ready": vitals.ready, "up_s": vitals.up_s}
+    tags = {"address": address, "part": vitals.part, "instance": vitals.instance}
+    return SERVICES.line(at * NS_PER_MS, tags, {**counts, **told})
+
+
+def lag_point(group: str, topic: str, records: int, seconds: float, at: int) -> str:
+    """The line of what a group had still to do at `at` ms."""
+    return LAG.line(at * NS_PER_MS, {"group": group, "topic": topic}, {"records": records, "seconds": seconds})
+
+
+def _counted(outcome: SiteCounted, appended: int, at: int) -> str:
+    fields: Fields = {
+        "templates": outcome.templates,
+        "accounts": outcome.accounts,
+        "oldest_s": outcome.oldest_s,
+        "decided_ms": max(0, appended - outcome.at),
+        "window_s": outcome.window_s,
+        "mode": outcome.mode,
+        "held": outcome.mode == "held",
+        "epoch": outcome.epoch,
+        "epoch_age_s": outcome.epoch_age_s,
+        "wrongful": outcome.wrongful,
+    }
+    return SITES.line(at, {"site": outcome.site}, fields)
+
+
+def _receipt(outcome: Receipt, at: int) -> str:
+    """Neither who did it nor in what words: both are an operator's, and `fairroll receipts` tells them."""
+    erased = None if isinstance(outcome, Resumed) else outcome
+    fields: Fields = {
+        "templates": erased.templates if erased else 0,
+        "accounts": erased.accounts if erased else 0,
+        "epoch": outcome.epoch if isinstance(outcome, EpochBegan) else None,
+    }
+    return RECEIPTS.line(at, {"site": outcome.site, "what": str(outcome.__struct_config__.tag)}, fields)
+
+
+def _report(outcome: ReportKept, at: int) -> str:
+    tags = {
+        "site": outcome.site,
+        "device": outcome.device,
+        "what": outcome.what,
+        "reason": outcome.reason,
+        "fault": outcome.fault,
+    }
+    fields: Fields = {
+        "n": 1,
+        "number": max(outcome.command.numbers, default=None),
+        "cm": outcome.cm,
+        "missing": outcome.missing,
+        "stock_cm": outcome.stock_cm,
+        "battery_percent": outcome.battery_percent,
+    }
+    return REPORTS.line(at, tags, fields)

@@ -1,0 +1,163 @@
+"""From publish to command, through the whole pipeline and through the floor, in turns of one run."""
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from statistics import quantiles
+
+import numpy as np
+from aiomqtt import Client, ProtocolVersion
+from msgspec import json
+from rich.table import Table
+
+from devices.session.session import new_id
+from devices.simulation.synthetic_faces import SYNTHETIC, SyntheticFace
+from infra.local.ports import Ports
+from infra.local.stack import LocalStack
+from infra.setup.provision import provision_topics
+from models.contract.codec import encode
+from models.contract.messages import FaceSeen
+from models.contract.topics import DeviceTopic, KafkaTopic
+from models.face.protection import Protector
+from models.settings import Settings
+from tests.experiments.bench import floor
+
+__all__ = ["table"]
+
+_RATE = 50.0
+_TURNS, _TURN_S, _WARM_UP_S = 6, 10.0, 5.0
+_DEVICES = [f"d{number}" for number in range(40)]
+_SITES = f"""
+[sites.bench]
+mode = "face"
+simulated = true
+devices = {str(_DEVICES).replace("'", '"')}
+"""
+
+
+async def table(folder: Path) -> Table:
+    """Run everything in `folder` and compare."""
+    sites = folder / "sites.toml"
+    sites.write_text(_SITES)
+    async with LocalStack(folder, ports=Ports.free(), environ={"FAIRROLL_SITES": str(sites)}) as stack:
+        settings = stack.settings
+        topics = tuple(KafkaTopic(name, settings.partitions, {}) for name in floor.TOPICS)
+        await provision_topics(settings, topics)
+        async with _floor(settings), _client(settings) as client:
+            whole, bare = _Path(client, _whole_way()), _Path(client, _floor_way())
+            listener = asyncio.create_task(_listen(client, (whole, bare)))
+            for path in (whole, bare):
+                await path.load(_WARM_UP_S)
+                path.waits_ms.clear()
+            for _ in range(_TURNS):
+                await bare.load(_TURN_S)
+                await whole.load(_TURN_S)
+            listener.cancel()
+    return _compared(whole.waits_ms, bare.waits_ms)
+
+
+class _Path:
+    """Publishes requests at a rate and notes when the command for each comes back."""
+
+    def __init__(self, client: Client, question: Callable[[str], tuple[str, bytes]]) -> None:
+        self.waits_ms: list[float] = []
+        self._client = client
+        self._question = question
+        self._asked: dict[str, float] = {}
+        self._random = np.random.default_rng(1)
+
+    async def load(self, seconds: float) -> None:
+        """Ask at random moments, at `_RATE` on average; return when all is answered. Raises TimeoutError."""
+        end = time.perf_counter() + seconds
+        moment = time.perf_counter()
+        async with asyncio.TaskGroup() as asking:
+            while (moment := moment + self._random.exponential(1 / _RATE)) < end:
+                request = new_id()
+                topic, payload = self._question(request)
+                await asyncio.sleep(max(0.0, moment - time.perf_counter()))
+                self._asked[request] = time.perf_counter()
+                asking.create_task(self._client.publish(topic, payload, 1))
+        async with asyncio.timeout(10):
+            while self._asked:
+                await asyncio.sleep(0.05)
+
+    def answered(self, request: str, now: float) -> None:
+        if asked := self._asked.pop(request, None):
+            self.waits_ms.append(1000 * (now - asked))
+
+
+async def _listen(client: Client, paths: tuple[_Path, ...]) -> None:
+    async for message in client.messages:
+        now = time.perf_counter()
+        assert isinstance(message.payload, bytes)
+        answer = json.decode(message.payload)
+        for path in paths:
+            path.answered(answer.get("request") or answer["id"], now)
+
+
+def _whole_way() -> Callable[[str], tuple[str, bytes]]:
+    rng = np.random.default_rng(2)
+    protector = Protector(bytes(32), SYNTHETIC)
+
+    def question(request: str) -> tuple[str, bytes]:
+        template = protector.protect(SyntheticFace(rng).look())
+        topic = DeviceTopic("bench", str(rng.choice(_DEVICES)), "request")
+        return str(topic), encode(FaceSeen(id=request, model=SYNTHETIC.id, template=template))
+
+    return question
+
+
+def _floor_way() -> Callable[[str], tuple[str, bytes]]:
+    whole = _whole_way()
+    return lambda request: (floor.QUESTIONS, whole(request)[1])
+
+
+@asynccontextmanager
+async def _client(settings: Settings) -> AsyncIterator[Client]:
+    host, _, port = settings.mqtt.rpartition(":")
+    options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    async with Client(host, int(port), protocol=ProtocolVersion.V5, socket_options=options) as client:
+        client.pending_calls_threshold = 1000
+        await client.subscribe([("fairroll/v1/bench/+/command", 1), (floor.ANSWERS, 1)])
+        yield client
+
+
+@asynccontextmanager
+async def _floor(settings: Settings) -> AsyncIterator[None]:
+    async with AsyncExitStack() as running:
+        for hop in ("in", "through", "out"):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tests.experiments.bench.floor", hop),
+                env={**os.environ, **settings.to_environ()},
+                stdout=asyncio.subprocess.PIPE,
+            )
+            running.push_async_callback(_end, process)
+            assert process.stdout
+            await asyncio.wait_for(process.stdout.readline(), 30)
+        yield
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    process.kill()
+    await process.wait()
+
+
+def _compared(whole: list[float], bare: list[float]) -> Table:
+    title = f"at {_RATE:g} requests/s, turns of {_TURN_S:g} s in one run"
+    rows = Table("publish to command", "requests", "p50 ms", "p99 ms", "max ms", title=title, title_justify="left")
+    for name, waits in (("fairroll", whole), ("floor: the same hops, nothing between", bare)):
+        p50, p99 = _p50_p99(waits)
+        rows.add_row(name, str(len(waits)), f"{p50:.1f}", f"{p99:.1f}", f"{max(waits):.1f}")
+    ratios = (f"{ours / floors:.2f}" for ours, floors in zip(_p50_p99(whole), _p50_p99(bare), strict=True))
+    rows.add_row("ratio", "", *ratios, "")
+    return rows
+
+
+def _p50_p99(values: list[float]) -> tuple[float, float]:
+    cuts = quantiles(values, n=100, method="inclusive")
+    return cuts[49], cuts[98]

@@ -1,0 +1,50 @@
+"""What sealing costs a request, and what the keys of a whole window cost once."""
+
+import secrets
+import time
+from collections.abc import Callable
+from statistics import median
+
+from rich.table import Table
+
+from models.contract.messages import TEMPLATE_BYTES
+from models.keys.seals import ENTROPY_BYTES, NONCE_BYTES, Keyring, SealKey, binding
+
+__all__ = ["table"]
+
+_MEASURED = 5_000
+_MINUTE = 29_000_000
+_WINDOWS = (9, 1_440)
+"""minutes; the second is the longest"""
+
+
+def table() -> Table:
+    heads = ("window, minutes", "seal us p50", "unseal us p50", "first unseal ms")
+    rows = Table(*heads, title="a template sealed by ingress, unsealed by a decider", title_justify="left")
+    for window in _WINDOWS:
+        rows.add_row(f"{window:,}", *_cost(window))
+    return rows
+
+
+def _cost(window: int) -> tuple[str, str, str]:
+    """Sealed in the present minute by a ring that begins there, opened by one that begins a window before."""
+    key = SealKey.first(_MINUTE, secrets.token_bytes(ENTROPY_BYTES))
+    now, template = _MINUTE + window, secrets.token_bytes(TEMPLATE_BYTES)
+    ingress, decider = Keyring(), Keyring()
+    ingress.put("crowd", key.at(now))
+    decider.put("crowd", key)
+    seals, unseals = [], []
+    for number in range(_MEASURED):
+        bound = binding("crowd", "d1", f"request-{number:010}")
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        seals.append(_timed(lambda: ingress.seal("crowd", template, bound, now, nonce)))  # noqa: B023 - called at once
+        sealed = ingress.seal("crowd", template, bound, now, nonce)
+        assert sealed
+        unseals.append(_timed(lambda: decider.unseal("crowd", sealed, bound)))  # noqa: B023 - called at once
+    return f"{median(seals):.1f}", f"{median(unseals):.1f}", f"{unseals[0] / 1000:.1f}"
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter_ns()
+    work()
+    return (time.perf_counter_ns() - started) / 1000

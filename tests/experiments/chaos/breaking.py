@@ -1,0 +1,56 @@
+"""The checker's own test: pipelines that a promise was taken out of, and what must be reported of each."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec import structs
+
+from tests.experiments.chaos.checker import Verdict
+from tests.experiments.chaos.faults import Fault, fault, join_and_leave_often
+from tests.experiments.chaos.load import Load
+from tests.experiments.chaos.segments import open_run
+
+__all__ = ["BROKEN_PIPELINES", "BrokenPipeline", "judged"]
+
+_SETTLE_S = 10.0
+
+
+class BrokenPipeline(NamedTuple):
+    """A pipeline, the fault that brings out what is wrong with it, and words of which one must be reported."""
+
+    name: str
+    """of the program in `tests.experiments.chaos.broken_pipelines`"""
+    part: str
+    """that it stands in for"""
+    fault: Fault
+    words: Sequence[str]
+    segments: int = 1
+    """at most so many, until it is reported"""
+
+    def is_reported(self, verdict: Verdict) -> bool:
+        return any(word in sentence for sentence in verdict.off for word in self.words)
+
+
+BROKEN_PIPELINES = (
+    BrokenPipeline("forgetful-decider", "decider", fault("duplicates"), [" doubled: "]),
+    BrokenPipeline("hasty-ingress", "ingress", fault("kafka-away"), ["probes acknowledged and lost"]),
+    BrokenPipeline(
+        "stock-decider",
+        "decider",
+        Fault("joins", join_and_leave_often, 10.0),
+        ["without a decision", "otherwise than by a plain fold"],
+        segments=6,
+    ),
+)
+
+
+async def judged(broken: BrokenPipeline, folder: Path, load: Load) -> AsyncIterator[Verdict]:
+    """The verdict of each segment, up to the one that reports what is wrong."""
+    instead = {broken.part: ("tests.experiments.chaos.broken_pipelines", broken.name)}
+    async with open_run(folder, structs.replace(load, settle_s=_SETTLE_S), instead) as run:
+        for _ in range(broken.segments):
+            verdict = await run.segment(broken.fault)
+            yield verdict
+            if broken.is_reported(verdict):
+                return

@@ -1,0 +1,81 @@
+"""Broken pipelines, on which the checker is tested: processes that a promise was taken out of.
+
+python -m tests.experiments.chaos.broken_pipelines forgetful-decider | stock-decider | hasty-ingress
+"""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from types import ModuleType
+from typing import Any
+
+from models.ledger import requests
+from models.settings import Settings
+from stream_processors.decider import agent as decider
+from stream_processors.ingress import service as ingress
+
+__all__ = ["BROKEN"]
+
+
+def forgetful_decider(settings: Settings) -> None:
+    """A repetition is decided anew, as if its request had never been seen."""
+    _replace(requests, answer_again=lambda _: None)
+    decider.run(settings)
+
+
+def stock_decider(settings: Settings) -> None:
+    """Faust as it is, committing often: nothing holds its rebalances together and nothing repairs what it skips."""
+    whole = decider.create_app
+
+    async def nothing(*_: object) -> AsyncIterator[Any]:
+        return
+        yield
+
+    def create_app(*arguments: Any) -> Any:
+        app = whole(*arguments)
+        app.conf.broker_commit_interval = 0.3
+        return app
+
+    _replace(decider, install=lambda: None, missing_messages=nothing, create_app=create_app)
+    decider.run(settings)
+
+
+def hasty_ingress(settings: Settings) -> None:
+    """The broker is told that a message is kept as soon as it has come."""
+    carefully: Any = ingress._forward  # noqa: SLF001 - to be broken
+
+    async def forward(session: Any, *rest: Any) -> None:
+        await carefully(_Hasty(session), *rest)
+
+    _replace(ingress, _forward=forward)
+    ingress.run(settings)
+
+
+def _replace(module: ModuleType, **names: object) -> None:
+    for name, value in names.items():
+        setattr(module, name, value)
+
+
+class _Hasty:
+    """A session whose messages are acknowledged when they are read, and no second time."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._acknowledge = session.acknowledge
+        session.acknowledge = lambda _: None
+
+    @property
+    async def messages(self) -> AsyncIterator[Any]:
+        async for message in self._session.messages:
+            self._acknowledge(message)
+            yield message
+
+
+BROKEN: dict[str, Callable[[Settings], None]] = {
+    "forgetful-decider": forgetful_decider,
+    "stock-decider": stock_decider,
+    "hasty-ingress": hasty_ingress,
+}
+
+if __name__ == "__main__":
+    BROKEN[sys.argv[1]](Settings.from_environ(os.environ))

@@ -1,0 +1,290 @@
+"""The checker: pure functions that compare diaries, Kafka and the promises of the pipeline.
+
+Each check returns sentences about what is off; none if all is well.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from msgspec import Struct, structs
+
+from models.contract.codec import decode_outcome, decode_row
+from models.contract.messages import Dispensed, LocalRation
+from models.ledger.outcomes import Answered, ReportKept
+from tests.experiments.chaos.evidence import Books, Spot
+from tests.experiments.chaos.journal_reader import Asked, Entry, MotorStarted, MotorStopped, PowerOff, PowerOn, Told
+
+__all__ = ["Evidence", "Verdict", "check", "is_repetition"]
+
+_PATIENCE_S = 3.0
+_SLACK_S = 1.0
+"""between a dispenser's reading of its clock and a diary's, on a busy machine"""
+_SHOWN = 3
+"""examples of each kind"""
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """All that is known of a segment."""
+
+    books: Books
+    diaries: Sequence[Sequence[Entry]]
+    """one for each crowd"""
+    acknowledged: Collection[tuple[str, int]] = ()
+    """site and number of each probe that the broker took"""
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """A row of the table, and the sentences below it."""
+
+    asked: int
+    in_kafka: int
+    decided: int
+    in_time: int
+    """told what the pipeline decided"""
+    rations: int
+    lost: int
+    doubled: int
+    late: int
+    longest_s: float
+    """from the first asking to being told; a power cut between them counts"""
+    pause_s: float
+    """the longest time for which the pipeline answered nobody at some site, people or none"""
+    went: int
+    """people who found a long line and went away"""
+    off: tuple[str, ...]
+
+    @property
+    def is_ok(self) -> bool:
+        return not self.off
+
+
+def check(evidence: Evidence) -> Verdict:
+    """Judge a segment."""
+    books = evidence.books
+    asked = [entry for entry in _all(evidence) if isinstance(entry, Asked)]
+    told = [entry for entry in _all(evidence) if isinstance(entry, Told)]
+    lost, doubled, late = _lost(evidence), _doubled(evidence), _late(evidence)
+    return Verdict(
+        asked=len(asked),
+        in_kafka=sum(entry.request in books.requests for entry in asked),
+        decided=sum(entry.request in books.answers for entry in asked),
+        in_time=sum(entry.what in ("dispense", "refuse") for entry in told),
+        rations=sum(entry.what == "ration" for entry in told),
+        lost=len(lost),
+        doubled=len(doubled),
+        late=len(late),
+        longest_s=max(_waits(evidence), default=0.0),
+        pause_s=max(_pauses(evidence), default=0.0),
+        went=sum(entry.went for entry in _all(evidence) if isinstance(entry, PowerOff)),
+        off=(
+            *lost.sentences,
+            *doubled.sentences,
+            *late.sentences,
+            *(s for c in _CHECKS for s in c(evidence).sentences),
+        ),
+    )
+
+
+class _Found(Struct, frozen=True):
+    """What is off in one way: a sentence for each case."""
+
+    what: str
+    cases: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        if not self.cases:
+            return ()
+        more = ", ..." if len(self.cases) > _SHOWN else ""
+        return (f"{len(self.cases)} {self.what}: {', '.join(self.cases[:_SHOWN])}{more}",)
+
+
+def _lost(evidence: Evidence) -> _Found:
+    books = evidence.books
+    undecided = books.requests - books.answers.keys()
+    return _Found(
+        "requests in Kafka without a decision",
+        sorted(f"{request}{' (only repeated)' if request in books.repeated else ''}" for request in undecided),
+    )
+
+
+def _doubled(evidence: Evidence) -> _Found:
+    """Two decisions for a request, or two runs of a motor."""
+    books = evidence.books
+    times = {request: len(books.answers.get(request, ())) for request in books.requests}
+    decided = [f"{request} decided {count} times" for request, count in times.items() if count > 1]
+    runs = Counter(entry.request for entry in _all(evidence) if isinstance(entry, MotorStarted))
+    run = [f"{request} ran the motor {count} times" for request, count in runs.items() if count > 1]
+    return _Found("doubled", sorted(decided + run))
+
+
+def _late(evidence: Evidence) -> _Found:
+    return _Found("late", [case for diary in evidence.diaries for case in _late_in(diary)])
+
+
+def _late_in(diary: Iterable[Entry]) -> Iterator[str]:
+    """By command, for a request that was closed by a word to the person, by a power cut or by the end of patience."""
+    open_since: dict[str, float] = {}
+    for entry in diary:
+        match entry:
+            case Asked():
+                open_since[entry.request] = entry.at
+            case PowerOn():
+                open_since.clear()
+            case Told():
+                open_since.pop(entry.request, None)
+            case MotorStarted(commanded=True, request=request):
+                if request not in open_since:
+                    yield f"the motor ran for {request}, which was closed"
+                elif entry.at - open_since[request] > _PATIENCE_S + _SLACK_S:
+                    yield f"the motor ran for {request} after {entry.at - open_since[request]:.1f} s"
+            case _:
+                pass
+
+
+def _ledger(evidence: Evidence) -> _Found:
+    """Centimetres, by dispenser: what the motors gave and what the reports told of it."""
+    owners = {entry.request: f"{entry.site}/{entry.device}" for entry in _all(evidence) if isinstance(entry, Asked)}
+    started = {entry.request: entry.cm for entry in _all(evidence) if isinstance(entry, MotorStarted)}
+    stopped = {entry.request: entry.cm for entry in _all(evidence) if isinstance(entry, MotorStopped)}
+    gave: defaultdict[str, int] = defaultdict(int)
+    told: defaultdict[str, int] = defaultdict(int)
+    for request, cm in started.items():
+        owner = owners.get(request, "nobody knows where")
+        given, reported = stopped.get(request), _reported(evidence.books, request)
+        if (given is None or _lost_power(evidence.books, request)) and 0 <= reported <= cm:
+            continue  # cut while it ran: nobody knows what came out
+        gave[owner] += given or 0
+        told[owner] += reported
+    return _Found("ledgers that differ", [f"{o} gave {gave[o]} cm, told {told[o]}" for o in gave if gave[o] != told[o]])
+
+
+def _reported(books: Books, request: str) -> int:
+    return sum(books.kept_cm.get(spot, 0) for spot, _ in books.reports.get(request, ()))
+
+
+def _lost_power(books: Books, request: str) -> bool:
+    reports = [report for _, report in books.reports.get(request, ())]
+    return any(isinstance(report, Dispensed | LocalRation) and report.fault == "power" for report in reports)
+
+
+def _unnoted(evidence: Evidence) -> _Found:
+    """Reports that were never noted, by the dispenser's own count, and motors that nobody in Kafka heard of."""
+    left = [diary[-1] if diary else None for diary in evidence.diaries]
+    unnoted = [
+        f"crowd {number} has {end.unnoted} unnoted reports" if isinstance(end, PowerOff) else f"crowd {number} died"
+        for number, end in enumerate(left, 1)
+        if not (isinstance(end, PowerOff) and end.unnoted == 0)
+    ]
+    ran = [entry.request for entry in _all(evidence) if isinstance(entry, MotorStarted)]
+    unheard = [f"the motor's run for {request}" for request in ran if request not in evidence.books.reports]
+    return _Found("not noted", unnoted + unheard)
+
+
+def _unserved(evidence: Evidence) -> _Found:
+    """People who were told nothing, and did not ask again instead."""
+    told = {entry.request for entry in _all(evidence) if isinstance(entry, Told) and entry.what != "nothing"}
+    asked = {entry.request: entry for entry in _all(evidence) if isinstance(entry, Asked)}
+    again = {entry.instead_of for entry in asked.values()}
+    return _Found("people left without an answer", sorted(asked.keys() - told - again))
+
+
+def _fold(evidence: Evidence) -> _Found:
+    """What deciders said, beside a plain fold of the same events, byte for byte; repetitions may come besides."""
+    books = evidence.books
+    return _Found(
+        "events decided otherwise than by a plain fold",
+        [case for spot in sorted(books.fresh) if (case := _otherwise(books, spot))],
+    )
+
+
+def _otherwise(books: Books, spot: Spot) -> str | None:
+    expected, said = set(books.expected.get(spot, ())), books.said.get(spot, set())
+    where = f"{spot.partition}/{spot.offset}"
+    unseen = {value for value in (said - expected) & books.said_later if _saw_less(value, expected)}
+    if (missing := expected - said) and not unseen:
+        return f"{where} should say {min(missing).decode()}, said {[value.decode() for value in said]}"
+    strange = [value for value in said - expected - unseen if not is_repetition(value, expected)]
+    return f"{where} said {strange[0].decode()} besides" if strange else None
+
+
+def _saw_less(value: bytes, expected: Collection[bytes]) -> bool:
+    """The same answer by a worker that took over, and read no template whose window had ended meanwhile."""
+    outcome = decode_outcome(value)
+    return any(
+        isinstance(first, Answered)
+        and isinstance(outcome, Answered)
+        and (outcome.score or 0) < (first.score or 0)
+        and structs.replace(outcome, identity=first.identity, score=first.score) == first
+        for first in map(decode_outcome, expected)
+    )
+
+
+def is_repetition(value: bytes, expected: Collection[bytes]) -> bool:
+    """What a redelivered event may be answered with: the same command, and no centimetre that was not told before."""
+    outcome = decode_outcome(value)
+    for first in map(decode_outcome, expected):
+        match outcome, first:
+            case Answered(repeated=True), Answered():
+                return outcome.command == first.command
+            case ReportKept(), ReportKept():
+                return outcome.command == first.command and outcome.cm <= first.cm
+            case _:
+                pass
+    return False
+
+
+def _rows(evidence: Evidence) -> _Found:
+    """The changelog's last rows, from which the next worker starts, beside those of a plain fold."""
+    ours, theirs = evidence.books.rows, evidence.books.changelog
+    different = [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]
+    return _Found(
+        "rows of the changelog differ from a plain fold", [_shown(key, ours, theirs) for key in sorted(different)]
+    )
+
+
+def _shown(key: bytes, ours: Mapping[bytes, bytes], theirs: Mapping[bytes, bytes]) -> str:
+    offsets = [_offset(rows.get(key)) for rows in (ours, theirs)]
+    kind = b"/".join(key.split(b"/")[:3]).decode()  # a visitor's key ends with a pseudonym
+    return f"{kind} of offset {offsets[1]} instead of {offsets[0]}"
+
+
+def _offset(row: bytes | None) -> str:
+    return str(decode_row(row).offset) if row else "none"
+
+
+def _probes(evidence: Evidence) -> _Found:
+    missing = set(evidence.acknowledged) - evidence.books.probes
+    return _Found("probes acknowledged and lost", [f"{site} number {number}" for site, number in sorted(missing)])
+
+
+def _waits(evidence: Evidence) -> Iterator[float]:
+    asked = {entry.request: entry for entry in _all(evidence) if isinstance(entry, Asked)}
+    for entry in _all(evidence):
+        if isinstance(entry, Told) and (last := asked.get(entry.request)):
+            first = last
+            while first.instead_of in asked:
+                first = asked[first.instead_of]
+            yield last.at - first.at + entry.waited_s
+
+
+def _pauses(evidence: Evidence) -> Iterator[float]:
+    sites = {entry.request: entry.site for entry in _all(evidence) if isinstance(entry, Asked)}
+    answered: defaultdict[str, list[float]] = defaultdict(list)
+    for entry in _all(evidence):
+        if isinstance(entry, Told) and entry.what in ("dispense", "refuse") and entry.request in sites:
+            answered[sites[entry.request]].append(entry.at)
+    for moments in answered.values():
+        yield from (later - earlier for earlier, later in pairwise(moments))
+
+
+def _all(evidence: Evidence) -> Iterator[Entry]:
+    for diary in evidence.diaries:
+        yield from diary
+
+
+_CHECKS: tuple[Callable[[Evidence], _Found], ...] = (_ledger, _unnoted, _unserved, _fold, _rows, _probes)

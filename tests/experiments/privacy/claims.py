@@ -1,0 +1,202 @@
+"""What fairroll claims of faces, each tried on the running system; the evidence says what was seen."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from devices.machine.actions import Closed
+from devices.session.session import Dispenser
+from infra.hold.hold import say
+from infra.kafka_records import read_records
+from models.contract.codec import decode_outcome
+from models.contract.messages import Forgotten
+from models.contract.topics import DECISIONS
+from models.ledger.events import SiteHeld
+from models.ledger.outcomes import SiteCounted
+from stream_processors.runtime.site_file import read_sites
+from tests.e2e.planting import audited, found, plant
+from tests.experiments.privacy.copies import Copy, alive, copy_of, on_disk, readable
+from tests.experiments.privacy.stage import WINDOW_S, Eye, Stage
+
+__all__ = ["Claim", "claims"]
+
+_PEOPLE = 6
+_BOUND_S = 10.0
+"""Beyond the window until state and changelog have let go: two ticks."""
+_MINUTE_S = 60.0
+"""Beyond the window until the key is gone: a key is a minute's."""
+_NO_VISION = "import sys\nfor name in {names}: sys.modules[name] = None\nfrom devices.cli import main\nmain()\n"
+_VISION = ("PIL", "dlib", "face_recognition_models", "facenet_pytorch", "torch", "torchvision")
+
+
+class Claim(NamedTuple):
+    """One row of the table."""
+
+    claim: str
+    evidence: str
+    holds: bool
+
+
+async def claims(stage: Stage, *, planting: bool = True) -> AsyncIterator[Claim]:
+    """Try one after another; takes a window, a minute and a bit. `planting` leaves violations behind, for the audit."""
+    served = await stage.come("park", "gate", _PEOPLE)
+    copies = [copy for copy in await copy_of(stage.settings) if copy.site == "park"]
+    yield await _sealed_at_rest(stage, copies, served)
+    yield await _forgotten_at_once(stage)
+    async for claim in _held(stage):
+        yield claim
+    yield await _without_vision(stage)
+    yield await _audited(stage)
+    async for claim in _forgotten_on_time(stage, copies):
+        yield claim
+    if planting:
+        yield await _planted(stage)
+
+
+async def _sealed_at_rest(stage: Stage, copies: list[Copy], served: int) -> Claim:
+    opened = await readable(stage.settings, copies)
+    topics = {copy.topic for copy in copies}
+    return Claim(
+        "templates are sealed in Kafka and readable within their window only to who has the keys",
+        f"{served} people served by face; {len(copies)} sealed templates in {len(topics)} topics, {opened} open",
+        served == _PEOPLE and len(topics) == 2 and opened == len(copies),
+    )
+
+
+async def _forgotten_at_once(stage: Stage) -> Claim:
+    async with stage.dispenser("park", "gate") as (dispenser, chain):
+        eye = Eye(chain, stage.person())
+        await stage.press(dispenser, eye, "face")
+        receipt = await stage.press(dispenser, eye, "forget")
+        again = await stage.press(dispenser, eye, "forget")
+    erased = [s.answer.erased for s in (receipt, again) if isinstance(s, Closed) and isinstance(s.answer, Forgotten)]
+    return Claim(
+        "whoever asks is forgotten at once, with a receipt on the dispenser",
+        f"the display said {erased[0] if erased else '?'} erased, and asked again {erased[-1] if erased else '?'}",
+        erased == [1, 0],
+    )
+
+
+async def _held(stage: Stage) -> AsyncIterator[Claim]:
+    served = await stage.come("lake", "boat", 2)
+    before = [copy for copy in await copy_of(stage.settings) if copy.site == "lake"]
+    spec = read_sites(stage.settings.sites).sites["lake"]
+    async with stage.dispenser("lake", "pier") as (pier, chain):
+        noticing = asyncio.create_task(_until_held(pier))
+        [settled] = await say(stage.settings, [(SiteHeld(site="lake", why="privacy proof", by="proof"), spec)])
+        reached = await noticing - (settled.receipt.at / 1000 if settled.receipt else 0)
+        eye = Eye(chain, stage.person())
+        by_button = await stage.press(pier, eye, "button")
+        refused = await stage.press(pier, eye, "face")
+    receipt = settled.receipt
+    yield Claim(
+        "a hold reaches every connected dispenser, and buttons go on",
+        f"it worked so {reached:.2f} s after Kafka had the hold; face: {refused}; button: "
+        f"{by_button.cm if isinstance(by_button, Closed) else by_button} cm; its camera looked {eye.looks} times",
+        "pier" in settled.told and refused == "held" and eye.looks == 0 and isinstance(by_button, Closed),
+    )
+    yield Claim(
+        "a hold leaves a receipt of what is gone, and destroys the keys",
+        f"{receipt}; keys gone {settled.keys_s or -1:.1f} s after it was said;"
+        f" {await readable(stage.settings, before)} of {len(before)} copies open",
+        receipt is not None
+        and getattr(receipt, "templates", 0) == served
+        and settled.keys_s is not None
+        and await readable(stage.settings, before) == 0 < len(before),
+    )
+    async with stage.dispenser("lake", "boat") as (boat, chain):
+        eye = Eye(chain, stage.person())
+        shown = await stage.press(boat, eye, "face")
+    yield Claim(
+        "a dispenser that was offline at the hold looks at nobody when it is back",
+        f"its display: {shown}; its camera looked {eye.looks} times",
+        (shown, eye.looks) == ("held", 0),
+    )
+
+
+async def _until_held(dispenser: Dispenser) -> float:
+    """When it works as a held site's, seconds since 1970."""
+    while dispenser.mode != "held":
+        dispenser.learned.clear()
+        await asyncio.wait_for(dispenser.learned.wait(), 30)
+    return time.time()
+
+
+async def _without_vision(stage: Stage) -> Claim:
+    """In a process of its own, where every vision package fails to import."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _NO_VISION.format(names=_VISION), "run", "hall", "desk"),
+        env=os.environ | stage.settings.to_environ(),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    told, _ = await asyncio.wait_for(process.communicate(b"button\nface\nstaff\n"), 60)
+    lines = told.decode().splitlines()
+    paper = sum(line.startswith("60 cm, after") for line in lines)
+    return Claim(
+        "a site works fully by buttons, without any package that sees",
+        f"dispenser without {', '.join(_VISION)}: " + "; ".join(lines),
+        paper == 2 and process.returncode == 0,
+    )
+
+
+async def _audited(stage: Stage) -> Claim:
+    code, told, _ = await audited(stage.settings)
+    clean = sum(place["verdict"] == "clean" for place in told["places"])
+    return Claim(
+        "nothing readable lies where none may be",
+        f"fairroll audit: exit code {code}, {clean} of {len(told['places'])} places clean,"
+        f" {len(told['findings'])} findings",
+        code == 0 and clean == len(told["places"]),
+    )
+
+
+async def _planted(stage: Stage) -> Claim:
+    """The last one: what is planted stays."""
+    for part in ("ingress", "decider", "egress", "sink"):  # so that nobody takes what is planted for work
+        await stage.stack.stop(part)
+    recordings = stage.folder / "recordings"
+    expected = await plant(stage.settings, recordings)
+    code, told, _ = await audited(stage.settings, "--files", str(recordings))
+    seen = found(told)
+    places = {place: kinds for place, kinds in expected.items() if kinds - {"sealed", "overdue"}}
+    missed = [place for place, kinds in places.items() if not kinds & seen.get(place, set())]
+    return Claim(
+        "the audit finds what is planted, in each place",
+        f"exit code {code}; found in {len(places) - len(missed)} of {len(places)} places"
+        + (f", not in {', '.join(missed)}" if missed else ""),
+        code == 1 and not missed,
+    )
+
+
+async def _forgotten_on_time(stage: Stage, copies: list[Copy]) -> AsyncIterator[Claim]:
+    """Nobody comes any more."""
+    due = stage.last_grant + WINDOW_S
+    while await alive(stage.settings, "park") and time.monotonic() < due + _BOUND_S:
+        await asyncio.sleep(0.5)
+    rows, late = await alive(stage.settings, "park"), time.monotonic() - due
+    counted = await _last_count(stage)
+    yield Claim(
+        f"an idle site has forgotten everybody within the window and {_BOUND_S:.0f} s",
+        f"{rows} rows of visitors without a tombstone, {max(late, 0):.1f} s after the last window; the decider counts"
+        f" {counted.templates if counted else '?'} templates",
+        rows == 0 and counted is not None and counted.templates == 0,
+    )
+    while (opened := await readable(stage.settings, copies)) and time.monotonic() < due + _MINUTE_S + _BOUND_S:
+        await asyncio.sleep(1)
+    yield Claim(
+        "copies of topic and changelog, taken within the window, are noise a minute after it",
+        f"{opened} of {len(copies)} open with every key that the system still holds, {time.monotonic() - due:.0f} s"
+        f" after the window; {on_disk(stage.folder / 'data' / 'kafka', copies)} still lie in Kafka's files, as noise",
+        opened == 0 < len(copies),
+    )
+
+
+async def _last_count(stage: Stage) -> SiteCounted | None:
+    records = await read_records(stage.settings, DECISIONS, 30.0)
+    outcomes = [decode_outcome(record.value or b"") for record in records]
+    counted = [outcome for outcome in outcomes if isinstance(outcome, SiteCounted) and outcome.site == "park"]
+    return counted[-1] if counted else None

@@ -1,0 +1,46 @@
+"""Recordings without a Kafka: what happened and what a plain fold said of it, as a decider would have."""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Raw, structs
+
+from models.contract.codec import encode
+from models.ledger.events import Record, Requested
+from models.ledger.outcomes import ControlChanged
+from models.ledger.partition import Partition
+from models.replay.recording import Happening, Recording, without_template
+from models.replay.replay import Replay, Replayed, Rewrite, as_it_was
+from tests.support.story import SECRET, START
+
+LONG_AFTER = START + 10**12
+
+
+def happenings(records: Sequence[Record], partition: int = 0) -> list[Happening]:
+    """Each event with what a decider says of it."""
+    decider, found, now = Partition(SECRET), [], 0
+    for record in records:
+        now = max(now, record.at)
+        said = tuple(
+            Raw(encode(outcome)) for outcome in decider.fold(record).outcomes if not isinstance(outcome, ControlChanged)
+        )
+        found.append(Happening(partition=partition, offset=record.offset, at=now, event=record.event, said=said))
+    return found
+
+
+def forgotten(found: Iterable[Happening]) -> list[Happening]:
+    """The same with no template in it any more."""
+    return [
+        structs.replace(one, event=without_template(one.event)) if isinstance(one.event, Requested) else one
+        for one in found
+    ]
+
+
+def recording(first: int = 0) -> Recording:
+    return Recording(since=0, until=LONG_AFTER, first={0: first})
+
+
+def replayed(
+    found: Iterable[Happening], of: Recording | None = None, secret: bytes = SECRET, rewrite: Rewrite = as_it_was
+) -> list[Replayed]:
+    replay = Replay(of or recording(), secret, rewrite)
+    return [replay.fold(one) for one in found]

@@ -1,0 +1,227 @@
+import base64
+import hashlib
+import json
+
+import pytest
+from msgspec import structs
+
+from models.contract.codec import MAX_PAYLOAD_BYTES, decode_dead_letter, decode_event, decode_state, encode
+from models.contract.messages import (
+    ButtonPressed,
+    Control,
+    DeviceState,
+    FaceSeen,
+    ForgetAsked,
+    LocalRation,
+    Mode,
+    Report,
+    Request,
+    Stock,
+)
+from models.contract.topics import DEAD_LETTERS, EVENTS, STATES
+from models.keys.seals import ENTROPY_BYTES, Keyring, Sealed, SealKey
+from models.ledger.events import Reported, Requested
+from models.ledger.policy import Sites, SiteSpec
+from stream_processors.decider.ledger import opened
+from stream_processors.ingress.service import Publication, on_message
+from stream_processors.ingress.template_sealing import NoKey, Seals
+
+SITES = Sites(sites={"park": SiteSpec(devices=("gate", "door"), mode="face")})
+ID = "request-0000000001"
+TEMPLATE = bytes(range(64))
+WRITTEN = base64.b64encode(TEMPLATE)
+FACE = FaceSeen(id=ID, model="synthetic/1", template=TEMPLATE)
+AT_THE_GATE = "fairroll/v1/park/gate"
+
+
+class Keys:
+    """The real keyring, in one minute that never ends."""
+
+    def __init__(self, *, has_key: bool = True) -> None:
+        self.ring = Keyring()
+        if has_key:
+            self.ring.put("park", SealKey.first(7, bytes(range(ENTROPY_BYTES))))
+
+    def seal(self, site: str, template: bytes, binding: bytes, nonce: bytes) -> Sealed | None:
+        return self.ring.seal(site, template, binding, 7, nonce)
+
+    def has(self, site: str) -> bool:
+        return self.ring.since(site) is not None
+
+    async def fetch(self, site: str) -> None:
+        """The holder has begun a chain meanwhile."""
+        self.ring.put(site, SealKey.first(7, bytes(range(ENTROPY_BYTES))))
+
+    def forget(self, site: str) -> None:
+        self.ring.put(site, None)
+
+
+def control(mode: Mode = "face") -> Control:
+    return Control(site="park", mode=mode, policy="0", epoch=0, ration_cm=60, ration_budget_cm=600, window_s=540)
+
+
+def seals(keys: Keys | None = None) -> Seals:
+    told = Seals(keys or Keys())
+    told.follow(control())
+    return told
+
+
+def without(template: bytes) -> bytes:
+    return json.dumps({"kind": "face", "id": ID, "model": "synthetic/1", "template": template.decode()}).encode()
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "reason"),
+    [
+        pytest.param(f"{AT_THE_GATE}/request", b"{not JSON " + WRITTEN, "not JSON", id="not JSON"),
+        pytest.param("fairroll/v2/park/gate/request", encode(FACE), "unknown version", id="wrong version"),
+        pytest.param(f"{AT_THE_GATE}/report", b'{"kind":"stock","number":1,"cm":NaN}', "not JSON", id="NaN"),
+        pytest.param(f"{AT_THE_GATE}/request", without(WRITTEN[:-4]), "$.template", id="short template"),
+        pytest.param(f"{AT_THE_GATE}/request", without(WRITTEN[:-2] + b"AAAA"), "$.template", id="long template"),
+        pytest.param(f"{AT_THE_GATE}/request", without(b"\0"), "$.template", id="no base64"),
+        pytest.param(f"{AT_THE_GATE}/request", encode(FACE)[:-4].replace(b"}", b"") + b"=}", "not JSON", id="torn"),
+        pytest.param(f"{AT_THE_GATE}/request", WRITTEN * 11_400, f"at most {MAX_PAYLOAD_BYTES}", id="1 MB"),
+        pytest.param("fairroll/v1/moon/gate/request", encode(FACE), "unknown site or device", id="unknown site"),
+        pytest.param("fairroll/v1/park/moon/request", encode(FACE), "unknown site or device", id="unknown device"),
+        pytest.param("fairroll/v1/park/gate\n/request", encode(FACE), "bad name", id="name with a new line"),
+        pytest.param(f"{AT_THE_GATE}/command", encode(FACE), "a device does not command", id="command"),
+        pytest.param(f"{AT_THE_GATE}/orders", encode(FACE), "unknown topic", id="unknown channel"),
+        pytest.param(f"{AT_THE_GATE}/request", encode(Stock(number=1, cm=9)), "$.kind", id="unknown kind"),
+        pytest.param(f"{AT_THE_GATE}/report", encode(FACE), "$.kind", id="a request as a report"),
+        pytest.param(f"{AT_THE_GATE}/state", b'{"online":"yes"}', "$.online", id="wrong state"),
+        pytest.param(f"{AT_THE_GATE}/request", b"", "not JSON", id="nothing"),
+        pytest.param(f"{AT_THE_GATE}/request", encode(FaceSeen(id=ID, model="a", template=None)), "null", id="null"),
+    ],
+)
+def test_what_cannot_be_read_becomes_a_dead_letter_without_its_payload(topic: str, payload: bytes, reason: str) -> None:
+    record = on_message(Publication(topic, payload), SITES, seals())
+    letter = decode_dead_letter(record.value)
+    assert (record.topic, record.key, letter.source) == (DEAD_LETTERS, topic, topic)
+    assert reason in letter.reason
+    assert (letter.size, letter.sha256) == (len(payload), hashlib.sha256(payload).hexdigest())
+    assert WRITTEN[:16] not in record.value
+    assert len(record.value) < 1000
+
+
+def test_an_endless_topic_is_cut() -> None:
+    record = on_message(Publication("x" * 60_000, b"{}"), SITES, seals())
+    assert record.topic == DEAD_LETTERS
+    assert (len(record.key), len(decode_dead_letter(record.value).source)) == (200, 200)
+
+
+@pytest.mark.parametrize(
+    "request_", [FACE, ForgetAsked(id=ID, model="synthetic/1", template=TEMPLATE), ButtonPressed(id=ID)]
+)
+@pytest.mark.parametrize("patience_s", [None, 3])
+def test_a_request_becomes_an_event_of_its_site_with_what_is_left_of_the_patience(
+    request_: Request, patience_s: int | None
+) -> None:
+    keys = Keys()
+    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(request_), patience_s), SITES, seals(keys))
+    assert (record.topic, record.key) == (EVENTS, "park")
+    event = decode_event(record.value)
+    assert isinstance(event, Requested)
+    assert opened(event, keys.ring) == Requested(
+        site="park", device="gate", request=request_, patience_s=patience_s, sealed=event.sealed
+    )
+    assert WRITTEN[:16] not in record.value
+
+
+@pytest.mark.parametrize("mode", ["held", "button"])
+def test_a_template_of_a_site_that_looks_at_no_faces_goes_no_further(mode: Mode) -> None:
+    keys = Keys()
+    told = seals(keys)
+    told.follow(control(mode))
+    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), SITES, told)
+    event = decode_event(record.value)
+    assert event == Requested(site="park", device="gate", request=structs.replace(FACE, template=None), patience_s=3)
+    assert keys.ring.since("park") is None
+
+
+def test_before_a_site_s_control_came_its_templates_go_no_further() -> None:
+    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), SITES, Seals(Keys()))
+    event = decode_event(record.value)
+    assert isinstance(event, Requested)
+    assert event.sealed is None
+    assert WRITTEN[:16] not in record.value
+
+
+async def test_the_first_face_of_a_site_has_a_key_fetched_and_no_other_site_has() -> None:
+    keys = Keys(has_key=False)
+    told = seals(keys)
+    await told.fetch_for("lake")
+    assert not keys.has("lake")
+    await told.fetch_for("park")
+    event = decode_event(on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), SITES, told).value)
+    assert isinstance(event, Requested)
+    assert event.sealed is not None
+
+
+def test_without_a_key_a_face_goes_on_without_its_template_and_a_wish_to_be_forgotten_waits() -> None:
+    told = seals(Keys(has_key=False))
+    event = decode_event(on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), SITES, told).value)
+    assert isinstance(event, Requested)
+    assert event.sealed is None
+    forget = ForgetAsked(id=ID, model="synthetic/1", template=TEMPLATE)
+    with pytest.raises(NoKey, match="park"):
+        on_message(Publication(f"{AT_THE_GATE}/request", encode(forget)), SITES, told)
+
+
+@pytest.mark.parametrize("report", [LocalRation(number=3, request=ID, cm=60, ago_s=4.5), Stock(number=4, cm=9)])
+def test_a_report_becomes_an_event_of_its_site(report: Report) -> None:
+    record = on_message(Publication("fairroll/v1/park/door/report", encode(report)), SITES, seals())
+    assert (record.topic, record.key) == (EVENTS, "park")
+    assert decode_event(record.value) == Reported(site="park", device="door", report=report)
+
+
+def test_a_state_is_kept_for_its_device() -> None:
+    state = DeviceState(online=False, firmware="2.4.0")
+    record = on_message(Publication(f"{AT_THE_GATE}/state", encode(state)), SITES, seals())
+    assert (record.topic, record.key, decode_state(record.value)) == (STATES, "park/gate", state)
+
+
+def test_a_field_that_is_not_of_the_contract_goes_no_further() -> None:
+    payload = json.dumps({"kind": "button", "id": ID, "name": "Ann", "clock": "1970-01-01"}).encode()
+    record = on_message(Publication(f"{AT_THE_GATE}/request", payload), SITES, seals())
+    assert record.topic == EVENTS
+    assert b"Ann" not in record.value
+    assert b"1970" not in record.value
+
+
+@pytest.mark.parametrize(("held_s", "patience_s"), [(0.0, 3), (0.9, 3), (1.0, 2), (2.9, 1)])
+def test_what_a_request_was_held_is_taken_from_its_patience(held_s: float, patience_s: int) -> None:
+    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3, held_s), SITES, seals())
+    event = decode_event(record.value)
+    assert isinstance(event, Requested)
+    assert event.patience_s == patience_s
+
+
+@pytest.mark.parametrize("held_s", [3.0, 3.1, 900.0])
+def test_a_request_held_beyond_its_expiry_is_dropped_and_counted(held_s: float) -> None:
+    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3, held_s), SITES, seals())
+    assert record.topic == DEAD_LETTERS
+    assert decode_dead_letter(record.value).reason == f"held beyond its expiry: for {held_s:.1f} s of 3 s"
+    assert WRITTEN[:16] not in record.value
+
+
+@pytest.mark.parametrize(
+    ("channel", "payload", "expiry_s"),
+    [
+        ("request", encode(ForgetAsked(id=ID, model="synthetic/1", template=TEMPLATE)), None),
+        ("report", encode(Stock(number=4, cm=9)), 1),
+    ],
+)
+def test_what_nobody_waits_for_is_kept_however_long_it_was_held(
+    channel: str, payload: bytes, expiry_s: int | None
+) -> None:
+    record = on_message(Publication(f"{AT_THE_GATE}/{channel}", payload, expiry_s, 900.0), SITES, seals())
+    assert record.topic == EVENTS
+
+
+def test_a_simulated_site_takes_made_up_faces_only() -> None:
+    sites = Sites(sites={"park": SiteSpec(devices=("gate",), mode="face", simulated=True)})
+    real = structs.replace(FACE, model="dlib-resnet/1")
+    taken = [
+        on_message(Publication(f"{AT_THE_GATE}/request", encode(face)), sites, seals()).topic for face in (FACE, real)
+    ]
+    assert taken == [EVENTS, DEAD_LETTERS]

@@ -1,0 +1,20 @@
+from aiokafka import TopicPartition
+
+from stream_processors.runtime.consumer_lag import Backlog, backlogs
+
+FIRST, SECOND, STATES = TopicPartition("events", 0), TopicPartition("events", 1), TopicPartition("states", 0)
+
+
+def test_a_group_has_to_do_what_lies_between_what_it_reads_next_and_the_end() -> None:
+    firsts = {("decider", FIRST): 7, ("decider", SECOND): 5, ("sink", STATES): 3, ("other", FIRST): 9}
+    ends = {FIRST: 10, SECOND: 6, STATES: 3}
+    ages = {(FIRST, 7): 1.5, (SECOND, 5): 4.0, (FIRST, 9): 0.5}
+    assert backlogs(firsts, ends, ages) == [
+        Backlog(group="decider", topic="events", records=4, seconds=4.0),
+        Backlog(group="sink", topic="states", records=0),
+        Backlog(group="other", topic="events", records=1, seconds=0.5),
+    ]
+
+
+def test_a_group_that_is_ahead_of_an_end_read_earlier_has_nothing_to_do() -> None:
+    assert backlogs({("sink", STATES): 4}, {STATES: 3}, {})[0].records == 0

@@ -1,0 +1,62 @@
+"""When a camera may look, and what people read before they ask."""
+
+from typing import get_args
+
+import msgspec
+import pytest
+from msgspec import structs
+
+from devices.machine.camera_permission import Faceless, faceless, sign, why_not
+from devices.session.site_key import Astray
+from models.contract.messages import Control, Mode
+
+FACES = Control(
+    site="park", mode="face", policy="0123456789ab", epoch=0, ration_cm=60, ration_budget_cm=6000, window_s=540
+)
+
+
+def test_a_camera_may_look_only_at_a_site_in_face_mode_whose_key_fits() -> None:
+    assert faceless(FACES, None) is None
+
+
+def test_before_a_control_came_nobody_is_looked_at() -> None:
+    assert faceless(None, None) == "no_control"
+
+
+@pytest.mark.parametrize("mode", ["button", "held"])
+def test_no_key_and_no_placement_makes_up_for_the_mode(mode: Mode) -> None:
+    assert faceless(structs.replace(FACES, mode=mode, placement="inside"), "key_ahead") == mode
+
+
+def test_inside_a_restroom_face_mode_is_no_face_mode() -> None:
+    assert faceless(structs.replace(FACES, placement="inside"), None) == "inside"
+
+
+@pytest.mark.parametrize("astray", get_args(Astray))
+def test_without_the_key_of_the_epoch_nobody_is_looked_at(astray: Astray) -> None:
+    assert faceless(FACES, astray) == astray
+    assert astray in why_not(astray)
+
+
+@pytest.mark.parametrize("reason", [*get_args(get_args(Faceless)[0]), *get_args(Astray)])
+def test_where_nobody_is_looked_at_the_sign_says_so_and_names_the_button(reason: Faceless) -> None:
+    own = structs.replace(FACES, sign="Press face and be looked at.")
+    assert sign(own, reason) == why_not(reason)
+    assert why_not(reason).endswith("please press the button")
+
+
+def test_the_sign_says_what_is_processed_how_long_what_else_there_is_and_how_to_be_forgotten() -> None:
+    told = sign(FACES, None)
+    for said in ("a camera looks at you", "a code made from it", "9 minutes at most", "the button", "Press forget"):
+        assert said in told
+    assert "90 seconds at most" in sign(structs.replace(FACES, window_s=90), None)
+
+
+def test_a_site_s_own_sign_is_shown_instead() -> None:
+    assert sign(structs.replace(FACES, sign="Wir fragen zuerst."), None) == "Wir fragen zuerst."
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "two\nlines", "\x9b1m", "x" * 1001])
+def test_a_sign_that_could_control_a_display_or_fill_it_is_no_sign(text: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(structs.asdict(FACES) | {"sign": text}, Control)

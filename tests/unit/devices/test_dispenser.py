@@ -1,0 +1,472 @@
+import ast
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from devices.machine import camera_permission, dispenser, persistent_state, reports
+from devices.machine.actions import (
+    Action,
+    Asked,
+    Closed,
+    Commanded,
+    Connected,
+    Controlled,
+    Event,
+    Measured,
+    Ran,
+    RunMotor,
+    SendReport,
+    SendRequest,
+    TimePassed,
+)
+from devices.machine.dispenser import resume, step
+from devices.machine.persistent_state import MOST_REPORTS
+from devices.machine.reports import IN_FLIGHT
+from devices.machine.state import State
+from models.contract.messages import (
+    ButtonPressed,
+    Control,
+    Declined,
+    Dispense,
+    Dispensed,
+    FaceSeen,
+    ForgetAsked,
+    Forgotten,
+    LocalRation,
+    Mode,
+    Noted,
+    Refuse,
+    Report,
+    Request,
+    StaffPressed,
+    Stock,
+)
+
+PATIENCE_S = 3.0
+ANN, BOB = (ButtonPressed(id=f"request-of-{name}-001") for name in ("ann", "bob"))
+STAFF = StaffPressed(id="request-of-staff-1")
+FORGET = ForgetAsked(id="request-forget-01", model="synthetic/1", template=bytes(64))
+
+
+class Gate:
+    """A dispenser and its monotonic clock."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.now = 100.0
+
+    def happens(self, event: Event, after: float = 0.0) -> list[Action]:
+        self.now += after
+        self.state, actions = step(self.state, event, self.now)
+        return list(actions)
+
+    def asks(self, request: Request = ANN) -> list[Action]:
+        return self.happens(Asked(request, PATIENCE_S))
+
+    def is_told(self, request: str = ANN.id, cm: int = 60, *, retained: bool = False) -> list[Action]:
+        return self.happens(Commanded(Dispense(request=request, cm=cm), retained))
+
+    def reports(self) -> list[Report]:
+        return [kept.report for kept in self.state.memory.reports]
+
+    def measures(self, times: int) -> None:
+        for _ in range(times):
+            self.happens(Measured(Stock(number=1, cm=9)))
+
+    def is_cut_off(self, request: Request) -> Closed:
+        """Nobody answers: what the person is told."""
+        self.asks(request)
+        actions = self.happens(TimePassed(), after=PATIENCE_S)
+        if actions == [RunMotor(self.state.memory.ration_cm)]:
+            actions = self.happens(Ran(self.state.memory.ration_cm))
+        closed = actions[-1]
+        assert isinstance(closed, Closed)
+        return closed
+
+    def loses_power(self, off_s: float = 0.0) -> None:
+        """The machine was off, and its clock with it, so that moments count from the cut."""
+        self.state = resume(self.state.memory.moved(off_s))
+        self.now += off_s
+
+
+def control(
+    *, mode: Mode = "face", ration_cm: int = 40, ration_budget_cm: int = 6000, window_s: int = 540
+) -> Controlled:
+    return Controlled(
+        Control(
+            site="park",
+            mode=mode,
+            policy="0123456789ab",
+            epoch=0,
+            ration_cm=ration_cm,
+            ration_budget_cm=ration_budget_cm,
+            window_s=window_s,
+        )
+    )
+
+
+def numbers(actions: Sequence[Action]) -> list[int]:
+    return [action.report.number for action in actions if isinstance(action, SendReport)]
+
+
+def served() -> Gate:
+    gate = Gate()
+    gate.asks()
+    gate.is_told()
+    gate.happens(Ran(60))
+    return gate
+
+
+def declined(request: str, reason: Any, number: int) -> list[Action]:
+    return [SendReport(Declined(number=number, request=request, reason=reason))]
+
+
+def test_an_answer_runs_the_motor_once_and_what_came_out_is_told_and_reported() -> None:
+    gate = Gate()
+    assert gate.asks() == [SendRequest(ANN, 3)]
+    gate.now += 0.25
+    assert gate.is_told(cm=45) == [RunMotor(45)]
+    sent, closed = gate.happens(Ran(22, "jam"), after=2)
+    assert sent == SendReport(Dispensed(number=1, request=ANN.id, cm=22, fault="jam"))
+    assert closed == Closed(ANN.id, Dispense(request=ANN.id, cm=45), 0.25, 22)
+    assert gate.state.is_free
+
+
+def test_a_command_that_comes_twice_is_not_obeyed_again_whether_or_not_the_motor_still_runs() -> None:
+    gate = Gate()
+    gate.asks()
+    gate.is_told()
+    assert gate.is_told() == []
+    gate.happens(Ran(60))
+    assert gate.is_told() == []
+    gate.asks(BOB)
+    assert gate.is_told() == []
+
+
+def test_a_command_for_a_request_that_nobody_made_is_declined_as_unknown() -> None:
+    gate = Gate()
+    gate.asks()
+    assert gate.is_told(BOB.id) == declined(BOB.id, "unknown", 1)
+    assert gate.state.open
+
+
+def test_a_retained_command_is_never_obeyed() -> None:
+    gate = Gate()
+    gate.asks()
+    assert gate.is_told(retained=True) == declined(ANN.id, "retained", 1)
+    assert gate.is_told() == [RunMotor(60)]
+
+
+def test_at_the_deadline_the_local_ration_runs_and_a_late_command_is_declined_as_closed() -> None:
+    gate = Gate()
+    gate.happens(control(ration_cm=40))
+    gate.asks()
+    assert gate.state.wakes_at <= gate.now + PATIENCE_S
+    assert gate.happens(TimePassed(), after=PATIENCE_S) == [RunMotor(40)]
+    assert gate.is_told() == declined(ANN.id, "closed", 1)
+    sent, closed = gate.happens(Ran(40))
+    assert sent == SendReport(LocalRation(number=2, request=ANN.id, cm=40))
+    assert closed == Closed(ANN.id, None, PATIENCE_S, 40)
+
+
+def test_a_command_that_comes_at_the_deadline_finds_the_ration_even_before_time_is_told() -> None:
+    gate = Gate()
+    gate.asks()
+    gate.now += PATIENCE_S
+    assert gate.is_told(cm=45) == [RunMotor(60)]
+    assert gate.is_told(cm=45) == declined(ANN.id, "closed", 1)
+
+
+def test_a_refusal_that_comes_after_the_deadline_is_too_late_to_refuse() -> None:
+    gate = Gate()
+    gate.asks()
+    refusal = Refuse(request=ANN.id, reason="quota", retry_after_s=400)
+    assert gate.happens(Commanded(refusal), after=PATIENCE_S) == [RunMotor(60)]
+    sent, closed = gate.happens(Ran(60))
+    assert sent == SendReport(LocalRation(number=1, request=ANN.id, cm=60))
+    assert closed == Closed(ANN.id, None, PATIENCE_S, 60)
+
+
+def test_a_refusal_closes_and_tells_when_to_come_again() -> None:
+    gate = Gate()
+    gate.asks()
+    refusal = Refuse(request=ANN.id, reason="quota", retry_after_s=400)
+    assert gate.happens(Commanded(refusal), after=0.5) == [Closed(ANN.id, refusal, 0.5)]
+    assert gate.happens(Commanded(refusal)) == []
+    assert gate.is_told() == declined(ANN.id, "closed", 1)
+
+
+def test_a_retained_refusal_closes_nothing() -> None:
+    gate = Gate()
+    gate.asks()
+    assert gate.happens(Commanded(Refuse(request=ANN.id, reason="quota", retry_after_s=400), retained=True)) == []
+    assert gate.is_told() == [RunMotor(60)]
+
+
+def test_a_refusal_of_another_request_closes_nothing() -> None:
+    gate = Gate()
+    gate.asks()
+    assert gate.happens(Commanded(Refuse(request=BOB.id, reason="quota", retry_after_s=400))) == []
+    assert gate.is_told() == [RunMotor(60)]
+
+
+def test_whoever_asks_while_somebody_else_is_served_starts_nothing() -> None:
+    gate = Gate()
+    gate.asks()
+    assert gate.asks(BOB) == []
+    gate.is_told()
+    assert gate.asks(BOB) == []
+    gate.happens(Ran(60))
+    assert gate.asks(BOB) == [SendRequest(BOB, 3)]
+
+
+def test_a_request_is_repeated_under_its_id_with_what_is_left_of_the_patience() -> None:
+    gate = Gate()
+    gate.asks()
+    assert gate.happens(TimePassed(), after=0.9) == []
+    assert gate.happens(TimePassed(), after=0.2) == [SendRequest(ANN, 2)]
+    assert gate.happens(Connected(), after=0.1) == [SendRequest(ANN, 2)]
+    assert gate.happens(TimePassed(), after=1.0) == [SendRequest(ANN, 1)]
+    gate.is_told()
+    assert gate.happens(Connected()) == []
+
+
+def test_reports_are_numbered_one_after_another_from_one() -> None:
+    gate = served()
+    gate.happens(Measured(Stock(number=99, cm=12_000)))
+    gate.is_told(BOB.id)
+    assert [report.number for report in gate.reports()] == [1, 2, 3]
+
+
+def test_a_report_is_repeated_with_its_growing_age_until_it_is_noted() -> None:
+    gate = served()
+    sent = [gate.happens(TimePassed(), after=wait) for wait in (5.0, 10.0, 20.0)]
+    assert sent == [[SendReport(Dispensed(number=1, request=ANN.id, cm=60, ago_s=age))] for age in (5.0, 15.0, 35.0)]
+    gate.happens(Commanded(Noted(numbers=(2,))))
+    assert gate.happens(TimePassed(), after=40.0) != []
+    gate.happens(Commanded(Noted(numbers=(1, 7))))
+    assert gate.happens(TimePassed(), after=600.0) == []
+    assert gate.state.wakes_at == float("inf")
+
+
+def test_while_nothing_is_noted_the_repetitions_become_rare_and_a_receipt_or_a_connection_makes_them_frequent() -> None:
+    gate = served()
+    gate.measures(1)
+    waits = []
+    for _ in range(9):
+        waits.append(gate.state.wakes_at - gate.now)
+        assert numbers(gate.happens(TimePassed(), after=waits[-1])) == [1, 2]
+    assert waits == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    gate.happens(Commanded(Noted(numbers=(2,))))
+    assert gate.state.wakes_at - gate.now == 5
+    gate.happens(TimePassed(), after=5)
+    assert gate.state.wakes_at - gate.now == 10
+    gate.happens(Connected())
+    assert gate.state.wakes_at - gate.now == 5
+
+
+def test_a_report_that_got_lost_does_not_wait_until_all_others_are_noted() -> None:
+    gate = served()
+    for number in range(2, 12):
+        gate.measures(1)
+        gate.happens(Commanded(Noted(numbers=(number,))), after=1.0)
+        if 1 in numbers(gate.happens(TimePassed())):
+            return
+    pytest.fail("ten seconds, and it was not repeated")
+
+
+def test_after_an_outage_the_reports_go_in_their_order_and_a_few_at_a_time() -> None:
+    gate = Gate()
+    gate.measures(100)
+    assert numbers(gate.happens(Connected())) == list(range(1, IN_FLIGHT + 1))
+    assert numbers(gate.happens(TimePassed(), after=5.0)) == list(range(1, IN_FLIGHT + 1))
+    assert numbers(gate.happens(Commanded(Noted(numbers=(1, 2, 4))))) == [33, 34, 35]
+    assert gate.happens(Commanded(Noted(numbers=(99,)))) == []
+    got = [3]
+    while got:
+        got = numbers(gate.happens(Commanded(Noted(numbers=tuple(got)))))
+    assert [report.number for report in gate.reports()] == [*range(5, 33), 33, 34, 35]
+
+
+def test_beyond_the_most_that_is_kept_the_oldest_reports_go() -> None:
+    gate = Gate()
+    gate.measures(MOST_REPORTS + 3)
+    told = gate.reports()
+    assert (len(told), told[0].number, told[-1].number) == (MOST_REPORTS, 4, MOST_REPORTS + 3)
+
+
+def test_what_a_dispenser_gives_by_itself_is_bounded_in_every_window() -> None:
+    gate = Gate()
+    gate.happens(control(ration_cm=40, ration_budget_cm=100, window_s=60))
+    assert [gate.is_cut_off(ANN).cm, gate.is_cut_off(BOB).cm] == [40, 40]
+    assert gate.is_cut_off(ANN) == Closed(ANN.id, None, PATIENCE_S)
+    assert gate.reports()[-1] == LocalRation(number=3, request=ANN.id, cm=0)
+    assert gate.state.is_free
+    gate.now += 60 - 3 * PATIENCE_S
+    assert gate.is_cut_off(ANN).cm == 40
+    gate.happens(TimePassed(), after=0)
+    assert gate.is_cut_off(BOB).cm == 40
+
+
+def test_a_command_for_whom_the_budget_could_not_serve_is_declined_as_closed() -> None:
+    gate = Gate()
+    gate.happens(control(ration_budget_cm=0))
+    assert gate.is_cut_off(ANN).cm == 0
+    assert gate.is_told() == declined(ANN.id, "closed", 2)
+
+
+def test_staff_is_always_served_and_not_counted() -> None:
+    gate = Gate()
+    gate.happens(control(ration_cm=40, ration_budget_cm=40))
+    assert [gate.is_cut_off(request).cm for request in (STAFF, ANN, STAFF, BOB)] == [40, 40, 40, 0]
+
+
+def test_before_a_control_the_budget_is_that_of_the_default_policy() -> None:
+    gate = Gate()
+    given = [gate.is_cut_off(ANN).cm for _ in range(101)]
+    assert given == [60] * 100 + [0]
+
+
+def test_a_run_that_the_power_cut_ended_is_not_repeated_and_is_reported_with_nothing_out() -> None:
+    gate = Gate()
+    gate.asks()
+    gate.is_told()
+    gate.loses_power(off_s=8.0)
+    assert gate.state.is_free
+    sent = gate.happens(Connected(), after=2.0)
+    assert sent == [SendReport(Dispensed(number=1, request=ANN.id, cm=0, fault="power", ago_s=2.0))]
+    assert gate.is_told() == []
+
+
+def test_a_local_ration_that_the_power_cut_ended_is_reported_too_and_stays_in_the_budget() -> None:
+    gate = Gate()
+    gate.happens(control(ration_cm=40, ration_budget_cm=40))
+    gate.asks()
+    gate.happens(TimePassed(), after=PATIENCE_S)
+    gate.loses_power()
+    assert gate.reports() == [LocalRation(number=1, request=ANN.id, cm=0, fault="power")]
+    gate.happens(Connected())
+    assert gate.is_told() == declined(ANN.id, "closed", 2)
+    assert gate.is_cut_off(BOB).cm == 0
+
+
+def test_after_a_power_cut_reports_and_their_numbers_go_on_and_old_commands_are_still_known() -> None:
+    gate = served()
+    gate.asks(BOB)
+    gate.happens(Commanded(Refuse(request=BOB.id, reason="quota", retry_after_s=400)))
+    gate.loses_power(off_s=3600.0)
+    gate.measures(1)
+    assert numbers(gate.happens(Connected())) == [1, 2]
+    assert gate.is_told(ANN.id) == []
+    assert gate.is_told(BOB.id) == declined(BOB.id, "closed", 3)
+
+
+def test_a_power_cut_closes_the_open_request_and_forgets_who_asked_to_be_forgotten() -> None:
+    gate = Gate()
+    gate.asks()
+    gate.asks(FORGET)
+    gate.loses_power()
+    assert gate.happens(Connected()) == []
+    assert gate.state.wakes_at == float("inf")
+    assert gate.is_told() == declined(ANN.id, "unknown", 1)
+
+
+def test_the_age_of_a_report_does_not_count_how_long_the_power_was_off() -> None:
+    gate = served()
+    gate.now += 10.0
+    gate.loses_power(off_s=7200.0)
+    [sent] = gate.happens(Connected(), after=1.0)
+    assert sent == SendReport(Dispensed(number=1, request=ANN.id, cm=60, ago_s=11.0))
+
+
+def test_what_changes_nothing_that_is_remembered_costs_no_save() -> None:
+    gate = served()
+    gate.happens(control())
+    before = gate.state.memory
+    gate.asks(BOB)
+    for event in (control(), Connected(), TimePassed(), Commanded(Noted(numbers=(9,)))):
+        gate.happens(event, after=0.5)
+    gate.is_told()
+    assert gate.state.memory is before
+
+
+def test_a_new_connection_brings_everything_again_that_is_without_an_answer() -> None:
+    gate = served()
+    gate.asks(FORGET)
+    gate.asks(BOB)
+    sent = gate.happens(Connected(), after=0.125)
+    report = Dispensed(number=1, request=ANN.id, cm=60, ago_s=0.125)
+    assert sent == [SendReport(report), SendRequest(FORGET, None), SendRequest(BOB, 3)]
+
+
+def test_to_be_forgotten_can_be_asked_at_any_time_and_is_repeated_until_it_is_answered() -> None:
+    gate = Gate()
+    gate.asks()
+    assert gate.asks(FORGET) == [SendRequest(FORGET, None)]
+    gate.is_told()
+    gate.happens(Ran(60))
+    gate.happens(Commanded(Noted(numbers=(1,))))
+    for _ in range(3):
+        assert gate.happens(TimePassed(), after=100.0) == [SendRequest(FORGET, None)]
+    receipt = Forgotten(request=FORGET.id, erased=1)
+    assert gate.happens(Commanded(receipt)) == [Closed(FORGET.id, receipt, 300.0)]
+    assert gate.happens(Commanded(receipt)) == []
+    assert gate.happens(TimePassed(), after=1000.0) == []
+
+
+@pytest.mark.parametrize("event", [TimePassed(), Connected()])
+def test_who_asked_to_be_forgotten_is_forgotten_here_when_the_window_has_passed(event: Event) -> None:
+    gate = Gate()
+    gate.happens(control(window_s=60))
+    gate.asks(FORGET)
+    assert gate.happens(TimePassed(), after=59.0) == [SendRequest(FORGET, None)]
+    assert gate.state.wakes_at <= gate.now + 1.0
+    assert gate.happens(event, after=1.0) == [Closed(FORGET.id, None, 60.0)]
+    assert gate.state.forgets == ()
+    assert gate.happens(Connected()) == []
+    assert gate.state.wakes_at == float("inf")
+
+
+def test_templates_that_wait_to_be_forgotten_are_few_and_the_oldest_goes_first() -> None:
+    gate = Gate()
+    asked = [structs.replace(FORGET, id=f"request-forget-{number:03}") for number in range(34)]
+    for forget in asked[:32]:
+        assert gate.asks(forget) == [SendRequest(forget, None)]
+        gate.now += 0.01
+    for forget, oldest in zip(asked[32:], asked, strict=False):
+        sent, closed = gate.asks(forget)
+        assert sent == SendRequest(forget, None)
+        assert isinstance(closed, Closed)
+        assert (closed.request, closed.answer) == (oldest.id, None)
+    assert [forget.request for forget in gate.state.forgets] == asked[2:]
+
+
+def test_a_request_by_face_that_is_out_when_a_hold_comes_stays_open_and_is_answered() -> None:
+    gate = Gate()
+    seen = FaceSeen(id="request-by-face-01", model="synthetic/1", template=bytes(64))
+    assert gate.asks(seen) == [SendRequest(seen, 3)]
+    assert gate.happens(control(mode="held")) == []
+    assert gate.happens(TimePassed(), after=1.0) == [SendRequest(seen, 2)]
+    assert gate.is_told(seen.id) == [RunMotor(60)]
+
+
+def test_a_motor_that_stops_without_having_run_means_nothing() -> None:
+    assert Gate().happens(Ran(60)) == []
+
+
+@pytest.mark.parametrize("module", [camera_permission, dispenser, persistent_state, reports])
+@pytest.mark.parametrize("forbidden", ["time", "datetime", "random", "asyncio", "socket", "os", "sqlite3"])
+def test_no_clock_no_network_and_no_disk_is_ever_imported(forbidden: str, module: ModuleType) -> None:
+    tree = ast.parse(Path(str(module.__file__)).read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {name for node in imports for name in _imported(node)}
+    assert forbidden not in names
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
+    names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [str(node.module)]
+    return [name.split(".")[0] for name in names]

@@ -1,0 +1,183 @@
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+
+from devices.hardware.panel import Panel, Press, Shown, said
+from devices.machine.actions import Closed
+from devices.machine.camera_permission import Faceless
+from devices.session.session import Dispenser
+from models.contract.messages import (
+    ButtonPressed,
+    Control,
+    Dispense,
+    FaceSeen,
+    ForgetAsked,
+    Forgotten,
+    Refuse,
+    Request,
+    StaffPressed,
+)
+from models.face.capture_result import NotSeen, Seen
+
+ID = "request-0000000001"
+CONTROL = Control(
+    site="park", mode="face", policy="0123456789ab", epoch=2, ration_cm=60, ration_budget_cm=6000, window_s=540
+)
+ANN = Seen(model="synthetic/1", epoch=2, template=bytes(range(64)))
+
+
+class Standing:
+    """In a dispenser's place: why it looks at nobody, and what was asked."""
+
+    def __init__(
+        self,
+        faceless: Faceless | None = None,
+        *,
+        is_busy: bool = False,
+        is_cut_off: bool = False,
+        is_given_up: bool = False,
+    ) -> None:
+        self.faceless = faceless
+        self.control = CONTROL
+        self.asked: list[Request] = []
+        self._is_busy = is_busy
+        self._is_cut_off = is_cut_off
+        self._is_given_up = is_given_up
+
+    async def ask(self, request: Request) -> Closed | None:
+        self.asked.append(request)
+        if self._is_cut_off:
+            await asyncio.Event().wait()
+        if self._is_given_up:
+            return Closed(request.id, None, 1.0)
+        return None if self._is_busy else Closed(request.id, Dispense(request=request.id, cm=60), 0.02, 60)
+
+
+class Eye:
+    """Sees what it is told to see, and counts the looks; `meanwhile` is what happens during one."""
+
+    def __init__(self, sees: Seen | NotSeen = ANN, meanwhile: Callable[[], None] = lambda: None) -> None:
+        self.looks = 0
+        self._sees = sees
+        self._meanwhile = meanwhile
+
+    async def look(self) -> Seen | NotSeen:
+        self.looks += 1
+        self._meanwhile()
+        return self._sees
+
+
+def panel(standing: Standing, eye: Eye | None = None) -> Panel:
+    return Panel(cast("Dispenser", standing), eye)
+
+
+@pytest.mark.parametrize(
+    ("shown", "sentence"),
+    [
+        ("busy", "one moment, somebody else is being served"),
+        ("forgetting", "you will be forgotten as soon as the site can be reached, and at the end of the window anyway"),
+        ("nothing_to_forget", "faces are switched off here: there is nothing to forget, and nobody is remembered"),
+        ("no_camera", "no face is looked at here: please press the button"),
+        ("held", "faces are switched off here, and none is remembered: please press the button"),
+        (
+            "key_ahead",
+            "no face is looked at here (key_ahead: the site's key does not fit): please press the button",
+        ),
+        (NotSeen(reason="no_face"), "no good look (no_face): please try again, or press the button"),
+        (Closed(ID, Dispense(request=ID, cm=60), 0.0254, 60), "60 cm, after 25 ms"),
+        (Closed(ID, Dispense(request=ID, cm=60), 0.02, 22), "22 cm, after 20 ms"),
+        (
+            Closed(ID, Refuse(request=ID, reason="quota", retry_after_s=440), 0.02),
+            "not yet (quota): again in 440 s, or press the button",
+        ),
+        (Closed(ID, Forgotten(request=ID, erased=1), 0.02), "forgotten: 1 template(s) erased"),
+        (Closed(ID, None, 3.0, 60), "60 cm by itself: no answer within 3.0 s"),
+        (Closed(ID, None, 3.0), "no paper now: please ask the staff"),
+    ],
+)
+def test_everything_that_can_be_shown_is_a_sentence(shown: Shown, sentence: str) -> None:
+    assert said(shown) == sentence
+
+
+@pytest.mark.parametrize("reason", ["no_control", "button", "inside", "key_ahead", "key_too_far", "key_stuck"])
+@pytest.mark.parametrize("press", ["face", "forget"])
+async def test_the_camera_looks_at_nobody_where_it_may_not_and_it_is_said_why(reason: Faceless, press: Press) -> None:
+    standing, eye = Standing(reason), Eye()
+    assert await panel(standing, eye).press(press) == reason
+    assert (eye.looks, standing.asked) == (0, [])
+
+
+@pytest.mark.parametrize(("press", "shown"), [("face", "held"), ("forget", "nothing_to_forget")])
+async def test_on_a_held_site_faces_are_switched_off_and_there_is_nothing_to_forget(press: Press, shown: Shown) -> None:
+    standing, eye = Standing("held"), Eye()
+    assert await panel(standing, eye).press(press) == shown
+    assert (eye.looks, standing.asked) == (0, [])
+    assert isinstance(await panel(standing, eye).press("button"), Closed)
+
+
+@pytest.mark.parametrize(("press", "shown"), [("face", "held"), ("forget", "nothing_to_forget")])
+async def test_a_look_that_is_under_way_when_a_hold_comes_is_no_request(press: Press, shown: Shown) -> None:
+    standing = Standing()
+    eye = Eye(meanwhile=lambda: setattr(standing, "faceless", "held"))
+    assert await panel(standing, eye).press(press) == shown
+    assert (eye.looks, standing.asked) == (1, [])
+
+
+def test_the_sign_is_that_of_the_site_where_there_is_a_camera() -> None:
+    assert "9 minutes" in panel(Standing(), Eye()).sign
+    assert panel(Standing("held"), Eye()).sign.startswith("faces are switched off here")
+    assert panel(Standing()).sign == ""
+
+
+@pytest.mark.parametrize(("press", "kind"), [("button", ButtonPressed), ("staff", StaffPressed)])
+async def test_who_does_not_ask_by_face_is_not_looked_at(press: Press, kind: type[Request]) -> None:
+    standing, eye = Standing(), Eye()
+    assert isinstance(await panel(standing, eye).press(press), Closed)
+    assert eye.looks == 0
+    assert [type(request) for request in standing.asked] == [kind]
+
+
+@pytest.mark.parametrize(("press", "kind"), [("face", FaceSeen), ("forget", ForgetAsked)])
+async def test_who_asks_by_face_is_looked_at_once(press: Press, kind: type[FaceSeen | ForgetAsked]) -> None:
+    standing, eye = Standing(), Eye()
+    assert isinstance(await panel(standing, eye).press(press), Closed)
+    [request] = standing.asked
+    assert eye.looks == 1
+    assert request == kind(id=request.id, model=ANN.model, epoch=ANN.epoch, template=ANN.template)
+
+
+@pytest.mark.parametrize("press", ["face", "forget"])
+async def test_a_dispenser_without_a_camera_says_so(press: Press) -> None:
+    assert await panel(Standing()).press(press) == "no_camera"
+
+
+async def test_who_could_not_be_seen_is_told_why_and_nothing_is_asked() -> None:
+    standing = Standing()
+    assert await panel(standing, Eye(NotSeen(reason="blurred"))).press("face") == NotSeen(reason="blurred")
+    assert standing.asked == []
+
+
+@pytest.mark.parametrize("press", ["face", "button", "staff"])
+async def test_who_comes_while_somebody_else_is_served_is_told_to_wait(press: Press) -> None:
+    assert await panel(Standing(is_busy=True), Eye()).press(press) == "busy"
+
+
+async def test_nobody_waits_for_ever_to_be_forgotten() -> None:
+    standing = Standing(is_cut_off=True)
+    shown = await Panel(cast("Dispenser", standing), Eye(), receipt_s=0.01).press("forget")
+    assert shown == "forgetting"
+    assert len(standing.asked) == 1
+
+
+async def test_whose_wish_to_be_forgotten_gave_way_to_newer_ones_is_told_no_lie() -> None:
+    standing = Standing(is_given_up=True)
+    assert await panel(standing, Eye()).press("forget") == "forgetting"
+
+
+async def test_every_press_has_an_id_of_its_own() -> None:
+    standing = Standing()
+    for _ in range(20):
+        await panel(standing).press("button")
+    assert len({request.id for request in standing.asked}) == 20

@@ -1,0 +1,86 @@
+"""The dispenser around its machine, without a broker."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from devices.hardware.motor import Motor
+from devices.journal.port import InMemoryJournal
+from devices.machine.actions import Closed, Ran
+from devices.machine.persistent_state import Memory
+from devices.session.session import Dispenser, Identity, new_id
+from models.contract.messages import ButtonPressed, LocalRation
+
+PATIENCE_S = 0.02
+
+
+class DeadMotor:
+    """Its driver does not answer."""
+
+    async def dispense(self, cm: int) -> Ran:
+        raise OSError(f"no device for {cm} cm")
+
+
+class CuriousMotor:
+    """Looks, before it moves, at what a power cut would leave."""
+
+    def __init__(self, journal: InMemoryJournal) -> None:
+        self.seen: list[Memory] = []
+        self._journal = journal
+
+    async def dispense(self, cm: int) -> Ran:
+        self.seen.append(self._journal.load(0.0))
+        return Ran(cm)
+
+
+@asynccontextmanager
+async def alone(motor: Motor, journal: InMemoryJournal) -> AsyncIterator[Dispenser]:
+    """A dispenser that nobody answers, while it runs."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+    dispenser = Dispenser(Identity(site="park", device="gate"), motor, address, journal=journal, patience_s=PATIENCE_S)
+    running = asyncio.create_task(dispenser.run())
+    await asyncio.sleep(0)
+    try:
+        yield dispenser
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def ask(dispenser: Dispenser) -> Closed:
+    closed = await asyncio.wait_for(dispenser.ask(ButtonPressed(id=new_id())), 10)
+    assert closed
+    return closed
+
+
+async def test_a_motor_that_cannot_be_spoken_to_counts_as_a_jam_and_the_next_person_is_served() -> None:
+    journal = InMemoryJournal()
+    async with alone(DeadMotor(), journal) as dispenser:
+        assert [(await ask(dispenser)).cm for _ in range(2)] == [0, 0]
+    told = [kept.report for kept in journal.load(0.0).reports]
+    assert [(type(report), report.fault) for report in told if isinstance(report, LocalRation)] == [
+        (LocalRation, "jam")
+    ] * 2
+
+
+async def test_before_the_motor_moves_the_journal_knows_for_whom() -> None:
+    journal = InMemoryJournal()
+    motor = CuriousMotor(journal)
+    async with alone(motor, journal) as dispenser:
+        closed = await ask(dispenser)
+    [seen] = motor.seen
+    assert seen.run
+    assert seen.run.request == closed.request
+    assert [ration.cm for ration in seen.rations] == [60]
+
+
+async def test_a_dispenser_that_is_started_again_goes_on_where_its_journal_ends() -> None:
+    journal = InMemoryJournal()
+    async with alone(CuriousMotor(journal), journal) as dispenser:
+        await ask(dispenser)
+    async with alone(CuriousMotor(journal), journal) as dispenser:
+        await ask(dispenser)
+        assert dispenser.state.memory.last_number == 2
+        assert len(dispenser.state.memory.rations) == 2

@@ -1,0 +1,128 @@
+"""A grant reserves, the report settles, and what did not come out is given back."""
+
+import pytest
+
+from models.contract.messages import Declined, Dispense, Dispensed, Fault, LocalRation, Refuse, Stock
+from models.ledger.outcomes import ReportKept
+from models.ledger.policy import GiveBack, Policy
+from tests.support.story import SITE, Story
+
+
+def granted(give_back: GiveBack) -> tuple[Story, str]:
+    """Ann has a grant that nobody reported yet."""
+    story = Story(Policy(give_back=give_back))
+    return story, story.face("ann").command.request
+
+
+def asks_again(story: Story) -> Dispense | Refuse:
+    command = story.face("ann").command
+    assert isinstance(command, Dispense | Refuse)
+    return command
+
+
+def told(story: Story, report: Dispensed | Declined | LocalRation | Stock) -> ReportKept:
+    [kept] = story.report(report).outcomes
+    assert isinstance(kept, ReportKept)
+    return kept
+
+
+@pytest.mark.parametrize("fault", ["jam", "empty", "power"])
+def test_what_a_fault_held_back_counts_until_its_own_bound(fault: Fault) -> None:
+    story, request = granted(GiveBack(**{f"{fault}_s": 30}))
+    story.report(Dispensed(number=1, request=request, cm=0, fault=fault))
+    refused = asks_again(story)
+    assert isinstance(refused, Refuse)
+    assert refused.retry_after_s == 30
+    story.wait(30)
+    assert isinstance(asks_again(story), Dispense)
+
+
+def test_a_declined_command_is_given_back_after_its_bound() -> None:
+    story, request = granted(GiveBack(expired_s=45))
+    story.report(Declined(number=1, request=request, reason="closed"))
+    story.wait(44.9)
+    assert isinstance(asks_again(story), Refuse)
+    story.wait(0.1)
+    assert isinstance(asks_again(story), Dispense)
+
+
+def test_a_grant_that_nobody_reports_is_given_back_and_needs_no_tick() -> None:
+    story, _ = granted(GiveBack(unreported_s=120))
+    story.wait(119.9)
+    assert isinstance(asks_again(story), Refuse)
+    story.wait(0.1)
+    assert isinstance(asks_again(story), Dispense)
+
+
+def test_a_report_that_comes_after_the_give_back_still_counts_and_counts_once() -> None:
+    story, request = granted(GiveBack(unreported_s=120))
+    story.wait(200)
+    kept = [told(story, Dispensed(number=1, request=request, cm=60, ago_s=199)) for _ in range(2)]
+    assert [k.cm for k in kept] == [60, 0]
+    refused = asks_again(story)
+    assert isinstance(refused, Refuse)
+    assert refused.retry_after_s == 340
+
+
+def test_half_a_portion_counts_half_for_the_whole_window() -> None:
+    story = Story(Policy(portion_cm=60, limit_cm=90))
+    request = story.face("ann").command.request
+    story.report(Dispensed(number=1, request=request, cm=30, fault="jam"))
+    assert isinstance(asks_again(story), Dispense)
+
+
+def test_a_report_that_overtakes_its_request_settles_it_all_the_same() -> None:
+    story = Story(Policy(button_budget_cm=60))
+    story.report(LocalRation(number=1, request="request-overtaken", cm=60))
+    button = story.partition.sites[SITE].faceless("gate", 0)
+    assert [charge.cm for charge in button] == [60]
+
+
+def test_settling_writes_no_visitors_row_and_so_no_template() -> None:
+    story, request = granted(GiveBack())
+    decision = story.report(Dispensed(number=1, request=request, cm=60))
+    assert decision.key == f"dispenser/{SITE}/gate/0"
+
+
+def test_a_report_older_than_a_window_is_counted_once_by_its_number() -> None:
+    story = Story()
+    ration = LocalRation(number=3, request="long-ago-00000001", cm=60, ago_s=541)
+    assert [told(story, ration).cm, told(story, ration).cm] == [60, 0]
+
+
+def test_a_report_that_is_delivered_again_tells_its_centimetres_again_and_one_that_came_twice_does_not() -> None:
+    story, request = granted(GiveBack())
+    first = told(story, Dispensed(number=1, request=request, cm=60))
+    second = told(story, Dispensed(number=1, request=request, cm=60))
+    again = [story.partition.fold(record).outcomes for record in story.records[-2:]]
+    assert again == [(first,), (second,)]
+
+
+def test_gaps_in_the_numbers_are_told_with_every_report() -> None:
+    story = Story()
+    missing = [told(story, Stock(number=number, cm=9_000)).missing for number in (1, 4, 2, 3)]
+    assert missing == [0, 2, 1, 0]
+
+
+def test_the_numbers_of_a_dispenser_outlive_its_entries() -> None:
+    story, request = granted(GiveBack())
+    story.report(Dispensed(number=1, request=request, cm=60))
+    for _ in range(2):
+        story.wait(600)
+        story.tick()
+    assert told(story, Stock(number=2, cm=9_000)).missing == 0
+
+
+def test_a_full_site_remembers_grants_and_no_more_refusals() -> None:
+    story = Story(Policy(most_accounts=100, button_budget_cm=100_000, dispenser_limit_cm=100_000, limit_cm=60))
+    for person in range(99):
+        story.face(f"person {person}")
+    for _ in range(40):
+        story.face("person 0")
+    site = story.partition.sites[SITE]
+    assert len(site.accounts) == 100
+    before = set(site.accounts)
+    assert isinstance(story.face("person 1").command, Refuse)
+    assert set(site.accounts) == before
+    assert isinstance(story.face("somebody new").command, Dispense)
+    assert len(site.accounts) == 101

@@ -1,0 +1,142 @@
+"""What is shown of the whole, and what of it is not well."""
+
+import pytest
+from rich.console import Console
+
+from infra.status.report import (
+    Broker,
+    Dispenser,
+    KafkaSeen,
+    Service,
+    Status,
+    dispensers,
+    last_faults,
+    problems,
+    rates,
+)
+from infra.status.screen import screen, span
+from models.contract.messages import DeviceState
+from models.keys.seal_chain import SiteFacts, SitesTold
+from models.ledger.policy import Sites, SiteSpec
+from stream_processors.runtime.consumer_lag import Backlog
+from stream_processors.runtime.health import Fault, Vitals
+
+NOTHING = KafkaSeen(backlogs=[], rates={}, dispensers=[], dead_letters={})
+MQTT = Broker(name="MQTT", address="127.0.0.1:1883", is_ready=True)
+LOST = Fault(ago_s=75, text="broker lost: [Errno 104]")
+
+
+def service(part: str, *, alive: bool = True, ready: bool = True, fault: Fault | None = None) -> Service:
+    counts = {"messages": 12, "dead_letters": 1}
+    vitals = Vitals(part=part, instance="1", alive=alive, ready=ready, up_s=7_500, counts=counts, last_fault=fault)
+    return Service(address="127.0.0.1:9101", vitals=vitals)
+
+
+SILENT = Service(address="127.0.0.1:9104", vitals=None)
+
+
+def test_all_is_well_where_everything_is_ready() -> None:
+    assert problems([service("ingress"), service("sink", fault=LOST)], [MQTT], NOTHING) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "problem"),
+    [
+        (service("egress", ready=False), "egress 1 is not ready"),
+        (service("egress", alive=False), "egress 1 is stuck"),
+        (service("egress", alive=False, ready=False), "egress 1 is stuck"),
+        (SILENT, "no service answers at 127.0.0.1:9104"),
+    ],
+)
+def test_a_service_that_is_not_ready_is_not_well(told: Service, problem: str) -> None:
+    assert problems([service("ingress"), told], [MQTT], NOTHING) == [problem]
+
+
+def test_a_broker_that_is_away_is_not_well() -> None:
+    kafka = Broker(name="Kafka", address="127.0.0.1:9092", is_ready=False)
+    assert problems([], [MQTT, kafka], None) == ["Kafka does not answer at 127.0.0.1:9092", "the topics cannot be read"]
+
+
+def test_a_rate_is_of_all_partitions_in_a_second() -> None:
+    before = {("events", 0): 10, ("events", 1): 0, ("decisions", 0): 5}
+    after = {("events", 0): 13, ("events", 1): 2, ("decisions", 0): 5}
+    assert rates(["events", "decisions"], before, after, apart_s=2.0) == {"events": 2.5, "decisions": 0.0}
+
+
+def test_every_dispenser_of_the_sites_file_is_told_and_no_other() -> None:
+    sites = Sites(sites={"park": SiteSpec(devices=("gate", "door", "wall"))})
+    states = {
+        "park/gate": (DeviceState(online=True), 60.0),
+        "park/door": (DeviceState(online=False), 5.0),
+        "moon/base": (DeviceState(online=True), 1.0),
+    }
+    assert dispensers(sites, states) == [
+        Dispenser(site="park", device="gate", is_online=True, since_s=60.0),
+        Dispenser(site="park", device="door", is_online=False, since_s=5.0),
+        Dispenser(site="park", device="wall", is_online=None, since_s=None),
+    ]
+
+
+def test_the_newest_fault_comes_first() -> None:
+    told = [service("ingress", fault=LOST), service("decider"), SILENT]
+    told.append(service("sink", fault=Fault(ago_s=3, text="influxdb away")))
+    assert last_faults(told) == [(3, "sink 1", "influxdb away"), (75, "ingress 1", "broker lost: [Errno 104]")]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (59.9, "59 s"), (60, "1 min"), (61, "1 min 1 s"), (7_500, "2 h 5 min"), (90_061, "1 d 1 h")],
+)
+def test_a_time_is_told_in_its_two_largest_units(seconds: float, words: str) -> None:
+    assert span(seconds) == words
+
+
+def test_the_screen_shows_everything_in_a_hundred_columns() -> None:
+    many = [Dispenser(site="park", device=f"d{number}", is_online=False, since_s=90) for number in range(20)]
+    kafka = KafkaSeen(
+        backlogs=[Backlog(group="fairroll.decider", topic="fairroll.events", records=1234)],
+        rates={"fairroll.events": 17.5},
+        dispensers=[*many, Dispenser(site="hall", device="gate", is_online=True, since_s=1)],
+        dead_letters={"unknown site or device": 3, "[odd] `reason`": 1},
+    )
+    services = [service("ingress", fault=LOST), service("decider", ready=False), service("egress", alive=False), SILENT]
+    held = SiteFacts(mode="held", window_s=540, chain=None, oldest=None, since=1_000_000, destroyed=1)
+    alive = SiteFacts(mode="face", window_s=540, chain="0123456789abcdef", oldest=11, since=400_000, destroyed=0)
+    status = Status(
+        services=services,
+        brokers=[MQTT],
+        kafka=kafka,
+        seals=SitesTold(at=1_215_000, sites={"park": alive, "hall": held}),
+        problems=problems(services, [MQTT], kafka),
+    )
+    lines = _shown(status)
+    text = " ".join(" ".join(lines).split())
+    for words in (
+        "ingress 1 │ 127.0.0.1:9101 │ ready │ 2 h 5 min │ 12 messages, 1 dead_letters",
+        "decider 1 │ 127.0.0.1:9101 │ not ready",
+        "egress 1 │ 127.0.0.1:9101 │ stuck",
+        "? │ 127.0.0.1:9104 │ does not answer",
+        "decider │ events │ 1234 │ 17.5",
+        "park │ 20 │ 0 │ d0 for 1 min 30 s, d1 for 1 min 30 s",
+        "hall │ 1 │ 1 │",
+        "hall │ none: held │ 3 min 35 s │ │ 1 │",
+        "park │ 0123456789abcdef │ 13 min 35 s │ 9 min 15 s ago │ 0",
+        "3 │ unknown site or device",
+        "1 │ [odd] `reason`",
+        "1 min 15 s ago │ ingress 1 │ broker lost: [Errno 104]",
+        "not well: decider 1 is not ready; egress 1 is stuck; no service answers at 127.0.0.1:9104",
+    ):
+        assert words in text
+    assert max(map(len, lines)) <= 100
+
+
+def test_the_screen_says_in_its_last_line_that_all_is_well() -> None:
+    status = Status(services=[service("ingress")], brokers=[MQTT], kafka=NOTHING)
+    assert _shown(status)[-1] == "all is well"
+
+
+def _shown(status: Status) -> list[str]:
+    console = Console(width=100, force_terminal=False)
+    with console.capture() as shown:
+        console.print(screen(status))
+    return [line.rstrip() for line in shown.get().splitlines()]
