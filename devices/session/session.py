@@ -1,6 +1,7 @@
 """The dispenser on the network: MQTT, motor and journal around the state machine."""
 
 import asyncio
+import random
 import secrets
 import time
 from contextlib import suppress
@@ -153,7 +154,7 @@ class Dispenser:
 
     async def _keep_connected(self) -> None:
         """One connection after another, with a jittered wait between them."""
-        backoff = Backoff(worked_s=_STOOD_S)
+        backoff = Backoff(random.uniform, worked_s=_STOOD_S)
         while True:
             started = time.monotonic()
             try:

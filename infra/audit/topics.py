@@ -11,10 +11,10 @@ from aiokafka.errors import KafkaError
 from infra.audit.detection import Seen
 from infra.audit.judgement import NOTHING, SEAL_SLACK_S, Opens, Suspects, Tally, Where
 from infra.audit.places import Unread
-from models.contract.codec import decode_event, decode_outcome, decode_row
 from models.contract.topics import ACCOUNTS_CHANGELOG, DECISIONS, EVENTS, KafkaTopic
 from models.errors import MalformedMessage
 from models.keys.seals import Sealed, binding
+from models.ledger.codec import decode_event, decode_outcome, decode_row
 from models.ledger.events import Requested
 from models.ledger.outcomes import Answered
 from models.ledger.policy import Sites

@@ -9,10 +9,11 @@ from infra.compliance.facts import Facts, Live, Seal, Traffic
 from infra.hold.hold import read_receipts
 from infra.kafka_records import KafkaAway, read_records, seek_back
 from infra.setup.provision import read_topic_settings
-from models.contract.codec import decode_control, decode_outcome, decode_state
+from models.contract.codec import decode_control, decode_state
 from models.contract.messages import Control, DeviceState
 from models.contract.topics import CONTROLS, DECISIONS, STATES, KafkaTopic, kafka_topics
 from models.errors import ConfigError
+from models.ledger.codec import decode_outcome
 from models.ledger.policy import Sites
 from models.settings import Settings
 from stream_processors.runtime.consumer_lag import partitions_of

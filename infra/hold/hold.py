@@ -11,9 +11,10 @@ from aiokafka.errors import KafkaError
 from msgspec import Struct
 
 from infra.kafka_records import KafkaAway, read_records
-from models.contract.codec import decode_outcome, decode_state, encode
+from models.contract.codec import decode_state, encode
 from models.contract.messages import Mode
 from models.contract.topics import EVENTS, RECEIPTS, STATES
+from models.ledger.codec import decode_outcome
 from models.ledger.events import SiteHeld, SiteResumed
 from models.ledger.outcomes import Held, Receipt, Resumed
 from models.ledger.policy import SiteSpec

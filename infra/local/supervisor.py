@@ -1,6 +1,7 @@
 """Supervision: what dies is started again, and every step is told."""
 
 import asyncio
+import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -53,7 +54,7 @@ async def supervise(processes: Iterable[Process], tell: Callable[[Change], None]
 
 async def _keep(process: Process, tell: Callable[[Change], None]) -> NoReturn:
     name, clock = process.part.name, asyncio.get_running_loop().time
-    backoff, ready_at = Backoff(_FIRST_WAIT_S, _LONGEST_WAIT_S, _WORKED_S), clock()
+    backoff, ready_at = Backoff(random.uniform, _FIRST_WAIT_S, _LONGEST_WAIT_S, _WORKED_S), clock()
     while True:
         how: str | None = await _ending(process)
         died_at = clock()

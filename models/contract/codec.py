@@ -12,20 +12,15 @@ import msgspec
 from models.contract.dead_letters import DeadLetter
 from models.contract.messages import Command, Control, DeviceState, FaceSeen, ForgetAsked, Report, Request
 from models.errors import MalformedMessage
-from models.ledger.events import Event
-from models.ledger.outcomes import Outcome
-from models.ledger.rows import Row
 
 __all__ = [
     "MAX_PAYLOAD_BYTES",
+    "decode",
     "decode_command",
     "decode_control",
     "decode_dead_letter",
-    "decode_event",
-    "decode_outcome",
     "decode_report",
     "decode_request",
-    "decode_row",
     "decode_state",
     "encode",
 ]
@@ -43,10 +38,7 @@ _report: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
 _command: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 _state: msgspec.json.Decoder[DeviceState] = msgspec.json.Decoder(DeviceState)
 _control: msgspec.json.Decoder[Control] = msgspec.json.Decoder(Control)
-_event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-_outcome: msgspec.json.Decoder[Outcome] = msgspec.json.Decoder(Outcome)
 _dead_letter: msgspec.json.Decoder[DeadLetter] = msgspec.json.Decoder(DeadLetter)
-_row: msgspec.json.Decoder[Row] = msgspec.json.Decoder(Row)
 
 encode = msgspec.json.Encoder().encode
 """JSON, UTF-8, bytes as base64; the same value gives the same bytes."""
@@ -72,41 +64,27 @@ def decode_state(payload: bytes) -> DeviceState:
 
 def decode_command(payload: bytes) -> Command:
     """Read what the pipeline tells a dispenser."""
-    return _decoded(_command, payload)
+    return decode(_command, payload)
 
 
 def decode_control(payload: bytes) -> Control:
     """Read how a site works now."""
-    return _decoded(_control, payload)
-
-
-def decode_event(payload: bytes) -> Event:
-    """Read a record of `fairroll.events`."""
-    return _decoded(_event, payload)
-
-
-def decode_outcome(payload: bytes) -> Outcome:
-    """Read a record of `fairroll.decisions`."""
-    return _decoded(_outcome, payload)
+    return decode(_control, payload)
 
 
 def decode_dead_letter(payload: bytes) -> DeadLetter:
     """Read a record of `fairroll.dead-letters`."""
-    return _decoded(_dead_letter, payload)
-
-
-def decode_row(payload: bytes) -> Row:
-    """Read a row of the decider's table."""
-    return _decoded(_row, payload)
+    return decode(_dead_letter, payload)
 
 
 def _from_device(decoder: "msgspec.json.Decoder[_T]", payload: bytes) -> _T:
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise MalformedMessage(f"payload of {len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} are read")
-    return _decoded(decoder, payload)
+    return decode(decoder, payload)
 
 
-def _decoded(decoder: "msgspec.json.Decoder[_T]", payload: bytes) -> _T:
+def decode(decoder: "msgspec.json.Decoder[_T]", payload: bytes) -> _T:
+    """Decode with the decoder of a type; raises MalformedMessage."""
     try:
         return decoder.decode(payload)
     except msgspec.ValidationError as error:

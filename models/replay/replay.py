@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from models.contract.codec import decode_outcome, encode
+from models.contract.codec import encode
 from models.contract.face_models import FACE_MODELS, FaceModel
 from models.contract.messages import FaceSeen, ForgetAsked, Forgotten
 from models.errors import MalformedMessage
+from models.ledger.codec import decode_outcome
 from models.ledger.events import Event, Recalled, Record, Requested, SiteConfigured, Ticked
 from models.ledger.outcomes import Answered, ControlChanged, EpochBegan, Held, Outcome, ReportKept, SiteCounted
 from models.ledger.partition import Partition

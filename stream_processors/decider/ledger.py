@@ -6,10 +6,11 @@ from typing import NamedTuple, Protocol
 import structlog
 from msgspec import structs
 
-from models.contract.codec import decode_event, decode_row, encode
+from models.contract.codec import encode
 from models.contract.messages import FaceSeen, ForgetAsked
 from models.errors import Undecidable
 from models.keys.seals import Sealed, binding
+from models.ledger.codec import decode_event, decode_row
 from models.ledger.decision import Decision
 from models.ledger.events import Event, Record, Requested
 from models.ledger.partition import Partition

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from models.contract.codec import decode_control, decode_outcome, encode
+from models.contract.codec import decode_control, encode
 from models.contract.topics import CONTROLS, DECISIONS, EGRESS_GROUP, DeviceTopic, control_topic
 from models.errors import MalformedMessage
+from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import Answered, Outcome, ReportKept
 from models.settings import Settings
 from stream_processors.runtime.health import Health

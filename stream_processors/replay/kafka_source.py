@@ -12,9 +12,9 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec import Raw, Struct, structs
 
-from models.contract.codec import decode_event, decode_row
 from models.contract.topics import ACCOUNTS_CHANGELOG, DECISIONS, EVENTS, RECEIPTS
 from models.errors import ConfigError, MalformedMessage
+from models.ledger.codec import decode_event, decode_row
 from models.ledger.events import Event
 from models.ledger.rows import SiteRow
 from models.replay.recording import Happening, Recording, Saying, concerns, first_said, read_saying

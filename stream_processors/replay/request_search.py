@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 from aiokafka import TopicPartition
 
-from models.contract.codec import decode_outcome
 from models.contract.topics import DECISIONS
 from models.errors import MalformedMessage
+from models.ledger.codec import decode_outcome
 from models.ledger.events import Requested
 from models.ledger.outcomes import Answered
 from models.replay.explain import Explanation, Motor, explain, reported

@@ -8,6 +8,7 @@ the brokers, which were told nothing of it and give it again. A second signal en
 import asyncio
 import logging
 import os
+import random
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -50,7 +51,7 @@ def serve(work: Work, health: Health, settings: Settings) -> None:
 
 async def again_after_outages(work: Work, health: Health) -> None:
     """Do the work, and again, after a jittered wait, when a broker was lost; never ends but when cancelled."""
-    clock, backoff = asyncio.get_running_loop().time, Backoff()
+    clock, backoff = asyncio.get_running_loop().time, Backoff(random.uniform)
     while True:
         started = clock()
         try:

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import random
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -48,7 +49,7 @@ class Influx:
         """Return when InfluxDB has the lines, or has said that it will never take them; then they are counted."""
         if not lines:
             return
-        backoff = Backoff()
+        backoff = Backoff(random.uniform)
         while not await self.offer(lines):
             await asyncio.sleep(backoff.after())
 

@@ -11,9 +11,10 @@ from functools import partial
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from models.contract import topics
-from models.contract.codec import decode_control, decode_dead_letter, decode_outcome, decode_state
+from models.contract.codec import decode_control, decode_dead_letter, decode_state
 from models.contract.topics import DEAD_LETTERS, DECISIONS, SINK_GROUP
 from models.errors import MalformedMessage
+from models.ledger.codec import decode_outcome
 from models.settings import Settings
 from stream_processors.runtime.consumer_lag import READS
 from stream_processors.runtime.health import Health

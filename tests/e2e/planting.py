@@ -19,7 +19,7 @@ import aiohttp
 from aiokafka.admin import NewTopic
 from aiomqtt import Client, ProtocolVersion
 
-from models.contract.codec import decode_outcome, encode
+from models.contract.codec import encode
 from models.contract.dead_letters import DeadLetter
 from models.contract.messages import Dispense, FaceSeen
 from models.contract.topics import (
@@ -32,6 +32,7 @@ from models.contract.topics import (
     STATES,
 )
 from models.keys.seals import NONCE_BYTES, Keyring, SealKey, binding
+from models.ledger.codec import decode_outcome
 from models.ledger.events import Requested
 from models.ledger.outcomes import Answered
 from models.ledger.rows import Entry, VisitorAccount, visitor_key

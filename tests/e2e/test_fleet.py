@@ -11,9 +11,10 @@ import pytest
 from devices.session.site_key import read_site_key, site_key_file
 from devices.simulation.fleet import Tally
 from infra.local.stack import LocalStack
-from models.contract.codec import decode_control, decode_event, decode_outcome, encode
+from models.contract.codec import decode_control, encode
 from models.contract.messages import Dispensed, FaceSeen, ForgetAsked, LocalRation, Noted
 from models.contract.topics import CONTROLS, DEAD_LETTERS, DECISIONS, EVENTS, STATES
+from models.ledger.codec import decode_event, decode_outcome
 from models.ledger.events import EpochEnded, Reported, Requested
 from models.ledger.outcomes import Answered
 from stream_processors.runtime.kafka import open_producer

@@ -6,9 +6,10 @@ from collections import defaultdict
 import pytest
 
 from infra.local.stack import LocalStack
-from models.contract.codec import decode_event, decode_outcome, encode
+from models.contract.codec import encode
 from models.contract.topics import CONTROLS, DECISIONS, EVENTS
 from models.keys.key_files import PIPELINE_KEY, parse_key
+from models.ledger.codec import decode_event, decode_outcome
 from models.ledger.events import Record
 from models.ledger.outcomes import ControlChanged, Receipt
 from models.ledger.partition import Partition

@@ -13,11 +13,8 @@ from models.contract.codec import (
     decode_command,
     decode_control,
     decode_dead_letter,
-    decode_event,
-    decode_outcome,
     decode_report,
     decode_request,
-    decode_row,
     decode_state,
     encode,
 )
@@ -40,6 +37,7 @@ from models.contract.messages import (
     Stock,
 )
 from models.errors import MalformedMessage
+from models.ledger.codec import decode_event, decode_outcome, decode_row
 from models.ledger.events import Reported, Requested, SiteConfigured, Ticked
 from models.ledger.outcomes import Answered, ControlChanged, ReportKept, SiteCounted
 from models.ledger.policy import Policy

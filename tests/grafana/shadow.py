@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import structs
 
-from models.contract.codec import decode_event
 from models.contract.topics import EVENTS
 from models.keys.key_files import PIPELINE_KEY, parse_key
+from models.ledger.codec import decode_event
 from models.ledger.events import Event, Record, SiteConfigured
 from models.ledger.outcomes import Answered, Outcome, SiteCounted
 from models.ledger.partition import Partition

@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from grafana.boards import BOARDS
 from grafana.interpolation import ALL, interpolated
-from models.contract.codec import decode_outcome
 from models.contract.messages import Dispense, Forgotten, Refuse
 from models.contract.topics import DECISIONS
+from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import Answered, ReportKept
 from tests.e2e.looks import records
 from tests.grafana.influx import Series, ask

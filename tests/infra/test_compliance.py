@@ -11,8 +11,8 @@ import pytest_asyncio
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.stack import LocalStack
 from infra.setup.provision import provision_topics
-from models.contract.codec import decode_outcome
 from models.contract.topics import DECISIONS, kafka_topics
+from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import SiteCounted
 from models.settings import Settings
 from tests.e2e.looks import Talk, eventually, listen, records

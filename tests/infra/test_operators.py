@@ -17,9 +17,10 @@ from msgspec import structs
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.stack import LocalStack
 from infra.status.probe import look
-from models.contract.codec import decode_outcome, encode
+from models.contract.codec import encode
 from models.contract.messages import DeviceState
 from models.contract.topics import DEAD_LETTERS, DECISIONS, STATES
+from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import ReportKept
 from models.ledger.policy import Sites, SiteSpec
 from models.settings import Settings

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import zstandard
 
-from models.contract.codec import decode_outcome
 from models.contract.messages import Refuse
+from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import Answered
 from tests.experiments.replay_proof.stage import REAL, SIMULATED, fairroll
 from tests.replay.conftest import REQUESTS, Recorded

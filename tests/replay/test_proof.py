@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.contract.codec import decode_outcome
+from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import Answered
 from tests.experiments.replay_proof.proof import prove
 from tests.replay.conftest import REQUESTS, Recorded

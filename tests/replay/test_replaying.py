@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from msgspec import Raw, structs
 
-from models.contract.codec import decode_event, encode
+from models.contract.codec import encode
 from models.contract.messages import Dispense, FaceSeen, Forgotten, Refuse
+from models.ledger.codec import decode_event
 from models.ledger.events import Recalled, Record, Requested, SiteConfigured
 from models.ledger.outcomes import Answered
 from models.ledger.partition import Partition

@@ -7,10 +7,11 @@ from statistics import median
 import numpy as np
 from rich.table import Table
 
-from models.contract.codec import decode_event, encode
+from models.contract.codec import encode
 from models.contract.face_models import FACE_MODELS
 from models.contract.messages import FaceSeen
 from models.keys.seals import Keyring
+from models.ledger.codec import decode_event
 from models.ledger.events import Event, Record, Requested, SiteConfigured, Ticked
 from models.ledger.outcomes import SiteCounted
 from models.ledger.partition import Partition

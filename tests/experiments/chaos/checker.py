@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from msgspec import Struct, structs
 
-from models.contract.codec import decode_outcome, decode_row
 from models.contract.messages import Dispensed, LocalRation
+from models.ledger.codec import decode_outcome, decode_row
 from models.ledger.outcomes import Answered, ReportKept
 from tests.experiments.chaos.evidence import Books, Spot
 from tests.experiments.chaos.journal_reader import Asked, Entry, MotorStarted, MotorStopped, PowerOff, PowerOn, Told

@@ -6,10 +6,11 @@ Pure: records go in, in the order of their partitions; the books grow from segme
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from models.contract.codec import decode_event, decode_outcome, encode
+from models.contract.codec import encode
 from models.contract.messages import Declined, Dispensed, LocalRation, Report, Stock
 from models.errors import MalformedMessage
 from models.keys.seal_chain import minute_of
+from models.ledger.codec import decode_event, decode_outcome
 from models.ledger.decision import Decision
 from models.ledger.events import Record, Reported, Requested
 from models.ledger.outcomes import Answered, ControlChanged, Receipt, ReportKept

@@ -6,9 +6,10 @@ from itertools import pairwise
 import pytest
 from msgspec import structs
 
-from models.contract.codec import decode_outcome, encode
+from models.contract.codec import encode
 from models.contract.messages import Dispense, Dispensed, Refuse, Stock
 from models.keys.seals import Keyring
+from models.ledger.codec import decode_outcome
 from models.ledger.decision import Decision
 from models.ledger.outcomes import Answered, ReportKept
 from models.ledger.rows import PARTITION_KEY

@@ -11,9 +11,10 @@ from infra.local.ports import Ports
 from infra.local.programs import BROKERS
 from infra.local.stack import LocalStack
 from infra.setup.provision import provision
-from models.contract.codec import decode_outcome, encode
+from models.contract.codec import encode
 from models.contract.messages import ButtonPressed, Dispensed, FaceSeen, Request, StaffPressed
 from models.contract.topics import ACCOUNTS_CHANGELOG, DECIDER_GROUP, DECISIONS, EVENTS
+from models.ledger.codec import decode_outcome
 from models.ledger.events import Reported, Requested
 from models.ledger.outcomes import Answered, ReportKept
 from models.settings import Settings

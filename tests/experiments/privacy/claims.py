@@ -11,9 +11,9 @@ from devices.machine.actions import Closed
 from devices.session.session import Dispenser
 from infra.hold.hold import say
 from infra.kafka_records import read_records
-from models.contract.codec import decode_outcome
 from models.contract.messages import Forgotten
 from models.contract.topics import DECISIONS
+from models.ledger.codec import decode_outcome
 from models.ledger.events import SiteHeld
 from models.ledger.outcomes import SiteCounted
 from stream_processors.runtime.site_file import read_sites

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from infra.kafka_records import read_records
-from models.contract.codec import decode_event, decode_row
 from models.contract.topics import ACCOUNTS_CHANGELOG, EVENTS
 from models.keys.seals import Sealed, binding
+from models.ledger.codec import decode_event, decode_row
 from models.ledger.events import Requested
 from models.ledger.rows import VisitorAccount, site_of
 from models.settings import Settings

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from infra.local.stack import LocalStack
-from models.contract.codec import decode_outcome, encode
+from models.contract.codec import encode
+from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import Answered, ReportKept
 from models.replay.replay import Known, Replay, Replayed
 from models.settings import Settings

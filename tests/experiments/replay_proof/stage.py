@@ -16,10 +16,11 @@ from infra.kafka_records import read_records
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from infra.local.supervisor import supervise
-from models.contract.codec import decode_control, decode_outcome, encode
+from models.contract.codec import decode_control, encode
 from models.contract.messages import ButtonPressed, Dispensed, FaceSeen, ForgetAsked, Request, StaffPressed
 from models.contract.topics import CONTROLS, DECISIONS, EVENTS
 from models.keys.seals import NONCE_BYTES, binding
+from models.ledger.codec import decode_outcome
 from models.ledger.events import Reported, Requested
 from models.ledger.outcomes import Answered, ReportKept
 from models.settings import Settings

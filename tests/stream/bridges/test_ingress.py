@@ -5,7 +5,7 @@ import json
 import pytest
 from msgspec import structs
 
-from models.contract.codec import MAX_PAYLOAD_BYTES, decode_dead_letter, decode_event, decode_state, encode
+from models.contract.codec import MAX_PAYLOAD_BYTES, decode_dead_letter, decode_state, encode
 from models.contract.messages import (
     ButtonPressed,
     Control,
@@ -20,6 +20,7 @@ from models.contract.messages import (
 )
 from models.contract.topics import DEAD_LETTERS, EVENTS, STATES
 from models.keys.seals import ENTROPY_BYTES, Keyring, Sealed, SealKey
+from models.ledger.codec import decode_event
 from models.ledger.events import Reported, Requested
 from models.ledger.policy import Sites, SiteSpec
 from stream_processors.decider.ledger import opened

@@ -16,9 +16,10 @@ from infra.local.ports import Ports
 from infra.local.programs import BROKERS
 from infra.local.stack import LocalStack
 from infra.setup.provision import provision_topics
-from models.contract.codec import decode_command, decode_event, encode
+from models.contract.codec import decode_command, encode
 from models.contract.messages import Dispense, Stock
 from models.contract.topics import CONTROLS, DECISIONS, EVENTS, kafka_topics
+from models.ledger.codec import decode_event
 from models.ledger.events import Reported
 from models.ledger.outcomes import Answered
 from models.settings import Settings, host_and_port

@@ -14,10 +14,11 @@ from infra.local.ports import Ports
 from infra.local.programs import BROKERS
 from infra.local.stack import LocalStack
 from infra.setup.provision import provision
-from models.contract.codec import decode_event, decode_outcome, encode
+from models.contract.codec import encode
 from models.contract.messages import ButtonPressed, Dispense, FaceSeen, Refuse
 from models.contract.topics import DECISIONS, EVENTS
 from models.keys.key_files import PIPELINE_KEY, parse_key
+from models.ledger.codec import decode_event, decode_outcome
 from models.ledger.events import Record, Requested
 from models.ledger.outcomes import Answered
 from models.ledger.partition import Partition

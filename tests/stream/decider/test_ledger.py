@@ -3,9 +3,10 @@ from collections.abc import Iterator, MutableMapping
 import pytest
 from hypothesis import given
 
-from models.contract.codec import decode_row, encode
+from models.contract.codec import encode
 from models.errors import MalformedMessage, Undecidable
 from models.keys.seals import Keyring
+from models.ledger.codec import decode_row
 from models.ledger.decision import Decision
 from models.ledger.events import Record, Ticked
 from models.ledger.partition import Partition

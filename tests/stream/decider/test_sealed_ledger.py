@@ -2,9 +2,10 @@
 
 from msgspec import structs
 
-from models.contract.codec import decode_row, encode
+from models.contract.codec import encode
 from models.contract.messages import Dispense, FaceSeen, Refuse
 from models.keys.seals import ENTROPY_BYTES, NONCE_BYTES, Keyring, SealKey, binding
+from models.ledger.codec import decode_row
 from models.ledger.decision import Decision
 from models.ledger.events import Record, Requested, SiteConfigured
 from models.ledger.outcomes import Answered

@@ -12,11 +12,8 @@ from models.contract.codec import (
     decode_command,
     decode_control,
     decode_dead_letter,
-    decode_event,
-    decode_outcome,
     decode_report,
     decode_request,
-    decode_row,
     decode_state,
     encode,
 )
@@ -39,6 +36,7 @@ from models.contract.messages import (
     Stock,
 )
 from models.errors import MalformedMessage
+from models.ledger.codec import decode_event, decode_outcome, decode_row
 from models.ledger.events import Event, Reported, Requested, SiteConfigured, Ticked
 from models.ledger.policy import Policy
 

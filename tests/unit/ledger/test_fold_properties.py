@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.contract.codec import decode_event, decode_outcome, decode_row, encode
+from models.contract.codec import encode
 from models.contract.messages import (
     ButtonPressed,
     Declined,
@@ -18,6 +18,7 @@ from models.contract.messages import (
     StaffPressed,
     Stock,
 )
+from models.ledger.codec import decode_event, decode_outcome, decode_row
 from models.ledger.decision import Decision
 from models.ledger.events import (
     EpochEnded,

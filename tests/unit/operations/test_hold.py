@@ -2,9 +2,10 @@
 
 import random
 
-from models.contract.codec import decode_row, encode
+from models.contract.codec import encode
 from models.contract.face_models import FACE_MODELS
 from models.contract.messages import Control, Dispense, FaceSeen, ForgetAsked, Forgotten
+from models.ledger.codec import decode_row
 from models.ledger.decision import Decision
 from models.ledger.events import EpochEnded, Requested, SiteConfigured, SiteHeld, SiteResumed
 from models.ledger.outcomes import ControlChanged, EpochBegan, Held, Outcome, Resumed, SiteCounted
