@@ -5,13 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from infra.cli import commands
+from infra.commands import services
+from infra.local.programs import PROCESSES
 
 
 def test_wrong_setting_is_one_line_and_exit_code_2() -> None:
@@ -27,6 +31,14 @@ def test_every_command_has_help(command: str) -> None:
     result = CliRunner().invoke(commands, [command, "--help"])
     assert result.exit_code == 0
     assert f"commands {command}" in result.output
+
+
+@pytest.mark.parametrize("service", PROCESSES)
+def test_every_service_is_found_and_run(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(services, "import_module", lambda name: SimpleNamespace(run=lambda _: ran.append(name)))
+    assert CliRunner().invoke(commands, [service]).exit_code == 0
+    assert callable(import_module(*ran).run)
 
 
 def test_a_service_loads_nothing_of_what_operators_use() -> None:
