@@ -140,9 +140,8 @@ def _named(hours: Mapping[int, Difference]) -> dict[str, Difference]:
 
 def _sentences(total: Difference, trial: Trial, tried: WhatIf) -> Iterator[str]:
     yield (
-        f"Of {total.answers:,} answers {total.from_templates:,} are from templates, {total.from_record:,} from the"
-        f" record, {total.without_face:,} without a face; {total.not_answerable:,} are not answerable and count on"
-        " neither side."
+        f"{total.answers:,} answers: {total.from_templates:,} from templates, {total.without_face:,} without a face,"
+        f" {total.not_answerable:,} not answerable (they count on neither side)."
     )
     for site, (then_s, tried_s) in tried.longer_windows.items():
         yield (
@@ -151,8 +150,11 @@ def _sentences(total: Difference, trial: Trial, tried: WhatIf) -> Iterator[str]:
         )
     for site in trial.policies.sites.keys() - tried.sites:
         yield f"{site} has a policy on trial, and nothing of it is in the recording."
-    if trial.models:
-        yield "On the record a score below the threshold of then does not tell whose the nearest template was."
+    if total.not_answerable:
+        yield (
+            "An answer is not answerable if its template cannot be read any more, or if the recording begins within"
+            " its window. At a real site, try a policy on the running stream: fairroll replay --live."
+        )
     yield "What only the trial grants is taken to have come out in full, and people to have come as they came."
 
 

@@ -7,8 +7,7 @@ from msgspec import Struct
 
 from models.contract.messages import Refuse
 from models.ledger.outcomes import Answered
-from models.replay.uncertainty import granted_cm
-from models.replay.what_if import Basis, Compared
+from models.replay.what_if import Basis, Compared, granted_cm
 
 __all__ = ["Comparison", "Difference"]
 
@@ -21,10 +20,9 @@ class Difference(Struct, kw_only=True):
     answers: int = 0
     """of requests for paper, repetitions apart"""
     from_templates: int = 0
-    from_record: int = 0
     without_face: int = 0
     not_answerable: int = 0
-    """these four add up to `answers`; what follows is of the first three"""
+    """these three add up to `answers`; what follows is of the first two"""
     changed: int = 0
     """another answer, another portion or another reason"""
     granted_more: int = 0
@@ -45,8 +43,6 @@ class Difference(Struct, kw_only=True):
         match compared.basis:
             case Basis.TEMPLATES:
                 self.from_templates += 1
-            case Basis.RECORD:
-                self.from_record += 1
             case Basis.NO_FACE:
                 self.without_face += 1
             case Basis.NOTHING:

@@ -1,7 +1,7 @@
 """A replay: happenings -> fold -> decisions, the same fold as live, beside what was said then. Pure.
 
 A policy is tried by rewriting the `SiteConfigured` events, and a site's settings from before the recording alike;
-thresholds by other face models, which on the record judge the scores of then. Everything else is as it happened.
+thresholds by other face models. Everything else is as it happened.
 
 Who somebody was is found by a template where it can be read, and taken from the decision of then where it cannot. Once
 a site needed the record, it is replayed on the record to its end: whoever was known by it has no template, so no search
@@ -82,7 +82,6 @@ class Replay:
         rewrite: Rewrite = as_it_was,
         models: Mapping[str, FaceModel] | None = None,
     ) -> None:
-        """`models`: None, as they are, and on the record as they were."""
         self._recording = recording
         self._secret = pipeline_secret
         self._rewrite = rewrite
@@ -143,7 +142,7 @@ class Replay:
         is_readable = event.request.template is not None and not (answered and answered.identity == "unreadable")
         if is_readable and event.site not in self._on_record:
             return event, Known.TEMPLATE
-        recalled = _judged(_recalled(event, answered), self._models or {})
+        recalled = _recalled(event, answered)
         if isinstance(recalled, Recalled) and recalled.identity != "unreadable":
             self._on_record.add(event.site)
         if isinstance(recalled, Recalled) and recalled.erased:
@@ -248,19 +247,6 @@ def _recalled(event: Requested, answered: Answered | None) -> Requested:
         score=answered.score,
         erased=answered.command.erased if isinstance(answered.command, Forgotten) else 0,
     )
-
-
-def _judged(event: Requested, models: Mapping[str, FaceModel]) -> Requested:
-    """A score of then by other thresholds. Whose the nearest template was is known of those who were known again."""
-    if not isinstance(event, Recalled) or not isinstance(event.request, FaceSeen) or event.score is None:
-        return event
-    model = models.get(event.request.model)
-    likely = model.tells(event.score) if model else event.identity
-    if event.identity == "same" and likely != "same":
-        return structs.replace(event, identity=likely, visitor=None)
-    if event.identity in ("new", "doubt"):
-        return structs.replace(event, identity="doubt" if likely == "same" else likely)
-    return event
 
 
 def _is_by_button_rule(outcome: Outcome) -> bool:

@@ -1,10 +1,11 @@
-"""What another policy would have answered: every answer of then beside the one on trial, and what that rests on. Pure.
+"""What-if: every recorded answer next to the answer under another policy or other thresholds. Pure.
 
-What motors did is known of the answers of then alone. A portion that only the policy on trial grants is taken to have
-come out in full, one that it does not grant not to have come out; of another length, what a full one did then.
+Motors are known for the recorded answers only. A portion that only the trial grants counts as dispensed in full, one
+that the trial refuses as not dispensed; a portion of another length as far as the recorded one came.
 
-On the record, who somebody was is what the search said then. That does not tell whom the policy on trial remembers
-longer than the site did, nor whose template it was that was not near enough: where that counts nobody can answer.
+A face is searched again by its template. Where templates cannot be read any more, the recorded identity does not say
+whom the trial would have remembered longer, so such an answer is not answerable. For a real site, follow the running
+stream with a shadow while its templates can be read.
 """
 
 from collections import defaultdict, deque
@@ -15,9 +16,9 @@ from typing import NamedTuple
 from msgspec import Struct, structs
 
 from models.contract.face_models import FaceModel
-from models.contract.messages import Answer, Dispensed, Forgotten
+from models.contract.messages import Answer, Dispense, Dispensed, Forgotten
 from models.ledger.decision import Moment
-from models.ledger.events import EpochEnded, Reported, SiteConfigured, SiteHeld
+from models.ledger.events import Reported, SiteConfigured
 from models.ledger.outcomes import Answered
 from models.ledger.policy import Policies
 from models.ledger.reports import settle
@@ -25,19 +26,17 @@ from models.ledger.rows import PARTITION_KEY
 from models.ledger.site import Site
 from models.replay.recording import Happening, Recording
 from models.replay.replay import Known, Replay, Replayed, answered_then
-from models.replay.uncertainty import Memories, Windows, granted_cm
 
-__all__ = ["Basis", "Compared", "Trial", "WhatIf"]
+__all__ = ["Basis", "Compared", "Trial", "WhatIf", "granted_cm"]
 
 
 class Basis(StrEnum):
     """What an answer on trial rests on."""
 
     TEMPLATES = "from templates"
-    RECORD = "from the record"
     NO_FACE = "without a face"
     NOTHING = "not answerable"
-    """the recording does not hold what it depends on"""
+    """The recording does not hold what the answer depends on."""
 
 
 class Trial(Struct, frozen=True, kw_only=True):
@@ -76,7 +75,6 @@ class WhatIf:
         }
         """how long each site remembered then, milliseconds"""
         self._motors: defaultdict[str, _Motors] = defaultdict(_Motors)
-        self._memories: defaultdict[str, Memories] = defaultdict(Memories)
 
     @property
     def sites(self) -> frozenset[str]:
@@ -100,8 +98,6 @@ class WhatIf:
         match happening.event:
             case SiteConfigured(site=site, policy=policy):
                 self._windows[site] = policy.window_ms
-            case SiteHeld(site=site) | EpochEnded(site=site):
-                self._memories.pop(site, None)
             case Reported(site=site) as event:
                 happening = structs.replace(happening, event=self._motors[site].told(event))
             case _:
@@ -112,37 +108,18 @@ class WhatIf:
         if then is None or tried is None or site_now is None or then.repeated or isinstance(then.command, Forgotten):
             return replayed, None
         self._motors[site_now.name].answered(site_now, then, tried)
-        return replayed, Compared(then, tried, self._basis(site_now, then, tried, replayed))
-
-    def _basis(self, site: Site, then: Answered, tried: Answered, replayed: Replayed) -> Basis:
-        if replayed.known is Known.NOTHING:
-            return Basis.NO_FACE if replayed.is_proven else Basis.NOTHING
-        memories, windows = self._memories[site.name], Windows(self._windows.get(site.name, 0), site.policy.window_ms)
-        on_record, visitor = replayed.known is Known.RECORD, tried.visitor or then.visitor
-        if on_record:
-            memories.meet(site, then, tried, windows)
-            if self._may_be_nearer(then):
-                memories.mistake(site, visitor, then.at)
-        is_taken_apart = on_record and then.identity == "same" != tried.identity
-        is_sure = memories.is_sure(site, tried) and not (is_taken_apart and memories.is_vague(then))
-        if is_taken_apart:
-            memories.blur(site, then.visitor, then.at)
-            memories.blur(site, tried.visitor, then.at)
-        differs = _said(then.command) != _said(tried.command)
-        if not is_sure or (differs and not replayed.is_proven):
-            memories.doubt(site, visitor, tried)
-        if not is_sure or not replayed.is_proven:
-            return Basis.NOTHING
-        return Basis.RECORD if on_record else Basis.TEMPLATES
-
-    def _may_be_nearer(self, then: Answered) -> bool:
-        """Whether a lower threshold makes somebody new of then the same as somebody; the record does not tell whom."""
-        model = (self._trial.models or {}).get(then.model or "")
-        return then.identity in ("new", "doubt") and model is not None and model.tells(then.score) == "same"
+        return replayed, Compared(then, tried, _basis(replayed))
 
 
-def _said(command: Answer) -> tuple[str, int]:
-    return str(command.__struct_config__.tag), granted_cm(command)
+def granted_cm(command: Answer) -> int:
+    """Return what an answer grants, centimetres; 0 for a refusal."""
+    return command.cm if isinstance(command, Dispense) else 0
+
+
+def _basis(replayed: Replayed) -> Basis:
+    if not replayed.is_proven or replayed.known is Known.RECORD:
+        return Basis.NOTHING
+    return Basis.NO_FACE if replayed.known is Known.NOTHING else Basis.TEMPLATES
 
 
 class _Motors:

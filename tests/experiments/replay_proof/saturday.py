@@ -14,7 +14,7 @@ from models.ledger.events import Event, Record, Reported, Requested, SiteConfigu
 from models.ledger.policy import Policies, Policy
 from models.replay.comparison import Comparison
 from models.replay.what_if import Trial, WhatIf
-from tests.experiments.replay_proof.recorded import forgotten, happenings, recording
+from tests.experiments.replay_proof.recorded import happenings, recording
 from tests.support.story import MODEL, SECRET, SITE, template
 
 OPENS = 1_777_708_800_000
@@ -48,7 +48,7 @@ def main() -> None:
     os.environ["TZ"] = "UTC"
     time.tzset()
     tried, comparison = WhatIf(recording(), SECRET, Trial(policies=Policies(others=TRIED))), Comparison()
-    for happening in forgotten(happenings(saturday(Random(5)))):
+    for happening in happenings(saturday(Random(5))):
         _, compared = tried.fold(happening)
         if compared:
             comparison.add(compared)
