@@ -7,19 +7,11 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path(__file__).parents[2]
+_COMMANDS = ("explain.py", "record.py", "replay.py")
 _SHELLS = [
     *(_ROOT / "stream_processors" / "replay").glob("*.py"),
-    *(
-        _ROOT / "infra" / name
-        for name in (
-            "explaining.py",
-            "replay_screen.py",
-            "replay_telling.py",
-            "replaying.py",
-            "shadowing.py",
-            "whatif.py",
-        )
-    ),
+    *(_ROOT / "infra" / "replay").glob("*.py"),
+    *(path for path in (_ROOT / "infra" / "commands").rglob("*.py") if path.name in _COMMANDS),
 ]
 _WRITERS = {"AIOKafkaAdminClient", "AIOKafkaProducer", "commit", "configure_sites", "open_producer", "open_session"}
 
