@@ -21,7 +21,7 @@ from stream_processors.runtime.kafka import open_producer
 
 __all__ = ["Filed", "by_reason", "read_again", "read_letters", "resubmit"]
 
-_LONGEST_AGO_S = 1e9
+_LONGEST_AGO_MS = 10**12
 """The contract's bound on a report's age."""
 
 
@@ -55,7 +55,7 @@ def read_again(letter: DeadLetter, lay_s: float, sites: Sites) -> Reported:
     source, report = sender(letter.source, sites), decode_report(letter.payload)
     if isinstance(report, Stock | Battery):
         raise MalformedMessage("a measurement of then says nothing of now")
-    aged = structs.replace(report, ago_s=min(_LONGEST_AGO_S, report.ago_s + lay_s))
+    aged = structs.replace(report, ago_ms=min(_LONGEST_AGO_MS, report.ago_ms + round(1000 * lay_s)))
     return Reported(site=source.site, device=source.device, report=aged)
 
 

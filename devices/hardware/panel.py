@@ -103,13 +103,13 @@ def said(shown: Shown) -> str:
 def _told(closed: Closed) -> str:
     match closed.answer:
         case Dispense():
-            return f"{closed.cm} cm, after {1000 * closed.waited_s:.0f} ms"
+            return f"{closed.cm} cm, after {closed.waited_ms} ms"
         case Refuse() as refused:
             return f"not yet ({refused.reason}): again in {refused.retry_after_s} s, or press the button"
         case Forgotten(erased=erased):
             return f"forgotten: {erased} template(s) erased"
         case None if closed.cm:
-            return f"{closed.cm} cm by itself: no answer within {closed.waited_s:.1f} s"
+            return f"{closed.cm} cm by itself: no answer within {closed.waited_ms / 1000:.1f} s"
         case None:
             return "no paper now: please ask the staff"
         case _:

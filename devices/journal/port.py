@@ -12,9 +12,9 @@ __all__ = ["InMemoryJournal", "Journal", "changes"]
 
 
 class Journal(Protocol):
-    """Of one dispenser. `now` is always monotonic seconds."""
+    """Of one dispenser. `now` is always monotonic milliseconds."""
 
-    def load(self, now: float) -> Memory:
+    def load(self, now: int) -> Memory:
         """What was saved last, with moments on the clock of `now`; an empty memory where there is nothing.
 
         While the machine ran on, moments are exact. After a power cut nobody knows how long it was off: they count from
@@ -22,7 +22,7 @@ class Journal(Protocol):
         """
         ...
 
-    def save(self, memory: Memory, now: float) -> None:
+    def save(self, memory: Memory, now: int) -> None:
         """Keep it durably, at a cost that depends on what changed.
 
         Never raises: a dispenser that cannot remember still gives paper.
@@ -40,10 +40,10 @@ class InMemoryJournal:
     def __init__(self) -> None:
         self._memory = Memory()
 
-    def load(self, now: float) -> Memory:  # noqa: ARG002 - one process has one clock
+    def load(self, now: int) -> Memory:  # noqa: ARG002 - one process has one clock
         return self._memory
 
-    def save(self, memory: Memory, now: float) -> None:  # noqa: ARG002 - see above
+    def save(self, memory: Memory, now: int) -> None:  # noqa: ARG002 - see above
         self._memory = memory
 
     def close(self) -> None:

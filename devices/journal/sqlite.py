@@ -31,10 +31,11 @@ PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 BEGIN EXCLUSIVE;
 CREATE TABLE IF NOT EXISTS reports (number INTEGER PRIMARY KEY, kept BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS memory (id INTEGER PRIMARY KEY, boot TEXT NOT NULL, saved REAL NOT NULL, rest BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS memory
+    (id INTEGER PRIMARY KEY, boot TEXT NOT NULL, saved INTEGER NOT NULL, rest BLOB NOT NULL);
 COMMIT;
 """
-"""`rest` is the memory without its reports, at most some kilobytes; moments are seconds since the start of `boot`."""
+"""`rest` is the memory without its reports, at most some kilobytes; moments are milliseconds on the clock of `boot`."""
 _IN_USE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH})
 _memory = msgspec.json.Decoder(Memory)
@@ -53,7 +54,7 @@ class DiskJournal:
         """what the file holds on this boot's clock; None where all of it has to be written"""
         self._is_failing = False
 
-    def load(self, now: float) -> Memory:
+    def load(self, now: int) -> Memory:
         """Raises ConfigError where another process has the file; everything else ends in an empty memory."""
         try:
             return self._load(now)
@@ -66,7 +67,7 @@ class DiskJournal:
             self._failed(error)
             return Memory()
 
-    def save(self, memory: Memory, now: float) -> None:
+    def save(self, memory: Memory, now: int) -> None:
         if self._db is None:
             return
         try:
@@ -82,7 +83,7 @@ class DiskJournal:
             self._db.close()
         self._db = None
 
-    def _load(self, now: float) -> Memory:
+    def _load(self, now: int) -> Memory:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(self._path, timeout=0)
         self._db.executescript(_SCHEMA)
@@ -97,7 +98,7 @@ class DiskJournal:
         self._saved = memory if is_same else None
         return memory if is_same else memory.moved(now - saved)
 
-    def _write(self, db: sqlite3.Connection, memory: Memory, now: float) -> None:
+    def _write(self, db: sqlite3.Connection, memory: Memory, now: int) -> None:
         if self._saved is None:
             db.execute("DELETE FROM reports")
         came, went = changes(self._saved or Memory(), memory)

@@ -25,10 +25,10 @@ __all__ = [
 
 
 class Asked(Struct, frozen=True):
-    """Somebody asked; `patience_s` is how long they will stand here."""
+    """Somebody asked; `patience_ms` is how long they will stand here."""
 
     request: Request
-    patience_s: float
+    patience_ms: int
 
 
 class Commanded(Struct, frozen=True):
@@ -72,7 +72,7 @@ Event = Asked | Commanded | Controlled | Ran | Measured | Connected | TimePassed
 
 
 class SendRequest(Struct, frozen=True):
-    """Publish; `expiry_s` is what is left of the patience, None where there is no hurry."""
+    """Publish; `expiry_s` is what is left of the patience in MQTT's whole seconds, None where there is no hurry."""
 
     request: Request
     expiry_s: int | None
@@ -96,7 +96,7 @@ class Closed(Struct, frozen=True):
     request: str
     answer: Answer | None
     """None: no answer came in time"""
-    waited_s: float
+    waited_ms: int
     """from asking to the answer, or to the end of the patience"""
     cm: int = 0
     """what came out"""

@@ -1,12 +1,12 @@
 """The dispenser as a pure state machine: events in, actions out. No clock, no network, no motor, no disk.
 
-`now` is monotonic seconds, the dispenser's only clock: a dispenser that thinks it is yesterday works like any other.
+`now` is monotonic milliseconds, the dispenser's only clock: one that thinks it is yesterday works like any other.
 Whoever carries out the actions saves the memory first, if it changed: then no power cut makes a motor run twice or a
 report be lost.
 """
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from msgspec import structs
 
@@ -26,7 +26,7 @@ from devices.machine.actions import (
 )
 from devices.machine.persistent_state import Memory, Run
 from devices.machine.reports import note, report, send_again, send_anew
-from devices.machine.state import Open, State, Step
+from devices.machine.state import Open, Pending, State, Step
 from models.contract.messages import (
     Declined,
     DeclinedBecause,
@@ -43,10 +43,11 @@ from models.contract.messages import (
 
 __all__ = ["MOST_FORGETS", "resume", "step"]
 
-_REPEAT_REQUEST_S = 1.0
+_REPEAT_REQUEST_MS = 1_000
 """Some thirty times the p99 of an answer: rarely in vain, and twice within the usual patience of 3 s."""
 MOST_FORGETS = 32
 """Templates that wait here to be forgotten. Beyond them the oldest goes: its window ends first."""
+_Pending = TypeVar("_Pending", bound=Pending)
 
 
 def resume(memory: Memory) -> State:
@@ -61,7 +62,7 @@ def resume(memory: Memory) -> State:
     return State(memory=memory)
 
 
-def step(state: State, event: Event, now: float) -> Step:
+def step(state: State, event: Event, now: int) -> Step:
     """What becomes of the state, and what to do."""
     match event:
         case Asked():
@@ -84,21 +85,21 @@ def step(state: State, event: Event, now: float) -> Step:
             assert_never(event)
 
 
-def _ask(state: State, event: Asked, now: float) -> Step:
+def _ask(state: State, event: Asked, now: int) -> Step:
     """One request at a time; to be forgotten can be asked at any time, and is asked until the window ends."""
     request = event.request
     if isinstance(request, ForgetAsked):
-        forget = Open(request, now, float("inf"), now + _REPEAT_REQUEST_S)
+        forget = Pending(request=request, asked=now, repeat_at=now + _REPEAT_REQUEST_MS)
         forgets = (*state.forgets, forget)
         state = structs.replace(state, forgets=forgets[-MOST_FORGETS:])
         return state, (SendRequest(request, None), *_given_up(forgets[:-MOST_FORGETS], now))
     if not state.is_free:
         return state, ()
-    opened = Open(request, now, now + event.patience_s, now + _REPEAT_REQUEST_S)
+    opened = Open(request=request, asked=now, repeat_at=now + _REPEAT_REQUEST_MS, deadline=now + event.patience_ms)
     return structs.replace(state, open=opened), (_send(opened, now),)
 
 
-def _obey(state: State, event: Commanded, now: float) -> Step:
+def _obey(state: State, event: Commanded, now: int) -> Step:
     command = event.command
     if event.retained and not isinstance(command, Dispense):
         return state, ()
@@ -121,14 +122,14 @@ def _learn(state: State, event: Controlled) -> State:
     return structs.replace(state, memory=structs.replace(state.memory, control=event.control))
 
 
-def _forgotten(state: State, command: Forgotten, now: float) -> Step:
+def _forgotten(state: State, command: Forgotten, now: int) -> Step:
     done = [forget for forget in state.forgets if forget.request.id == command.request]
     rest = tuple(forget for forget in state.forgets if forget not in done)
     told = [Closed(command.request, command, now - forget.asked) for forget in done]
     return structs.replace(state, forgets=rest), told
 
 
-def _refused(state: State, command: Refuse, now: float) -> Step:
+def _refused(state: State, command: Refuse, now: int) -> Step:
     opened = _open(state, command.request)
     if opened is None:
         return state, ()
@@ -138,7 +139,7 @@ def _refused(state: State, command: Refuse, now: float) -> Step:
     return closed, (Closed(command.request, command, now - opened.asked),)
 
 
-def _dispense(state: State, command: Dispense, now: float, *, retained: bool) -> Step:
+def _dispense(state: State, command: Dispense, now: int, *, retained: bool) -> Step:
     """Run the motor for the open request, and for no other.
 
     The same command once more says nothing new: its report is on the way, or noted.
@@ -156,29 +157,29 @@ def _dispense(state: State, command: Dispense, now: float, *, retained: bool) ->
     return structs.replace(state, open=None, memory=memory), (RunMotor(command.cm),)
 
 
-def _serve_by_itself(state: State, opened: Open, now: float) -> Step:
+def _serve_by_itself(state: State, opened: Open, now: int) -> Step:
     """Close the request without its answer: nobody stands without paper because a server is down.
 
     What is given in this way is bounded, since nobody counts together with other dispensers; staff always gets it.
     """
-    request, waited_s = opened.request.id, now - opened.asked
+    request, waited_ms = opened.request.id, now - opened.asked
     memory = state.memory.closing(request)
     counted = memory if isinstance(opened.request, StaffPressed) else memory.rationing(now)
     if counted is None:
         told = LocalRation(number=1, request=request, cm=0)
         state, sent = report(structs.replace(state, open=None, memory=memory), told, now)
-        return state, (*sent, Closed(request, None, waited_s))
-    memory = counted.giving(request, waited_s, now)
+        return state, (*sent, Closed(request, None, waited_ms))
+    memory = counted.giving(request, waited_ms, now)
     return structs.replace(state, open=None, memory=memory), (RunMotor(memory.ration_cm),)
 
 
-def _motor_stopped(state: State, event: Ran, now: float) -> Step:
+def _motor_stopped(state: State, event: Ran, now: int) -> Step:
     run = state.memory.run
     if run is None:
         return state, ()
     stopped = structs.replace(state, memory=structs.replace(state.memory, run=None))
     state, sent = report(stopped, _ran(run, event.cm, event.fault), now)
-    return state, (*sent, Closed(run.request, run.answer, run.waited_s, event.cm))
+    return state, (*sent, Closed(run.request, run.answer, run.waited_ms, event.cm))
 
 
 def _ran(run: Run, cm: int, fault: Fault | None) -> Dispensed | LocalRation:
@@ -186,9 +187,9 @@ def _ran(run: Run, cm: int, fault: Fault | None) -> Dispensed | LocalRation:
     return kind(number=1, request=run.request, cm=cm, fault=fault)
 
 
-def _ask_again(state: State, sent: Sequence[Action], now: float, *, everything: bool = False) -> Step:
+def _ask_again(state: State, sent: Sequence[Action], now: int, *, everything: bool = False) -> Step:
     """Send again, after what is `sent` already, the requests without an answer; all of them at a new connection."""
-    ended = [forget for forget in state.forgets if now >= forget.asked + state.memory.window_s]
+    ended = [forget for forget in state.forgets if now >= forget.asked + state.memory.window_ms]
     actions = [*sent, *_given_up(ended, now)]
     waiting = [forget for forget in state.forgets if forget not in ended]
     forgets = tuple(_again(forget, now, actions, everything=everything) for forget in waiting)
@@ -196,21 +197,23 @@ def _ask_again(state: State, sent: Sequence[Action], now: float, *, everything: 
     return structs.replace(state, forgets=forgets, open=opened), actions
 
 
-def _given_up(forgets: Sequence[Open], now: float) -> list[Action]:
+def _given_up(forgets: Sequence[Pending], now: int) -> list[Action]:
     """Their templates are dropped: by the end of the window the pipeline has forgotten them anyway."""
     return [Closed(forget.request.id, None, now - forget.asked) for forget in forgets]
 
 
-def _again(opened: Open, now: float, actions: list[Action], *, everything: bool) -> Open:
-    if not everything and now < opened.repeat_at:
-        return opened
-    actions.append(_send(opened, now))
-    return structs.replace(opened, repeat_at=now + _REPEAT_REQUEST_S)
+def _again(pending: _Pending, now: int, actions: list[Action], *, everything: bool) -> _Pending:
+    if not everything and now < pending.repeat_at:
+        return pending
+    actions.append(_send(pending, now))
+    return structs.replace(pending, repeat_at=now + _REPEAT_REQUEST_MS)
 
 
-def _send(opened: Open, now: float) -> SendRequest:
-    left = opened.deadline - now
-    return SendRequest(opened.request, None if left == float("inf") else max(1, round(left)))
+def _send(pending: Pending, now: int) -> SendRequest:
+    """Nobody waits for a forget; of any other request MQTT counts what is left in whole seconds, 1 at least."""
+    if not isinstance(pending, Open):
+        return SendRequest(pending.request, None)
+    return SendRequest(pending.request, max(1, (pending.deadline - now + 500) // 1000))
 
 
 def _open(state: State, request: str) -> Open | None:

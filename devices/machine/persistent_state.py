@@ -4,7 +4,8 @@ It is all here, and nothing else survives. A request that is open does not: whoe
 closed it. To be forgotten does not either: such a request carries a template, and no template is ever written to a
 dispenser's disk; the person is forgotten at the end of the window anyway.
 
-Moments are monotonic seconds, the dispenser's only clock.
+Moments and durations are whole milliseconds of a monotonic clock, the dispenser's only one: sums and comparisons with
+a limit are exact, whatever the moment.
 """
 
 from collections.abc import Collection
@@ -29,13 +30,14 @@ class Kept(Struct, frozen=True):
     """A report that is not noted yet."""
 
     report: Report
-    happened: float
+    happened: int
+    """when it happened"""
 
 
 class Ration(NamedTuple):
     """Given by the dispenser itself, staff apart: counted as the motor was told, whatever came out."""
 
-    given: float
+    given: int
     cm: int
 
 
@@ -44,8 +46,8 @@ class Run(Struct, frozen=True):
 
     request: str
     answer: Dispense | None
-    waited_s: float
-    started: float
+    waited_ms: int
+    started: int
 
 
 class Memory(Struct, frozen=True, kw_only=True):
@@ -72,30 +74,30 @@ class Memory(Struct, frozen=True, kw_only=True):
         return self.control.ration_budget_cm if self.control else _POLICY.ration_budget_cm
 
     @property
-    def window_s(self) -> int:
-        return self.control.window_s if self.control else _POLICY.window_s
+    def window_ms(self) -> int:
+        return 1000 * (self.control.window_s if self.control else _POLICY.window_s)
 
-    def obeying(self, command: Dispense, waited_s: float, now: float) -> "Memory":
+    def obeying(self, command: Dispense, waited_ms: int, now: int) -> "Memory":
         """The motor is to run for a command."""
         obeyed = (*self.obeyed, command.request)[-_REMEMBERED:]
-        return structs.replace(self, obeyed=obeyed, run=Run(command.request, command, waited_s, now))
+        return structs.replace(self, obeyed=obeyed, run=Run(command.request, command, waited_ms, now))
 
     def closing(self, request: str) -> "Memory":
         """A request ends without its `dispense`."""
         return structs.replace(self, closed=(*self.closed, request)[-_REMEMBERED:])
 
-    def giving(self, request: str, waited_s: float, now: float) -> "Memory":
+    def giving(self, request: str, waited_ms: int, now: int) -> "Memory":
         """The motor is to run for the local ration."""
-        return structs.replace(self, run=Run(request, None, waited_s, now))
+        return structs.replace(self, run=Run(request, None, waited_ms, now))
 
-    def rationing(self, now: float) -> "Memory | None":
+    def rationing(self, now: int) -> "Memory | None":
         """The local ration counted; None where it does not fit into the budget of the trailing window."""
-        live = tuple(ration for ration in self.rations if ration.given > now - self.window_s)
+        live = tuple(ration for ration in self.rations if ration.given > now - self.window_ms)
         if sum(ration.cm for ration in live) + self.ration_cm > self.ration_budget_cm:
             return None
         return structs.replace(self, rations=(*live, Ration(now, self.ration_cm)))
 
-    def reporting(self, report: Report, happened: float) -> "Memory":
+    def reporting(self, report: Report, happened: int) -> "Memory":
         """Give the report the next number and keep it."""
         number = self.last_number + 1
         kept = Kept(structs.replace(report, number=number), happened)
@@ -107,8 +109,8 @@ class Memory(Struct, frozen=True, kw_only=True):
         left = tuple(kept for kept in first if kept.report.number not in numbers)
         return self if left == first else structs.replace(self, reports=left + self.reports[among:])
 
-    def moved(self, by: float) -> "Memory":
-        """The same on a clock that shows `by` seconds more."""
+    def moved(self, by: int) -> "Memory":
+        """The same on a clock that shows `by` milliseconds more."""
         return structs.replace(
             self,
             run=structs.replace(self.run, started=self.run.started + by) if self.run else None,

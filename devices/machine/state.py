@@ -8,32 +8,37 @@ from devices.machine.actions import Action
 from devices.machine.persistent_state import Memory
 from models.contract.messages import Request
 
-__all__ = ["FIRST_REPEAT_S", "Open", "State", "Step"]
+__all__ = ["FIRST_REPEAT_MS", "Open", "Pending", "State", "Step"]
 
-FIRST_REPEAT_S = 5.0
+FIRST_REPEAT_MS = 5_000
 """Until a report is repeated that is not noted; nobody waits for that."""
 
 
-class Open(Struct, frozen=True):
-    """A request without an answer."""
+class Pending(Struct, frozen=True, kw_only=True):
+    """A request without an answer, which is sent again at `repeat_at`."""
 
     request: Request
-    asked: float
-    deadline: float
-    repeat_at: float
+    asked: int
+    repeat_at: int
+
+
+class Open(Pending, frozen=True, kw_only=True):
+    """The request of the person who stands here, until the deadline."""
+
+    deadline: int
 
 
 class State(Struct, frozen=True, kw_only=True):
-    """Moments are monotonic seconds."""
+    """Moments and durations are whole milliseconds of a monotonic clock."""
 
     memory: Memory = Memory()
     open: Open | None = None
-    forgets: tuple[Open, ...] = ()
+    forgets: tuple[Pending, ...] = ()
     sent: int = 0
     """the highest number of a report sent on this connection"""
-    repeat_at: float = float("inf")
+    repeat_at: int = 0
     """when the reports in flight are repeated, if there are any"""
-    repeat_s: float = FIRST_REPEAT_S
+    repeat_ms: int = FIRST_REPEAT_MS
     """how long they then wait for the next time"""
 
     @property
@@ -42,14 +47,14 @@ class State(Struct, frozen=True, kw_only=True):
         return self.open is None and self.memory.run is None
 
     @property
-    def wakes_at(self) -> float:
-        """When TimePassed will find something to do; infinity without anything pending."""
-        pending = [forget.repeat_at for forget in self.forgets]
-        if self.memory.reports:
-            pending.append(self.repeat_at)
+    def wakes_at(self) -> int | None:
+        """When TimePassed will find something to do; None without anything pending."""
+        moments = [forget.repeat_at for forget in self.forgets]
+        if self.sent and self.memory.reports:
+            moments.append(self.repeat_at)
         if self.open:
-            pending += [self.open.deadline, self.open.repeat_at]
-        return min(pending, default=float("inf"))
+            moments += [self.open.deadline, self.open.repeat_at]
+        return min(moments, default=None)
 
 
 Step = tuple[State, Sequence[Action]]

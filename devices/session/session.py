@@ -89,7 +89,7 @@ class Dispenser:
         self._journal: Journal = journal or InMemoryJournal()
         self._follower = follower
         self._astray: Astray | None = None
-        self._patience_s = patience_s
+        self._patience_ms = round(1000 * patience_s)
         self._line: Line | None = None
         self._announced = b""
         self._running: asyncio.Task[None] | None = None
@@ -123,7 +123,7 @@ class Dispenser:
             return None
         told: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
         self._waiting[request.id] = told
-        self._happened(Asked(request, self._patience_s))
+        self._happened(Asked(request, self._patience_ms))
         try:
             return await told
         finally:
@@ -139,7 +139,7 @@ class Dispenser:
         Cancelling stops it in order: the broker hears that it goes, paper that is coming out comes out, the journal is
         closed. Raises ConfigError where another process runs this dispenser.
         """
-        now = time.monotonic()
+        now = _now_ms()
         self.state = resume(self._journal.load(now))
         self._journal.save(self.state.memory, now)
         try:
@@ -149,7 +149,7 @@ class Dispenser:
         finally:
             if self._running:
                 await asyncio.wait({self._running}, timeout=_LONGEST_RUN_S)
-            self._journal.save(self.state.memory, time.monotonic())
+            self._journal.save(self.state.memory, _now_ms())
             self._journal.close()
 
     async def _keep_connected(self) -> None:
@@ -221,7 +221,7 @@ class Dispenser:
             log.warning("unreadable command", topic=str(message.topic), reason=str(error))
 
     def _happened(self, event: Event) -> None:
-        now = time.monotonic()
+        now = _now_ms()
         remembered = self.state.memory
         self.state, actions = step(self.state, event, now)
         if self.state.memory is not remembered:
@@ -260,12 +260,16 @@ class Dispenser:
         """Tell the machine when something is due."""
         while True:
             self._changed.clear()
-            left = self.state.wakes_at - time.monotonic()
+            wakes_at = self.state.wakes_at
             try:
-                async with asyncio.timeout(None if left == float("inf") else max(0.0, left)):
+                async with asyncio.timeout(None if wakes_at is None else max(0, wakes_at - _now_ms()) / 1000):
                     await self._changed.wait()
             except TimeoutError:
                 self._happened(TimePassed())
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 def _payload(message: Message) -> bytes:

@@ -57,7 +57,7 @@ class Tally(Struct, kw_only=True):
     refusals: dict[str, int] = field(default_factory=dict)
     """by reason"""
     forgotten: int = 0
-    waits_ms: list[float] = field(default_factory=list)
+    waits_ms: list[int] = field(default_factory=list)
     """publish to command, one for each answer"""
     unnoted: int = 0
     """reports that the pipeline has not noted"""
@@ -70,7 +70,7 @@ class Tally(Struct, kw_only=True):
             self.rations += 1
             return
         self.answers += 1
-        self.waits_ms.append(round(1000 * closed.waited_s, 2))
+        self.waits_ms.append(closed.waited_ms)
         match closed.answer:
             case Dispense():
                 self.portions += 1

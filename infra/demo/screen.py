@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
+from collections.abc import Sequence
 from statistics import quantiles
 
 from msgspec import Struct, field
@@ -98,5 +99,5 @@ async def _count(settings: Settings, statement: str) -> int:
     return sum(row["n"] for row in await query(settings, statement))
 
 
-def _percentile(values: list[float], percent: int) -> float:
+def _percentile(values: Sequence[float], percent: int) -> float:
     return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else sum(values)

@@ -51,7 +51,7 @@ Epoch = Annotated[int, Meta(ge=0, le=2**53)]
 Centimetres = Annotated[int, Meta(ge=0, le=100_000)]
 Number = Annotated[int, Meta(ge=1, le=2**53)]
 """A report's number: 1 for a device's first, then one more each time. 2**53 is the largest exact JSON integer."""
-Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+Milliseconds = Annotated[int, Meta(ge=0, le=10**12)]
 
 Mode = Literal["face", "button", "held"]
 Placement = Literal["entrance", "inside"]
@@ -146,7 +146,7 @@ Command = Answer | Noted
 
 class _Report(_Message, frozen=True, kw_only=True):
     number: Number
-    ago_s: Seconds = 0.0
+    ago_ms: Milliseconds = 0
     """How long before the publish it happened, by the dispenser's monotonic clock; its wall clock is not asked."""
 
 

@@ -1,6 +1,5 @@
 """Reports: a grant reserves, what the motor really did settles it."""
 
-from math import ceil
 from typing import NamedTuple, assert_never
 
 from models.contract.messages import Battery, Declined, Dispensed, LocalRation, Noted, Stock
@@ -68,7 +67,7 @@ def _told_of_the_motor(site: Site, device: str, report: _MotorReport, moment: Mo
     What is older than a window changes no account and counts by its number. A dispenser that lost its memory counts
     from 1 again: so in an account not the number decides what is known, but the request.
     """
-    happened = moment.at - ceil(report.ago_s * 1000)
+    happened = moment.at - report.ago_ms
     cm = 0 if isinstance(report, Declined) else report.cm
     if happened <= moment.horizon:
         return _Told(None, cm if is_new else 0)

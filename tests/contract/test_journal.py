@@ -31,9 +31,9 @@ CONTROL = Control(
 
 def remembered() -> Memory:
     """Something in every field."""
-    memory = Memory(control=CONTROL).reporting(Stock(number=1, cm=9), 0.1).reporting(Stock(number=1, cm=8), 1 / 3)
-    memory = memory.closing(IDS[0]).rationing(2.0) or memory
-    return memory.obeying(Dispense(request=IDS[1], cm=60), 0.25, 2.5)
+    memory = Memory(control=CONTROL).reporting(Stock(number=1, cm=9), 100).reporting(Stock(number=1, cm=8), 333)
+    memory = memory.closing(IDS[0]).rationing(2_000) or memory
+    return memory.obeying(Dispense(request=IDS[1], cm=60), 250, 2_500)
 
 
 class Bound:
@@ -82,18 +82,18 @@ each_journal = pytest.mark.parametrize("make", [Bound.in_memory, Bound.on_disk])
 
 @each_journal
 def test_a_new_journal_remembers_nothing(make: Make, bound: Bound) -> None:
-    assert make(bound).load(100.0) == Memory()
+    assert make(bound).load(100_000) == Memory()
 
 
 @each_journal
 def test_what_was_saved_last_is_loaded_again(make: Make, bound: Bound) -> None:
     journal = make(bound)
-    journal.load(1.0)
-    journal.save(remembered(), 3.0)
+    journal.load(1_000)
+    journal.save(remembered(), 3_000)
     later = structs.replace(remembered(), run=None)
-    journal.save(later, 4.0)
+    journal.save(later, 4_000)
     journal.close()
-    assert journal.load(9.0) == later
+    assert journal.load(9_000) == later
 
 
 ways = st.lists(
@@ -117,29 +117,29 @@ def test_whatever_is_remembered_in_between_the_last_save_is_what_comes_back(
 ) -> None:
     with binding() as bound:
         journal = make(bound)
-        memory = journal.load(0.0)
+        memory = journal.load(0)
         for now, (what, how) in enumerate(ways):
             if what == "restart":
                 journal.close()
-                assert journal.load(float(now)) == memory
+                assert journal.load(1_000 * now) == memory
             else:
-                memory = changed(memory, what, how, float(now))
-                journal.save(memory, float(now))
+                memory = changed(memory, what, how, 1_000 * now)
+                journal.save(memory, 1_000 * now)
         journal.close()
-        assert journal.load(99.0) == memory
+        assert journal.load(99_000) == memory
 
 
-def changed(memory: Memory, what: str, how: object, now: float) -> Memory:
+def changed(memory: Memory, what: str, how: object, now: int) -> Memory:
     match what, how:
         case "report", int():
             for number in range(how):
-                memory = memory.reporting(LocalRation(number=1, request=IDS[number], cm=number), now + number / 3)
+                memory = memory.reporting(LocalRation(number=1, request=IDS[number], cm=number), now + 333 * number)
         case "note", set():
             memory = memory.noting({memory.last_number - behind for behind in how}, 32)
         case "obey", int():
-            memory = memory.obeying(Dispense(request=IDS[how], cm=60), 0.1, now)
+            memory = memory.obeying(Dispense(request=IDS[how], cm=60), 100, now)
         case "give", int():
-            memory = (memory.rationing(now) or memory).closing(IDS[how]).giving(IDS[how], 3.0, now)
+            memory = (memory.rationing(now) or memory).closing(IDS[how]).giving(IDS[how], 3_000, now)
         case _:
             memory = structs.replace(memory, run=None)
     return memory
@@ -147,8 +147,8 @@ def changed(memory: Memory, what: str, how: object, now: float) -> Memory:
 
 @given(came=st.integers(0, 60), went=st.sets(st.integers(1, 60)), oldest=st.integers(0, 5))
 def test_the_changes_are_what_came_and_what_went_wherever_it_stood(came: int, went: set[int], oldest: int) -> None:
-    before = changed(Memory(), "report", 40, 0.0)
-    after = changed(before, "report", came, 1.0).noting(went, 100)
+    before = changed(Memory(), "report", 40, 0)
+    after = changed(before, "report", came, 1_000).noting(went, 100)
     after = structs.replace(after, reports=after.reports[oldest:])
     new, gone = changes(before, after)
     assert {kept.report.number for kept in new} == {kept.report.number for kept in after.reports} - set(range(1, 41))
@@ -160,44 +160,44 @@ def test_the_changes_are_what_came_and_what_went_wherever_it_stood(came: int, we
 
 def test_what_was_saved_is_on_the_disk_before_the_journal_is_closed(bound: Bound, tmp_path: Path) -> None:
     journal = bound.on_disk()
-    journal.load(1.0)
-    journal.save(remembered(), 3.0)
+    journal.load(1_000)
+    journal.save(remembered(), 3_000)
     shutil.copytree(bound.path.parent, tmp_path / "dispensers")
-    assert Bound(tmp_path).on_disk().load(3.0) == remembered()
+    assert Bound(tmp_path).on_disk().load(3_000) == remembered()
 
 
 def test_after_a_power_cut_moments_count_from_the_last_save(bound: Bound) -> None:
     monday = bound.on_disk("monday")
-    monday.load(1000.0)
-    monday.save(remembered().moved(1000.0), 1010.0)
+    monday.load(1_000_000)
+    monday.save(remembered().moved(1_000_000), 1_010_000)
     monday.close()
     tuesday = bound.on_disk("tuesday")
-    loaded = tuesday.load(20.0)
-    assert loaded == remembered().moved(1000.0).moved(20.0 - 1010.0)
-    assert [round(20.0 - kept.happened, 3) for kept in loaded.reports] == [9.9, 9.667]
-    assert loaded.rations == (Ration(12.0, 40),)
+    loaded = tuesday.load(20_000)
+    assert loaded == remembered().moved(1_000_000).moved(20_000 - 1_010_000)
+    assert [20_000 - kept.happened for kept in loaded.reports] == [9_900, 9_667]
+    assert loaded.rations == (Ration(12_000, 40),)
 
 
 def test_after_two_power_cuts_moments_are_still_those_of_the_running_clock(bound: Bound) -> None:
     saved = remembered()
     for boot in ("monday", "tuesday", "wednesday"):
         journal = bound.on_disk(boot)
-        journal.load(5.0)
-        saved = saved.reporting(Stock(number=1, cm=1), 6.0)
-        journal.save(saved, 7.0)
+        journal.load(5_000)
+        saved = saved.reporting(Stock(number=1, cm=1), 6_000)
+        journal.save(saved, 7_000)
         journal.close()
         again = bound.on_disk(boot)
-        assert again.load(8.0) == saved
+        assert again.load(8_000) == saved
         again.close()
-        saved = saved.moved(5.0 - 7.0)
+        saved = saved.moved(5_000 - 7_000)
 
 
 def test_a_machine_that_does_not_tell_its_boot_is_taken_for_restarted(bound: Bound) -> None:
     journal = bound.on_disk("")
-    journal.load(1.0)
-    journal.save(remembered(), 3.0)
+    journal.load(1_000)
+    journal.save(remembered(), 3_000)
     journal.close()
-    assert journal.load(50.0) == remembered().moved(47.0)
+    assert journal.load(50_000) == remembered().moved(47_000)
 
 
 def test_this_machine_tells_its_boot() -> None:
@@ -206,17 +206,17 @@ def test_this_machine_tells_its_boot() -> None:
 
 def test_two_processes_do_not_run_one_dispenser(bound: Bound) -> None:
     journal = bound.on_disk()
-    journal.load(1.0)
-    opening = f"DiskJournal(Path({str(bound.path)!r}), '').load(1.0)"
+    journal.load(1_000)
+    opening = f"DiskJournal(Path({str(bound.path)!r}), '').load(1_000)"
     second = f"from pathlib import Path; from devices.journal.sqlite import *; {opening}"
     ended = subprocess.run([sys.executable, "-c", second], capture_output=True, text=True, check=False, timeout=30)
     assert "ConfigError" in ended.stderr
     assert "park.gate.db is in use: another process runs this dispenser" in ended.stderr
     with pytest.raises(ConfigError):
-        bound.on_disk().load(1.0)
-    assert bound.on_disk(name="park.door.db").load(1.0) == Memory()
+        bound.on_disk().load(1_000)
+    assert bound.on_disk(name="park.door.db").load(1_000) == Memory()
     journal.close()
-    assert bound.on_disk().load(1.0) == Memory()
+    assert bound.on_disk().load(1_000) == Memory()
 
 
 def _noise(path: Path) -> None:
@@ -243,32 +243,32 @@ def test_a_damaged_journal_is_put_aside_and_the_dispenser_starts_anew(
     damage: Callable[[Path], None], bound: Bound, capsys: pytest.CaptureFixture[str]
 ) -> None:
     journal = bound.on_disk()
-    journal.load(1.0)
-    journal.save(remembered(), 3.0)
+    journal.load(1_000)
+    journal.save(remembered(), 3_000)
     journal.close()
     damage(bound.path)
-    assert journal.load(4.0) == Memory()
+    assert journal.load(4_000) == Memory()
     assert "journal damaged, starting anew" in capsys.readouterr().out
     assert bound.path.with_name("park.gate.db.damaged").exists()
-    journal.save(remembered(), 5.0)
+    journal.save(remembered(), 5_000)
     journal.close()
-    assert journal.load(6.0) == remembered()
+    assert journal.load(6_000) == remembered()
 
 
 def test_a_full_disk_is_told_once_and_gets_everything_as_soon_as_there_is_room(
     bound: Bound, capsys: pytest.CaptureFixture[str]
 ) -> None:
     journal = bound.on_disk()
-    memory = journal.load(1.0)
+    memory = journal.load(1_000)
     with full_disk(bytes_left=50_000):
         for _ in range(20):
-            memory = changed(memory, "report", 30, 1.0).noting(range(1, memory.last_number), 7)
-            journal.save(memory, 2.0)
+            memory = changed(memory, "report", 30, 1_000).noting(range(1, memory.last_number), 7)
+            journal.save(memory, 2_000)
     assert capsys.readouterr().out.count("journal cannot be written") == 1
-    memory = changed(memory, "report", 1, 1.0)
-    journal.save(memory, 3.0)
+    memory = changed(memory, "report", 1, 1_000)
+    journal.save(memory, 3_000)
     journal.close()
-    assert journal.load(4.0) == memory
+    assert journal.load(4_000) == memory
 
 
 def _a_file_in_the_folder_s_place(path: Path) -> None:
@@ -282,8 +282,8 @@ def _a_folder_in_the_file_s_place(path: Path) -> None:
 
 def _not_ours_to_write(path: Path) -> None:
     journal = DiskJournal(path, "monday")
-    journal.load(1.0)
-    journal.save(remembered(), 2.0)
+    journal.load(1_000)
+    journal.save(remembered(), 2_000)
     journal.close()
     path.chmod(0o444)
 
@@ -303,9 +303,9 @@ def test_without_a_disk_the_dispenser_starts_says_so_once_and_goes_on_in_memory(
     hinder(bound.path)
     with as_nobody(bound.path.parent):
         journal = bound.on_disk()
-        assert journal.load(3.0) == Memory()
+        assert journal.load(3_000) == Memory()
         for _ in range(3):
-            journal.save(remembered(), 4.0)
+            journal.save(remembered(), 4_000)
     assert capsys.readouterr().out.count("journal cannot be written, going on in memory") == 1
     assert not bound.path.with_name("park.gate.db.damaged").exists()
 

@@ -78,7 +78,7 @@ async def test_who_asks_to_be_forgotten_gets_a_receipt_and_is_someone_new(gate: 
 
 
 async def test_a_report_is_noted_as_often_as_it_is_told(gate: Talk) -> None:
-    report = {"kind": "dispensed", "number": 1, "request": uuid.uuid4().hex, "cm": 22, "ago_s": 4.5, "fault": "jam"}
+    report = {"kind": "dispensed", "number": 1, "request": uuid.uuid4().hex, "cm": 22, "ago_ms": 4500, "fault": "jam"}
     for _ in range(2):
         await gate.say("report", report)
         assert await gate.hear() == {"kind": "noted", "numbers": [1]}

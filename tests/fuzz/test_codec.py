@@ -53,7 +53,7 @@ REQUESTS = (
     ForgetAsked(id=ID, model="synthetic/1", template=TEMPLATE),
 )
 REPORTS = (
-    Dispensed(number=1, ago_s=5.002, request=ID, cm=22, fault="empty"),
+    Dispensed(number=1, ago_ms=5_002, request=ID, cm=22, fault="empty"),
     Declined(number=2, request=ID, reason="closed"),
     LocalRation(number=3, request=ID, cm=0, fault="power"),
     Stock(number=4, cm=8400),

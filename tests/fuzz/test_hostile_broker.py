@@ -56,7 +56,7 @@ from models.contract.messages import (
     Stock,
 )
 
-PATIENCE_S = 3.0
+PATIENCE_MS = 3_000
 CONTROL = Control(
     site="park", mode="face", policy="0123456789ab", epoch=0, ration_cm=40, ration_budget_cm=100, window_s=60
 )
@@ -71,13 +71,13 @@ class PowerCut(Exception):
 
 
 class HostileBroker(RuleBasedStateMachine):
-    """`now` is the dispenser's clock, `true` the one that goes on while the power is off."""
+    """`now` is the dispenser's clock, `true` the one that goes on while the power is off; both in milliseconds."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(mkdtemp(dir=RAM if RAM.is_dir() else None))
         self.ids = count()
-        self.now, self.true, self.boot = 1000.0, 0.0, 1
+        self.now, self.true, self.boot = 1_000_000, 0, 1
         self.journal = self.opened()
         self.state = State()
         self.fuse: int | None = None
@@ -90,14 +90,14 @@ class HostileBroker(RuleBasedStateMachine):
         """reports that reached the pipeline"""
         self.noted: set[int] = set()
         self.in_flight: set[int] = set()
-        self.happened: dict[int, float] = {}
+        self.happened: dict[int, int] = {}
         """when it truly was, by a report's number"""
-        self.began: dict[str, float] = {}
+        self.began: dict[str, int] = {}
         """when it truly was that a request's run was decided"""
         self.standing: Request | None = None
         """who waits in front, not yet served"""
-        self.deadline = 0.0
-        self.motor: tuple[str, int, float] | None = None
+        self.deadline = 0
+        self.motor: tuple[str, int, int] | None = None
         self.runs: Counter[str] = Counter()
         self.heard: Counter[str] = Counter()
         self.rations: list[Ration] = []
@@ -129,7 +129,7 @@ class HostileBroker(RuleBasedStateMachine):
                 self.burn()
                 self.act(action)
         except PowerCut:
-            self.power_comes_back(off_s=7.0)
+            self.power_comes_back(off_ms=7_000)
 
     def note_the_moment(self, last_number: int) -> None:
         for number in range(last_number + 1, self.state.memory.last_number + 1):
@@ -144,10 +144,10 @@ class HostileBroker(RuleBasedStateMachine):
                 self.fuse = None
                 raise PowerCut
 
-    def power_comes_back(self, off_s: float) -> None:
+    def power_comes_back(self, off_ms: int) -> None:
         self.boot += 1
-        self.true += off_s
-        self.now = 12.0 if self.boot % 2 else 500.0 * self.boot
+        self.true += off_ms
+        self.now = 12_000 if self.boot % 2 else 500_000 * self.boot
         self.starts_again()
 
     def starts_again(self) -> None:
@@ -159,7 +159,7 @@ class HostileBroker(RuleBasedStateMachine):
         try:
             self.wake()
         except PowerCut:
-            self.power_comes_back(off_s=1.0)
+            self.power_comes_back(off_ms=1_000)
 
     def act(self, action: Action) -> None:
         match action:
@@ -196,7 +196,7 @@ class HostileBroker(RuleBasedStateMachine):
 
     def check_age(self, report: Report) -> None:
         """Never older than it is."""
-        assert 0 <= report.ago_s <= self.true - self.happened[report.number] + 0.002
+        assert 0 <= report.ago_ms <= self.true - self.happened[report.number]
 
     # -- people ---------------------------------------------------------------------------------------
 
@@ -212,13 +212,13 @@ class HostileBroker(RuleBasedStateMachine):
         request = requests[kind]
         if kind != "forget":
             assume(self.state.is_free)
-            self.standing, self.deadline = request, self.now + PATIENCE_S
-        self.happens(Asked(request, PATIENCE_S))
+            self.standing, self.deadline = request, self.now + PATIENCE_MS
+        self.happens(Asked(request, PATIENCE_MS))
 
-    @rule(seconds=st.sampled_from([0.3, 1.0, PATIENCE_S, 7.0, 50.0]), is_told=st.booleans())
-    def time_passes(self, seconds: float, *, is_told: bool) -> None:
-        self.now += seconds
-        self.true += seconds
+    @rule(ms=st.sampled_from([300, 1_000, PATIENCE_MS, 7_000, 50_000]), is_told=st.booleans())
+    def time_passes(self, ms: int, *, is_told: bool) -> None:
+        self.now += ms
+        self.true += ms
         if is_told:
             self.happens(TimePassed())
             assert not (self.standing and self.now >= self.deadline), "whoever waited long enough got something"
@@ -227,7 +227,7 @@ class HostileBroker(RuleBasedStateMachine):
     @rule(kind=st.sampled_from(["face", "button", "staff"]))
     def someone_presses_in_vain(self, kind: str) -> None:
         self.someone_presses(kind)
-        self.time_passes(PATIENCE_S, is_told=True)
+        self.time_passes(PATIENCE_MS, is_told=True)
         if self.motor:
             self.motor_stops(1.0)
 
@@ -274,9 +274,9 @@ class HostileBroker(RuleBasedStateMachine):
         self.dispenser_gets(taken(self.to_dispenser, which, is_kept=is_kept), retained=retained)
 
     @precondition(lambda self: self.state.is_free and self.is_connected)
-    @rule(delay=st.sampled_from([0.1, PATIENCE_S]), is_granted=st.booleans(), retained=st.booleans())
+    @rule(delay=st.sampled_from([100, PATIENCE_MS]), is_granted=st.booleans(), retained=st.booleans())
     def someone_is_answered_before_the_dispenser_looks_at_its_clock(
-        self, delay: float, *, is_granted: bool, retained: bool
+        self, delay: int, *, is_granted: bool, retained: bool
     ) -> None:
         self.someone_presses("button")
         if not self.standing:
@@ -298,9 +298,9 @@ class HostileBroker(RuleBasedStateMachine):
 
     # -- power ----------------------------------------------------------------------------------------
 
-    @rule(off_s=st.floats(0, 100))
-    def power_is_cut(self, off_s: float) -> None:
-        self.power_comes_back(off_s)
+    @rule(off_ms=st.integers(0, 100_000))
+    def power_is_cut(self, off_ms: int) -> None:
+        self.power_comes_back(off_ms)
 
     @rule(effects=st.integers(0, 4))
     def power_will_fail_in_the_middle(self, effects: int) -> None:
@@ -337,7 +337,7 @@ class HostileBroker(RuleBasedStateMachine):
     @invariant()
     def rations_stay_within_the_budget(self) -> None:
         for last in self.rations[-1:]:
-            window = [ration.cm for ration in self.rations if ration.given > last.given - CONTROL.window_s]
+            window = [ration.cm for ration in self.rations if ration.given > last.given - 1_000 * CONTROL.window_s]
             assert sum(window) <= CONTROL.ration_budget_cm
 
     @invariant()
@@ -347,8 +347,10 @@ class HostileBroker(RuleBasedStateMachine):
     @invariant()
     def no_template_waits_here_beyond_its_window(self) -> None:
         assert len(self.state.forgets) <= MOST_FORGETS
-        end = self.now - CONTROL.window_s - 1.0
-        assert self.state.wakes_at <= self.now or all(forget.asked > end for forget in self.state.forgets)
+        end = self.now - 1_000 * (CONTROL.window_s + 1)
+        wakes_at = self.state.wakes_at
+        is_due = wakes_at is not None and wakes_at <= self.now
+        assert is_due or all(forget.asked > end for forget in self.state.forgets)
 
     @invariant()
     def it_is_free_when_nobody_is_served(self) -> None:
@@ -365,7 +367,7 @@ class HostileBroker(RuleBasedStateMachine):
         """The world turns kind: everybody is served, everything is told."""
         try:
             self.fuse = None
-            self.time_passes(PATIENCE_S, is_told=True)
+            self.time_passes(PATIENCE_MS, is_told=True)
             if self.motor:
                 self.motor_stops(1.0)
             assert self.state.is_free
@@ -404,7 +406,7 @@ def taken(messages: list[T], which: int, *, is_kept: bool) -> T:
 
 
 def told_alike(report: Report) -> object:
-    return {**{name: getattr(report, name) for name in report.__struct_fields__}, "ago_s": 0}
+    return {**{name: getattr(report, name) for name in report.__struct_fields__}, "ago_ms": 0}
 
 
 TestHostileBroker = HostileBroker.TestCase

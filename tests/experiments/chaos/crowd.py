@@ -141,7 +141,7 @@ class Place:
             at=time.monotonic(),
             request=request.id,
             what=_what(closed),
-            waited_s=closed.waited_s if closed else 0.0,
+            waited_s=closed.waited_ms / 1000 if closed else 0.0,
         )
         self._diary.write(told)
 

@@ -168,7 +168,7 @@ def test_without_a_key_a_face_goes_on_without_its_template_and_a_wish_to_be_forg
         on_message(Publication(f"{AT_THE_GATE}/request", encode(forget)), SITES, told)
 
 
-@pytest.mark.parametrize("report", [LocalRation(number=3, request=ID, cm=60, ago_s=4.5), Stock(number=4, cm=9)])
+@pytest.mark.parametrize("report", [LocalRation(number=3, request=ID, cm=60, ago_ms=4_500), Stock(number=4, cm=9)])
 def test_a_report_becomes_an_event_of_its_site(report: Report) -> None:
     record = on_message(Publication("fairroll/v1/park/door/report", encode(report)), SITES, seals())
     assert (record.topic, record.key) == (EVENTS, "park")

@@ -59,7 +59,7 @@ DECODERS: list[Decoder] = [
 
 numbers = st.integers(1, 2**53)
 centimetres = st.integers(0, 100_000)
-ago_s = st.floats(0, 1e9)
+ago_ms = st.integers(0, 10**12)
 names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 ids = st.from_regex(r"[A-Za-z0-9_-]{16,64}", fullmatch=True)
 faces = st.builds(
@@ -71,11 +71,11 @@ faces = st.builds(
 )
 faults = st.sampled_from([None, "jam", "empty"])
 reports: st.SearchStrategy[Report] = st.one_of(
-    st.builds(Dispensed, number=numbers, ago_s=ago_s, request=ids, cm=centimetres, fault=faults),
-    st.builds(LocalRation, number=numbers, ago_s=ago_s, request=ids, cm=centimetres, fault=faults),
-    st.builds(Declined, number=numbers, ago_s=ago_s, request=ids, reason=st.sampled_from(["late", "retained"])),
-    st.builds(Stock, number=numbers, ago_s=ago_s, cm=st.integers(0, 10_000_000)),
-    st.builds(Battery, number=numbers, ago_s=ago_s, percent=st.integers(0, 100)),
+    st.builds(Dispensed, number=numbers, ago_ms=ago_ms, request=ids, cm=centimetres, fault=faults),
+    st.builds(LocalRation, number=numbers, ago_ms=ago_ms, request=ids, cm=centimetres, fault=faults),
+    st.builds(Declined, number=numbers, ago_ms=ago_ms, request=ids, reason=st.sampled_from(["late", "retained"])),
+    st.builds(Stock, number=numbers, ago_ms=ago_ms, cm=st.integers(0, 10_000_000)),
+    st.builds(Battery, number=numbers, ago_ms=ago_ms, percent=st.integers(0, 100)),
 )
 commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(Dispense, request=ids, cm=centimetres),
@@ -170,8 +170,8 @@ def test_unknown_fields_are_tolerated() -> None:
         (decode_report, b'{"kind":"stock","number":1,"cm":60.5}', "got `float` - at `$.cm`"),
         (decode_report, b'{"kind":"stock","number":0,"cm":60}', "at `$.number`"),
         (decode_report, b'{"kind":"stock","number":9007199254740993,"cm":60}', "at `$.number`"),
-        (decode_report, b'{"kind":"stock","number":1,"cm":60,"ago_s":-1}', "at `$.ago_s`"),
-        (decode_report, b'{"kind":"stock","number":1,"cm":60,"ago_s":1e999}', "out of range"),
+        (decode_report, b'{"kind":"stock","number":1,"cm":60,"ago_ms":-1}', "at `$.ago_ms`"),
+        (decode_report, b'{"kind":"stock","number":1,"cm":60,"ago_ms":1e999}', "out of range"),
         (decode_state, b'{"online":1}', "at `$.online`"),
         (decode_event, b'{"kind":"ticked","v":2}', "at `$.v`"),
         (decode_event, b'{"kind":"erased","v":1}', "at `$.kind`"),

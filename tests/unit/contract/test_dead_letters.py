@@ -16,8 +16,8 @@ from models.contract.messages import Battery, Declined, Dispensed, FaceSeen, Loc
 REPORT = "fairroll/v1/park/gate/report"
 LONGEST_ID = "r" * 64
 REPORTS = [
-    Dispensed(number=2**53, ago_s=1234.567, request=LONGEST_ID, cm=100_000, fault="power"),
-    Declined(number=2**53, ago_s=1234.567, request=LONGEST_ID, reason="retained"),
+    Dispensed(number=2**53, ago_ms=1_234_567, request=LONGEST_ID, cm=100_000, fault="power"),
+    Declined(number=2**53, ago_ms=1_234_567, request=LONGEST_ID, reason="retained"),
     LocalRation(number=1, request=LONGEST_ID, cm=60),
     Stock(number=1, cm=10_000_000),
     Battery(number=1, percent=100),

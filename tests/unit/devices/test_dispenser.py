@@ -5,6 +5,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from devices.machine import camera_permission, dispenser, persistent_state, reports
@@ -46,7 +48,7 @@ from models.contract.messages import (
     Stock,
 )
 
-PATIENCE_S = 3.0
+PATIENCE_MS = 3_000
 ANN, BOB = (ButtonPressed(id=f"request-of-{name}-001") for name in ("ann", "bob"))
 STAFF = StaffPressed(id="request-of-staff-1")
 FORGET = ForgetAsked(id="request-forget-01", model="synthetic/1", template=bytes(64))
@@ -57,15 +59,15 @@ class Gate:
 
     def __init__(self) -> None:
         self.state = State()
-        self.now = 100.0
+        self.now = 100_000
 
-    def happens(self, event: Event, after: float = 0.0) -> list[Action]:
+    def happens(self, event: Event, after: int = 0) -> list[Action]:
         self.now += after
         self.state, actions = step(self.state, event, self.now)
         return list(actions)
 
     def asks(self, request: Request = ANN) -> list[Action]:
-        return self.happens(Asked(request, PATIENCE_S))
+        return self.happens(Asked(request, PATIENCE_MS))
 
     def is_told(self, request: str = ANN.id, cm: int = 60, *, retained: bool = False) -> list[Action]:
         return self.happens(Commanded(Dispense(request=request, cm=cm), retained))
@@ -80,17 +82,22 @@ class Gate:
     def is_cut_off(self, request: Request) -> Closed:
         """Nobody answers: what the person is told."""
         self.asks(request)
-        actions = self.happens(TimePassed(), after=PATIENCE_S)
+        actions = self.happens(TimePassed(), after=PATIENCE_MS)
         if actions == [RunMotor(self.state.memory.ration_cm)]:
             actions = self.happens(Ran(self.state.memory.ration_cm))
         closed = actions[-1]
         assert isinstance(closed, Closed)
         return closed
 
-    def loses_power(self, off_s: float = 0.0) -> None:
+    @property
+    def wakes_in(self) -> int:
+        assert self.state.wakes_at is not None
+        return self.state.wakes_at - self.now
+
+    def loses_power(self, off_ms: int = 0) -> None:
         """The machine was off, and its clock with it, so that moments count from the cut."""
-        self.state = resume(self.state.memory.moved(off_s))
-        self.now += off_s
+        self.state = resume(self.state.memory.moved(off_ms))
+        self.now += off_ms
 
 
 def control(
@@ -128,11 +135,11 @@ def declined(request: str, reason: Any, number: int) -> list[Action]:
 def test_an_answer_runs_the_motor_once_and_what_came_out_is_told_and_reported() -> None:
     gate = Gate()
     assert gate.asks() == [SendRequest(ANN, 3)]
-    gate.now += 0.25
+    gate.now += 250
     assert gate.is_told(cm=45) == [RunMotor(45)]
-    sent, closed = gate.happens(Ran(22, "jam"), after=2)
+    sent, closed = gate.happens(Ran(22, "jam"), after=2_000)
     assert sent == SendReport(Dispensed(number=1, request=ANN.id, cm=22, fault="jam"))
-    assert closed == Closed(ANN.id, Dispense(request=ANN.id, cm=45), 0.25, 22)
+    assert closed == Closed(ANN.id, Dispense(request=ANN.id, cm=45), 250, 22)
     assert gate.state.is_free
 
 
@@ -165,18 +172,18 @@ def test_at_the_deadline_the_local_ration_runs_and_a_late_command_is_declined_as
     gate = Gate()
     gate.happens(control(ration_cm=40))
     gate.asks()
-    assert gate.state.wakes_at <= gate.now + PATIENCE_S
-    assert gate.happens(TimePassed(), after=PATIENCE_S) == [RunMotor(40)]
+    assert gate.wakes_in <= PATIENCE_MS
+    assert gate.happens(TimePassed(), after=PATIENCE_MS) == [RunMotor(40)]
     assert gate.is_told() == declined(ANN.id, "closed", 1)
     sent, closed = gate.happens(Ran(40))
     assert sent == SendReport(LocalRation(number=2, request=ANN.id, cm=40))
-    assert closed == Closed(ANN.id, None, PATIENCE_S, 40)
+    assert closed == Closed(ANN.id, None, PATIENCE_MS, 40)
 
 
 def test_a_command_that_comes_at_the_deadline_finds_the_ration_even_before_time_is_told() -> None:
     gate = Gate()
     gate.asks()
-    gate.now += PATIENCE_S
+    gate.now += PATIENCE_MS
     assert gate.is_told(cm=45) == [RunMotor(60)]
     assert gate.is_told(cm=45) == declined(ANN.id, "closed", 1)
 
@@ -185,17 +192,17 @@ def test_a_refusal_that_comes_after_the_deadline_is_too_late_to_refuse() -> None
     gate = Gate()
     gate.asks()
     refusal = Refuse(request=ANN.id, reason="quota", retry_after_s=400)
-    assert gate.happens(Commanded(refusal), after=PATIENCE_S) == [RunMotor(60)]
+    assert gate.happens(Commanded(refusal), after=PATIENCE_MS) == [RunMotor(60)]
     sent, closed = gate.happens(Ran(60))
     assert sent == SendReport(LocalRation(number=1, request=ANN.id, cm=60))
-    assert closed == Closed(ANN.id, None, PATIENCE_S, 60)
+    assert closed == Closed(ANN.id, None, PATIENCE_MS, 60)
 
 
 def test_a_refusal_closes_and_tells_when_to_come_again() -> None:
     gate = Gate()
     gate.asks()
     refusal = Refuse(request=ANN.id, reason="quota", retry_after_s=400)
-    assert gate.happens(Commanded(refusal), after=0.5) == [Closed(ANN.id, refusal, 0.5)]
+    assert gate.happens(Commanded(refusal), after=500) == [Closed(ANN.id, refusal, 500)]
     assert gate.happens(Commanded(refusal)) == []
     assert gate.is_told() == declined(ANN.id, "closed", 1)
 
@@ -227,10 +234,10 @@ def test_whoever_asks_while_somebody_else_is_served_starts_nothing() -> None:
 def test_a_request_is_repeated_under_its_id_with_what_is_left_of_the_patience() -> None:
     gate = Gate()
     gate.asks()
-    assert gate.happens(TimePassed(), after=0.9) == []
-    assert gate.happens(TimePassed(), after=0.2) == [SendRequest(ANN, 2)]
-    assert gate.happens(Connected(), after=0.1) == [SendRequest(ANN, 2)]
-    assert gate.happens(TimePassed(), after=1.0) == [SendRequest(ANN, 1)]
+    assert gate.happens(TimePassed(), after=900) == []
+    assert gate.happens(TimePassed(), after=200) == [SendRequest(ANN, 2)]
+    assert gate.happens(Connected(), after=100) == [SendRequest(ANN, 2)]
+    assert gate.happens(TimePassed(), after=1_000) == [SendRequest(ANN, 1)]
     gate.is_told()
     assert gate.happens(Connected()) == []
 
@@ -244,13 +251,14 @@ def test_reports_are_numbered_one_after_another_from_one() -> None:
 
 def test_a_report_is_repeated_with_its_growing_age_until_it_is_noted() -> None:
     gate = served()
-    sent = [gate.happens(TimePassed(), after=wait) for wait in (5.0, 10.0, 20.0)]
-    assert sent == [[SendReport(Dispensed(number=1, request=ANN.id, cm=60, ago_s=age))] for age in (5.0, 15.0, 35.0)]
+    sent = [gate.happens(TimePassed(), after=wait) for wait in (5_000, 10_000, 20_000)]
+    reports = [Dispensed(number=1, request=ANN.id, cm=60, ago_ms=ago_ms) for ago_ms in (5_000, 15_000, 35_000)]
+    assert sent == [[SendReport(report)] for report in reports]
     gate.happens(Commanded(Noted(numbers=(2,))))
-    assert gate.happens(TimePassed(), after=40.0) != []
+    assert gate.happens(TimePassed(), after=40_000) != []
     gate.happens(Commanded(Noted(numbers=(1, 7))))
-    assert gate.happens(TimePassed(), after=600.0) == []
-    assert gate.state.wakes_at == float("inf")
+    assert gate.happens(TimePassed(), after=600_000) == []
+    assert gate.state.wakes_at is None
 
 
 def test_while_nothing_is_noted_the_repetitions_become_rare_and_a_receipt_or_a_connection_makes_them_frequent() -> None:
@@ -258,22 +266,22 @@ def test_while_nothing_is_noted_the_repetitions_become_rare_and_a_receipt_or_a_c
     gate.measures(1)
     waits = []
     for _ in range(9):
-        waits.append(gate.state.wakes_at - gate.now)
+        waits.append(gate.wakes_in)
         assert numbers(gate.happens(TimePassed(), after=waits[-1])) == [1, 2]
-    assert waits == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    assert waits == [1_000 * wait for wait in (5, 10, 20, 40, 80, 160, 300, 300, 300)]
     gate.happens(Commanded(Noted(numbers=(2,))))
-    assert gate.state.wakes_at - gate.now == 5
-    gate.happens(TimePassed(), after=5)
-    assert gate.state.wakes_at - gate.now == 10
+    assert gate.wakes_in == 5_000
+    gate.happens(TimePassed(), after=5_000)
+    assert gate.wakes_in == 10_000
     gate.happens(Connected())
-    assert gate.state.wakes_at - gate.now == 5
+    assert gate.wakes_in == 5_000
 
 
 def test_a_report_that_got_lost_does_not_wait_until_all_others_are_noted() -> None:
     gate = served()
     for number in range(2, 12):
         gate.measures(1)
-        gate.happens(Commanded(Noted(numbers=(number,))), after=1.0)
+        gate.happens(Commanded(Noted(numbers=(number,))), after=1_000)
         if 1 in numbers(gate.happens(TimePassed())):
             return
     pytest.fail("ten seconds, and it was not repeated")
@@ -283,7 +291,7 @@ def test_after_an_outage_the_reports_go_in_their_order_and_a_few_at_a_time() -> 
     gate = Gate()
     gate.measures(100)
     assert numbers(gate.happens(Connected())) == list(range(1, IN_FLIGHT + 1))
-    assert numbers(gate.happens(TimePassed(), after=5.0)) == list(range(1, IN_FLIGHT + 1))
+    assert numbers(gate.happens(TimePassed(), after=5_000)) == list(range(1, IN_FLIGHT + 1))
     assert numbers(gate.happens(Commanded(Noted(numbers=(1, 2, 4))))) == [33, 34, 35]
     assert gate.happens(Commanded(Noted(numbers=(99,)))) == []
     got = [3]
@@ -303,12 +311,24 @@ def test_what_a_dispenser_gives_by_itself_is_bounded_in_every_window() -> None:
     gate = Gate()
     gate.happens(control(ration_cm=40, ration_budget_cm=100, window_s=60))
     assert [gate.is_cut_off(ANN).cm, gate.is_cut_off(BOB).cm] == [40, 40]
-    assert gate.is_cut_off(ANN) == Closed(ANN.id, None, PATIENCE_S)
+    assert gate.is_cut_off(ANN) == Closed(ANN.id, None, PATIENCE_MS)
     assert gate.reports()[-1] == LocalRation(number=3, request=ANN.id, cm=0)
     assert gate.state.is_free
-    gate.now += 60 - 3 * PATIENCE_S
+    gate.now += 60_000 - 3 * PATIENCE_MS
     assert gate.is_cut_off(ANN).cm == 40
     gate.happens(TimePassed(), after=0)
+    assert gate.is_cut_off(BOB).cm == 40
+
+
+@given(start=st.integers(0, 10**13))
+def test_a_ration_counts_for_exactly_one_window_whatever_the_clock_shows(start: int) -> None:
+    gate = Gate()
+    gate.now = start
+    gate.happens(control(ration_cm=40, ration_budget_cm=40, window_s=60))
+    assert gate.is_cut_off(ANN).cm == 40
+    gate.now += 60_000 - PATIENCE_MS - 1
+    assert gate.is_cut_off(BOB).cm == 0
+    gate.now += 1 - PATIENCE_MS
     assert gate.is_cut_off(BOB).cm == 40
 
 
@@ -335,10 +355,10 @@ def test_a_run_that_the_power_cut_ended_is_not_repeated_and_is_reported_with_not
     gate = Gate()
     gate.asks()
     gate.is_told()
-    gate.loses_power(off_s=8.0)
+    gate.loses_power(off_ms=8_000)
     assert gate.state.is_free
-    sent = gate.happens(Connected(), after=2.0)
-    assert sent == [SendReport(Dispensed(number=1, request=ANN.id, cm=0, fault="power", ago_s=2.0))]
+    sent = gate.happens(Connected(), after=2_000)
+    assert sent == [SendReport(Dispensed(number=1, request=ANN.id, cm=0, fault="power", ago_ms=2_000))]
     assert gate.is_told() == []
 
 
@@ -346,7 +366,7 @@ def test_a_local_ration_that_the_power_cut_ended_is_reported_too_and_stays_in_th
     gate = Gate()
     gate.happens(control(ration_cm=40, ration_budget_cm=40))
     gate.asks()
-    gate.happens(TimePassed(), after=PATIENCE_S)
+    gate.happens(TimePassed(), after=PATIENCE_MS)
     gate.loses_power()
     assert gate.reports() == [LocalRation(number=1, request=ANN.id, cm=0, fault="power")]
     gate.happens(Connected())
@@ -358,7 +378,7 @@ def test_after_a_power_cut_reports_and_their_numbers_go_on_and_old_commands_are_
     gate = served()
     gate.asks(BOB)
     gate.happens(Commanded(Refuse(request=BOB.id, reason="quota", retry_after_s=400)))
-    gate.loses_power(off_s=3600.0)
+    gate.loses_power(off_ms=3_600_000)
     gate.measures(1)
     assert numbers(gate.happens(Connected())) == [1, 2]
     assert gate.is_told(ANN.id) == []
@@ -371,16 +391,16 @@ def test_a_power_cut_closes_the_open_request_and_forgets_who_asked_to_be_forgott
     gate.asks(FORGET)
     gate.loses_power()
     assert gate.happens(Connected()) == []
-    assert gate.state.wakes_at == float("inf")
+    assert gate.state.wakes_at is None
     assert gate.is_told() == declined(ANN.id, "unknown", 1)
 
 
 def test_the_age_of_a_report_does_not_count_how_long_the_power_was_off() -> None:
     gate = served()
-    gate.now += 10.0
-    gate.loses_power(off_s=7200.0)
-    [sent] = gate.happens(Connected(), after=1.0)
-    assert sent == SendReport(Dispensed(number=1, request=ANN.id, cm=60, ago_s=11.0))
+    gate.now += 10_000
+    gate.loses_power(off_ms=7_200_000)
+    [sent] = gate.happens(Connected(), after=1_000)
+    assert sent == SendReport(Dispensed(number=1, request=ANN.id, cm=60, ago_ms=11_000))
 
 
 def test_what_changes_nothing_that_is_remembered_costs_no_save() -> None:
@@ -389,7 +409,7 @@ def test_what_changes_nothing_that_is_remembered_costs_no_save() -> None:
     before = gate.state.memory
     gate.asks(BOB)
     for event in (control(), Connected(), TimePassed(), Commanded(Noted(numbers=(9,)))):
-        gate.happens(event, after=0.5)
+        gate.happens(event, after=500)
     gate.is_told()
     assert gate.state.memory is before
 
@@ -398,8 +418,8 @@ def test_a_new_connection_brings_everything_again_that_is_without_an_answer() ->
     gate = served()
     gate.asks(FORGET)
     gate.asks(BOB)
-    sent = gate.happens(Connected(), after=0.125)
-    report = Dispensed(number=1, request=ANN.id, cm=60, ago_s=0.125)
+    sent = gate.happens(Connected(), after=125)
+    report = Dispensed(number=1, request=ANN.id, cm=60, ago_ms=125)
     assert sent == [SendReport(report), SendRequest(FORGET, None), SendRequest(BOB, 3)]
 
 
@@ -411,11 +431,11 @@ def test_to_be_forgotten_can_be_asked_at_any_time_and_is_repeated_until_it_is_an
     gate.happens(Ran(60))
     gate.happens(Commanded(Noted(numbers=(1,))))
     for _ in range(3):
-        assert gate.happens(TimePassed(), after=100.0) == [SendRequest(FORGET, None)]
+        assert gate.happens(TimePassed(), after=100_000) == [SendRequest(FORGET, None)]
     receipt = Forgotten(request=FORGET.id, erased=1)
-    assert gate.happens(Commanded(receipt)) == [Closed(FORGET.id, receipt, 300.0)]
+    assert gate.happens(Commanded(receipt)) == [Closed(FORGET.id, receipt, 300_000)]
     assert gate.happens(Commanded(receipt)) == []
-    assert gate.happens(TimePassed(), after=1000.0) == []
+    assert gate.happens(TimePassed(), after=1_000_000) == []
 
 
 @pytest.mark.parametrize("event", [TimePassed(), Connected()])
@@ -423,12 +443,12 @@ def test_who_asked_to_be_forgotten_is_forgotten_here_when_the_window_has_passed(
     gate = Gate()
     gate.happens(control(window_s=60))
     gate.asks(FORGET)
-    assert gate.happens(TimePassed(), after=59.0) == [SendRequest(FORGET, None)]
-    assert gate.state.wakes_at <= gate.now + 1.0
-    assert gate.happens(event, after=1.0) == [Closed(FORGET.id, None, 60.0)]
+    assert gate.happens(TimePassed(), after=59_000) == [SendRequest(FORGET, None)]
+    assert gate.wakes_in <= 1_000
+    assert gate.happens(event, after=1_000) == [Closed(FORGET.id, None, 60_000)]
     assert gate.state.forgets == ()
     assert gate.happens(Connected()) == []
-    assert gate.state.wakes_at == float("inf")
+    assert gate.state.wakes_at is None
 
 
 def test_templates_that_wait_to_be_forgotten_are_few_and_the_oldest_goes_first() -> None:
@@ -436,7 +456,7 @@ def test_templates_that_wait_to_be_forgotten_are_few_and_the_oldest_goes_first()
     asked = [structs.replace(FORGET, id=f"request-forget-{number:03}") for number in range(34)]
     for forget in asked[:32]:
         assert gate.asks(forget) == [SendRequest(forget, None)]
-        gate.now += 0.01
+        gate.now += 10
     for forget, oldest in zip(asked[32:], asked, strict=False):
         sent, closed = gate.asks(forget)
         assert sent == SendRequest(forget, None)
@@ -450,7 +470,7 @@ def test_a_request_by_face_that_is_out_when_a_hold_comes_stays_open_and_is_answe
     seen = FaceSeen(id="request-by-face-01", model="synthetic/1", template=bytes(64))
     assert gate.asks(seen) == [SendRequest(seen, 3)]
     assert gate.happens(control(mode="held")) == []
-    assert gate.happens(TimePassed(), after=1.0) == [SendRequest(seen, 2)]
+    assert gate.happens(TimePassed(), after=1_000) == [SendRequest(seen, 2)]
     assert gate.is_told(seen.id) == [RunMotor(60)]
 
 

@@ -51,8 +51,8 @@ class Standing:
         if self._is_cut_off:
             await asyncio.Event().wait()
         if self._is_given_up:
-            return Closed(request.id, None, 1.0)
-        return None if self._is_busy else Closed(request.id, Dispense(request=request.id, cm=60), 0.02, 60)
+            return Closed(request.id, None, 1_000)
+        return None if self._is_busy else Closed(request.id, Dispense(request=request.id, cm=60), 20, 60)
 
 
 class Eye:
@@ -86,15 +86,15 @@ def panel(standing: Standing, eye: Eye | None = None) -> Panel:
             "no face is looked at here (key_ahead: the site's key does not fit): please press the button",
         ),
         (NotSeen(reason="no_face"), "no good look (no_face): please try again, or press the button"),
-        (Closed(ID, Dispense(request=ID, cm=60), 0.0254, 60), "60 cm, after 25 ms"),
-        (Closed(ID, Dispense(request=ID, cm=60), 0.02, 22), "22 cm, after 20 ms"),
+        (Closed(ID, Dispense(request=ID, cm=60), 25, 60), "60 cm, after 25 ms"),
+        (Closed(ID, Dispense(request=ID, cm=60), 20, 22), "22 cm, after 20 ms"),
         (
-            Closed(ID, Refuse(request=ID, reason="quota", retry_after_s=440), 0.02),
+            Closed(ID, Refuse(request=ID, reason="quota", retry_after_s=440), 20),
             "not yet (quota): again in 440 s, or press the button",
         ),
-        (Closed(ID, Forgotten(request=ID, erased=1), 0.02), "forgotten: 1 template(s) erased"),
-        (Closed(ID, None, 3.0, 60), "60 cm by itself: no answer within 3.0 s"),
-        (Closed(ID, None, 3.0), "no paper now: please ask the staff"),
+        (Closed(ID, Forgotten(request=ID, erased=1), 20), "forgotten: 1 template(s) erased"),
+        (Closed(ID, None, 3_000, 60), "60 cm by itself: no answer within 3.0 s"),
+        (Closed(ID, None, 3_000), "no paper now: please ask the staff"),
     ],
 )
 def test_everything_that_can_be_shown_is_a_sentence(shown: Shown, sentence: str) -> None:

@@ -30,7 +30,7 @@ class CuriousMotor:
         self._journal = journal
 
     async def dispense(self, cm: int) -> Ran:
-        self.seen.append(self._journal.load(0.0))
+        self.seen.append(self._journal.load(0))
         return Ran(cm)
 
 
@@ -59,7 +59,7 @@ async def test_a_motor_that_cannot_be_spoken_to_counts_as_a_jam_and_the_next_per
     journal = InMemoryJournal()
     async with alone(DeadMotor(), journal) as dispenser:
         assert [(await ask(dispenser)).cm for _ in range(2)] == [0, 0]
-    told = [kept.report for kept in journal.load(0.0).reports]
+    told = [kept.report for kept in journal.load(0).reports]
     assert [(type(report), report.fault) for report in told if isinstance(report, LocalRation)] == [
         (LocalRation, "jam")
     ] * 2

@@ -198,7 +198,7 @@ def test_a_local_ration_for_an_unknown_request_counts_once_against_the_dispenser
 
 def test_a_report_older_than_a_window_is_kept_and_changes_no_account() -> None:
     story = Story(Policy(give_back=RESERVED, button_budget_cm=60))
-    decision = story.report(LocalRation(number=7, request="long-ago-00000001", cm=60, ago_s=541))
+    decision = story.report(LocalRation(number=7, request="long-ago-00000001", cm=60, ago_ms=541_000))
     assert isinstance(decision.row, DispenserAccount)
     assert (decision.row.entries, decision.row.numbering.beyond) == ((), (7,))
     assert isinstance(story.button().command, Dispense)

@@ -52,9 +52,9 @@ requests = st.one_of(
 )
 numbers = st.integers(1, 30)
 reports = st.one_of(
-    st.builds(Dispensed, number=numbers, request=ids, cm=st.integers(0, 90), ago_s=st.floats(0, 900)),
+    st.builds(Dispensed, number=numbers, request=ids, cm=st.integers(0, 90), ago_ms=st.integers(0, 900_000)),
     st.builds(Declined, number=numbers, request=ids, reason=st.just("late")),
-    st.builds(LocalRation, number=numbers, request=ids, cm=st.integers(0, 90), ago_s=st.floats(0, 900)),
+    st.builds(LocalRation, number=numbers, request=ids, cm=st.integers(0, 90), ago_ms=st.integers(0, 900_000)),
     st.builds(Stock, number=numbers, cm=st.integers(0, 9000)),
 )
 policies = st.builds(

@@ -57,7 +57,7 @@ def test_a_grant_that_nobody_reports_is_given_back_and_needs_no_tick() -> None:
 def test_a_report_that_comes_after_the_give_back_still_counts_and_counts_once() -> None:
     story, request = granted(GiveBack(unreported_s=120))
     story.wait(200)
-    kept = [told(story, Dispensed(number=1, request=request, cm=60, ago_s=199)) for _ in range(2)]
+    kept = [told(story, Dispensed(number=1, request=request, cm=60, ago_ms=199_000)) for _ in range(2)]
     assert [k.cm for k in kept] == [60, 0]
     refused = asks_again(story)
     assert isinstance(refused, Refuse)
@@ -86,7 +86,7 @@ def test_settling_writes_no_visitors_row_and_so_no_template() -> None:
 
 def test_a_report_older_than_a_window_is_counted_once_by_its_number() -> None:
     story = Story()
-    ration = LocalRation(number=3, request="long-ago-00000001", cm=60, ago_s=541)
+    ration = LocalRation(number=3, request="long-ago-00000001", cm=60, ago_ms=541_000)
     assert [told(story, ration).cm, told(story, ration).cm] == [60, 0]
 
 

@@ -14,7 +14,7 @@ from models.ledger.policy import Sites, SiteSpec
 TOPIC = "fairroll/v1/park/shed"
 BEFORE = Sites(sites={"park": SiteSpec(devices=("gate",))})
 MENDED = Sites(sites={"park": SiteSpec(devices=("gate", "shed"))})
-REPORT = Dispensed(number=3, ago_s=2.5, request="request-0000000001", cm=60)
+REPORT = Dispensed(number=3, ago_ms=2_500, request="request-0000000001", cm=60)
 
 
 def letter(report: Report | ButtonPressed, channel: str = "report") -> DeadLetter:
@@ -23,11 +23,11 @@ def letter(report: Report | ButtonPressed, channel: str = "report") -> DeadLette
 
 def test_a_report_of_a_dispenser_that_is_known_now_is_older_by_the_time_that_it_lay_there() -> None:
     event = read_again(letter(REPORT), 60.0, MENDED)
-    assert event == Reported(site="park", device="shed", report=structs.replace(REPORT, ago_s=62.5))
+    assert event == Reported(site="park", device="shed", report=structs.replace(REPORT, ago_ms=62_500))
 
 
 def test_an_age_stays_within_the_contract() -> None:
-    report = structs.replace(REPORT, ago_s=1e9)
+    report = structs.replace(REPORT, ago_ms=10**12)
     assert read_again(letter(report), 60.0, MENDED).report == report
 
 
