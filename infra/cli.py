@@ -1,7 +1,8 @@
 """`fairroll`: what runs the pipeline, and all that operators do.
 
-A new command is a function under `@click.command()` in the module of its kind, and its name here; its errors are
-FairrollErrors. Only the module of the command that was typed is loaded, so that a service is as small as its work.
+A command is a function under `@click.command()` in a module of its own, `infra/commands/<folder>/<name>.py`, and its
+name in `_GROUPS`; its errors are FairrollErrors. Only the module of the command that was typed is loaded, so that a
+service is as small as its work.
 """
 
 import sys
@@ -13,43 +14,39 @@ from models.errors import FairrollError, first_of
 
 __all__ = ["main"]
 
-_COMMANDS = {
-    "up": "infra.commands.local",
-    "demo": "infra.commands.local",
-    "provision": "infra.commands.setup",
-    "apply": "infra.commands.setup",
-    "init-metrics": "infra.commands.setup",
-    "keyholder": "infra.commands.services",
-    "ingress": "infra.commands.services",
-    "egress": "infra.commands.services",
-    "decider": "infra.commands.services",
-    "sink": "infra.commands.services",
-    "status": "infra.commands.operate",
-    "dead-letters": "infra.commands.operate",
-    "hold": "infra.commands.hold",
-    "resume": "infra.commands.hold",
-    "receipts": "infra.commands.hold",
-    "audit": "infra.commands.audit",
-    "compliance": "infra.commands.compliance",
-    "preview": "infra.commands.preview",
-    "record": "infra.commands.replay",
-    "replay": "infra.commands.replay",
-    "explain": "infra.commands.explain",
+_GROUPS = {
+    "Run": ("run", ("up", "demo", "keyholder", "ingress", "egress", "decider", "sink")),
+    "Set up": ("setup", ("provision", "apply", "init-metrics")),
+    "Operate": ("operate", ("status", "dead-letters", "preview")),
+    "Privacy": ("privacy", ("hold", "resume", "receipts", "audit", "compliance")),
+    "Replay": ("replay", ("record", "replay", "explain")),
 }
-"""Where each command is, in the order of `fairroll --help`."""
+"""The sections of `fairroll --help`: each one's folder of `infra.commands`, and its commands in order."""
+_FOLDERS = {name: folder for folder, names in _GROUPS.values() for name in names}
 
 
 class _Commands(click.Group):
-    """A command is loaded when it is asked for."""
+    """Loads a command when it is asked for, and lists the commands by section."""
 
     def list_commands(self, _: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(_FOLDERS)
 
     def get_command(self, _: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
+        if name not in _FOLDERS:
             return None
-        command: click.Command = getattr(import_module(_COMMANDS[name]), name.replace("-", "_"))
+        function = name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"infra.commands.{_FOLDERS[name]}.{function}"), function)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        widest = max(map(len, _FOLDERS))
+        for title, (_, names) in _GROUPS.items():
+            loaded = [(name, self.get_command(ctx, name)) for name in names]
+            limit = formatter.width - 6 - widest
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name.ljust(widest), command.get_short_help_str(limit)) for name, command in loaded if command]
+                )
 
 
 def main() -> None:

@@ -7,15 +7,14 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from infra.cli import commands
-from infra.commands import services
 from infra.local.programs import PROCESSES
+from models.settings import Settings
 
 
 def test_wrong_setting_is_one_line_and_exit_code_2() -> None:
@@ -35,18 +34,27 @@ def test_every_command_has_help(command: str) -> None:
 
 @pytest.mark.parametrize("service", PROCESSES)
 def test_every_service_is_found_and_run(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[str] = []
-    monkeypatch.setattr(services, "import_module", lambda name: SimpleNamespace(run=lambda _: ran.append(name)))
+    ran: list[Settings] = []
+    monkeypatch.setattr(import_module(f"infra.commands.run.{service}"), "run", ran.append)
     assert CliRunner().invoke(commands, [service]).exit_code == 0
-    assert callable(import_module(*ran).run)
+    assert len(ran) == 1
+
+
+def test_help_lists_every_command_by_section_and_cuts_no_line() -> None:
+    shown = CliRunner().invoke(commands, ["--help"], terminal_width=80).output
+    sections = [line for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert sections == ["Options:", "Run:", "Set up:", "Operate:", "Privacy:", "Replay:"]
+    for name in commands.list_commands(click.Context(commands)):
+        assert f"\n  {name} " in shown
+    assert not [line for line in shown.splitlines() if line.startswith("  ") and line.endswith("...")]
 
 
 def test_a_service_loads_nothing_of_what_operators_use() -> None:
     loaded = "import sys; from infra.cli import commands; commands.get_command(None, sys.argv[1]); print(*sys.modules)"
     command = (sys.executable, "-c", loaded, "egress")
     modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert "infra.commands.services" in modules
-    assert not {"rich", "numpy", "infra.commands.operate", "infra.audit"} & set(modules)
+    assert "infra.commands.run.egress" in modules
+    assert not {"numpy", "infra.commands.operate", "infra.commands.run.ingress", "infra.audit"} & set(modules)
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])

@@ -7,12 +7,8 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path(__file__).parents[2]
-_COMMANDS = ("explain.py", "record.py", "replay.py")
-_SHELLS = [
-    *(_ROOT / "stream_processors" / "replay").glob("*.py"),
-    *(_ROOT / "infra" / "replay").glob("*.py"),
-    *(path for path in (_ROOT / "infra" / "commands").rglob("*.py") if path.name in _COMMANDS),
-]
+_FOLDERS = ("stream_processors/replay", "infra/replay", "infra/commands/replay")
+_SHELLS = [file for folder in _FOLDERS for file in (_ROOT / folder).glob("*.py")]
 _WRITERS = {"AIOKafkaAdminClient", "AIOKafkaProducer", "commit", "configure_sites", "open_producer", "open_session"}
 
 
@@ -25,7 +21,7 @@ def names(file: Path) -> Iterator[str]:
                 pass
 
 
-@pytest.mark.parametrize("shell", _SHELLS, ids=lambda shell: shell.name)
+@pytest.mark.parametrize("shell", _SHELLS, ids=lambda shell: str(shell.relative_to(_ROOT)))
 def test_a_replay_names_nothing_that_writes_to_kafka_or_speaks_mqtt(shell: Path) -> None:
     assert _WRITERS.isdisjoint(names(shell))
 

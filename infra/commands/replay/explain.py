@@ -8,7 +8,8 @@ from rich.console import Console, Group
 from rich.table import Column, Table
 from rich.text import Text
 
-from infra.commands.replay import replay_settings, run_replay
+from infra.operator_settings import replay_settings
+from infra.replay.kafka_errors import run_replay
 from models.contract.codec import encode
 from models.contract.messages import Dispense, Forgotten, Refuse
 from models.errors import FairrollError
@@ -30,9 +31,10 @@ _REPORTED_MS = 600_000
 @click.argument("source", default=KAFKA, metavar="[kafka | FILE]")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
 def explain(request_id: str, source: str, *, as_json: bool) -> None:
-    """Tell why a request was answered as it was: the ledger before and after, limits, policy, score.
+    """Explain why a request was answered as it was.
 
-    It is replayed from Kafka while its events are there, and later from an archive. Nothing biometric is shown.
+    Shows the ledger before and after, limits, policy and score. It is replayed from Kafka while its events are
+    there, and later from an archive. Nothing biometric is shown.
     """
     settings = replay_settings()
     found = run_replay(settings, _find(settings, request_id, source))

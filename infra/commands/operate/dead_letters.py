@@ -1,9 +1,6 @@
-"""The commands with which operators look at a running pipeline and put it right."""
+"""`fairroll dead-letters`."""
 
 import asyncio
-import logging
-import os
-import sys
 import time
 from collections.abc import Sequence
 
@@ -14,30 +11,13 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from infra.dead_letters import Filed, by_reason, read_letters, resubmit
-from infra.status.probe import look
-from infra.status.screen import screen
+from infra.operator_settings import operator_settings
 from infra.time_arguments import Span
 from models.contract.topics import ROOT
 from models.settings import Settings
 from stream_processors.runtime.site_file import read_sites
 
-__all__ = ["Span", "dead_letters", "operator_settings", "status"]
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
-def status(*, as_json: bool) -> None:
-    """Show how the whole is: services, brokers, backlogs, dispensers, dead letters.
-
-    Exit code 0 when all is ready, 1 when something is not. Services are asked at FAIRROLL_SERVICES.
-    """
-    settings = operator_settings()
-    seen = asyncio.run(look(settings, read_sites(settings.sites)))
-    if as_json:
-        click.echo(msgspec.json.encode(seen))
-    else:
-        Console().print(screen(seen))
-    sys.exit(1 if seen.problems else 0)
+__all__ = ["dead_letters"]
 
 
 @click.command()
@@ -47,10 +27,10 @@ def status(*, as_json: bool) -> None:
     "--resubmit", "again", is_flag=True, help="Read the kept reports again, with FAIRROLL_SITES as it is now."
 )
 def dead_letters(newest_s: int, *, as_json: bool, again: bool) -> None:
-    """List the messages that nobody could read, and count them by reason.
+    """List the messages that could not be read, by reason.
 
     --resubmit sends the reports among them that can be read now to the decider; repeating it is harmless. Requests are
-    never sent again: nobody stands there any more.
+    never sent again: the visitor left long ago.
     """
     settings = operator_settings()
     if again and as_json:
@@ -97,9 +77,3 @@ def _source(filed: Filed) -> str:
 
 def _when(filed: Filed) -> str:
     return time.strftime("%d %b %H:%M:%S", time.localtime(filed.at))
-
-
-def operator_settings() -> Settings:
-    """Read the environment once; what the libraries would say of a broker that is away, the commands say themselves."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    return Settings.from_environ(os.environ)

@@ -1,4 +1,4 @@
-"""`fairroll audit`, as it is typed."""
+"""`fairroll audit`."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ from infra.audit.audit import GROUPS, Scope
 from infra.audit.audit import audit as look_everywhere
 from infra.audit.influx import publish as write_point
 from infra.audit.screen import screen
-from infra.commands.operate import operator_settings
+from infra.operator_settings import operator_settings
 from stream_processors.runtime.service import log_to_stderr
 from stream_processors.runtime.site_file import read_sites
 
@@ -39,8 +39,9 @@ def audit(
     publish: bool,
     as_json: bool,
 ) -> None:
-    """Look everywhere for what nobody may read: templates, frames, visitors (docs/audit.md).
+    """Search everything for readable faces (docs/audit.md).
 
+    Templates, embeddings, pictures, keys and visitors' pseudonyms, in Kafka, MQTT, InfluxDB, logs and files.
     Exit code 0 when all is clean, 1 when something was found, 2 when some place could not be looked at.
     """
     log_to_stderr()

@@ -1,21 +1,17 @@
-"""The commands that record what happened and replay it. They know of no MQTT broker and send nothing to Kafka."""
+"""`fairroll replay`. It knows of no MQTT broker and sends nothing to Kafka."""
 
 import asyncio
-import logging
-import os
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import msgspec
-import structlog
-from aiokafka.errors import KafkaError
 from msgspec import Struct, structs
 from rich.console import Console
 
-from infra.kafka_records import KafkaAway
+from infra.operator_settings import replay_settings
+from infra.replay.kafka_errors import run_replay
 from infra.replay.keyboard import space_bar
 from infra.replay.live_shadow import shadow
 from infra.replay.output import Sheet, Telling
@@ -27,20 +23,18 @@ from models.replay.replay import Replay
 from models.replay.summary import Filter
 from models.replay.what_if import Trial
 from models.settings import Settings
-from stream_processors.replay.kafka_source import Wanted, time_of
+from stream_processors.replay.kafka_source import time_of
 from stream_processors.replay.pace import Pace
 from stream_processors.replay.player import play
-from stream_processors.replay.recorder import record as make_archive
 from stream_processors.replay.sources import KAFKA, Asked, open_source
 from stream_processors.runtime.site_file import read_sites
 
-__all__ = ["record", "replay", "replay_settings", "run_replay"]
+__all__ = ["replay"]
 
 _SPEEDS = {"max": None, "1x": 1.0, "60x": 60.0}
 _STOPPED = 130
 """The exit code of what SIGINT ended, as shells have it."""
 _NAMES: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
-_T = TypeVar("_T")
 
 
 class _Stopped(Struct, frozen=True, kw_only=True):
@@ -53,43 +47,6 @@ class _Stopped(Struct, frozen=True, kw_only=True):
     """of the source's content; "": it has not begun"""
     next: dict[int, int] = {}
     """the next offset of each partition"""
-
-
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--since", type=Moment(), default="1h", show_default=True, help="How long ago, or a time of ISO 8601.")
-@click.option("--until", type=Moment(), default="0s", help="The same; now, if it is left away.")
-@click.option("--site", "sites", **_NAMES, help="Only this one; may be repeated.")
-@click.option("--device", "devices", **_NAMES, help="Only this one; such an archive proves no answer.")
-@click.option("--with-templates", is_flag=True, help="Of simulated faces, at sites marked simulated.")
-def record(
-    file: Path, since: int, until: int, sites: tuple[str, ...], devices: tuple[str, ...], *, with_templates: bool
-) -> None:
-    """Record what happened into FILE, an archive of compressed lines of JSON (name it .jsonl.zst).
-
-    It begins one window earlier, so that whoever replays it knows what counted at its beginning. It holds no template
-    of a real site.
-    """
-    settings = replay_settings()
-    known = read_sites(settings.sites)
-    for site in sites:
-        if site not in known.sites:
-            raise ConfigError(f"{site} is none of the sites of {settings.sites}")
-    if with_templates and not any(known.sites[site].simulated for site in sites or known.sites):
-        raise ConfigError(f"--with-templates: none of these sites is marked simulated in {settings.sites}")
-    wanted = Wanted(
-        since=since,
-        until=until,
-        warm_up_ms=1000 * known.longest_window_s,
-        sites=sites,
-        devices=devices,
-        with_templates=with_templates,
-    )
-    with progress_bar("recording") as tell:
-        trailer = run_replay(settings, make_archive(settings, wanted, known, file, tell))
-    click.echo(f"{file}: {trailer.happenings} events, {file.stat().st_size:,} bytes, SHA-256 {trailer.sha256}")
-    if trailer.unreadable:
-        click.echo(f"{trailer.unreadable} events that nobody could read were left out")
 
 
 @click.command()
@@ -121,7 +78,7 @@ def replay(
     live: bool,
     **options: Any,
 ) -> None:
-    """Replay what happened through the same fold, and compare it with what was decided then.
+    """Decide once more, and compare with the decisions of then.
 
     Nothing is sent anywhere: a replay only tells. The space bar pauses, Ctrl-C stops it and says how to go on. The exit
     code is 1 where an answer is different though all that it depends on is there.
@@ -210,18 +167,3 @@ def _save(settings: Settings, stopped: _Stopped) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(msgspec.json.encode(stopped))
     click.echo(f"stopped; go on with: fairroll replay --resume {file}", err=True)
-
-
-def run_replay(settings: Settings, work: Coroutine[Any, Any, _T]) -> _T:
-    """Raises KafkaAway where Kafka does not answer."""
-    try:
-        return asyncio.run(work)
-    except* KafkaError as group:
-        raise KafkaAway(f"cannot read Kafka at {settings.kafka_named}: {group.exceptions[0]!r}") from None
-
-
-def replay_settings() -> Settings:
-    """Read once, and without the MQTT broker, whatever the environment names; libraries complain to standard error."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    return structs.replace(Settings.from_environ(os.environ), mqtt="")

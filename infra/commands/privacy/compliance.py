@@ -1,4 +1,4 @@
-"""`fairroll compliance`, as it is typed."""
+"""`fairroll compliance`."""
 
 import asyncio
 import sys
@@ -7,9 +7,9 @@ from typing import Literal
 
 import click
 
-from infra.commands.operate import operator_settings
 from infra.compliance.evidence import look
 from infra.compliance.report import count, html, lines, markdown, sections
+from infra.operator_settings import operator_settings
 from stream_processors.runtime.site_file import read_sites
 
 __all__ = ["compliance"]
@@ -25,9 +25,10 @@ _WRITERS = {"md": markdown, "html": html}
 @click.option("--format", "kind", type=click.Choice(["md", "html", "both"]), default="both", show_default=True)
 @click.option("--offline", is_flag=True, help="Look at the settings alone, at no pipeline.")
 def compliance(site: str, out: Path, kind: Literal["md", "html", "both"], *, offline: bool) -> None:
-    """Write the facts that an impact assessment of a site needs (docs/compliance.md). No legal advice.
+    """Write the facts for a site's impact assessment.
 
-    Each fact stands beside the rule that it answers. Exit code 1 if any line fails; what needs counsel fails nothing.
+    No legal advice (docs/compliance.md). Each fact stands beside the rule that it answers. Exit code 1 if any line
+    fails; what needs counsel fails nothing.
     """
     settings = operator_settings()
     facts = asyncio.run(look(settings, read_sites(settings.sites), site, offline=offline))

@@ -1,4 +1,4 @@
-"""`fairroll up` and `fairroll demo`: the whole pipeline on this machine."""
+"""`fairroll up`."""
 
 import asyncio
 import os
@@ -16,10 +16,9 @@ from infra.local.ports import Ports
 from infra.local.programs import BROKERS, EVERYTHING, INSTEAD
 from infra.local.stack import LocalStack
 from infra.local.supervisor import Change, supervise
-from models.errors import ConfigError
 from models.settings import Settings
 
-__all__ = ["demo", "up"]
+__all__ = ["up"]
 
 
 @click.command()
@@ -74,19 +73,3 @@ def _exports(settings: Settings) -> str:
     usual = Settings().to_environ()
     told = (f"{name}={value}" for name, value in settings.to_environ().items() if value != usual.get(name))
     return shlex.join(["export", *told])
-
-
-@click.command()
-@click.option("--photos", type=click.Path(exists=True, path_type=Path), help="Your own: a folder a person, or files.")
-@click.option(
-    "--folder", type=click.Path(path_type=Path), default=".local/demo", show_default=True, help="Data and logs."
-)
-@click.option("--visitors", default=400, show_default=True, help="Of the simulated fleet.")
-@click.option("--seconds", default=45.0, show_default=True, help="From their first arrival to the last.")
-def demo(photos: Path | None, folder: Path, visitors: int, seconds: float) -> None:
-    """Show the main job: a real face at one dispenser, and a simulated fleet, on real brokers."""
-    try:
-        from infra.demo.scenario import demonstrate  # noqa: PLC0415 - only the demo needs the vision packages
-    except ImportError as error:
-        raise ConfigError(f"{error.name} is missing: the demo needs every extra; run make setup") from None
-    demonstrate(folder, photos, visitors=visitors, seconds=seconds)

@@ -1,4 +1,4 @@
-"""`fairroll preview`, as it is typed."""
+"""`fairroll preview`."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from infra.commands.operate import operator_settings
+from infra.operator_settings import operator_settings
 from infra.preview.chromium import chromium
 from models.errors import ConfigError
 
@@ -22,9 +22,10 @@ _NAMES = ("city", "site", "pipeline", "privacy", "replay")
 @click.option("--var", "typed", multiple=True, metavar="NAME=VALUE", help="What is chosen at the top: site=park.")
 @click.option("--folder", type=click.Path(path_type=Path), default=".local/preview", show_default=True)
 def preview(dashboards: tuple[str, ...], since: str, until: str, typed: tuple[str, ...], folder: Path) -> None:
-    """Draw dashboards of grafana/ from the live InfluxDB, without Grafana: one HTML page, and a PNG of each.
+    """Draw the dashboards from InfluxDB, without Grafana.
 
-    The page needs nothing else and can be mailed. PNGs need Chromium.
+    Writes one HTML page, and a PNG of each dashboard. The page needs nothing else and can be mailed. PNGs need
+    Chromium.
     """
     try:
         from infra.preview.page import look, write_page, write_pictures  # noqa: PLC0415 - only this needs plotly

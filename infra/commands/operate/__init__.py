@@ -1,0 +1,1 @@
+"""Inspect a running pipeline and repair it."""

@@ -1,0 +1,1 @@
+"""Switch face recognition off, and show what is kept."""

@@ -1,0 +1,53 @@
+"""`fairroll receipts`."""
+
+import asyncio
+import time
+from typing import assert_never
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from infra.hold.arguments import json_option
+from infra.hold.hold import read_receipts
+from infra.operator_settings import operator_settings
+from infra.time_arguments import Span
+from models.ledger.outcomes import EpochBegan, Held, Receipt, Resumed
+
+__all__ = ["receipts"]
+
+
+@click.command()
+@click.option("--since", "newest_s", type=Span(), default=None, help="How far back: 90s, 30m, 7d. Else all.")
+@json_option
+def receipts(newest_s: int | None, *, as_json: bool) -> None:
+    """List the audit log of holds, resumptions and epochs.
+
+    Each with what was erased, by whom and why.
+    """
+    found = asyncio.run(read_receipts(operator_settings(), newest_s))
+    if as_json:
+        for receipt in found:
+            click.echo(msgspec.json.encode(receipt))
+        return
+    table = Table("when", "site", "what", "templates", "accounts", "by", "why")
+    for receipt in found:
+        table.add_row(_when(receipt), receipt.site, *_told(receipt))
+    Console().print(table if found else "no receipts")
+
+
+def _told(receipt: Receipt) -> tuple[str, str, str, str, str]:
+    match receipt:
+        case Held():
+            return "held", str(receipt.templates), str(receipt.accounts), receipt.by, receipt.why
+        case Resumed():
+            return f"resumed: {receipt.mode}", "", "", receipt.by, receipt.why
+        case EpochBegan():
+            return f"epoch {receipt.epoch}", str(receipt.templates), str(receipt.accounts), "", ""
+        case unknown:
+            assert_never(unknown)
+
+
+def _when(receipt: Receipt) -> str:
+    return time.strftime("%d %b %H:%M:%S", time.localtime(receipt.at / 1000))

@@ -1,0 +1,1 @@
+"""Record, replay and explain decisions. Nothing here reaches MQTT."""

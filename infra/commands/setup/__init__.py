@@ -1,0 +1,1 @@
+"""Prepare a pipeline and configure it."""

@@ -1,0 +1,25 @@
+"""`fairroll apply`."""
+
+import asyncio
+import os
+
+import click
+
+from models.settings import Settings
+from stream_processors.runtime.site_file import configure_sites, read_sites
+
+__all__ = ["apply"]
+
+
+@click.command()
+def apply() -> None:
+    """Bring the file of sites to a running pipeline.
+
+    Reads modes, policies and dispensers from FAIRROLL_SITES; ingress learns of a new site or dispenser when it
+    starts again.
+    """
+    settings = Settings.from_environ(os.environ)
+    sites = read_sites(settings.sites)
+    asyncio.run(configure_sites(settings, sites))
+    for name, spec in sites.sites.items():
+        click.echo(f"{name}: {spec.mode}, policy {spec.policy.version}, {len(spec.devices)} dispensers")

@@ -1,0 +1,28 @@
+"""`fairroll init-metrics`."""
+
+import asyncio
+import os
+
+import aiohttp
+import click
+
+from models.errors import ConfigError
+from models.settings import Settings
+from stream_processors.sink.influx_setup import make_ready
+
+__all__ = ["init_metrics"]
+
+
+@click.command()
+def init_metrics() -> None:
+    """Make InfluxDB ready: database, retention, hourly sums.
+
+    Repeating it is harmless; the sink does it too.
+    """
+    settings = Settings.from_environ(os.environ)
+    try:
+        version = asyncio.run(make_ready(settings))
+    except (aiohttp.ClientError, TimeoutError):
+        raise ConfigError(f"no InfluxDB answers at {settings.influx_url} (FAIRROLL_INFLUX_URL)") from None
+    kept = f"points for {settings.metrics_days} days, their hours for {settings.metrics_hours_days}"
+    click.echo(f"InfluxDB {version} is ready: {kept}")

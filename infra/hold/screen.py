@@ -1,0 +1,61 @@
+"""A hold or its end, and in sentences what became of it."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from typing import assert_never
+
+import click
+import msgspec
+
+from infra.hold.hold import Said, Settled, say
+from models.ledger.outcomes import Held, Resumed
+from models.ledger.policy import SiteSpec
+from models.settings import Settings
+
+__all__ = ["say_and_report"]
+
+
+def say_and_report(settings: Settings, wanted: Sequence[tuple[Said, SiteSpec]], *, as_json: bool) -> None:
+    """Exit code 1 where a decider or the key holder did not confirm it."""
+    done = asyncio.run(say(settings, wanted))
+    for settled in done:
+        click.echo(msgspec.json.encode(settled) if as_json else _sentences(settled))
+    sys.exit(any(settled.receipt is None or settled.keys_s is None for settled in done))
+
+
+def _sentences(settled: Settled) -> str:
+    if settled.receipt is None:
+        return (
+            f"{settled.site}: NO DECIDER ANSWERED. What you said is kept and will be decided when one works:"
+            " look at `fairroll status`, then at `fairroll receipts`"
+        )
+    lines = [f"{settled.site}: {_headline(settled.receipt)}, {settled.decided_s:.2f} s after it was said"]
+    if settled.keys_s is None:
+        lines.append("  keys: THE KEY HOLDER DOES NOT CONFIRM IT; look at `fairroll status`")
+    else:
+        done = "destroyed" if isinstance(settled.receipt, Held) else "as the mode needs"
+        lines.append(f"  keys: {done}, after {settled.keys_s:.2f} s")
+    lines += [f"  {device}: told, after {seconds:.2f} s" for device, seconds in settled.told.items()]
+    if settled.not_told:
+        lines.append(f"  offline, they learn it first when they connect: {', '.join(settled.not_told)}")
+    lines.append(f"  receipt: offset {settled.receipt.offset}, {_when(settled.receipt)}; `fairroll receipts` keeps it")
+    return "\n".join(lines)
+
+
+def _headline(receipt: Held | Resumed) -> str:
+    match receipt:
+        case Held():
+            return (
+                f"held; {receipt.templates} templates and {receipt.accounts} accounts are gone,"
+                f" the oldest {receipt.oldest_s:.0f} s old"
+            )
+        case Resumed():
+            return f"resumed in {receipt.mode} mode"
+        case unknown:
+            assert_never(unknown)
+
+
+def _when(receipt: Held | Resumed) -> str:
+    return time.strftime("%d %b %H:%M:%S", time.localtime(receipt.at / 1000))

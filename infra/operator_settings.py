@@ -1,0 +1,24 @@
+"""The settings of the commands that operators type."""
+
+import logging
+import os
+import sys
+
+import structlog
+from msgspec import structs
+
+from models.settings import Settings
+
+__all__ = ["operator_settings", "replay_settings"]
+
+
+def operator_settings() -> Settings:
+    """Read the environment once; commands report an unreachable broker themselves, so its libraries are silenced."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    return Settings.from_environ(os.environ)
+
+
+def replay_settings() -> Settings:
+    """The same without the MQTT broker, whatever the environment names; libraries log to standard error."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    return structs.replace(operator_settings(), mqtt="")
