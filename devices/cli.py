@@ -55,8 +55,8 @@ def main() -> None:
 def commands() -> None:
     """A paper dispenser that speaks fairroll's contract (docs/contract.md).
 
-    The broker is FAIRROLL_MQTT (host:port); the site's key lies in the folder FAIRROLL_SECRETS. What survives a power
-    cut is kept in FAIRROLL_DATA/dispensers, a file a dispenser.
+    The broker is FAIRROLL_MQTT (host:port); topics start with FAIRROLL_NAMESPACE. The site's key lies in the folder
+    FAIRROLL_SECRETS. What survives a power cut is kept in FAIRROLL_DATA/dispensers, a file a dispenser.
     """
 
 
@@ -83,7 +83,7 @@ def run(site: str, device: str, photos: Path | None, model: str, placement: Plac
     settings = Settings.from_environ(os.environ)
     if placement == "inside" and photos:
         raise ConfigError("--placement inside: no camera may look at anybody inside a restroom; leave --photos away")
-    identity = _identity(site, device, model if photos else "")
+    identity = _identity(settings.namespace, site, device, model if photos else "")
     journal = _journal(settings, identity)
     eye = _eye(settings, identity, photos) if photos else None
     motor = SimulatedMotor()
@@ -105,7 +105,7 @@ def fleet(visitors: int, seconds: float, seed: int, *, journals: bool) -> None:
     chains = {site: open_chain(site_key_file(settings, site), SYNTHETIC) for site in simulated}
     visits = Visits(visitors=visitors, seconds=seconds, seed=seed)
     journal = partial(_journal, settings) if journals else lambda _: InMemoryJournal()
-    tally = asyncio.run(_simulate(Fleet(settings.mqtt, chains, simulated, journal), visits))
+    tally = asyncio.run(_simulate(Fleet(settings, chains, simulated, journal), visits))
     click.echo(msgspec.json.encode(tally))
 
 
@@ -185,10 +185,10 @@ async def _simulate(fleet: Fleet, visits: Visits) -> Tally:
     return await fleet.serve(visits, told)
 
 
-def _identity(site: str, device: str, model: str) -> Identity:
+def _identity(namespace: str, site: str, device: str, model: str) -> Identity:
     """Raises ConfigError for a name that could be no site's or dispenser's."""
     try:
-        return msgspec.convert({"site": site, "device": device, "model": model}, Identity)
+        return msgspec.convert({"site": site, "device": device, "model": model, "namespace": namespace}, Identity)
     except msgspec.ValidationError:
         raise ConfigError(f"{site} {device}: names are lower-case letters, digits and hyphens, 63 at most") from None
 

@@ -11,7 +11,7 @@ from infra.kafka_records import read_records
 from models.contract.codec import decode_dead_letter, decode_report, encode
 from models.contract.dead_letters import DeadLetter
 from models.contract.messages import Battery, Stock
-from models.contract.topics import DEAD_LETTERS, EVENTS
+from models.contract.topics import Topics
 from models.errors import MalformedMessage
 from models.ledger.events import Reported
 from models.ledger.policy import Sites
@@ -35,7 +35,7 @@ class Filed(NamedTuple):
 
 async def read_letters(settings: Settings, newest_s: float) -> list[Filed]:
     """Those of the last `newest_s` seconds, the oldest first; raises KafkaAway."""
-    records = await read_records(settings, DEAD_LETTERS, newest_s)
+    records = await read_records(settings, settings.topics.dead_letters, newest_s)
     return [Filed(record.timestamp / 1000, decode_dead_letter(record.value)) for record in records]
 
 
@@ -44,7 +44,7 @@ def by_reason(letters: Iterable[DeadLetter]) -> dict[str, int]:
     return dict(Counter(letter.reason.partition(":")[0] for letter in letters).most_common())
 
 
-def read_again(letter: DeadLetter, lay_s: float, sites: Sites) -> Reported:
+def read_again(letter: DeadLetter, lay_s: float, topics: Topics, sites: Sites) -> Reported:
     """The event of a report that lay in the dead letters for `lay_s` seconds.
 
     Its age grows by that time, so that quotas see when it happened. Raises MalformedMessage for what cannot be read
@@ -52,7 +52,7 @@ def read_again(letter: DeadLetter, lay_s: float, sites: Sites) -> Reported:
     """
     if letter.payload is None:
         raise MalformedMessage("its payload was not kept")
-    source, report = sender(letter.source, sites), decode_report(letter.payload)
+    source, report = sender(letter.source, topics, sites), decode_report(letter.payload)
     if isinstance(report, Stock | Battery):
         raise MalformedMessage("a measurement of then says nothing of now")
     aged = structs.replace(report, ago_ms=min(_LONGEST_AGO_MS, report.ago_ms + round(1000 * lay_s)))
@@ -68,10 +68,10 @@ async def resubmit(settings: Settings, letters: Sequence[Filed], sites: Sites) -
     async with open_producer(settings) as producer:
         for filed in letters:
             try:
-                event = read_again(filed.letter, max(0.0, time.time() - filed.at), sites)
+                event = read_again(filed.letter, max(0.0, time.time() - filed.at), settings.topics, sites)
             except MalformedMessage as reason:
                 outcomes.append((filed, str(reason)))
             else:
-                await producer.send_and_wait(EVENTS, encode(event), event.site.encode())
+                await producer.send_and_wait(settings.topics.events, encode(event), event.site.encode())
                 outcomes.append((filed, None))
     return outcomes

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from models.contract.topics import DEFAULT_NAMESPACE, Name, Topics
 from models.errors import ConfigError
 
 __all__ = ["Settings", "host_and_port"]
@@ -17,6 +18,8 @@ _LAST_PORT = 65_535
 class Settings(Struct, frozen=True, kw_only=True):
     """Addresses and files. Each field is the variable `FAIRROLL_<FIELD>`."""
 
+    namespace: Name = DEFAULT_NAMESPACE
+    """What all its names on the brokers start with: pipelines that share a broker need different ones."""
     mqtt: str = "127.0.0.1:1883"
     """host:port of the MQTT broker"""
     kafka: str = "127.0.0.1:9092"
@@ -30,7 +33,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     influx_token: str = "fairroll-local"  # noqa: S105 - opens nothing but the local stack
     """Sent as `Authorization: Token ...`; the default is the one of the local stack."""
     influx_org: str = "fairroll"
-    influx_bucket: str = "fairroll"
+    influx_bucket: str = DEFAULT_NAMESPACE
+    """If the variable is not set, the namespace."""
     metrics_period_s: Annotated[int, Meta(ge=1, le=86_400)] = 60
     """How long a period is, by whose sums metrics tell how people were answered."""
     metrics_k: Annotated[int, Meta(ge=1)] = 5
@@ -68,6 +72,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         for field, text in given.items():
             if not text and getattr(cls(), field):
                 raise ConfigError(f"{_variable(field)} is empty: unset it, or give it a value")
+        given.setdefault("influx_bucket", given.get("namespace", DEFAULT_NAMESPACE))
         try:
             settings = msgspec.convert(given, cls, strict=False, dec_hook=lambda kind, text: kind(text))
         except msgspec.ValidationError as error:
@@ -80,6 +85,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         _check_addresses("services", settings.service_addresses)
         _check_keys(settings.key_addresses)
         return settings
+
+    @property
+    def topics(self) -> Topics:
+        """The names on the brokers."""
+        return Topics(self.namespace)
 
     @property
     def kafka_named(self) -> str:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from models.contract.topics import Channel, DeviceTopic, Name, control_topic
+from models.contract.topics import DEFAULT_NAMESPACE, Channel, Name, Topics
 from models.settings import host_and_port
 
 __all__ = ["Identity", "Line", "connected"]
@@ -37,13 +37,20 @@ class Identity(Struct, frozen=True, kw_only=True):
     device: Name
     model: str = ""
     """the face model of its camera; empty without one"""
+    namespace: Name = DEFAULT_NAMESPACE
+    """of its pipeline"""
 
     def __str__(self) -> str:
         """Unique in the broker and among files."""
-        return f"{self.site}.{self.device}"
+        return self.topics.client_id(f"{self.site}.{self.device}")
+
+    @property
+    def topics(self) -> Topics:
+        """The names on the broker."""
+        return Topics(self.namespace)
 
     def topic(self, channel: Channel) -> str:
-        return str(DeviceTopic(self.site, self.device, channel))
+        return self.topics.device(self.site, self.device, channel)
 
 
 class Line:
@@ -69,7 +76,7 @@ class Line:
 
     async def messages(self) -> AsyncIterator[tuple[Message, bool]]:
         """What comes, and whether it is the site's control. Raises MqttError when the connection is lost."""
-        control = control_topic(self._identity.site)
+        control = self._identity.topics.control(self._identity.site)
         async for message in self._client.messages:
             yield message, str(message.topic) == control
 
@@ -114,7 +121,8 @@ async def connected(identity: Identity, mqtt: str, will: bytes) -> AsyncIterator
     async with AsyncExitStack() as opened:
         async with asyncio.timeout(_CONNECT_S):
             await opened.enter_async_context(client)
-            await client.subscribe([(identity.topic("command"), _QOS), (control_topic(identity.site), _QOS)])
+            control = identity.topics.control(identity.site)
+            await client.subscribe([(identity.topic("command"), _QOS), (control, _QOS)])
         line = Line(client, identity)
         try:
             yield line

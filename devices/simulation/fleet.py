@@ -24,6 +24,7 @@ from models.contract.messages import (
     StaffPressed,
     Stock,
 )
+from models.settings import Settings
 
 __all__ = ["Fleet", "Tally", "Visits"]
 
@@ -85,7 +86,7 @@ class Fleet:
 
     def __init__(
         self,
-        mqtt: str,
+        settings: Settings,
         chains: Mapping[str, Chain],
         devices: Mapping[str, Sequence[str]],
         journal: Callable[[Identity], Journal],
@@ -93,8 +94,12 @@ class Fleet:
         """`chains`: each site's, for SYNTHETIC; `devices`: the names of each site's dispensers."""
         self.tally = Tally()
         self._chains = chains
-        identities = [Identity(site=s, device=d, model=SYNTHETIC.id) for s, names in devices.items() for d in names]
-        self._dispensers = [_simulated(mqtt, i, journal(i), chains[i.site]) for i in identities]
+        identities = [
+            Identity(site=site, device=device, model=SYNTHETIC.id, namespace=settings.namespace)
+            for site, names in devices.items()
+            for device in names
+        ]
+        self._dispensers = [_simulated(settings.mqtt, i, journal(i), chains[i.site]) for i in identities]
         self._queues = {id(dispenser): asyncio.Lock() for dispenser in self._dispensers}
 
     async def serve(self, visits: Visits, told: Callable[[Tally], None] = lambda _: None) -> Tally:

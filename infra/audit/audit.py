@@ -17,7 +17,7 @@ from infra.audit.mqtt import read_retained
 from infra.audit.places import Look, Unread
 from infra.audit.report import Place, Report
 from infra.audit.topics import TopicReader, topics_of
-from models.contract.topics import DECISIONS, KafkaTopic, kafka_topics
+from models.contract.topics import KafkaTopic, kafka_topics
 from models.ledger.policy import Sites
 from models.settings import Settings
 from stream_processors.runtime.key_client import open_keys, read_facts
@@ -55,7 +55,7 @@ async def audit(settings: Settings, sites: Sites, scope: Scope, progress: Callab
         reader = TopicReader(settings, sites, keys, suspects)
         looks = list(_looks(settings, scope)) + await _topic_looks(settings, sites, reader)
         tallies = [await _taken(look, scope, Tally(look.name, known, suspects), progress) for look in looks]
-    return _report(known, suspects, tallies, time.monotonic() - started)
+    return _report(settings.topics.decisions, known, suspects, tallies, time.monotonic() - started)
 
 
 def _looks(settings: Settings, scope: Scope) -> Iterator[Look]:
@@ -68,12 +68,12 @@ def _looks(settings: Settings, scope: Scope) -> Iterator[Look]:
     yield Look("data", "data", partial(read_files, settings.data, without=elsewhere))
     for path in scope.files:
         yield Look(f"files {path}", "files", partial(read_files, path))
-    yield Look("Kafka's own files", "broker-files", partial(read_broker_files, scope.broker_files))
+    yield Look("Kafka's own files", "broker-files", partial(read_broker_files, scope.broker_files, settings.topics))
 
 
 async def _topic_looks(settings: Settings, sites: Sites, reader: TopicReader) -> list[Look]:
     """Every topic that is there or should be, the decisions last; a topic of ours that is not there is unread."""
-    ours = kafka_topics(settings.partitions, sites.longest_window_s)
+    ours = kafka_topics(settings.topics, settings.partitions, sites.longest_window_s)
     try:
         there, why = await topics_of(settings), "no such topic: fairroll provision makes it"
     except Unread as error:
@@ -82,7 +82,7 @@ async def _topic_looks(settings: Settings, sites: Sites, reader: TopicReader) ->
     for name, count in sorted(there.items()):
         if name not in {topic.name for topic in ours}:
             looks.append(Look(name, "kafka", partial(reader.read_unknown, name, count)))
-    return sorted(looks, key=lambda look: look.name == DECISIONS)
+    return sorted(looks, key=lambda look: look.name == settings.topics.decisions)
 
 
 def _reading(
@@ -111,12 +111,13 @@ async def _taken(look: Look, scope: Scope, tally: Tally, progress: Callable[[str
     return tally
 
 
-def _report(known: Known, suspects: Suspects, tallies: list[Tally | Place], took_s: float) -> Report:
+def _report(last: str, known: Known, suspects: Suspects, tallies: list[Tally | Place], took_s: float) -> Report:
+    """`last`: the topic of decisions, which is read last."""
     decisions = tallies[-1]
     if suspects.is_full and isinstance(decisions, Tally):
         decisions.why = decisions.why or "too many words elsewhere could be visitors"
     if not isinstance(decisions, Tally) or decisions.why:
-        suspects.doubt(f"whether its words name visitors only {DECISIONS} can tell, which were not read to the end")
+        suspects.doubt(f"whether its words name visitors only {last} can tell, which were not read to the end")
     return Report(
         at=known.now,
         took_s=took_s,

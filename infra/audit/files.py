@@ -19,8 +19,8 @@ import zstandard
 from infra.audit.detection import LONGEST, Seen
 from infra.audit.judgement import NOTHING, Tally, Where
 from infra.audit.places import Unread
-from infra.audit.topics import ALLOWED
-from models.contract.topics import ACCOUNTS_CHANGELOG
+from infra.audit.topics import allowed_in
+from models.contract.topics import Topics
 
 __all__ = ["read_broker_files", "read_files"]
 
@@ -60,7 +60,7 @@ async def read_files(root: Path, tally: Tally, *, without: Collection[Path] = ()
         await _read(path, str(path.relative_to(root.parent)), _SEALED, tally)
 
 
-async def read_broker_files(root: Path, tally: Tally) -> None:
+async def read_broker_files(root: Path, topics: Topics, tally: Tally) -> None:
     """Look at the segments of a broker's log, those that it has deleted and not yet unlinked included.
 
     In a segment keys and values stand together, so visitors may be where a topic has them in either. Compressed
@@ -73,7 +73,7 @@ async def read_broker_files(root: Path, tally: Tally) -> None:
         topic = partition[1] if partition else ""
         if not tally.why and _has_compressed(path):
             tally.why = f"{path.relative_to(root)} has compressed batches"
-        allowed = ALLOWED.get(topic, NOTHING) | (_VISITORS if topic == ACCOUNTS_CHANGELOG else NOTHING)
+        allowed = allowed_in(topic, topics) | (_VISITORS if topic == topics.accounts_changelog else NOTHING)
         await _read(path, str(path.relative_to(root)), allowed, tally)
 
 

@@ -7,7 +7,7 @@ from aiomqtt import Client, Message, MqttError, ProtocolVersion
 
 from infra.audit.judgement import Tally, Where
 from infra.audit.places import Unread
-from models.contract.topics import DeviceTopic, control_topic
+from models.contract.topics import Topics
 from models.errors import MalformedMessage
 from models.settings import Settings, host_and_port
 
@@ -27,38 +27,38 @@ async def read_retained(settings: Settings, tally: Tally) -> None:
             granted = await client.subscribe("#", qos=0)
             if any(_code(reason) >= _FIRST_REFUSAL for reason in granted):
                 raise Unread(f"the broker at {settings.mqtt} does not let us subscribe to all topics")
-            await _take_all(client, tally)
+            await _take_all(client, settings.topics, tally)
     except MqttError as error:
         raise Unread(f"no MQTT broker answers at {settings.mqtt} (FAIRROLL_MQTT): {error}") from None
 
 
-async def _take_all(client: Client, tally: Tally) -> None:
+async def _take_all(client: Client, topics: Topics, tally: Tally) -> None:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(_SILENCE_S) as silence:
             async for message in client.messages:
                 if message.retain:
                     silence.reschedule(loop.time() + _SILENCE_S)
-                    _take(message, tally)
+                    _take(message, topics, tally)
     except TimeoutError:
         if not silence.expired():
             raise
 
 
-def _take(message: Message, tally: Tally) -> None:
+def _take(message: Message, topics: Topics, tally: Tally) -> None:
     topic = str(message.topic)
     payload = message.payload if isinstance(message.payload, bytes) else b""
     tally.scan_name(Where(f"topic {topic}"), topic.encode())
     tally.scan(Where(topic), payload)
-    if topic.startswith("fairroll/") and not _may_be_retained(topic):
+    if topics.is_mqtt(topic) and not _may_be_retained(topic, topics):
         tally.find("retained", topic, "a message that nobody may retain", payload)
 
 
-def _may_be_retained(topic: str) -> bool:
+def _may_be_retained(topic: str, topics: Topics) -> bool:
     """States of dispensers and controls of sites are."""
     with contextlib.suppress(MalformedMessage):
-        return DeviceTopic.parse(topic).channel == "state"
-    return topic == control_topic(topic.split("/")[-2])
+        return topics.parse(topic).channel == "state"
+    return topic == topics.control(topic.split("/")[-2])
 
 
 def _code(reason: object) -> int:

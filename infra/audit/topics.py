@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from infra.audit.detection import Seen
 from infra.audit.judgement import NOTHING, SEAL_SLACK_S, Opens, Suspects, Tally, Where
 from infra.audit.places import Unread
-from models.contract.topics import ACCOUNTS_CHANGELOG, DECISIONS, EVENTS, KafkaTopic
+from models.contract.topics import KafkaTopic, Topics
 from models.errors import MalformedMessage
 from models.keys.seals import Sealed, binding
 from models.ledger.codec import decode_event, decode_outcome, decode_row
@@ -23,14 +23,8 @@ from models.settings import Settings
 from stream_processors.decider.ledger import Unseal
 from stream_processors.runtime.kafka import open_admin, open_consumer
 
-__all__ = ["ALLOWED", "TopicReader", "topics_of"]
+__all__ = ["TopicReader", "allowed_in", "topics_of"]
 
-ALLOWED: Final[Mapping[str, frozenset[Seen]]] = {
-    EVENTS: frozenset({"sealed"}),
-    DECISIONS: frozenset({"visitor"}),
-    ACCOUNTS_CHANGELOG: frozenset({"sealed"}),
-}
-"""What may be in the values of a topic; the keys of the changelog carry visitors."""
 _IN_ROW_KEYS: Final[frozenset[Seen]] = frozenset({"visitor"})
 _TICKS_S = 30
 """How long after its window a visitor's row may wait for a tick, which comes every 5 s."""
@@ -41,6 +35,13 @@ _ROLL_S = 3_600
 _PATIENCE_S = 60
 _MOST_RECORDS = 500
 _FETCH_MS = 500
+
+
+def allowed_in(topic: str, topics: Topics) -> frozenset[Seen]:
+    """What may be in the values of a Kafka topic; the keys of the changelog carry visitors."""
+    if topic in {topics.events, topics.accounts_changelog}:
+        return frozenset({"sealed"})
+    return frozenset({"visitor"}) if topic == topics.decisions else NOTHING
 
 
 async def topics_of(settings: Settings) -> dict[str, int]:
@@ -77,9 +78,9 @@ class TopicReader:
         async for record in _records(self._settings, topic.name, topic.partitions):
             where = f"{record.partition}/{record.offset}"
             opens = judge.take(record, where)
-            in_keys = _IN_ROW_KEYS if topic.name == ACCOUNTS_CHANGELOG else NOTHING
+            in_keys = _IN_ROW_KEYS if topic.name == self._settings.topics.accounts_changelog else NOTHING
             tally.scan_name(Where(f"{where} key"), record.key or b"", in_keys)
-            allowed = ALLOWED.get(topic.name, NOTHING)
+            allowed = allowed_in(topic.name, self._settings.topics)
             headers = b"".join(value for _, value in record.headers)
             tally.scan(Where(where), (record.value or b"") + headers, allowed=allowed, opens=opens)
         judge.end()
@@ -90,12 +91,13 @@ class TopicReader:
         await self.read(KafkaTopic(name, partitions, {}), tally)
 
     def _judge(self, topic: KafkaTopic, tally: Tally) -> _Judge:
+        topics = self._settings.topics
         match topic.name:
-            case name if name == EVENTS:
+            case topics.events:
                 return _Events(tally, topic, self._sites.longest_window_s, self._keys)
-            case name if name == ACCOUNTS_CHANGELOG:
+            case topics.accounts_changelog:
                 return _Rows(tally, self._sites, self._keys)
-            case name if name == DECISIONS:
+            case topics.decisions:
                 return _Decisions(tally, _keeps_s(topic), self._suspects)
             case _:
                 return _Records(tally, _keeps_s(topic))

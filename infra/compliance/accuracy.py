@@ -91,7 +91,7 @@ def _unknown(fact: str, name: str) -> Line:
 
 def _wrongful(facts: Facts) -> Line:
     """A request matches only the most alike, and is refused only if that share is used up: hence at most."""
-    fact, source = "Expected wrongful refusals a day", "fairroll.decisions; models/ledger/outcomes.py, wrongful"
+    fact, source = "Expected wrongful refusals a day", f"{facts.topics.decisions}; models/ledger/outcomes.py, wrongful"
     if facts.live is None:
         return unseen(fact, rules.ASSESSMENT, source)
     traffic = facts.live.traffic

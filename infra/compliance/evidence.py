@@ -11,7 +11,7 @@ from infra.kafka_records import KafkaAway, read_records, seek_back
 from infra.setup.provision import read_topic_settings
 from models.contract.codec import decode_control, decode_state
 from models.contract.messages import Control, DeviceState
-from models.contract.topics import CONTROLS, DECISIONS, STATES, KafkaTopic, kafka_topics
+from models.contract.topics import KafkaTopic, kafka_topics
 from models.errors import ConfigError
 from models.ledger.codec import decode_outcome
 from models.ledger.policy import Sites
@@ -35,6 +35,7 @@ async def look(settings: Settings, sites: Sites, site: str, *, offline: bool) ->
         site=site,
         spec=sites.sites[site],
         sites_file=settings.sites.name,
+        topics=settings.topics,
         mqtt=settings.mqtt,
         kafka=settings.kafka,
         at=time.time_ns() // 1_000_000,
@@ -43,7 +44,7 @@ async def look(settings: Settings, sites: Sites, site: str, *, offline: bool) ->
 
 
 async def _live(settings: Settings, sites: Sites, site: str) -> Live:
-    wanted = kafka_topics(settings.partitions, sites.longest_window_s)
+    wanted = kafka_topics(settings.topics, settings.partitions, sites.longest_window_s)
     found = await read_topic_settings(settings, [topic.name for topic in wanted])
     _check(settings, wanted, found)
     control, states, traffic, receipts, seal = await asyncio.gather(
@@ -72,14 +73,14 @@ def _check(settings: Settings, wanted: tuple[KafkaTopic, ...], found: dict[str, 
 
 
 async def _control(settings: Settings, site: str) -> Control | None:
-    records = await read_records(settings, CONTROLS)
+    records = await read_records(settings, settings.topics.controls)
     told = [decode_control(record.value) for record in records if record.key == site.encode() and record.value]
     return told[-1] if told else None
 
 
 async def _states(settings: Settings, site: str) -> dict[str, DeviceState]:
     states: dict[str, DeviceState] = {}
-    for record in await read_records(settings, STATES):
+    for record in await read_records(settings, settings.topics.states):
         of, _, device = record.key.decode().partition("/")
         if of == site and record.value:
             states[device] = decode_state(record.value)
@@ -93,7 +94,7 @@ async def _seal(settings: Settings, site: str) -> Seal | None:
 
 async def _traffic(settings: Settings, site: str) -> Traffic:
     """The last day's decisions; as they may be many, they are added up as they come."""
-    traffic, partitions = Traffic(), partitions_of(settings, DECISIONS)
+    traffic, partitions = Traffic(), partitions_of(settings, settings.topics.decisions)
     try:
         async with asyncio.timeout(_PATIENCE_S), open_consumer(settings, group=None) as consumer:
             consumer.assign(partitions)
@@ -105,5 +106,5 @@ async def _traffic(settings: Settings, site: str) -> Traffic:
                         if record.key == site.encode():
                             traffic.note(decode_outcome(record.value))
     except (KafkaError, TimeoutError) as error:
-        raise KafkaAway(f"cannot read {DECISIONS} at {settings.kafka_named}: {error!r}") from None
+        raise KafkaAway(f"cannot read {settings.topics.decisions} at {settings.kafka_named}: {error!r}") from None
     return traffic

@@ -4,7 +4,7 @@ from msgspec import Struct, field
 
 from models.contract.face_models import FACE_MODELS
 from models.contract.messages import Control, DeviceState, Dispense, Refuse
-from models.contract.topics import KafkaTopic
+from models.contract.topics import KafkaTopic, Topics
 from models.keys.seal_chain import SiteFacts
 from models.ledger.outcomes import Answered, Outcome, Receipt, SiteCounted
 from models.ledger.policy import SiteSpec
@@ -126,6 +126,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     site: str
     spec: SiteSpec
     sites_file: str
+    topics: Topics
     mqtt: str
     kafka: str
     at: int

@@ -169,7 +169,11 @@ def _button(facts: Facts) -> Line:
 
 
 def _button_used(facts: Facts) -> Line:
-    fact, rule, source = "Who was served without a face, in the last day", rules.GDPR, "fairroll.decisions; Grafana"
+    fact, rule, source = (
+        "Who was served without a face, in the last day",
+        rules.GDPR,
+        f"{facts.topics.decisions}; Grafana",
+    )
     if facts.live is None:
         return unseen(fact, rule, source)
     traffic = facts.live.traffic
@@ -187,7 +191,7 @@ def _button_used(facts: Facts) -> Line:
 
 def _forgetting(facts: Facts) -> Line:
     fact, rule = "Who asked to be forgotten, in the last day", rules.GDPR
-    source = "fairroll.decisions; models/ledger/requests.py"
+    source = f"{facts.topics.decisions}; models/ledger/requests.py"
     if facts.live is None:
         return unseen(fact, rule, source)
     traffic = facts.live.traffic
@@ -199,7 +203,7 @@ def _forgetting(facts: Facts) -> Line:
 
 
 def _control(facts: Facts) -> Line:
-    fact, rule, source = "How the site works now", rules.ASSESSMENT, "fairroll.controls; fairroll apply"
+    fact, rule, source = "How the site works now", rules.ASSESSMENT, f"{facts.topics.controls}; fairroll apply"
     if facts.live is None:
         return unseen(fact, rule, source)
     control = facts.live.control
@@ -226,7 +230,11 @@ def _differences(facts: Facts, control: Control) -> list[str]:
 
 
 def _dispensers(facts: Facts) -> Line:
-    fact, rule, source = "Dispensers that look at faces now", rules.ASSESSMENT, "fairroll.states; fairroll status"
+    fact, rule, source = (
+        "Dispensers that look at faces now",
+        rules.ASSESSMENT,
+        f"{facts.topics.states}; fairroll status",
+    )
     if facts.live is None:
         return unseen(fact, rule, source)
     states, control = facts.live.states, facts.live.control

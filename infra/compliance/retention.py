@@ -6,15 +6,7 @@ from infra.compliance import rules
 from infra.compliance.facts import Facts, Seal
 from infra.compliance.statement import Line, Section, counsel, judged, passed, unseen
 from infra.status.screen import span
-from models.contract.topics import (
-    ACCOUNTS_CHANGELOG,
-    DEAD_LETTERS,
-    DECISIONS,
-    EVENTS,
-    RECEIPTS,
-    KafkaTopic,
-    kafka_topics,
-)
+from models.contract.topics import KafkaTopic, Topics, kafka_topics
 from models.keys.seal_chain import SiteFacts, oldest_needed
 from models.ledger.outcomes import Held
 
@@ -23,14 +15,6 @@ __all__ = ["places", "times"]
 _SLACK_MS = 5_000
 """A holder steps its chains every second or so, and a process that lost it within three (docs/seal-chain.md)."""
 _FILING = 100_000
-_KEEPS = {
-    EVENTS: "sealed templates",
-    ACCOUNTS_CHANGELOG: "sealed templates",
-    DECISIONS: "pseudonyms and scores",
-    DEAD_LETTERS: "no person",
-    RECEIPTS: "operators, no visitor",
-}
-"""What a topic holds of people; those that are not named hold nothing."""
 
 
 def places(facts: Facts) -> Section:
@@ -47,7 +31,7 @@ def times(facts: Facts) -> Section:
 
 
 def _pictures(facts: Facts) -> Line:
-    fact, rule, source = "Pictures", rules.DELETION, "devices/hardware/vision.py; fairroll.states, firmware"
+    fact, rule, source = "Pictures", rules.DELETION, f"devices/hardware/vision.py; {facts.topics.states}, firmware"
     if facts.live is None:
         return unseen(fact, rule, source, "which dispensers there are was not asked")
     firmwares = {state.firmware for state in facts.live.states.values()}
@@ -73,7 +57,7 @@ def _transmission(facts: Facts) -> Line:
 def _filing(facts: Facts) -> Line:
     fact, source, most = (
         "How many people",
-        "fairroll.decisions; sites file, most_accounts",
+        f"{facts.topics.decisions}; sites file, most_accounts",
         facts.spec.policy.most_accounts,
     )
     if facts.live is None:
@@ -102,7 +86,7 @@ def _window(facts: Facts) -> Line:
 
 
 def _templates(facts: Facts) -> Line:
-    fact, source, told = "Templates alive", "fairroll.decisions, the last count; Grafana", facts.counted
+    fact, source, told = "Templates alive", f"{facts.topics.decisions}, the last count; Grafana", facts.counted
     if told is None:
         return unseen(fact, rules.RETENTION, source, facts.uncounted)
     return judged(
@@ -160,13 +144,25 @@ def _held(facts: Facts) -> Line:
 
 
 def _topics(facts: Facts) -> list[Line]:
+    held = _held_in(facts.topics)
     if facts.live:
-        return [_topic(wanted, found) for wanted, found in facts.live.topics if wanted.name in _KEEPS]
-    names = [topic.name for topic in kafka_topics(1, 0) if topic.name in _KEEPS]
+        return [_topic(wanted, found, held[wanted.name]) for wanted, found in facts.live.topics if wanted.name in held]
+    names = [topic.name for topic in kafka_topics(facts.topics, 1, 0) if topic.name in held]
     return [unseen(f"Kafka keeps {name}", rules.RETENTION, _describe(name)) for name in names]
 
 
-def _topic(wanted: KafkaTopic, found: Mapping[str, str]) -> Line:
+def _held_in(topics: Topics) -> dict[str, str]:
+    """What a topic holds of people; those that are not named hold nothing."""
+    return {
+        topics.events: "sealed templates",
+        topics.accounts_changelog: "sealed templates",
+        topics.decisions: "pseudonyms and scores",
+        topics.dead_letters: "no person",
+        topics.receipts: "operators, no visitor",
+    }
+
+
+def _topic(wanted: KafkaTopic, found: Mapping[str, str], held: str) -> Line:
     """Another setting than provision's fails, if it is a shorter time too: then something else is not as planned."""
     different = [
         f"{name} is {found.get(name, 'not set')}, not {value}"
@@ -175,7 +171,7 @@ def _topic(wanted: KafkaTopic, found: Mapping[str, str]) -> Line:
     ]
     return judged(
         f"Kafka keeps {wanted.name}",
-        f"{_kept(found)}; {_KEEPS[wanted.name]}",
+        f"{_kept(found)}; {held}",
         rules.RETENTION,
         _describe(wanted.name),
         passes=not different,

@@ -108,7 +108,7 @@ async def _play(stack: LocalStack, people: list[tuple[str, Path]], visits: Visit
 async def _at_the_gate(settings: Settings, people: list[tuple[str, Path]], scene: Scene) -> None:
     """Each person asks by face, asks again, presses the button; at the end the staff helps somebody."""
     chain = open_chain(site_key_file(settings, _SITE), face_model(_MODEL))
-    identity = Identity(site=_SITE, device=_DEVICE, model=_MODEL)
+    identity = Identity(site=_SITE, device=_DEVICE, model=_MODEL, namespace=settings.namespace)
     dispenser = Dispenser(identity, SimulatedMotor(), settings.mqtt, follower=chain)
     session = asyncio.create_task(dispenser.run(), name="gate")
     try:

@@ -13,7 +13,6 @@ from msgspec import Struct
 from infra.kafka_records import KafkaAway, read_records
 from models.contract.codec import decode_state, encode
 from models.contract.messages import Mode
-from models.contract.topics import EVENTS, RECEIPTS, STATES
 from models.ledger.codec import decode_outcome
 from models.ledger.events import SiteHeld, SiteResumed
 from models.ledger.outcomes import Held, Receipt, Resumed
@@ -62,8 +61,11 @@ class _Decided(NamedTuple):
 
 async def say(settings: Settings, wanted: Sequence[tuple[Said, SiteSpec]]) -> list[Settled]:
     """Say it to every site at once, and follow it through the pipeline. Raises KafkaAway where it cannot be said."""
-    started = time.monotonic()
-    async with _reading(settings, RECEIPTS, from_now=True) as receipts, _reading(settings, STATES) as states:
+    started, topics = time.monotonic(), settings.topics
+    async with (
+        _reading(settings, topics.receipts, from_now=True) as receipts,
+        _reading(settings, topics.states) as states,
+    ):
         spots = await _append(settings, [event for event, _ in wanted])
         decided = await _decided(receipts, set(spots), started)
         modes = {found.receipt.site: found.mode for found in decided.values()}
@@ -76,7 +78,8 @@ async def say(settings: Settings, wanted: Sequence[tuple[Said, SiteSpec]]) -> li
 
 async def read_receipts(settings: Settings, newest_s: float | None = None) -> list[Receipt]:
     """The audit log: every hold, resumption and new epoch, the oldest first. Raises KafkaAway."""
-    outcomes = [decode_outcome(record.value or b"") for record in await read_records(settings, RECEIPTS, newest_s)]
+    records = await read_records(settings, settings.topics.receipts, newest_s)
+    outcomes = [decode_outcome(record.value or b"") for record in records]
     return [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
 
 
@@ -96,7 +99,7 @@ def _settled(
 async def _append(settings: Settings, events: Iterable[Said]) -> list[_Spot]:
     try:
         async with asyncio.timeout(_RECEIPT_S), open_producer(settings) as producer:
-            sent = [await producer.send(EVENTS, encode(event), event.site.encode()) for event in events]
+            sent = [await producer.send(settings.topics.events, encode(event), event.site.encode()) for event in events]
             kept = await asyncio.gather(*sent)
     except (KafkaError, TimeoutError) as error:
         raise KafkaAway(f"it could not be said: no Kafka at {settings.kafka_named}: {error!r}") from None

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_c
 from infra.kafka_records import read_records
 from infra.setup.keys import make_keys, step_keys
 from models.contract.codec import decode_control
-from models.contract.topics import CONTROLS, KafkaTopic, kafka_topics
+from models.contract.topics import KafkaTopic, kafka_topics
 from models.errors import ConfigError, MalformedMessage
 from models.ledger.policy import Sites
 from models.settings import Settings
@@ -34,17 +34,18 @@ async def provision(settings: Settings) -> list[str]:
     """
     sites = read_sites(settings.sites)
     keys = make_keys(settings.secrets, sites.sites)
-    topics = await provision_topics(settings, kafka_topics(settings.partitions, sites.longest_window_s))
+    topics = kafka_topics(settings.topics, settings.partitions, sites.longest_window_s)
+    changes = await provision_topics(settings, topics)
     # a topic of this moment names no epoch, and aiokafka complains of it while its leader moves in
-    epochs = {} if f"created {CONTROLS}" in topics else await _epochs(settings, sites)
+    epochs = {} if f"created {settings.topics.controls}" in changes else await _epochs(settings, sites)
     stepped = step_keys(settings.secrets, epochs)
-    return [f"made {key}" for key in keys] + topics + stepped
+    return [f"made {key}" for key in keys] + changes + stepped
 
 
 async def _epochs(settings: Settings, sites: Sites) -> dict[str, int]:
     """The epoch of each site that has a control."""
     epochs: dict[str, int] = {}
-    for record in await read_records(settings, CONTROLS):
+    for record in await read_records(settings, settings.topics.controls):
         with contextlib.suppress(MalformedMessage):  # a newer decider's word: egress tells of it
             control = decode_control(record.value or b"")
             if control.site in sites.sites:

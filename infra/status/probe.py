@@ -21,7 +21,6 @@ from infra.status.report import (
     rates,
 )
 from models.contract.codec import decode_state
-from models.contract.topics import DECISIONS, EVENTS, STATES
 from models.ledger.policy import Sites
 from models.settings import Settings
 from stream_processors.runtime.consumer_lag import partitions_of, read_backlogs
@@ -86,7 +85,7 @@ async def _topics(settings: Settings, sites: Sites) -> KafkaSeen | None:
 
 async def _rates(settings: Settings) -> dict[str, float]:
     """How fast events and decisions come, records a second."""
-    topics = (EVENTS, DECISIONS)
+    topics = (settings.topics.events, settings.topics.decisions)
     partitions = [partition for topic in topics for partition in partitions_of(settings, topic)]
     async with open_consumer(settings, group=None) as consumer:
         before, started = await consumer.end_offsets(partitions), time.monotonic()
@@ -96,7 +95,7 @@ async def _rates(settings: Settings) -> dict[str, float]:
 
 
 async def _dispensers(settings: Settings, sites: Sites) -> list[Dispenser]:
-    now, records = time.time(), await read_records(settings, STATES)
+    now, records = time.time(), await read_records(settings, settings.topics.states)
     states = {
         record.key.decode(): (decode_state(record.value), now - record.timestamp / 1000)
         for record in records

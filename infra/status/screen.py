@@ -72,7 +72,8 @@ def _backlogs(backlogs: Iterable[Backlog], rates: Mapping[str, float]) -> Table:
 
 
 def _short(name: str) -> str:
-    return name.removeprefix("fairroll.")
+    """A topic or group without its namespace, which has no dots."""
+    return name.partition(".")[2]
 
 
 def _dispensers(dispensers: Iterable[Dispenser]) -> Table:

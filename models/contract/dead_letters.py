@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from models.contract.messages import TEMPLATE_BYTES
-from models.contract.topics import DeviceTopic
+from models.contract.topics import Topics
 from models.errors import MalformedMessage
 
 __all__ = ["DeadLetter"]
@@ -44,16 +44,16 @@ class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The fields of a report, written anew; None where they may not be kept."""
 
     @classmethod
-    def of(cls, source: str, payload: bytes, reason: str) -> "DeadLetter":
+    def of(cls, source: str, payload: bytes, reason: str, topics: Topics) -> "DeadLetter":
         """Describe a payload, and keep it only if it is a report that cannot hold a template or an embedding."""
         digest = hashlib.sha256(payload).hexdigest()
-        kept = _harmless(payload) if _is_report(source) else None
+        kept = _harmless(payload) if _is_report(source, topics) else None
         return cls(source=source[:_MAX_SOURCE], reason=reason, size=len(payload), sha256=digest, payload=kept)
 
 
-def _is_report(source: str) -> bool:
+def _is_report(source: str, topics: Topics) -> bool:
     try:
-        return DeviceTopic.parse(source).channel == "report"
+        return topics.parse(source).channel == "report"
     except MalformedMessage:
         return False
 

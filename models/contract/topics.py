@@ -1,4 +1,4 @@
-"""Names of topics: what a device meets on MQTT, what the pipeline keeps in Kafka."""
+"""Names on the brokers: the MQTT topics that a device uses, Kafka's topics and consumer groups."""
 
 import re
 from typing import Annotated, Literal, get_args
@@ -8,82 +8,129 @@ from msgspec import Struct
 
 from models.errors import MalformedMessage
 
-__all__ = [
-    "ACCOUNTS_CHANGELOG",
-    "CONTROLS",
-    "DEAD_LETTERS",
-    "DECIDER_GROUP",
-    "DECISIONS",
-    "EGRESS_GROUP",
-    "EVENTS",
-    "INGRESS_FILTERS",
-    "RECEIPTS",
-    "ROOT",
-    "SINK_GROUP",
-    "STATES",
-    "Channel",
-    "DeviceTopic",
-    "KafkaTopic",
-    "Name",
-    "control_topic",
-    "kafka_topics",
-]
-
-ROOT = "fairroll/v1"
-"""The MQTT prefix; it carries the version of the contract."""
+__all__ = ["DEFAULT_NAMESPACE", "Channel", "DeviceTopic", "KafkaTopic", "Name", "Topics", "kafka_topics"]
 
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z"
 Name = Annotated[str, msgspec.Meta(pattern=_NAME)]
-"""A site or a device: lower-case letters, digits and hyphens, 63 at most (a DNS label, RFC 1123)."""
+"""A site, a device or a namespace: lower-case letters, digits and hyphens, 63 at most (a DNS label, RFC 1123)."""
 
 Channel = Literal["request", "command", "report", "state"]
 """What passes between one dispenser and the pipeline."""
 
-INGRESS_FILTERS = tuple(f"fairroll/+/+/+/{channel}" for channel in ("request", "report", "state"))
-"""Every version, so that a device of another version is told apart from a silent one."""
+DEFAULT_NAMESPACE = "fairroll"
 
 
 class DeviceTopic(Struct, frozen=True):
-    """A topic of one dispenser, `fairroll/v1/{site}/{device}/{channel}`."""
+    """What the MQTT topic of one dispenser says."""
 
     site: str
     device: str
     channel: Channel
 
-    def __str__(self) -> str:
-        return f"{ROOT}/{self.site}/{self.device}/{self.channel}"
 
-    @classmethod
-    def parse(cls, topic: str) -> "DeviceTopic":
-        """Raises MalformedMessage for another version, a bad name or an unknown channel."""
+class Topics(Struct, frozen=True):
+    """The names of one pipeline. Pipelines of different namespaces can share an MQTT broker and a Kafka."""
+
+    namespace: Name = DEFAULT_NAMESPACE
+
+    def device(self, site: str, device: str, channel: Channel) -> str:
+        """The MQTT topic of one dispenser."""
+        return f"{self.mqtt_root}/{site}/{device}/{channel}"
+
+    def control(self, site: str) -> str:
+        """The retained MQTT topic that gives every dispenser of a site its mode."""
+        return f"{self.mqtt_root}/{site}/control"
+
+    def parse(self, topic: str) -> DeviceTopic:
+        """Parse the MQTT topic of one dispenser.
+
+        Raises MalformedMessage for another version, a bad name, an unknown channel or another namespace.
+        """
         match topic.split("/"):
-            case ["fairroll", "v1", site, device, channel] if channel in get_args(Channel):
+            case [self.namespace, "v1", site, device, channel] if channel in get_args(Channel):
                 for name in (site, device):
                     if not re.match(_NAME, name):
                         raise MalformedMessage("bad name in the topic")
-                return cls(site, device, channel)  # type: ignore[arg-type]  # narrowed by the guard above
-            case ["fairroll", version, *_] if version != "v1":
+                return DeviceTopic(site, device, channel)  # type: ignore[arg-type]  # narrowed by the guard above
+            case [self.namespace, version, *_] if version != "v1":
                 raise MalformedMessage("unknown version in the topic")
             case _:
                 raise MalformedMessage("unknown topic")
 
+    def is_mqtt(self, topic: str) -> bool:
+        """Whether an MQTT topic lies in this namespace, in whatever version of the contract."""
+        return topic.startswith(f"{self.namespace}/")
 
-def control_topic(site: str) -> str:
-    """The retained topic that tells every dispenser of a site its mode."""
-    return f"{ROOT}/{site}/control"
+    @property
+    def ingress_filters(self) -> tuple[str, ...]:
+        """Every version, so that a device of another version can be told from a silent one."""
+        return tuple(f"{self.namespace}/+/+/+/{channel}" for channel in ("request", "report", "state"))
 
+    def client_id(self, name: str) -> str:
+        """The MQTT client id of a service or a dispenser, unique in the broker.
 
-EVENTS = "fairroll.events"
-DECISIONS = "fairroll.decisions"
-STATES = "fairroll.states"
-CONTROLS = "fairroll.controls"
-DEAD_LETTERS = "fairroll.dead-letters"
-RECEIPTS = "fairroll.receipts"
-EGRESS_GROUP = "fairroll.egress"
-SINK_GROUP = "fairroll.sink"
-DECIDER_GROUP = "fairroll.decider"
-ACCOUNTS_CHANGELOG = f"{DECIDER_GROUP}-accounts-changelog"
-"""Faust names a table's changelog `{app}-{table}-changelog`."""
+        No name has a colon, so that no id of one namespace is another's.
+        """
+        return name if self.namespace == DEFAULT_NAMESPACE else f"{self.namespace}:{name}"
+
+    @property
+    def events(self) -> str:
+        """Requests, reports, settings and ticks."""
+        return f"{self.namespace}.events"
+
+    @property
+    def decisions(self) -> str:
+        """Outcomes of events."""
+        return f"{self.namespace}.decisions"
+
+    @property
+    def states(self) -> str:
+        """The last state of each dispenser."""
+        return f"{self.namespace}.states"
+
+    @property
+    def controls(self) -> str:
+        """The last control of each site."""
+        return f"{self.namespace}.controls"
+
+    @property
+    def dead_letters(self) -> str:
+        """Descriptions of messages that cannot be read."""
+        return f"{self.namespace}.dead-letters"
+
+    @property
+    def receipts(self) -> str:
+        """Holds, their ends, new epochs."""
+        return f"{self.namespace}.receipts"
+
+    @property
+    def accounts_changelog(self) -> str:
+        """The decider's table. Faust names a table's changelog `{app}-{table}-changelog`."""
+        return f"{self.decider_group}-accounts-changelog"
+
+    @property
+    def decider_group(self) -> str:
+        """The deciders' consumer group, which is the id of their Faust application."""
+        return f"{self.namespace}.decider"
+
+    @property
+    def egress_group(self) -> str:
+        """The consumer group of all egresses."""
+        return f"{self.namespace}.egress"
+
+    @property
+    def sink_group(self) -> str:
+        """The consumer group of all sinks."""
+        return f"{self.namespace}.sink"
+
+    def short(self, name: str) -> str:
+        """A Kafka topic's or group's name without its namespace."""
+        return name.removeprefix(f"{self.namespace}.")
+
+    @property
+    def mqtt_root(self) -> str:
+        """What MQTT topics start with; it carries the version of the contract."""
+        return f"{self.namespace}/v1"
 
 
 class KafkaTopic(Struct, frozen=True):
@@ -98,7 +145,7 @@ _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
 
 
-def kafka_topics(partitions: int, longest_window_s: int) -> tuple[KafkaTopic, ...]:
+def kafka_topics(topics: Topics, partitions: int, longest_window_s: int) -> tuple[KafkaTopic, ...]:
     """Every topic of the pipeline, co-partitioned by site.
 
     LogAppendTime everywhere: a record stamped ahead by a bad clock would outlive its retention. Segments
@@ -116,11 +163,11 @@ def kafka_topics(partitions: int, longest_window_s: int) -> tuple[KafkaTopic, ..
         "file.delete.delay.ms": "1000",
     }
     return (
-        KafkaTopic(EVENTS, partitions, common | {"retention.ms": str(keep_events_ms)}),
-        KafkaTopic(DECISIONS, partitions, common | {"retention.ms": str(30 * _DAY_MS)}),
-        KafkaTopic(STATES, partitions, compact),
-        KafkaTopic(CONTROLS, partitions, compact),
-        KafkaTopic(RECEIPTS, partitions, common | {"retention.ms": "-1"}),
-        KafkaTopic(DEAD_LETTERS, 1, common | {"retention.ms": str(7 * _DAY_MS)}),
-        KafkaTopic(ACCOUNTS_CHANGELOG, partitions, changelog),
+        KafkaTopic(topics.events, partitions, common | {"retention.ms": str(keep_events_ms)}),
+        KafkaTopic(topics.decisions, partitions, common | {"retention.ms": str(30 * _DAY_MS)}),
+        KafkaTopic(topics.states, partitions, compact),
+        KafkaTopic(topics.controls, partitions, compact),
+        KafkaTopic(topics.receipts, partitions, common | {"retention.ms": "-1"}),
+        KafkaTopic(topics.dead_letters, 1, common | {"retention.ms": str(7 * _DAY_MS)}),
+        KafkaTopic(topics.accounts_changelog, partitions, changelog),
     )

@@ -15,7 +15,7 @@ from mode.loop import use
 
 from models.contract.codec import encode
 from models.contract.dead_letters import DeadLetter
-from models.contract.topics import CONTROLS, DEAD_LETTERS, DECIDER_GROUP, DECISIONS, EVENTS, RECEIPTS
+from models.contract.topics import Topics
 from models.errors import ConfigError, MalformedMessage, Undecidable
 from models.keys.key_files import PIPELINE_KEY, parse_key
 from models.ledger.decision import Decision
@@ -73,7 +73,7 @@ def create_app(
     """The Faust application: one agent, the table of accounts, the ticks."""
     settings.data.mkdir(parents=True, exist_ok=True)
     app = faust.App(
-        DECIDER_GROUP,
+        settings.topics.decider_group,
         broker=f"kafka://{settings.kafka}",
         broker_credentials=_credentials(settings),
         store="memory://",
@@ -129,8 +129,12 @@ class _Decider:
     ) -> None:
         self._app = app
         self._settings = settings
-        self.events = app.topic(EVENTS, **_RAW)
-        self._topics = {name: app.topic(name, **_RAW) for name in (DECISIONS, CONTROLS, RECEIPTS, DEAD_LETTERS)}
+        topics = settings.topics
+        self.events = app.topic(topics.events, **_RAW)
+        self._topics = {
+            name: app.topic(name, **_RAW)
+            for name in (topics.decisions, topics.controls, topics.receipts, topics.dead_letters)
+        }
         self._ledger = ledger
         self._keys = keys
         self._health = health
@@ -167,8 +171,8 @@ class _Decider:
             if isinstance(outcome, ControlChanged) and outcome.control.mode != "face":
                 self._keys.forget(outcome.site)
         for topic, key, value in records:
-            await self._topics[topic].send(key=key, value=value, partition=_partition(topic, message))
-            if topic == DEAD_LETTERS:
+            await self._topics[topic].send(key=key, value=value, partition=self._partition(topic, message))
+            if topic == self._settings.topics.dead_letters:
                 self._health.fault("dead letter")
         if self._ledger.is_complete:  # else its partition was revoked meanwhile, and the next owner decides alike
             self._ledger.write(message.partition, decision)
@@ -185,11 +189,14 @@ class _Decider:
                 return Decision(outcomes=()), []
             decision = self._ledger.fold(message.partition, record)
         except (MalformedMessage, Undecidable) as error:
-            source = f"{EVENTS}/{message.partition}/{message.offset}"
+            topics = self._settings.topics
+            source = f"{topics.events}/{message.partition}/{message.offset}"
             log.error("unreadable event", source=source, reason=str(error))
-            letter = DeadLetter.of(source, message.value, str(error))
-            return self._ledger.pass_over(message), [(DEAD_LETTERS, source.encode(), encode(letter))]
-        return decision, [_record(outcome) for outcome in decision.outcomes]
+            letter = DeadLetter.of(source, message.value, str(error), topics)
+            return self._ledger.pass_over(message), [
+                (self._settings.topics.dead_letters, source.encode(), encode(letter))
+            ]
+        return decision, [_record(outcome, self._settings.topics) for outcome in decision.outcomes]
 
     def _read_rows_again(self) -> None:
         """Rows that were read while the key holder was away have no templates: read them again once it answers."""
@@ -223,7 +230,12 @@ class _Decider:
         self._app.tables.recovery.active_offsets.clear()  # else only what came since the last recovery is read
 
     def _partitions(self) -> set[int]:
-        return {assigned.partition for assigned in self._app.consumer.assignment() if assigned.topic == EVENTS}
+        events = self._settings.topics.events
+        return {assigned.partition for assigned in self._app.consumer.assignment() if assigned.topic == events}
+
+    def _partition(self, topic: str, message: Message) -> int:
+        """An event's partition, since all topics are co-partitioned by site; the dead letters have only one."""
+        return 0 if topic == self._settings.topics.dead_letters else message.partition
 
 
 def _pipeline_secret(file: Path) -> bytes:
@@ -233,18 +245,13 @@ def _pipeline_secret(file: Path) -> bytes:
         raise ConfigError(f"cannot read the pipeline's key: {error}; `fairroll provision` makes it") from None
 
 
-def _record(outcome: Outcome) -> _Record:
+def _record(outcome: Outcome, topics: Topics) -> _Record:
     if isinstance(outcome, ControlChanged):
-        return CONTROLS, outcome.site.encode(), encode(outcome.control)
+        return topics.controls, outcome.site.encode(), encode(outcome.control)
     if isinstance(outcome, Receipt):
-        return RECEIPTS, outcome.site.encode(), encode(outcome)
-    return DECISIONS, outcome.site.encode(), encode(outcome)
+        return topics.receipts, outcome.site.encode(), encode(outcome)
+    return topics.decisions, outcome.site.encode(), encode(outcome)
 
 
 def _message(message: Any) -> Message:
     return Message(message.partition, message.offset, round(message.timestamp * 1000), message.value)
-
-
-def _partition(topic: str, message: Message) -> int:
-    """An event's partition, since all topics are co-partitioned by site; the dead letters have only one."""
-    return 0 if topic == DEAD_LETTERS else message.partition

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 import structlog
 from aiokafka import TopicPartition
 
-from models.contract.topics import EVENTS
 from models.settings import Settings
 from stream_processors.decider.ledger import Message
 from stream_processors.runtime.kafka import open_consumer
@@ -21,7 +20,7 @@ async def missing_messages(settings: Settings, partition: int, first: int, end: 
     """Read `first` up to `end`, without it, from Kafka, as far as they are still there."""
     if first >= end:
         return
-    events = TopicPartition(EVENTS, partition)
+    events = TopicPartition(settings.topics.events, partition)
     async with open_consumer(settings, group=None) as consumer:
         consumer.assign([events])
         at = max(first, (await consumer.beginning_offsets([events]))[events])

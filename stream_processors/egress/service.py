@@ -9,7 +9,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from models.contract.codec import decode_control, encode
-from models.contract.topics import CONTROLS, DECISIONS, EGRESS_GROUP, DeviceTopic, control_topic
+from models.contract.topics import Topics
 from models.errors import MalformedMessage
 from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import Answered, Outcome, ReportKept
@@ -35,7 +35,7 @@ class Command(NamedTuple):
     expiry_s: int | None
 
 
-def on_outcome(outcome: Outcome, now_ms: int) -> Command | None:
+def on_outcome(outcome: Outcome, now_ms: int, topics: Topics) -> Command | None:
     """Turn a decision into a dispenser's command; None where there is nobody to tell.
 
     A command that comes too late is published all the same, for the dispenser's `declined` gives it back.
@@ -47,7 +47,8 @@ def on_outcome(outcome: Outcome, now_ms: int) -> Command | None:
             expiry_s = None
         case _:
             return None
-    return Command(str(DeviceTopic(outcome.site, outcome.device, "command")), encode(outcome.command), expiry_s)
+    topic = topics.device(outcome.site, outcome.device, "command")
+    return Command(topic, encode(outcome.command), expiry_s)
 
 
 def run(settings: Settings) -> None:
@@ -59,18 +60,18 @@ def run(settings: Settings) -> None:
 async def _carry(settings: Settings, health: Health) -> None:
     async with (
         open_session(settings, f"egress-{settings.instance}", _RECEIVE_MAXIMUM) as session,
-        open_consumer(settings, DECISIONS, group=EGRESS_GROUP) as decisions,
-        open_consumer(settings, CONTROLS, group=None) as controls,
+        open_consumer(settings, settings.topics.decisions, group=settings.topics.egress_group) as decisions,
+        open_consumer(settings, settings.topics.controls, group=None) as controls,
         asyncio.TaskGroup() as tasks,
     ):
         connection = tasks.create_task(session.until_lost(), name="connection")
         tasks.create_task(health.watch(kafka=partial(kafka_answers, decisions)), name="health")
-        tasks.create_task(_publish_controls(session, controls, health), name="controls")
-        tasks.create_task(_publish_commands(session, decisions, connection, health), name="commands")
+        tasks.create_task(_publish_controls(session, controls, settings.topics, health), name="controls")
+        tasks.create_task(_publish_commands(session, decisions, settings.topics, connection, health), name="commands")
         announce_ready(f"egress {settings.instance}")
 
 
-async def _publish_controls(session: Session, controls: AIOKafkaConsumer, health: Health) -> None:
+async def _publish_controls(session: Session, controls: AIOKafkaConsumer, topics: Topics, health: Health) -> None:
     """Publish every site's control, retained, from the beginning: the broker may have lost what it retained."""
     async for record in controls:
         try:
@@ -78,12 +79,12 @@ async def _publish_controls(session: Session, controls: AIOKafkaConsumer, health
         except MalformedMessage as error:  # a newer decider's word; the other sites must go on
             _note_unreadable("control", record, error, health)
         else:
-            await session.publish(control_topic(control.site), encode(control), retain=True)
+            await session.publish(topics.control(control.site), encode(control), retain=True)
             health.count("controls")
 
 
 async def _publish_commands(
-    session: Session, decisions: AIOKafkaConsumer, connection: "asyncio.Task[None]", health: Health
+    session: Session, decisions: AIOKafkaConsumer, topics: Topics, connection: "asyncio.Task[None]", health: Health
 ) -> None:
     """Publish, then commit: after a crash some commands come twice, and dispensers know them again.
 
@@ -95,7 +96,7 @@ async def _publish_commands(
         while True:
             batches = await decisions.getmany(timeout_ms=int(_COMMIT_EVERY_S * 1000), max_records=_MOST_RECORDS)
             batch = [record for records in batches.values() for record in records]
-            await unbroken(_publish_all(session, batch, published, health), connection)
+            await unbroken(_publish_all(session, batch, topics, published, health), connection)
             if published and time.monotonic() - committed >= _COMMIT_EVERY_S:
                 await commit(decisions, published)
                 published.clear()
@@ -105,20 +106,24 @@ async def _publish_commands(
 
 
 async def _publish_all(
-    session: Session, batch: Iterable[ConsumerRecord], published: dict[TopicPartition, int], health: Health
+    session: Session,
+    batch: Iterable[ConsumerRecord],
+    topics: Topics,
+    published: dict[TopicPartition, int],
+    health: Health,
 ) -> None:
     """Return after all PUBACKs, with what may be committed then in `published`."""
     now_ms = time.time_ns() // 1_000_000
-    commands = [command for record in batch if (command := _command(record, now_ms, health))]
+    commands = [command for record in batch if (command := _command(record, now_ms, topics, health))]
     with health.at_work():
         await asyncio.gather(*(session.publish(c.topic, c.payload, expiry_s=c.expiry_s) for c in commands))
     published.update(next_offsets(batch))
     health.count("commands", len(commands))
 
 
-def _command(record: ConsumerRecord, now_ms: int, health: Health) -> Command | None:
+def _command(record: ConsumerRecord, now_ms: int, topics: Topics, health: Health) -> Command | None:
     try:
-        return on_outcome(decode_outcome(record.value or b""), now_ms)
+        return on_outcome(decode_outcome(record.value or b""), now_ms, topics)
     except MalformedMessage as error:  # a newer decider's word; the partition must go on
         _note_unreadable("decision", record, error, health)
         return None

@@ -16,7 +16,7 @@ from models.contract.codec import decode_control, decode_report, decode_request,
 from models.contract.dead_letters import DeadLetter
 from models.contract.face_models import is_synthetic
 from models.contract.messages import FaceSeen, ForgetAsked, Request
-from models.contract.topics import CONTROLS, DEAD_LETTERS, EVENTS, INGRESS_FILTERS, STATES, DeviceTopic
+from models.contract.topics import DeviceTopic, Topics
 from models.errors import MalformedMessage
 from models.ledger.events import Reported, Requested
 from models.ledger.policy import Sites
@@ -60,24 +60,24 @@ class Record(NamedTuple):
     value: bytes
 
 
-def on_message(publication: Publication, sites: Sites, seals: Seals) -> Record:
+def on_message(publication: Publication, topics: Topics, sites: Sites, seals: Seals) -> Record:
     """Turn a device's message into an event, a state, or a dead letter with the reason. Raises NoKey."""
     topic, payload = publication.topic, publication.payload
     try:
-        return _record(sender(topic, sites), publication, sites, seals)
+        return _record(sender(topic, topics, sites), publication, topics, sites, seals)
     except MalformedMessage as error:
-        return Record(DEAD_LETTERS, topic[:200], encode(DeadLetter.of(topic, payload, str(error))))
+        return Record(topics.dead_letters, topic[:200], encode(DeadLetter.of(topic, payload, str(error), topics)))
 
 
-def sender(topic: str, sites: Sites) -> DeviceTopic:
+def sender(topic: str, topics: Topics, sites: Sites) -> DeviceTopic:
     """Tell which dispenser a topic is of; raises MalformedMessage where it is none of the operator's."""
-    source = DeviceTopic.parse(topic)
+    source = topics.parse(topic)
     if not sites.knows(source.site, source.device):
         raise MalformedMessage(f"unknown site or device: {source.site}/{source.device}")
     return source
 
 
-def _record(source: DeviceTopic, publication: Publication, sites: Sites, seals: Seals) -> Record:
+def _record(source: DeviceTopic, publication: Publication, topics: Topics, sites: Sites, seals: Seals) -> Record:
     site, device, payload = source.site, source.device, publication.payload
     match source.channel:
         case "request":
@@ -87,11 +87,12 @@ def _record(source: DeviceTopic, publication: Publication, sites: Sites, seals: 
             request, sealed = seals.take(site, device, asked)
             patience_s = _patience_s(publication)
             event = Requested(site=site, device=device, request=request, patience_s=patience_s, sealed=sealed)
-            return Record(EVENTS, site, encode(event))
+            return Record(topics.events, site, encode(event))
         case "report":
-            return Record(EVENTS, site, encode(Reported(site=site, device=device, report=decode_report(payload))))
+            reported = Reported(site=site, device=device, report=decode_report(payload))
+            return Record(topics.events, site, encode(reported))
         case "state":
-            return Record(STATES, f"{site}/{device}", encode(decode_state(payload)))
+            return Record(topics.states, f"{site}/{device}", encode(decode_state(payload)))
         case "command":
             raise MalformedMessage("a device does not command")
         case unknown:
@@ -125,7 +126,7 @@ async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
     """When told to stop, read no more, and acknowledge what Kafka is about to have; the broker keeps the rest."""
     async with (
         open_producer(settings) as producer,
-        open_consumer(settings, CONTROLS, group=None) as controls,
+        open_consumer(settings, settings.topics.controls, group=None) as controls,
         open_keys(settings, "ingress", health) as keys,
         open_session(settings, f"ingress-{settings.instance}", _RECEIVE_MAXIMUM) as session,
         asyncio.TaskGroup() as tasks,
@@ -134,22 +135,26 @@ async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
         for record in await read_to_end(controls, controls.assignment()):
             _follow(record, seals, health)
         tasks.create_task(_follow_on(controls, seals, health), name="controls")
-        await session.subscribe(*(f"$share/ingress/{topic}" for topic in INGRESS_FILTERS))
+        await session.subscribe(*(f"$share/ingress/{topic}" for topic in settings.topics.ingress_filters))
         announce_ready(f"ingress {settings.instance} ({os.getpid()})")
         under_way: asyncio.Queue[_Sent] = asyncio.Queue(_RECEIVE_MAXIMUM)
         tasks.create_task(health.watch(kafka=partial(kafka_answers, producer)), name="health")
-        acknowledging = tasks.create_task(_acknowledge(session, under_way, health), name="acknowledge")
+        acknowledging = tasks.create_task(
+            _acknowledge(session, under_way, settings.topics.dead_letters, health), name="acknowledge"
+        )
         try:
-            await _forward(session, producer, partial(_turn, sites=sites, seals=seals), under_way, health)
+            await _forward(
+                session, producer, partial(_turn, topics=settings.topics, sites=sites, seals=seals), under_way, health
+            )
         except asyncio.CancelledError:
             await drain(under_way.join(), acknowledging)
             raise
 
 
-async def _turn(publication: Publication, sites: Sites, seals: Seals) -> Record:
+async def _turn(publication: Publication, topics: Topics, sites: Sites, seals: Seals) -> Record:
     with suppress(MalformedMessage):
-        await seals.fetch_for(DeviceTopic.parse(publication.topic).site)
-    return on_message(publication, sites, seals)
+        await seals.fetch_for(topics.parse(publication.topic).site)
+    return on_message(publication, topics, sites, seals)
 
 
 async def _follow_on(controls: AIOKafkaConsumer, seals: Seals, health: Health) -> None:
@@ -203,7 +208,7 @@ async def _send(
             return _Sent(message, record, appended)
 
 
-async def _acknowledge(session: Session, under_way: "asyncio.Queue[_Sent]", health: Health) -> None:
+async def _acknowledge(session: Session, under_way: "asyncio.Queue[_Sent]", dead_letters: str, health: Health) -> None:
     """Acknowledge in the order of arrival; a failed append ends the session, and the broker sends again."""
     while True:
         message, record, appended = await under_way.get()
@@ -211,7 +216,7 @@ async def _acknowledge(session: Session, under_way: "asyncio.Queue[_Sent]", heal
             await appended
         session.acknowledge(message)
         health.count("kept" if record else "left")
-        if record and record.topic == DEAD_LETTERS:
+        if record and record.topic == dead_letters:
             health.count("dead_letters")
             log.warning("dead letter", source=record.key)
         under_way.task_done()

@@ -17,7 +17,6 @@ from aiohttp import web
 from aiokafka import ConsumerRecord
 
 from models.contract.codec import decode_control, encode
-from models.contract.topics import CONTROLS
 from models.errors import MalformedMessage
 from models.keys.seal_chain import Entropy, KeysTold, SiteChain, SiteKey, SitesTold, facts_of, minute_of, stepped, told
 from models.keys.seals import SealKey
@@ -148,7 +147,7 @@ async def _step(holder: Holder) -> NoReturn:
 
 async def _follow(settings: Settings, holder: Holder, health: Health) -> None:
     """Read all controls from the beginning; those that are known tell nothing new."""
-    async with open_consumer(settings, CONTROLS, group=None) as controls, asyncio.TaskGroup() as tasks:
+    async with open_consumer(settings, settings.topics.controls, group=None) as controls, asyncio.TaskGroup() as tasks:
         tasks.create_task(health.watch(kafka=partial(kafka_answers, controls)), name="health")
         while True:
             batches = await controls.getmany(timeout_ms=1000, max_records=_MOST_RECORDS)

@@ -12,7 +12,6 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec import Raw, Struct, structs
 
-from models.contract.topics import ACCOUNTS_CHANGELOG, DECISIONS, EVENTS, RECEIPTS
 from models.errors import ConfigError, MalformedMessage
 from models.ledger.codec import decode_event, decode_row
 from models.ledger.events import Event
@@ -89,15 +88,16 @@ async def _part(partition: "_Partition", treat: Treat) -> AsyncIterator[Happenin
 @asynccontextmanager
 async def open_stream(settings: Settings, wanted: Wanted, treat: Treat) -> AsyncIterator[Stream]:
     """Find the range in Kafka as it is now; what comes later is not read, unless it is to be endless."""
-    numbers, tail = range(settings.partitions), _Tail if wanted.is_endless else Log
-    sayings = (DECISIONS,) if wanted.is_endless else (DECISIONS, RECEIPTS)
-    logs = {topic: [TopicPartition(topic, number) for number in numbers] for topic in (EVENTS, DECISIONS, RECEIPTS)}
+    numbers, tail, topics = range(settings.partitions), _Tail if wanted.is_endless else Log, settings.topics
+    sayings = (topics.decisions,) if wanted.is_endless else (topics.decisions, topics.receipts)
+    read = (topics.events, topics.decisions, topics.receipts)
+    logs = {topic: [TopicPartition(topic, number) for number in numbers] for topic in read}
     async with open_consumer(settings, group=None) as consumer:
         consumer.assign([partition for topic in logs.values() for partition in topic])
-        ends = await consumer.end_offsets(logs[EVENTS])
+        ends = await consumer.end_offsets(logs[topics.events])
         since = wanted.since - wanted.warm_up_ms
-        firsts = await _seek(consumer, logs[EVENTS], since)
-        await _seek(consumer, [*logs[DECISIONS], *logs[RECEIPTS]], since - _CLOCKS_MS)
+        firsts = await _seek(consumer, logs[topics.events], since)
+        await _seek(consumer, [*logs[topics.decisions], *logs[topics.receipts]], since - _CLOCKS_MS)
         known, guessed = await _settings(settings, {partition.partition: first for partition, first in firsts.items()})
         recording = Recording(
             since=wanted.since,
@@ -112,7 +112,7 @@ async def open_stream(settings: Settings, wanted: Wanted, treat: Treat) -> Async
         partitions = [
             _Partition(
                 wanted,
-                tail(consumer, logs[EVENTS][number], ends[logs[EVENTS][number]]),
+                tail(consumer, logs[topics.events][number], ends[logs[topics.events][number]]),
                 _Sayings([tail(consumer, logs[topic][number]) for topic in sayings], wanted.sites),
             )
             for number in numbers
@@ -122,7 +122,7 @@ async def open_stream(settings: Settings, wanted: Wanted, treat: Treat) -> Async
 
 async def events_since(settings: Settings, since: int) -> AsyncIterator[Event]:
     """What happened from a time up to now, as far as it can be read."""
-    partitions = [TopicPartition(EVENTS, number) for number in range(settings.partitions)]
+    partitions = [TopicPartition(settings.topics.events, number) for number in range(settings.partitions)]
     async with open_consumer(settings, group=None) as consumer:
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
@@ -138,13 +138,13 @@ async def events_since(settings: Settings, since: int) -> AsyncIterator[Event]:
 
 async def time_of(settings: Settings, number: int, offset: int) -> int:
     """When the event at an offset was appended, milliseconds since 1970. Raises ConfigError where there is none."""
-    partition = TopicPartition(EVENTS, number)
+    partition = TopicPartition(settings.topics.events, number)
     async with open_consumer(settings, group=None) as consumer:
         consumer.assign([partition])
         begin = (await consumer.beginning_offsets([partition]))[partition]
         end = (await consumer.end_offsets([partition]))[partition]
         if not begin <= offset < end:
-            raise ConfigError(f"{EVENTS} has {begin} to {end - 1} in partition {number}, and not {offset}")
+            raise ConfigError(f"{partition.topic} has {begin} to {end - 1} in partition {number}, and not {offset}")
         consumer.seek(partition, offset)
         record = await Log(consumer, partition, end).next()
     return record.timestamp if record else 0
@@ -169,7 +169,8 @@ async def _settings(
 
     It is in the decider's changelog, which has the last row alone. Of visitors' rows nothing is looked at.
     """
-    partitions = [TopicPartition(ACCOUNTS_CHANGELOG, number) for number, first in firsts.items() if first]
+    changelog = settings.topics.accounts_changelog
+    partitions = [TopicPartition(changelog, number) for number, first in firsts.items() if first]
     rows: defaultdict[int, dict[str, SiteRow]] = defaultdict(dict)
     if not partitions:
         return rows, ()

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 from aiokafka import TopicPartition
 
-from models.contract.topics import DECISIONS
 from models.errors import MalformedMessage
 from models.ledger.codec import decode_outcome
 from models.ledger.events import Requested
@@ -29,7 +28,7 @@ class Found(NamedTuple):
 
 async def decisions_on(settings: Settings, request: str) -> list[Answered]:
     """Every answer to the request that Kafka still has, the oldest first."""
-    partitions = [TopicPartition(DECISIONS, number) for number in range(settings.partitions)]
+    partitions = [TopicPartition(settings.topics.decisions, number) for number in range(settings.partitions)]
     found: list[Answered] = []
     async with open_consumer(settings, group=None) as consumer:
         consumer.assign(partitions)

@@ -10,28 +10,12 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.structs import OffsetAndMetadata
 from msgspec import Struct
 
-from models.contract.topics import (
-    CONTROLS,
-    DEAD_LETTERS,
-    DECIDER_GROUP,
-    DECISIONS,
-    EGRESS_GROUP,
-    EVENTS,
-    RECEIPTS,
-    SINK_GROUP,
-    STATES,
-)
+from models.contract.topics import Topics
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_admin, open_consumer
 
-__all__ = ["READS", "Backlog", "backlogs", "committed", "partitions_of", "read_backlogs"]
+__all__ = ["Backlog", "backlogs", "committed", "partitions_of", "read_backlogs", "reads"]
 
-READS = {
-    DECIDER_GROUP: (EVENTS,),
-    EGRESS_GROUP: (DECISIONS,),
-    SINK_GROUP: (DECISIONS, STATES, CONTROLS, RECEIPTS, DEAD_LETTERS),
-}
-"""Which consumer group reads what."""
 _LOOK_AGAIN_S = 0.2
 _READ_S = 2.0
 _ONE_RECORD_BYTES = 4096
@@ -54,9 +38,19 @@ class Backlog(Struct, frozen=True, kw_only=True):
     """age of the oldest of these"""
 
 
+def reads(topics: Topics) -> dict[str, tuple[str, ...]]:
+    """Which consumer group reads which topics."""
+    return {
+        topics.decider_group: (topics.events,),
+        topics.egress_group: (topics.decisions,),
+        topics.sink_group: (topics.decisions, topics.states, topics.controls, topics.receipts, topics.dead_letters),
+    }
+
+
 def partitions_of(settings: Settings, topic: str) -> list[TopicPartition]:
     """All topics are co-partitioned by site; the dead letters have one partition."""
-    return [TopicPartition(topic, number) for number in range(1 if topic == DEAD_LETTERS else settings.partitions)]
+    count = 1 if topic == settings.topics.dead_letters else settings.partitions
+    return [TopicPartition(topic, number) for number in range(count)]
 
 
 async def committed(settings: Settings) -> dict[Reader, int]:
@@ -64,7 +58,7 @@ async def committed(settings: Settings) -> dict[Reader, int]:
     async with open_admin(settings) as admin:
         return {
             (group, partition): kept.offset
-            for group in READS
+            for group in reads(settings.topics)
             for partition, kept in (await _offsets(admin, group)).items()
         }
 
@@ -73,7 +67,10 @@ async def read_backlogs(settings: Settings) -> list[Backlog]:
     """What every group has still to do. A group that has committed nothing in a partition has all of it to do."""
     done = await committed(settings)
     readers = [
-        (group, p) for group, topics in READS.items() for topic in topics for p in partitions_of(settings, topic)
+        (group, p)
+        for group, topics in reads(settings.topics).items()
+        for topic in topics
+        for p in partitions_of(settings, topic)
     ]
     async with open_consumer(settings, group=None, fetch_bytes=_ONE_RECORD_BYTES) as consumer:
         partitions = {partition for _, partition in readers}

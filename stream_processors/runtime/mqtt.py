@@ -112,7 +112,7 @@ async def open_session(settings: Settings, identifier: str, receive_maximum: int
     client = Client(
         host,
         port,
-        identifier=identifier,
+        identifier=settings.topics.client_id(identifier),
         keepalive=_KEEPALIVE_S,
         # aiomqtt's own timeouts are asyncio.wait_for, which loses a cancellation that comes at the same moment as the
         # broker's answer (before Python 3.12: cpython issue 86296), and a service that is told to stop would go on

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from models.contract.codec import encode
-from models.contract.topics import EVENTS
 from models.errors import ConfigError
 from models.ledger.events import SiteConfigured
 from models.ledger.policy import Sites, parse_sites
@@ -29,4 +28,4 @@ async def configure_sites(settings: Settings, sites: Sites) -> None:
             event = SiteConfigured(
                 site=name, mode=spec.mode, policy=spec.policy, placement=spec.placement, sign=spec.sign
             )
-            await producer.send_and_wait(EVENTS, encode(event), key=name.encode())
+            await producer.send_and_wait(settings.topics.events, encode(event), key=name.encode())

@@ -152,7 +152,7 @@ def _bucket_2(name: str, days: int, org_id: str, buckets: Mapping[str, str]) -> 
 def _task_2(
     place: Place, measurement: Measurement, org: str, org_id: str, tasks: Mapping[str, str], sampling: Downsampling
 ) -> Call:
-    name = f"fairroll_{HOURS}_{measurement.name}"
+    name = f"{place.bucket}_{HOURS}_{measurement.name}"  # tasks belong to the organisation, not to a bucket
     body = {"flux": _flux(name, place, measurement, org, sampling), "status": "active"}
     if name in tasks:
         return Call("PATCH", f"/api/v2/tasks/{tasks[name]}", body)

@@ -55,11 +55,8 @@ async def _groups(settings: Settings, health: Health, at: int) -> list[str]:
     except (KafkaError, TimeoutError) as error:
         health.fault(f"the groups' backlogs cannot be read: {error!r}")
         return []
-    return [lag_point(_plain(one.group), _plain(one.topic), one.records, round(one.seconds, 3), at) for one in found]
-
-
-def _plain(name: str) -> str:
-    return name.removeprefix("fairroll.")
+    short = settings.topics.short
+    return [lag_point(short(one.group), short(one.topic), one.records, round(one.seconds, 3), at) for one in found]
 
 
 async def _vitals(http: aiohttp.ClientSession, address: str) -> Vitals | None:

@@ -10,13 +10,11 @@ from functools import partial
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from models.contract import topics
 from models.contract.codec import decode_control, decode_dead_letter, decode_state
-from models.contract.topics import DEAD_LETTERS, DECISIONS, SINK_GROUP
 from models.errors import MalformedMessage
 from models.ledger.codec import decode_outcome
 from models.settings import Settings
-from stream_processors.runtime.consumer_lag import READS
+from stream_processors.runtime.consumer_lag import reads
 from stream_processors.runtime.health import Health
 from stream_processors.runtime.kafka import commit, kafka_answers, open_consumer
 from stream_processors.runtime.service import announce_ready, serve, unbroken
@@ -30,8 +28,6 @@ __all__ = ["Points", "run"]
 _BATCH_S = 1.0
 _BATCH_LINES = 5_000
 """Bodies of 2,000 to 5,000 lines were fastest: 180,000 lines/s, against 42,000 with the client's batching."""
-_WATCHED = TopicPartition(DEAD_LETTERS, 0)
-"""One sink of several holds it: that one looks at the services."""
 _COUNTS = ("points", "rejected", "unreadable", "redelivered", "rebalances", "looks_dropped")
 
 
@@ -46,6 +42,7 @@ class Points:
 
     def __init__(self, settings: Settings, health: Health) -> None:
         self._settings = settings
+        self._topics = settings.topics
         self._health = health
         self._periods: dict[int, Periods] = {}
 
@@ -63,27 +60,27 @@ class Points:
         except MalformedMessage as error:  # a newer service's word; the partition must go on
             self._health.count("unreadable")
             self._health.fault(f"unreadable record at {record.topic}/{record.partition}/{record.offset}: {error}")
-            if record.topic == DECISIONS:
+            if record.topic == self._topics.decisions:
                 self._of(record).skip(record.offset)
             return []
 
     def _read(self, record: ConsumerRecord) -> list[str]:
         value, offset, at = record.value or b"", record.offset, record.timestamp
         match record.topic:
-            case topics.STATES:
+            case self._topics.states:
                 site, _, device = record.key.decode().partition("/")
                 return [state_point(site, device, decode_state(value), offset, at)]
-            case topics.CONTROLS:
+            case self._topics.controls:
                 return [control_point(decode_control(value), offset, at)]
-            case topics.DEAD_LETTERS:
+            case self._topics.dead_letters:
                 return [dead_letter_point(decode_dead_letter(value), offset, at)]
-            case topics.RECEIPTS:
+            case self._topics.receipts:
                 return [line] if (line := outcome_point(decode_outcome(value), at)) else []
             case _:
                 return self._of(record).take(offset, decode_outcome(value), at)
 
     def _done(self, record: ConsumerRecord) -> int:
-        return self._of(record).begun if record.topic == DECISIONS else int(record.offset) + 1
+        return self._of(record).begun if record.topic == self._topics.decisions else int(record.offset) + 1
 
     def _of(self, record: ConsumerRecord) -> Periods:
         fresh = Periods(self._settings.metrics_period_s, self._settings.metrics_k)
@@ -92,13 +89,15 @@ class Points:
 
 async def _carry(settings: Settings, health: Health) -> None:
     """When told to stop, what was read is written and committed, unless InfluxDB is away."""
+    group = settings.topics.sink_group
+    watched = TopicPartition(settings.topics.dead_letters, 0)  # one sink of several holds it: that one watches
     async with (
         open_influx(settings, health) as influx,
-        open_consumer(settings, *READS[SINK_GROUP], group=SINK_GROUP) as consumer,
+        open_consumer(settings, *reads(settings.topics)[group], group=group) as consumer,
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(health.watch(kafka=partial(kafka_answers, consumer), influxdb=influx.answers), name="health")
-        tasks.create_task(watch(settings, influx, health, lambda: _WATCHED in consumer.assignment()), name="watch")
+        tasks.create_task(watch(settings, influx, health, lambda: watched in consumer.assignment()), name="watch")
         announce_ready("sink")
         points, ours = Points(settings, health), consumer.assignment()
         while True:

@@ -13,7 +13,6 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from infra.local.stack import LocalStack
-from models.contract.topics import DEAD_LETTERS
 from models.settings import Settings
 
 __all__ = ["Kept", "Talk", "dispenser", "eventually", "in_influx", "listen", "records"]
@@ -37,7 +36,7 @@ async def records(settings: Settings, topic: str) -> list[Kept]:
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False)
     await consumer.start()
     try:
-        count = 1 if topic == DEAD_LETTERS else settings.partitions
+        count = 1 if topic == settings.topics.dead_letters else settings.partitions
         partitions = [TopicPartition(topic, number) for number in range(count)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)

@@ -22,15 +22,6 @@ from aiomqtt import Client, ProtocolVersion
 from models.contract.codec import encode
 from models.contract.dead_letters import DeadLetter
 from models.contract.messages import Dispense, FaceSeen
-from models.contract.topics import (
-    ACCOUNTS_CHANGELOG,
-    CONTROLS,
-    DEAD_LETTERS,
-    DECISIONS,
-    EVENTS,
-    RECEIPTS,
-    STATES,
-)
 from models.keys.seals import NONCE_BYTES, Keyring, SealKey, binding
 from models.ledger.codec import decode_outcome
 from models.ledger.events import Requested
@@ -62,19 +53,20 @@ def _raw(person: int) -> bytes:
 
 async def plant(settings: Settings, recordings: Path) -> dict[str, set[str]]:
     """Violations in each place, and the kinds that are to be found there; `plant_sealed` makes those of the seals."""
+    topics = settings.topics
     visitor = await _a_visitor(settings)
     await _plant_records(settings, visitor)
     await _plant_retained(settings)
     await _plant_points(settings, visitor)
-    _plant_files(settings.data, Path(settings.keys_file), visitor, recordings)
+    _plant_files(topics.events, settings.data, Path(settings.keys_file), visitor, recordings)
     return {
-        EVENTS: {"template", "overdue"},
-        DECISIONS: {"overdue", "embedding"},
-        STATES: {"picture", "visitor"},
-        CONTROLS: {"template"},
-        RECEIPTS: {"embedding"},
-        DEAD_LETTERS: {"template", "sealed", "overdue"},
-        ACCOUNTS_CHANGELOG: {"template", "overdue"},
+        topics.events: {"template", "overdue"},
+        topics.decisions: {"overdue", "embedding"},
+        topics.states: {"picture", "visitor"},
+        topics.controls: {"template"},
+        topics.receipts: {"embedding"},
+        topics.dead_letters: {"template", "sealed", "overdue"},
+        topics.accounts_changelog: {"template", "overdue"},
         UNKNOWN: {"unknown", "visitor"},
         "MQTT, retained": {"retained", "picture", "template"},
         "InfluxDB": {"unknown", "visitor", "template"},
@@ -89,21 +81,24 @@ async def plant(settings: Settings, recordings: Path) -> dict[str, set[str]]:
 
 async def plant_sealed(settings: Settings, key: SealKey) -> None:
     """An event whose template can be read after its window, and the same where nothing sealed may be."""
+    topics = settings.topics
     keys, face = Keyring(), FaceSeen(id="planted-request-sealed", model=MODEL, template=None)
     keys.put("park", key)
     bound = binding("park", "gate", face.id)
     sealed = keys.seal("park", _raw(1), bound, key.minute, os.urandom(NONCE_BYTES))
     event = encode(Requested(site="park", device="gate", request=face, sealed=sealed))
-    await _send(settings, {EVENTS: (b"park", event), DEAD_LETTERS: (b"x", event)})
+    await _send(settings, {topics.events: (b"park", event), topics.dead_letters: (b"x", event)})
 
 
 async def _a_visitor(settings: Settings) -> str:
     """The pseudonym of somebody who was served."""
-    outcomes = [decode_outcome(record.value) for record in await records(settings, DECISIONS)]
+    topics = settings.topics
+    outcomes = [decode_outcome(record.value) for record in await records(settings, topics.decisions)]
     return next(told.visitor for told in outcomes if isinstance(told, Answered) and told.visitor)
 
 
 async def _plant_records(settings: Settings, visitor: str) -> None:
+    topics = settings.topics
     async with open_admin(settings) as admin:
         await admin.create_topics([NewTopic(UNKNOWN, 1, 1)])
     face = FaceSeen(id="planted-request-face", model=MODEL, template=_raw(0))
@@ -119,17 +114,23 @@ async def _plant_records(settings: Settings, visitor: str) -> None:
     await _send(
         settings,
         {
-            EVENTS: (b"park", encode(Requested(site="park", device="gate", request=face))),
-            DECISIONS: (b"park", encode(old)),
-            STATES: (f"park/{visitor}".encode(), b'{"online":true,"firmware":"' + base64.b64encode(JPEG) + b'"}'),
-            CONTROLS: (b"park", b'{"site":"park","sign":"' + _raw(0).hex().encode() + b'"}'),
-            RECEIPTS: (b"park", EMBEDDING),
-            DEAD_LETTERS: (b"x", encode(DeadLetter(source="x", reason="x", size=1, sha256="", payload=payload))),
-            ACCOUNTS_CHANGELOG: (f"0/{visitor_key('park', 'a' * 16)}".encode(), encode(_row())),
+            topics.events: (b"park", encode(Requested(site="park", device="gate", request=face))),
+            topics.decisions: (b"park", encode(old)),
+            topics.states: (
+                f"park/{visitor}".encode(),
+                b'{"online":true,"firmware":"' + base64.b64encode(JPEG) + b'"}',
+            ),
+            topics.controls: (b"park", b'{"site":"park","sign":"' + _raw(0).hex().encode() + b'"}'),
+            topics.receipts: (b"park", EMBEDDING),
+            topics.dead_letters: (
+                b"x",
+                encode(DeadLetter(source="x", reason="x", size=1, sha256="", payload=payload)),
+            ),
+            topics.accounts_changelog: (f"0/{visitor_key('park', 'a' * 16)}".encode(), encode(_row())),
             UNKNOWN: (b"0/" + visitor_key("park", "b" * 16).encode(), b"{}"),
         },
     )
-    await _send(settings, {DECISIONS: (b"park", b'{"embedding":' + EMBEDDING + b"}")})
+    await _send(settings, {topics.decisions: (b"park", b'{"embedding":' + EMBEDDING + b"}")})
 
 
 def _row() -> VisitorAccount:
@@ -162,7 +163,7 @@ async def _plant_points(settings: Settings, visitor: str) -> None:
         pass
 
 
-def _plant_files(data: Path, keys_file: Path, visitor: str, recordings: Path) -> None:
+def _plant_files(events: str, data: Path, keys_file: Path, visitor: str, recordings: Path) -> None:
     secrets = data.parent / "secrets"
     with (data.parent / "logs" / "ingress.log").open("a") as log:
         log.write(f"face of {visitor}\nFaceSeen(template={_raw(0)!r})\n")
@@ -173,7 +174,7 @@ def _plant_files(data: Path, keys_file: Path, visitor: str, recordings: Path) ->
         journal.execute("CREATE TABLE memory (rest BLOB)")
         journal.execute("INSERT INTO memory VALUES (?)", [f'{{"template":"{template(0)}"}}'.encode()])
     (data / f"{visitor}.txt").write_bytes(EMBEDDING)
-    (data / "kafka" / f"{EVENTS}-0" / "00000000000000009999.log.deleted").write_text(f"\0{visitor}\0")
+    (data / "kafka" / f"{events}-0" / "00000000000000009999.log.deleted").write_text(f"\0{visitor}\0")
     recordings.mkdir()
     with gzip.open(recordings / "events.gz", "wb") as archive:
         archive.write(bytes(3 << 20) + b"," + template(0).encode() + b"," + PNG)

@@ -16,7 +16,6 @@ from infra.audit.detection import see
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.stack import LocalStack
 from models.contract.codec import encode
-from models.contract.topics import ACCOUNTS_CHANGELOG, EVENTS, STATES
 from models.keys.seal_chain import KeysTold, SiteChain, SiteKey, SitesTold, facts_of, minute_of
 from models.keys.seals import ENTROPY_BYTES, SealKey
 from models.settings import Settings
@@ -50,8 +49,8 @@ async def test_a_running_system_is_clean_and_what_is_planted_in_each_place_is_fo
     assert [place["name"] for place in told["places"] if place["verdict"] != "clean"] == []
     assert code == 0
     places = {place["name"]: place for place in told["places"]}
-    assert places[EVENTS]["live"] > 0
-    assert places[ACCOUNTS_CHANGELOG]["live"] > 0
+    assert places[settings.topics.events]["live"] > 0
+    assert places[settings.topics.accounts_changelog]["live"] > 0
     assert all(place["looked_at"] for name, place in places.items() if name not in NO_CONTENT)
     [point] = await in_influx(settings, "SELECT * FROM audits")
     assert (point["findings"], point["unread"], point["places"]) == (0, 0, len(places))
@@ -102,12 +101,12 @@ async def serve_some(pipeline: LocalStack) -> None:
         async def is_sealed() -> bool:
             face = {"kind": "face", "id": uuid.uuid4().hex, "model": MODEL, "template": template(0)}
             await gate.ask(face)
-            return any(b'"sealed":[' in record.value for record in await records(settings, EVENTS))
+            return any(b'"sealed":[' in record.value for record in await records(settings, settings.topics.events))
 
         await gate.say("state", {"online": True, "firmware": "1.0"}, "-r")
         await gate.ask({"kind": "button", "id": uuid.uuid4().hex})
         assert await eventually(is_sealed, bool)
-    await eventually(lambda: records(settings, STATES), lambda seen: len(seen) > 0)
+    await eventually(lambda: records(settings, settings.topics.states), lambda seen: len(seen) > 0)
     await eventually(lambda: in_influx(settings, "SELECT templates FROM sites"), bool)
 
 

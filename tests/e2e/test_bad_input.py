@@ -11,7 +11,6 @@ import pytest
 from infra.local.stack import LocalStack
 from models.contract.codec import decode_dead_letter
 from models.contract.dead_letters import DeadLetter
-from models.contract.topics import DEAD_LETTERS
 from tests.e2e.looks import eventually, in_influx, listen, records
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -48,7 +47,7 @@ async def test_bad_input_is_put_aside_and_counted_and_the_next_request_is_answer
     wanted = {hashlib.sha256(payload).hexdigest() for _, payload, _ in BAD}
 
     async def letters() -> dict[str, DeadLetter]:
-        kept = [decode_dead_letter(record.value) for record in await records(settings, DEAD_LETTERS)]
+        kept = [decode_dead_letter(record.value) for record in await records(settings, settings.topics.dead_letters)]
         return {letter.sha256: letter for letter in kept}
 
     async def counted() -> int:
@@ -64,7 +63,7 @@ async def test_bad_input_is_put_aside_and_counted_and_the_next_request_is_answer
         letter = found[hashlib.sha256(payload).hexdigest()]
         assert (letter.source, letter.size) == (topic, len(payload))
         assert reason in letter.reason
-    values = b"".join(record.key + record.value for record in await records(settings, DEAD_LETTERS))
+    values = b"".join(record.key + record.value for record in await records(settings, settings.topics.dead_letters))
     assert TEMPLATE[:16] not in values
     assert await eventually(counted, lambda n: n >= len(BAD)) >= len(BAD)
     for process in pipeline:

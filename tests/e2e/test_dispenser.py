@@ -28,8 +28,10 @@ from models.contract.messages import (
     Report,
     Request,
 )
-from models.contract.topics import DeviceTopic, control_topic
+from models.contract.topics import Topics
 from models.settings import host_and_port
+
+TOPICS = Topics()
 
 WITHIN_S = 20.0
 CONTROL = Control(
@@ -78,10 +80,10 @@ class Pipeline:
         return await asyncio.wait_for(self._states.get(), WITHIN_S)
 
     async def set_mode(self, mode: Mode) -> None:
-        await self._client.publish(control_topic("park"), encode(structs.replace(CONTROL, mode=mode)), 1, retain=True)
+        await self._client.publish(TOPICS.control("park"), encode(structs.replace(CONTROL, mode=mode)), 1, retain=True)
 
     async def say(self, command: Command) -> None:
-        await self._client.publish(str(DeviceTopic("park", "gate", "command")), encode(command), 1)
+        await self._client.publish(TOPICS.device("park", "gate", "command"), encode(command), 1)
 
 
 @asynccontextmanager

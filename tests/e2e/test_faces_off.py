@@ -22,11 +22,13 @@ from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from models.contract.codec import decode_request, decode_state, encode
 from models.contract.messages import ButtonPressed, Control, DeviceState, Dispense, FaceSeen, Request
-from models.contract.topics import DeviceTopic, control_topic
+from models.contract.topics import Topics
 from models.face.capture_result import NotSeen, Seen
 from models.face.protection import FARTHEST_EPOCH
 from models.keys.key_files import SiteKey
 from models.settings import host_and_port
+
+TOPICS = Topics()
 
 WITHIN_S = 20.0
 FACES = Control(
@@ -61,11 +63,11 @@ class Site:
 
     async def tell(self, control: Control | None) -> None:
         """None: the broker loses what it retained."""
-        await self._client.publish(control_topic("park"), encode(control) if control else b"", 1, retain=True)
+        await self._client.publish(TOPICS.control("park"), encode(control) if control else b"", 1, retain=True)
 
     async def answer(self, request: str) -> None:
         command = encode(Dispense(request=request, cm=60))
-        await self._client.publish(str(DeviceTopic("park", "gate", "command")), command, 1)
+        await self._client.publish(TOPICS.device("park", "gate", "command"), command, 1)
 
     async def request(self) -> Request:
         return await asyncio.wait_for(self._requests.get(), WITHIN_S)

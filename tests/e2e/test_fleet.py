@@ -13,7 +13,6 @@ from devices.simulation.fleet import Tally
 from infra.local.stack import LocalStack
 from models.contract.codec import decode_control, encode
 from models.contract.messages import Dispensed, FaceSeen, ForgetAsked, LocalRation, Noted
-from models.contract.topics import CONTROLS, DEAD_LETTERS, DECISIONS, EVENTS, STATES
 from models.ledger.codec import decode_event, decode_outcome
 from models.ledger.events import EpochEnded, Reported, Requested
 from models.ledger.outcomes import Answered
@@ -35,9 +34,9 @@ async def test_a_crowd_is_answered_to_the_last_and_every_book_agrees(pipeline: L
     assert (tally.answers, tally.unnoted) == (tally.requests, 0)
     assert tally.answers == tally.portions + sum(tally.refusals.values()) + tally.forgotten
 
-    events = [e for e in map(decode_event, await values(pipeline, EVENTS)) if is_of_the_fleet(e)]
+    events = [e for e in map(decode_event, await values(pipeline, settings.topics.events)) if is_of_the_fleet(e)]
     asked = {e.request.id for e in events if isinstance(e, Requested)}
-    outcomes = map(decode_outcome, await values(pipeline, DECISIONS))
+    outcomes = map(decode_outcome, await values(pipeline, settings.topics.decisions))
     answered = [o for o in outcomes if isinstance(o, Answered) and o.site == "meadow" and not o.repeated]
     decided = [o.command.request for o in answered if not isinstance(o.command, Noted)]
     assert len(asked) == tally.requests
@@ -61,18 +60,20 @@ async def test_after_an_epoch_has_ended_the_fleet_s_templates_are_of_the_next_on
     ended = read_site_key(key).epoch
 
     async def epoch() -> int:
-        controls = [decode_control(control) for control in await values(pipeline, CONTROLS)]
+        controls = [decode_control(control) for control in await values(pipeline, settings.topics.controls)]
         return max(control.epoch for control in controls if control.site == "meadow")
 
     async with open_producer(settings) as producer:
-        await producer.send_and_wait(EVENTS, encode(EpochEnded(site="meadow", epoch=ended)), key=b"meadow")
+        await producer.send_and_wait(
+            settings.topics.events, encode(EpochEnded(site="meadow", epoch=ended)), key=b"meadow"
+        )
     assert await eventually(epoch, lambda number: number > ended) == ended + 1
     *_, last = await dispenser(pipeline, "fleet", "--visitors", "40", "--seconds", "4", "--seed", "5")
     tally = msgspec.json.decode(last, type=Tally)
     assert (tally.answers, tally.unnoted) == (tally.requests, 0)
     assert tally.refusals["quota"] > 0
     assert read_site_key(key).epoch == ended + 1
-    events = [e for e in map(decode_event, await values(pipeline, EVENTS)) if is_of_the_fleet(e)]
+    events = [e for e in map(decode_event, await values(pipeline, settings.topics.events)) if is_of_the_fleet(e)]
     faces = [e.request for e in events if isinstance(e, Requested) and isinstance(e.request, FaceSeen)]
     assert {request.epoch for request in faces[-20:]} == {ended + 1}
 
@@ -81,10 +82,16 @@ async def test_no_template_leaves_the_events(pipeline: LocalStack) -> None:
     mine = FaceSeen(id=uuid.uuid4().hex, model="synthetic/1", template=hashlib.sha512(b"fay").digest())
     async with listen(pipeline, "park", "window") as window:
         await window.ask(msgspec.to_builtins(mine))
-    events = map(decode_event, await values(pipeline, EVENTS))
+    topics = pipeline.settings.topics
+    events = map(decode_event, await values(pipeline, topics.events))
     requests = [mine, *(e.request for e in events if isinstance(e, Requested))]
     faces = [r.template for r in requests if isinstance(r, FaceSeen | ForgetAsked) and r.template]
-    for topic in (DECISIONS, STATES, CONTROLS, DEAD_LETTERS):
+    for topic in (
+        topics.decisions,
+        topics.states,
+        topics.controls,
+        topics.dead_letters,
+    ):
         kept = b"\n".join(await values(pipeline, topic))
         for face in faces:
             for written in (face, face.hex().encode(), base64.b64encode(face)):

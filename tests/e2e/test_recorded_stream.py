@@ -7,7 +7,6 @@ import pytest
 
 from infra.local.stack import LocalStack
 from models.contract.codec import encode
-from models.contract.topics import CONTROLS, DECISIONS, EVENTS
 from models.keys.key_files import PIPELINE_KEY, parse_key
 from models.ledger.codec import decode_event, decode_outcome
 from models.ledger.events import Record
@@ -25,7 +24,7 @@ async def test_a_plain_fold_of_the_recorded_events_gives_the_decisions_byte_for_
     async with listen(pipeline, "park", "window") as window:
         for kind in ("button", "staff", "button"):
             await window.ask({"kind": kind, "id": uuid.uuid4().hex})
-    events = await records(settings, EVENTS)
+    events = await records(settings, settings.topics.events)
     [number] = {event.partition for event in events if event.key == b"park"}
     mine = [event for event in events if event.partition == number]
     secret = parse_key((settings.secrets / PIPELINE_KEY).read_text(), PIPELINE_KEY)
@@ -34,12 +33,14 @@ async def test_a_plain_fold_of_the_recorded_events_gives_the_decisions_byte_for_
     assert len(decisions) >= 3
 
     async def live() -> dict[int, list[bytes]]:
-        return _by_event([kept for kept in await records(settings, DECISIONS) if kept.partition == number])
+        return _by_event(
+            [kept for kept in await records(settings, settings.topics.decisions) if kept.partition == number]
+        )
 
     seen = await eventually(live, lambda told: decisions.keys() <= told.keys())
     for offset, expected in decisions.items():
         assert seen[offset][: len(expected)] == expected
-    published = [kept.value for kept in await records(settings, CONTROLS) if kept.partition == number]
+    published = [kept.value for kept in await records(settings, settings.topics.controls) if kept.partition == number]
     assert list(dict.fromkeys(published)) == list(dict.fromkeys(controls))
 
 

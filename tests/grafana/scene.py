@@ -16,7 +16,6 @@ from devices.simulation.synthetic_faces import SYNTHETIC
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from models.contract.codec import encode
-from models.contract.topics import EVENTS
 from models.ledger.events import SiteEvent, SiteHeld, SiteResumed
 from models.ledger.outcomes import Outcome
 from models.ledger.policy import parse_sites
@@ -92,7 +91,7 @@ def _plant_picture(folder: Path) -> None:
 async def _people(settings: Settings) -> None:
     """A crowd at the meadow: faces, buttons, staff, wishes to be forgotten, refusals."""
     chains = {"meadow": open_chain(site_key_file(settings, "meadow"), SYNTHETIC)}
-    fleet = Fleet(settings.mqtt, chains, {"meadow": ["north", "south"]}, lambda _: InMemoryJournal())
+    fleet = Fleet(settings, chains, {"meadow": ["north", "south"]}, lambda _: InMemoryJournal())
     tally = await fleet.serve(_VISITS)
     assert tally.unnoted == 0
 
@@ -134,4 +133,4 @@ async def _operators(settings: Settings) -> None:
     async with open_producer(settings) as producer:
         for event in events:
             await asyncio.sleep(6)  # a tick sees each state
-            await producer.send_and_wait(EVENTS, encode(event), key=b"meadow")
+            await producer.send_and_wait(settings.topics.events, encode(event), key=b"meadow")

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import structs
 
-from models.contract.topics import EVENTS
 from models.keys.key_files import PIPELINE_KEY, parse_key
 from models.ledger.codec import decode_event
 from models.ledger.events import Event, Record, SiteConfigured
@@ -23,7 +22,7 @@ __all__ = ["write_shadow"]
 async def write_shadow(settings: Settings, limit_cm: int) -> list[Outcome]:
     """While templates can still be read. Returns what would have been decided in the periods that are over."""
     await make_policy(settings, "shadow")
-    events = await records(settings, EVENTS)
+    events = await records(settings, settings.topics.events)
     told: list[Outcome] = []
     async with open_keys(settings, "decider") as keys:
         for number in range(settings.partitions):

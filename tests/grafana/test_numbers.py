@@ -12,7 +12,6 @@ from msgspec import Struct
 from grafana.boards import BOARDS
 from grafana.interpolation import ALL, interpolated
 from models.contract.messages import Dispense, Forgotten, Refuse
-from models.contract.topics import DECISIONS
 from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import Answered, ReportKept
 from tests.e2e.looks import records
@@ -59,7 +58,10 @@ def matches(cell: Cell, outcome: str, wanted: dict[str, str]) -> bool:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def counted(scene: Scene) -> Counted:
-    kept = [(record.at, decode_outcome(record.value)) for record in await records(scene.settings, DECISIONS)]
+    kept = [
+        (record.at, decode_outcome(record.value))
+        for record in await records(scene.settings, scene.settings.topics.decisions)
+    ]
     return count(kept)
 
 

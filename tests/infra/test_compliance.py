@@ -11,7 +11,7 @@ import pytest_asyncio
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.stack import LocalStack
 from infra.setup.provision import provision_topics
-from models.contract.topics import DECISIONS, kafka_topics
+from models.contract.topics import kafka_topics
 from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import SiteCounted
 from models.settings import Settings
@@ -113,7 +113,7 @@ async def test_a_report_of_a_running_site_says_what_was_done_and_then_that_it_wa
         await gate.say("state", {"online": True, "firmware": "fairroll-0.1.0", "mode": "held", "model": "synthetic/1"})
     code, told, _ = await fairroll(settings, "hold", "park", "--why", "a test")
     assert code == 0, told
-    await provision_topics(settings, kafka_topics(settings.partitions, DAY_S))
+    await provision_topics(settings, kafka_topics(settings.topics, settings.partitions, DAY_S))
 
     found = await _report(settings, tmp_path)
     assert "held now: 2 templates and " in found["Keys are destroyed at a hold"]
@@ -138,7 +138,7 @@ def _by_face(kind: str, number: int, person: str) -> dict[str, str]:
 
 
 async def _counts(settings: Settings) -> list[SiteCounted]:
-    outcomes = [decode_outcome(record.value) for record in await records(settings, DECISIONS)]
+    outcomes = [decode_outcome(record.value) for record in await records(settings, settings.topics.decisions)]
     return [outcome for outcome in outcomes if isinstance(outcome, SiteCounted)]
 
 

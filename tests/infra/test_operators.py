@@ -19,7 +19,6 @@ from infra.local.stack import LocalStack
 from infra.status.probe import look
 from models.contract.codec import encode
 from models.contract.messages import DeviceState
-from models.contract.topics import DEAD_LETTERS, DECISIONS, STATES
 from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import ReportKept
 from models.ledger.policy import Sites, SiteSpec
@@ -58,7 +57,7 @@ def vitals_of(part: str, *, ready: bool) -> Vitals:
 async def test_what_is_ready_is_well_and_what_is_not_is_a_problem(brokers: Settings) -> None:
     sites = Sites(sites={"lake": SiteSpec(devices=("pier", "boat"))})
     async with open_producer(brokers) as producer:
-        await producer.send_and_wait(STATES, encode(DeviceState(online=True)), key=b"lake/pier")
+        await producer.send_and_wait(brokers.topics.states, encode(DeviceState(online=True)), key=b"lake/pier")
     async with (
         a_service(vitals_of("ingress", ready=True)) as ingress,
         a_service(vitals_of("sink", ready=False)) as sink,
@@ -102,7 +101,7 @@ async def test_report_of_a_dispenser_that_was_missing_in_the_sites_file_comes_in
     await shed.say("report", {"kind": "dispensed", "number": 4, "request": "request-0000000001", "cm": 60})
     await shed.say("report", {"kind": "dispensed", "number": 5, "request": TEMPLATE, "cm": 60})
     await shed.say("request", {"kind": "face", "id": "r" * 16, "model": "synthetic/1", "template": TEMPLATE + "=="})
-    await eventually(lambda: records(settings, DEAD_LETTERS), lambda found: len(found) == 3)
+    await eventually(lambda: records(settings, settings.topics.dead_letters), lambda found: len(found) == 3)
 
     _, told, _ = await fairroll(settings, "dead-letters", "--json")
     letters = [json.loads(line) for line in told.splitlines()]
@@ -140,7 +139,7 @@ async def test_a_time_that_is_none_is_refused(tmp_path: Path, since: str) -> Non
 
 
 async def _kept(settings: Settings) -> list[ReportKept]:
-    outcomes = [decode_outcome(record.value) for record in await records(settings, DECISIONS)]
+    outcomes = [decode_outcome(record.value) for record in await records(settings, settings.topics.decisions)]
     return [outcome for outcome in outcomes if isinstance(outcome, ReportKept)]
 
 

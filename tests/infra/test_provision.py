@@ -11,7 +11,7 @@ from infra.local.ports import LOOPBACK, Ports
 from infra.setup.provision import provision, provision_topics
 from models.contract.codec import encode
 from models.contract.messages import Control
-from models.contract.topics import CONTROLS, KafkaTopic
+from models.contract.topics import KafkaTopic
 from models.errors import ConfigError
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_admin, open_producer
@@ -84,7 +84,7 @@ async def test_provisioning_steps_a_key_to_the_epoch_that_control_names_last(bro
     async with open_producer(settings) as producer:
         for epoch in (1, 4):
             control = msgspec.structs.replace(CONTROL, epoch=epoch)
-            await producer.send_and_wait(CONTROLS, encode(control), key=b"lawn")
+            await producer.send_and_wait(settings.topics.controls, encode(control), key=b"lawn")
     assert await provision(settings) == [f"stepped {settings.secrets}/site-lawn.key from epoch 0 to 4"]
     assert await provision(settings) == []
 

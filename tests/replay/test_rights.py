@@ -16,7 +16,7 @@ async def test_a_replay_works_with_its_rights_and_can_write_to_no_topic_with_the
         await stack.stop("decider")
         settings = (await guarded(stack, tmp_path, "replay"))["replay"]
         ran = await fairroll(settings, "replay", "kafka")
-        for topic in kafka_topics(settings.partitions, 0):
+        for topic in kafka_topics(settings.topics, settings.partitions, 0):
             with pytest.raises(REFUSED):
                 await write(settings, topic.name)
     assert ran.code == 0, ran.err

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 from infra.influxql import query
 from infra.kafka_records import read_records
-from models.contract.topics import SINK_GROUP
 from models.metrics.catalogue import MEASUREMENTS
 from models.settings import Settings
-from stream_processors.runtime.consumer_lag import READS
+from stream_processors.runtime.consumer_lag import reads
 from stream_processors.runtime.health import Health
 from stream_processors.sink.service import Points
 
@@ -34,7 +33,7 @@ Book = dict[Key, dict[str, Any]]
 async def expected(settings: Settings) -> Book:
     """Every point that the topics make now, closed periods alone."""
     points, book = Points(settings, Health("test", "1")), Book()
-    for topic in READS[SINK_GROUP]:
+    for topic in reads(settings.topics)[settings.topics.sink_group]:
         lines, _ = points.of(await read_records(settings, topic))
         for line in lines:
             key, fields = _read(line)

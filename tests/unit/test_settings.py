@@ -19,6 +19,13 @@ def test_variables_are_named_after_the_fields_and_others_are_nobody_s_business()
     assert settings.kafka == Settings().kafka
 
 
+def test_metrics_of_a_namespace_go_to_a_bucket_of_its_name_unless_another_is_set() -> None:
+    staging = {"FAIRROLL_NAMESPACE": "staging"}
+    assert Settings.from_environ(staging).influx_bucket == "staging"
+    assert Settings.from_environ(staging | {"FAIRROLL_INFLUX_BUCKET": "city"}).influx_bucket == "city"
+    assert Settings.from_environ(staging).topics.events == "staging.events"
+
+
 @given(st.integers(1, 256), st.text("abc/._-", min_size=1), st.integers(1, 65_535))
 def test_a_child_process_gets_the_same_settings(partitions: int, path: str, port: int) -> None:
     settings = Settings(partitions=partitions, sites=Path(path), kafka=f"[::1]:{port}", instance=path)
@@ -28,6 +35,8 @@ def test_a_child_process_gets_the_same_settings(partitions: int, path: str, port
 @pytest.mark.parametrize(
     ("variable", "text", "expected"),
     [
+        ("FAIRROLL_NAMESPACE", "Stag/ing", "FAIRROLL_NAMESPACE='Stag/ing'"),
+        ("FAIRROLL_NAMESPACE", "", "is empty: unset it"),
         ("FAIRROLL_HEALTH", "9101", "is not host:port"),
         ("FAIRROLL_HEALTH", "127.0.0.1:0", "is not host:port"),
         ("FAIRROLL_SERVICES", "", "is empty: unset it"),

@@ -13,7 +13,7 @@ from rich.text import Text
 from infra.dead_letters import Filed, by_reason, read_letters, resubmit
 from infra.operator_settings import operator_settings
 from infra.time_arguments import Span
-from models.contract.topics import ROOT
+from models.contract.topics import Topics
 from models.settings import Settings
 from stream_processors.runtime.site_file import read_sites
 
@@ -42,19 +42,19 @@ def dead_letters(newest_s: int, *, as_json: bool, again: bool) -> None:
         for filed in letters:
             click.echo(msgspec.json.encode({"at": filed.at, **msgspec.to_builtins(filed.letter)}))
     else:
-        _show(letters)
+        _show(letters, settings.topics)
 
 
 def _resubmit(settings: Settings, letters: Sequence[Filed]) -> None:
     kept = [filed for filed in letters if filed.letter.payload is not None]
     done = asyncio.run(resubmit(settings, kept, read_sites(settings.sites)))
     for filed, reason in done:
-        click.echo(f"{_when(filed)} {_source(filed)}: {f'left: {reason}' if reason else 'sent again'}")
+        click.echo(f"{_when(filed)} {_source(filed, settings.topics)}: {f'left: {reason}' if reason else 'sent again'}")
     sent = sum(reason is None for _, reason in done)
     click.echo(f"{sent} sent again, {len(done) - sent} left, {len(letters) - len(kept)} without a payload")
 
 
-def _show(letters: Sequence[Filed]) -> None:
+def _show(letters: Sequence[Filed], topics: Topics) -> None:
     console = Console()
     if not letters:
         console.print("no dead letters")
@@ -64,15 +64,15 @@ def _show(letters: Sequence[Filed]) -> None:
         letter = filed.letter
         kept = "yes" if letter.payload is not None else "no"
         table.add_row(
-            _when(filed), Text(_source(filed)), Text(letter.reason), str(letter.size), letter.sha256[:8], kept
+            _when(filed), Text(_source(filed, topics)), Text(letter.reason), str(letter.size), letter.sha256[:8], kept
         )
     console.print(table)
     for reason, count in by_reason(filed.letter for filed in letters).items():
         console.print(Text(f"{count:6} {reason}"))
 
 
-def _source(filed: Filed) -> str:
-    return filed.letter.source.removeprefix(f"{ROOT}/")
+def _source(filed: Filed, topics: Topics) -> str:
+    return filed.letter.source.removeprefix(f"{topics.mqtt_root}/")
 
 
 def _when(filed: Filed) -> str:

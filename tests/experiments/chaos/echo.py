@@ -14,7 +14,6 @@ from aiomqtt import Client, Message, ProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from models.contract.topics import ROOT
 from models.settings import Settings
 
 __all__: list[str] = []
@@ -32,7 +31,9 @@ async def _run(settings: Settings, seed: int) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with Client(host, int(port), protocol=ProtocolVersion.V5, identifier="echo") as client:
         client.pending_calls_threshold = 10_000
-        await client.subscribe([(f"{ROOT}/+/+/{channel}", 1) for channel in ("request", "report", "command")])
+        await client.subscribe(
+            [(f"{settings.topics.mqtt_root}/+/+/{channel}", 1) for channel in ("request", "report", "command")]
+        )
         sys.stdout.write("ready: echo\n")
         sys.stdout.flush()
         async with asyncio.TaskGroup() as echoes:

@@ -13,7 +13,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from models.contract.codec import encode
 from models.contract.messages import Stock
-from models.contract.topics import DeviceTopic
+from models.contract.topics import Topics
 
 __all__ = ["PROBE", "Probes"]
 
@@ -42,11 +42,12 @@ class _Exact(Client):
 class Probes:
     """Publishes `stock` reports from each site in turn, numbered as the contract wants it, while `shots` is open."""
 
-    def __init__(self, mqtt: str, sites: list[str]) -> None:
+    def __init__(self, mqtt: str, topics: Topics, sites: list[str]) -> None:
         self.acknowledged: set[tuple[str, int]] = set()
         """site and number of each report that the broker has taken"""
         self._host, _, port = mqtt.rpartition(":")
         self._port = int(port)
+        self._topics = topics
         self._numbers = dict.fromkeys(sites, 0)
         self._goes_on = False
         """beside the cancellation: Python 3.11's wait_for loses one that comes together with its result"""
@@ -81,7 +82,7 @@ class Probes:
                 self._numbers[site] += 1
                 shot = (site, self._numbers[site])
                 report = Stock(number=self._numbers[site], cm=0)
-                await client.publish(str(DeviceTopic(site, PROBE, "report")), encode(report), 1)
+                await client.publish(self._topics.device(site, PROBE, "report"), encode(report), 1)
                 if client.was_taken:
                     self.acknowledged.add(shot)
                 await asyncio.sleep(_GAP_S)

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from models.contract.topics import ACCOUNTS_CHANGELOG, DECISIONS, EVENTS
 from models.keys.key_files import PIPELINE_KEY, parse_key
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_consumer
@@ -22,18 +21,19 @@ _BATCH = 2_000
 class Reading:
     """Keeps the books of one pipeline. Templates can be read for a window, so it must not read more rarely."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, secret: bytes, keys: Keys, partitions: int) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, secret: bytes, keys: Keys, settings: Settings) -> None:
         self.books = Books(secret, keys)
         self._keys = keys
         self._consumer = consumer
-        self._numbers = range(partitions)
+        self._topics = settings.topics
+        self._numbers = range(settings.partitions)
 
     async def catch_up(self) -> None:
         """Read to where the topics end now: rows first, so that no row is of an event that is not read yet."""
         await self._keys.fetch_all()
-        rows = await self._new(ACCOUNTS_CHANGELOG)
-        decisions = await self._new(DECISIONS)
-        self.books.add_events(await self._new(EVENTS))
+        rows = await self._new(self._topics.accounts_changelog)
+        decisions = await self._new(self._topics.decisions)
+        self.books.add_events(await self._new(self._topics.events))
         self.books.add_decisions(decisions)
         self.books.add_rows(rows)
 
@@ -56,8 +56,8 @@ async def open_reading(settings: Settings) -> AsyncIterator[Reading]:
     """From the beginning of the topics."""
     secret = parse_key((settings.secrets / PIPELINE_KEY).read_text(), PIPELINE_KEY)
     async with open_keys(settings, "decider") as keys, open_consumer(settings, group=None) as consumer:
-        topics = (EVENTS, DECISIONS, ACCOUNTS_CHANGELOG)
+        topics = (settings.topics.events, settings.topics.decisions, settings.topics.accounts_changelog)
         partitions = [TopicPartition(topic, number) for topic in topics for number in range(settings.partitions)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
-        yield Reading(consumer, secret, keys, settings.partitions)
+        yield Reading(consumer, secret, keys, settings)

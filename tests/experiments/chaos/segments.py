@@ -29,7 +29,7 @@ class Run:
         self._reading = reading
         self._load = load
         self._times: Counter[str] = Counter()
-        self._probes = Probes(pipeline.settings.mqtt, pipeline.sites)
+        self._probes = Probes(pipeline.settings.mqtt, pipeline.settings.topics, pipeline.sites)
 
     async def segment(self, fault: Fault) -> Verdict:
         """Let it happen, and judge. Whatever is drawn by lot depends on the seed and the fault alone."""

@@ -13,7 +13,6 @@ from infra.local.stack import LocalStack
 from infra.setup.provision import provision
 from models.contract.codec import encode
 from models.contract.messages import ButtonPressed, Dispensed, FaceSeen, Request, StaffPressed
-from models.contract.topics import ACCOUNTS_CHANGELOG, DECIDER_GROUP, DECISIONS, EVENTS
 from models.ledger.codec import decode_outcome
 from models.ledger.events import Reported, Requested
 from models.ledger.outcomes import Answered, ReportKept
@@ -57,7 +56,7 @@ async def test_one_worker_two_workers_and_a_plain_fold_say_the_same_of_the_same_
 async def _record(settings: Settings) -> None:
     async with open_producer(settings) as producer:
         for event in _stream():
-            await producer.send(EVENTS, encode(event), key=event.site.encode())
+            await producer.send(settings.topics.events, encode(event), key=event.site.encode())
         await producer.flush()
 
 
@@ -86,13 +85,15 @@ async def _decided(settings: Settings) -> Books:
 
 async def _forget_decisions(settings: Settings) -> None:
     """Only the recorded events are left; whoever decides next begins at the first of them."""
-    async with open_consumer(settings, group=DECIDER_GROUP) as consumer:  # aiokafka's admin deletes no group
-        partitions = [TopicPartition(EVENTS, number) for number in range(settings.partitions)]
+    async with open_consumer(
+        settings, group=settings.topics.decider_group
+    ) as consumer:  # aiokafka's admin deletes no group
+        partitions = [TopicPartition(settings.topics.events, number) for number in range(settings.partitions)]
         consumer.assign(partitions)
         await consumer.commit(dict.fromkeys(partitions, 0))
     async with open_admin(settings) as admin, asyncio.timeout(_WITHIN_S):
-        await admin.delete_topics([DECISIONS, ACCOUNTS_CHANGELOG])
-        while {DECISIONS, ACCOUNTS_CHANGELOG} & set(await admin.list_topics()):
+        await admin.delete_topics([settings.topics.decisions, settings.topics.accounts_changelog])
+        while {settings.topics.decisions, settings.topics.accounts_changelog} & set(await admin.list_topics()):
             await asyncio.sleep(0.1)
     await provision(settings)
 

@@ -12,7 +12,6 @@ from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from models.contract.codec import encode
 from models.contract.messages import ButtonPressed, DeviceState, Dispensed, FaceSeen, Stock
-from models.contract.topics import STATES
 from models.ledger.events import Reported, Requested
 from models.metrics.catalogue import REQUESTS
 from models.settings import Settings
@@ -90,7 +89,7 @@ async def _come_online(settings: Settings, city: City) -> None:
     async with open_producer(settings) as producer:
         for site in _sites(city):
             for device in _devices(city):
-                await producer.send(STATES, state, key=f"{site}/{device}".encode())
+                await producer.send(settings.topics.states, state, key=f"{site}/{device}".encode())
         await producer.flush()
 
 

@@ -12,7 +12,6 @@ from devices.session.session import Dispenser
 from infra.hold.hold import say
 from infra.kafka_records import read_records
 from models.contract.messages import Forgotten
-from models.contract.topics import DECISIONS
 from models.ledger.codec import decode_outcome
 from models.ledger.events import SiteHeld
 from models.ledger.outcomes import SiteCounted
@@ -196,7 +195,7 @@ async def _forgotten_on_time(stage: Stage, copies: list[Copy]) -> AsyncIterator[
 
 
 async def _last_count(stage: Stage) -> SiteCounted | None:
-    records = await read_records(stage.settings, DECISIONS, 30.0)
+    records = await read_records(stage.settings, stage.settings.topics.decisions, 30.0)
     outcomes = [decode_outcome(record.value or b"") for record in records]
     counted = [outcome for outcome in outcomes if isinstance(outcome, SiteCounted) and outcome.site == "park"]
     return counted[-1] if counted else None

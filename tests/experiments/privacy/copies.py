@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from infra.kafka_records import read_records
-from models.contract.topics import ACCOUNTS_CHANGELOG, EVENTS
 from models.keys.seals import Sealed, binding
 from models.ledger.codec import decode_event, decode_row
 from models.ledger.events import Requested
@@ -33,16 +32,18 @@ class Copy(NamedTuple):
 async def copy_of(settings: Settings) -> list[Copy]:
     """Every sealed template that the events and the changelog hold now."""
     copies = []
-    for record in await read_records(settings, EVENTS):
+    for record in await read_records(settings, settings.topics.events):
         event = decode_event(record.value or b"")
         if isinstance(event, Requested) and event.sealed:
             bound = binding(event.site, event.device, event.request.id)
-            copies.append(Copy(EVENTS, event.site, event.sealed, bound))
-    for record in await read_records(settings, ACCOUNTS_CHANGELOG):
+            copies.append(Copy(settings.topics.events, event.site, event.sealed, bound))
+    for record in await read_records(settings, settings.topics.accounts_changelog):
         row = decode_row(record.value) if record.value else None
         if isinstance(row, VisitorAccount) and row.sealed:
             site, last = site_of(_key(record.key)), row.entries[-1]
-            copies.append(Copy(ACCOUNTS_CHANGELOG, site, row.sealed, binding(site, last.device, last.id)))
+            copies.append(
+                Copy(settings.topics.accounts_changelog, site, row.sealed, binding(site, last.device, last.id))
+            )
     return copies
 
 
@@ -54,7 +55,7 @@ async def readable(settings: Settings, copies: Iterable[Copy]) -> int:
 
 async def alive(settings: Settings, site: str) -> int:
     """How many visitors' rows of a site the changelog holds that no tombstone follows."""
-    last = {record.key: record.value for record in await read_records(settings, ACCOUNTS_CHANGELOG)}
+    last = {record.key: record.value for record in await read_records(settings, settings.topics.accounts_changelog)}
     return sum(value is not None and _key(key).startswith(f"visitor/{site}/") for key, value in last.items())
 
 

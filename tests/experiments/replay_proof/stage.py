@@ -18,7 +18,6 @@ from infra.local.stack import LocalStack
 from infra.local.supervisor import supervise
 from models.contract.codec import decode_control, encode
 from models.contract.messages import ButtonPressed, Dispensed, FaceSeen, ForgetAsked, Request, StaffPressed
-from models.contract.topics import CONTROLS, DECISIONS, EVENTS
 from models.keys.seals import NONCE_BYTES, binding
 from models.ledger.codec import decode_outcome
 from models.ledger.events import Reported, Requested
@@ -72,7 +71,11 @@ def _table(site: str) -> str:
 
 
 async def _with_faces(settings: Settings) -> set[str]:
-    controls = [decode_control(record.value) for record in await read_records(settings, CONTROLS) if record.value]
+    controls = [
+        decode_control(record.value)
+        for record in await read_records(settings, settings.topics.controls)
+        if record.value
+    ]
     return {control.site for control in controls if control.mode == "face"}
 
 
@@ -103,12 +106,12 @@ async def decide(settings: Settings, events: Iterable[Requested | Reported]) -> 
 
     Returns every decision from then on until each of them has its own, with its partition.
     """
-    async with open_consumer(settings, DECISIONS, group=None) as consumer:
+    async with open_consumer(settings, settings.topics.decisions, group=None) as consumer:
         await consumer.seek_to_end()
         answers, asked, lots = _Answers(consumer), 0, Random(7)
         async with open_producer(settings) as producer, open_keys(settings, "ingress") as keys:
             for event in events:
-                await producer.send(EVENTS, encode(_sealed(event, keys, lots)), key=event.site.encode())
+                await producer.send(settings.topics.events, encode(_sealed(event, keys, lots)), key=event.site.encode())
                 asked += 1
                 if asked % _AT_ONCE == 0:
                     await answers.to(asked)

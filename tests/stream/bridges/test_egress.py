@@ -1,9 +1,12 @@
 import pytest
 
 from models.contract.messages import Answer, Control, Dispense, Forgotten, Noted, Refuse
+from models.contract.topics import Topics
 from models.ledger.outcomes import Answered, ControlChanged, Outcome, ReportKept, SiteCounted
 from stream_processors.egress.service import Command as Published
 from stream_processors.egress.service import on_outcome
+
+TOPICS = Topics()
 
 NOW = 1_700_000_000_000
 ID = "request-0000000001"
@@ -36,7 +39,7 @@ def answered(command: Answer, expires_at: int | None = None) -> Answered:
     ],
 )
 def test_an_answer_goes_to_its_dispenser_and_carries_nothing_but_the_command(command: Answer, payload: bytes) -> None:
-    assert on_outcome(answered(command), NOW) == Published(TOPIC, payload, None)
+    assert on_outcome(answered(command), NOW, TOPICS) == Published(TOPIC, payload, None)
 
 
 @pytest.mark.parametrize(
@@ -45,14 +48,14 @@ def test_an_answer_goes_to_its_dispenser_and_carries_nothing_but_the_command(com
 def test_a_command_expires_with_the_patience_and_a_late_one_is_published_all_the_same(
     left_ms: int, expiry_s: int
 ) -> None:
-    command = on_outcome(answered(Dispense(request=ID, cm=60), NOW + left_ms), NOW)
+    command = on_outcome(answered(Dispense(request=ID, cm=60), NOW + left_ms), NOW, TOPICS)
     assert command
     assert command.expiry_s == expiry_s
 
 
 def test_a_kept_report_is_noted_without_hurry() -> None:
     kept = ReportKept(site="park", device="gate", offset=7, at=NOW, command=Noted(numbers=(3,)), what="stock")
-    assert on_outcome(kept, NOW) == Published(TOPIC, b'{"kind":"noted","numbers":[3]}', None)
+    assert on_outcome(kept, NOW, TOPICS) == Published(TOPIC, b'{"kind":"noted","numbers":[3]}', None)
 
 
 @pytest.mark.parametrize(
@@ -76,4 +79,4 @@ def test_a_kept_report_is_noted_without_hurry() -> None:
     ],
 )
 def test_what_concerns_no_single_dispenser_is_no_command(outcome: Outcome) -> None:
-    assert on_outcome(outcome, NOW) is None
+    assert on_outcome(outcome, NOW, TOPICS) is None

@@ -18,7 +18,7 @@ from infra.local.stack import LocalStack
 from infra.setup.provision import provision_topics
 from models.contract.codec import decode_command, encode
 from models.contract.messages import Dispense, Stock
-from models.contract.topics import CONTROLS, DECISIONS, EVENTS, kafka_topics
+from models.contract.topics import kafka_topics
 from models.ledger.codec import decode_event
 from models.ledger.events import Reported
 from models.ledger.outcomes import Answered
@@ -44,7 +44,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Local
     (folder / "sites.toml").write_text('[sites.park]\ndevices = ["gate"]\n')
     environ = {"FAIRROLL_SITES": str(folder / "sites.toml")}
     async with LocalStack(folder, parts=BROKERS, ports=Ports.free(), environ=environ) as stack:
-        await provision_topics(stack.settings, kafka_topics(stack.settings.partitions, 540))
+        await provision_topics(stack.settings, kafka_topics(stack.settings.topics, stack.settings.partitions, 540))
         yield stack
 
 
@@ -150,8 +150,8 @@ async def test_what_egress_cannot_read_is_a_fault_and_stops_nothing(settings: Se
     egress = Service("egress", settings)
     async with running(egress), _commands(settings) as arrived:
         async with open_producer(settings) as producer:
-            await producer.send_and_wait(DECISIONS, b'{"kind":"later"}', key=b"s0")
-            await producer.send_and_wait(CONTROLS, b"torn", key=b"s0")
+            await producer.send_and_wait(settings.topics.decisions, b'{"kind":"later"}', key=b"s0")
+            await producer.send_and_wait(settings.topics.controls, b"torn", key=b"s0")
         decisions = _take(8)
         await _decide(settings, decisions)
         await _until_all_are_in(arrived, decisions)
@@ -183,7 +183,7 @@ async def _until_kafka_has(settings: Settings, numbers: Sequence[int]) -> list[i
     """Those of the numbers that are in Kafka, as often as they are."""
     wanted = set(numbers)
     found: list[int] = []
-    async with asyncio.timeout(30), open_consumer(settings, EVENTS, group=None) as events:
+    async with asyncio.timeout(30), open_consumer(settings, settings.topics.events, group=None) as events:
         while not wanted <= set(found):
             for record in (record for batch in (await events.getmany(timeout_ms=200)).values() for record in batch):
                 event = decode_event(record.value)
@@ -199,7 +199,7 @@ async def _decide(settings: Settings, numbers: Sequence[int], per_second: int = 
             command = Dispense(request=f"request-{number:010}", cm=60)
             at = time.time_ns() // 1_000_000
             outcome = Answered(site=site, device="d", offset=number, at=at, by="button", command=command)
-            await producer.send(DECISIONS, encode(outcome), key=site.encode())
+            await producer.send(settings.topics.decisions, encode(outcome), key=site.encode())
             await asyncio.sleep(1 / per_second)
 
 

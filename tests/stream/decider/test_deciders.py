@@ -16,7 +16,7 @@ from infra.local.stack import LocalStack
 from infra.setup.provision import provision
 from models.contract.codec import encode
 from models.contract.messages import ButtonPressed, Dispense, FaceSeen, Refuse
-from models.contract.topics import DECISIONS, EVENTS
+from models.contract.topics import Topics
 from models.keys.key_files import PIPELINE_KEY, parse_key
 from models.ledger.codec import decode_event, decode_outcome
 from models.ledger.events import Record, Requested
@@ -25,6 +25,8 @@ from models.ledger.partition import Partition
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_admin, open_consumer, open_producer
 from tests.support.story import MODEL, template
+
+TOPICS = Topics()
 
 SITES = [f"s{number}" for number in range(8)]
 REQUESTS = 3_000
@@ -48,7 +50,7 @@ async def test_a_killed_decider_remembers_who_was_served(tmp_path: Path) -> None
     async with (
         _at_the_park(tmp_path) as stack,
         open_producer(stack.settings) as producer,
-        open_consumer(stack.settings, DECISIONS, group=None) as said,
+        open_consumer(stack.settings, TOPICS.decisions, group=None) as said,
     ):
         first = await _decided(producer, said, "request-before-00")
         await stack.kill("decider")
@@ -63,7 +65,7 @@ async def test_a_frozen_decider_ends_when_it_wakes_and_the_next_one_remembers(tm
     async with (
         _at_the_park(tmp_path) as stack,
         open_producer(stack.settings) as producer,
-        open_consumer(stack.settings, DECISIONS, group=None) as said,
+        open_consumer(stack.settings, TOPICS.decisions, group=None) as said,
     ):
         first = await _decided(producer, said, "request-before-00")
         frozen = stack["decider"]
@@ -89,17 +91,17 @@ async def test_nothing_is_remembered_that_kafka_did_not_hear(tmp_path: Path) -> 
         _at_the_park(tmp_path) as stack,
         open_producer(stack.settings) as producer,
     ):
-        async with open_consumer(stack.settings, DECISIONS, group=None) as said:
+        async with open_consumer(stack.settings, TOPICS.decisions, group=None) as said:
             await _decided(producer, said, "request-before-00")
         async with open_admin(stack.settings) as admin:
-            await admin.delete_topics([DECISIONS])
+            await admin.delete_topics([TOPICS.decisions])
         await _ask_as_ann(producer, "request-unheard-1")
         async with asyncio.timeout(20):
             while stack["decider"].is_running:
                 await asyncio.sleep(0.1)
         await provision(stack.settings)
         await stack.start("decider")
-        async with open_consumer(stack.settings, DECISIONS, group=None) as said:
+        async with open_consumer(stack.settings, TOPICS.decisions, group=None) as said:
             heard = await _heard(said, "request-unheard-1")
     assert isinstance(heard.command, Refuse)
     assert not heard.repeated
@@ -114,7 +116,7 @@ def _at_the_park(folder: Path) -> LocalStack:
 
 async def _ask_as_ann(producer: AIOKafkaProducer, request_id: str) -> None:
     face = FaceSeen(id=request_id, model=MODEL, template=template("ann"))
-    await producer.send_and_wait(EVENTS, encode(Requested(site="park", device="d", request=face)), key=b"park")
+    await producer.send_and_wait(TOPICS.events, encode(Requested(site="park", device="d", request=face)), key=b"park")
 
 
 async def _decided(producer: AIOKafkaProducer, said: AIOKafkaConsumer, request_id: str) -> Answered:
@@ -138,7 +140,7 @@ async def _ask(producer: AIOKafkaProducer) -> None:
         face = FaceSeen(id=request_id, model=MODEL, template=template(f"person {number % 700}"))
         request = face if number % 3 else ButtonPressed(id=request_id)
         site = SITES[number % len(SITES)]
-        await producer.send(EVENTS, encode(Requested(site=site, device="d", request=request)), key=site.encode())
+        await producer.send(TOPICS.events, encode(Requested(site=site, device="d", request=request)), key=site.encode())
         await asyncio.sleep(1 / PER_SECOND)
     await producer.flush()
 
@@ -161,7 +163,7 @@ async def _second_decider(settings: Settings, data: Path) -> AsyncIterator[None]
 
 async def _until_all_are_decided(settings: Settings) -> None:
     decided: set[str] = set()
-    async with asyncio.timeout(60), open_consumer(settings, DECISIONS, group=None) as consumer:
+    async with asyncio.timeout(60), open_consumer(settings, TOPICS.decisions, group=None) as consumer:
         async for record in consumer:
             outcome = decode_outcome(record.value)
             if isinstance(outcome, Answered):
@@ -173,7 +175,7 @@ async def _until_all_are_decided(settings: Settings) -> None:
 async def _check(settings: Settings) -> None:
     """Fold what Kafka has with a plain fold, and compare, byte for byte, with what the two workers said."""
     secret = parse_key((settings.secrets / PIPELINE_KEY).read_text(), "")
-    events, decisions = await _read(settings, EVENTS), await _read(settings, DECISIONS)
+    events, decisions = await _read(settings, TOPICS.events), await _read(settings, TOPICS.decisions)
     answered = 0
     for number in range(settings.partitions):
         partition = Partition(secret)

@@ -16,7 +16,7 @@ from infra.local.programs import BROKERS
 from infra.local.stack import LocalStack
 from infra.setup.provision import read_topic_settings
 from models.contract.messages import ButtonPressed, Dispense
-from models.contract.topics import CONTROLS, DECISIONS, EVENTS
+from models.contract.topics import Topics
 from models.errors import ConfigError
 from models.settings import Settings
 from stream_processors.runtime.consumer_lag import read_backlogs
@@ -24,6 +24,7 @@ from tests.support.certificates import Authority
 from tests.support.rights import REFUSED, guarded, write
 from tests.support.services import Service, running
 
+TOPICS = Topics()
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SERVICES = ("ingress", "decider", "egress", "sink")
@@ -57,10 +58,13 @@ async def test_the_documented_rights_are_enough(settings: Mapping[str, Settings]
 
 async def test_nobody_reads_what_is_not_theirs(settings: Mapping[str, Settings]) -> None:
     with pytest.raises(KafkaAway, match="TopicAuthorizationFailedError"):
-        await read_records(settings["ingress"], EVENTS)
+        await read_records(settings["ingress"], TOPICS.events)
 
 
-@pytest.mark.parametrize(("role", "topic"), [("ingress", CONTROLS), ("egress", EVENTS), ("sink", EVENTS)])
+@pytest.mark.parametrize(
+    ("role", "topic"),
+    [("ingress", TOPICS.controls), ("egress", TOPICS.events), ("sink", TOPICS.events)],
+)
 async def test_nobody_writes_what_is_not_theirs(settings: Mapping[str, Settings], role: str, topic: str) -> None:
     with pytest.raises(REFUSED):
         await write(settings[role], topic)
@@ -69,19 +73,19 @@ async def test_nobody_writes_what_is_not_theirs(settings: Mapping[str, Settings]
 async def test_a_wrong_password_is_among_what_may_be_wrong(settings: Mapping[str, Settings]) -> None:
     wrong = structs.replace(settings["sink"], kafka_password="guessed")  # noqa: S106 - opens nothing
     with pytest.raises(KafkaAway, match=r"as sink .*FAIRROLL_KAFKA_PASSWORD"):
-        await read_records(wrong, DECISIONS)
+        await read_records(wrong, TOPICS.decisions)
     with pytest.raises(ConfigError, match=r"as sink .*FAIRROLL_KAFKA_PASSWORD"):
-        await read_topic_settings(wrong, [DECISIONS])
+        await read_topic_settings(wrong, [TOPICS.decisions])
 
 
 async def test_a_broker_of_another_authority_is_not_spoken_to(settings: Mapping[str, Settings], tmp_path: Path) -> None:
     other = Authority().equip(tmp_path / "other", "kafka") / "ca.pem"
     with pytest.raises(KafkaAway, match=f"by TLS .*{other}"):
-        await read_records(structs.replace(settings["sink"], kafka_ca=str(other)), DECISIONS)
+        await read_records(structs.replace(settings["sink"], kafka_ca=str(other)), TOPICS.decisions)
 
 
 async def test_a_file_without_certificates_is_named(settings: Mapping[str, Settings], tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("nothing")
     wrong = structs.replace(settings["sink"], kafka_ca=str(tmp_path / "ca.pem"))
     with pytest.raises(ConfigError, match=r"FAIRROLL_KAFKA_CA=.*ca.pem is no file of certificates"):
-        await read_records(wrong, DECISIONS)
+        await read_records(wrong, TOPICS.decisions)

@@ -19,7 +19,6 @@ from msgspec import structs
 from infra.local.ports import LOOPBACK, Ports
 from models.contract.codec import encode
 from models.contract.messages import Control, Mode
-from models.contract.topics import CONTROLS
 from models.errors import ConfigError
 from models.keys.seal_chain import MINUTE_MS, KeysTold, SiteChain, SiteFacts, SiteKey, minute_of
 from models.keys.seals import Keyring, Sealed, SealKey, binding
@@ -366,7 +365,7 @@ async def test_what_it_cannot_read_stops_nothing(settings: Settings, brokers: Se
     holder = Service("keyholder", settings)
     async with running(holder):
         async with open_producer(settings) as producer:
-            await producer.send_and_wait(CONTROLS, b"torn", key=site.encode())
+            await producer.send_and_wait(settings.topics.controls, b"torn", key=site.encode())
         await _control(settings, site, "face")
         await _until(settings, site, has_chain=True)
         await holder.until_ready()
@@ -444,7 +443,7 @@ def _new_site() -> str:
 async def _control(settings: Settings, site: str, mode: Mode) -> None:
     control = Control(site=site, mode=mode, policy="p", epoch=0, ration_cm=60, ration_budget_cm=600, window_s=WINDOW_S)
     async with open_producer(settings) as producer:
-        await producer.send_and_wait(CONTROLS, encode(control), key=site.encode())
+        await producer.send_and_wait(settings.topics.controls, encode(control), key=site.encode())
 
 
 async def _until(settings: Settings, site: str, *, has_chain: bool) -> SiteFacts:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from models.contract.dead_letters import DeadLetter
 from models.contract.messages import Control, DeviceState, Dispense, Forgotten, Noted, Refuse
+from models.contract.topics import Topics
 from models.ledger.outcomes import Answered, ControlChanged, EpochBegan, Held, Outcome, ReportKept, Resumed, SiteCounted
 from models.ledger.template_index import pseudonym
 from stream_processors.runtime.health import Vitals
@@ -18,6 +19,8 @@ from stream_processors.sink.points import (
     service_point,
     state_point,
 )
+
+TOPICS = Topics()
 
 AT = 1_700_000_000_123
 ID = "request-0000000001"
@@ -100,7 +103,7 @@ def test_a_control_is_an_annotation() -> None:
 
 def test_a_device_s_state_and_a_dead_letter_are_one_line() -> None:
     state = DeviceState(online=False, firmware="2.4.0", mode="face")
-    letter = DeadLetter.of("fairroll/v1/park/gate/request", b"?", "not JSON")
+    letter = DeadLetter.of("fairroll/v1/park/gate/request", b"?", "not JSON", TOPICS)
     assert state_point("park", "gate", state, 3, AT) == (
         'devices,site=park,device=gate online=false,mode="face",firmware="2.4.0" 1700000000123000003'
     )

@@ -18,7 +18,7 @@ from infra.setup.provision import provision_topics
 from models.contract.codec import encode
 from models.contract.dead_letters import DeadLetter
 from models.contract.messages import Control, DeviceState, Dispense, Noted, Refuse
-from models.contract.topics import CONTROLS, DEAD_LETTERS, DECISIONS, RECEIPTS, SINK_GROUP, STATES, kafka_topics
+from models.contract.topics import kafka_topics
 from models.ledger.outcomes import Answered, Held, Outcome, ReportKept, SiteCounted
 from models.settings import Settings
 from stream_processors.runtime.consumer_lag import committed
@@ -43,7 +43,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Local
     parts = ("kafka", "influxd", "gateway")
     environ = {"FAIRROLL_METRICS_PERIOD_S": str(PERIOD_S), "FAIRROLL_METRICS_K": "3"}
     async with LocalStack(tmp_path_factory.mktemp("sink"), parts=parts, ports=Ports.free(), environ=environ) as stack:
-        await provision_topics(stack.settings, kafka_topics(stack.settings.partitions, 540))
+        await provision_topics(stack.settings, kafka_topics(stack.settings.topics, stack.settings.partitions, 540))
         yield stack
 
 
@@ -118,15 +118,17 @@ async def test_every_kind_of_record_becomes_a_point(stack: LocalStack) -> None:
         site="s1", mode="face", policy="0123456789ab", epoch=0, ration_cm=60, ration_budget_cm=6000, window_s=540
     )
     async with running(sink), open_producer(settings) as producer:
-        await producer.send_and_wait(STATES, encode(DeviceState(online=True)), key=b"s1/gate")
-        await producer.send_and_wait(CONTROLS, encode(control), key=b"s1")
+        await producer.send_and_wait(settings.topics.states, encode(DeviceState(online=True)), key=b"s1/gate")
+        await producer.send_and_wait(settings.topics.controls, encode(control), key=b"s1")
         held = Held(
             site="s1", offset=next(_offsets), at=now_ms(), templates=3, accounts=4, oldest_s=9, why="a complaint"
         )
-        await producer.send_and_wait(RECEIPTS, encode(held), key=b"s1")
-        await producer.send_and_wait(DEAD_LETTERS, encode(DeadLetter.of("somewhere", b"?", "not JSON, or so")))
+        await producer.send_and_wait(settings.topics.receipts, encode(held), key=b"s1")
+        await producer.send_and_wait(
+            settings.topics.dead_letters, encode(DeadLetter.of("somewhere", b"?", "not JSON, or so", settings.topics))
+        )
         await decide(settings, seconds=2, per_second=100)
-        await producer.send_and_wait(DECISIONS, b'{"kind":"tomorrow"}', key=b"s1")
+        await producer.send_and_wait(settings.topics.decisions, b'{"kind":"tomorrow"}', key=b"s1")
         await assert_books_agree(settings)
         await sink.until_count("unreadable", 1)
     kinds = {key.measurement for key in await stored(settings)}
@@ -229,7 +231,9 @@ async def decide(settings: Settings, *, seconds: float, per_second: int) -> None
 
         async def say(outcome: Outcome) -> None:
             partition = SITES.index(outcome.site) % settings.partitions
-            await producer.send(DECISIONS, encode(outcome), key=outcome.site.encode(), partition=partition)
+            await producer.send(
+                settings.topics.decisions, encode(outcome), key=outcome.site.encode(), partition=partition
+            )
 
         for number in range(round(seconds * per_second)):
             outcome = decision(next(_offsets))
@@ -268,13 +272,17 @@ async def assert_books_agree(settings: Settings) -> None:
 
 async def committed_decisions(settings: Settings) -> int:
     done = await committed(settings)
-    return sum(offset for (group, p), offset in done.items() if (group, p.topic) == (SINK_GROUP, DECISIONS))
+    return sum(
+        offset
+        for (group, p), offset in done.items()
+        if (group, p.topic) == (settings.topics.sink_group, settings.topics.decisions)
+    )
 
 
 async def until_committed(settings: Settings) -> None:
     """Until the sink has done with all but the period that the last tick began."""
     async with asyncio.timeout(_WITHIN_S), open_consumer(settings, group=None) as consumer:
-        partitions = [TopicPartition(DECISIONS, number) for number in range(settings.partitions)]
+        partitions = [TopicPartition(settings.topics.decisions, number) for number in range(settings.partitions)]
         while sum((await consumer.end_offsets(partitions)).values()) - await committed_decisions(settings) > len(SITES):
             await asyncio.sleep(0.2)
 

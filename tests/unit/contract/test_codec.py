@@ -35,10 +35,13 @@ from models.contract.messages import (
     Request,
     Stock,
 )
+from models.contract.topics import Topics
 from models.errors import MalformedMessage
 from models.ledger.codec import decode_event, decode_outcome, decode_row
 from models.ledger.events import Event, Reported, Requested, SiteConfigured, Ticked
 from models.ledger.policy import Policy
+
+TOPICS = Topics()
 
 Decoder = Callable[[bytes], object]
 
@@ -136,7 +139,7 @@ def test_state_control_and_dead_letter_come_back_as_they_were() -> None:
     control = Control(
         site="park", mode="held", policy="0123456789ab", epoch=3, ration_cm=60, ration_budget_cm=6000, window_s=540
     )
-    letter = DeadLetter.of("fairroll/v1/park/gate/request", b"?", "not JSON")
+    letter = DeadLetter.of("fairroll/v1/park/gate/request", b"?", "not JSON", TOPICS)
     assert decode_state(encode(state)) == state
     assert decode_control(encode(control)) == control
     assert decode_dead_letter(encode(letter)) == letter

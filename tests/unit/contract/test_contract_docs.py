@@ -19,8 +19,10 @@ from models.contract.codec import (
     encode,
 )
 from models.contract.messages import Command, Control, DeviceState, Report, Request
-from models.contract.topics import DeviceTopic, control_topic
+from models.contract.topics import Topics
 from models.errors import MalformedMessage
+
+TOPICS = Topics()
 
 _DOCS = Path(__file__).parents[3] / "docs"
 _CONTRACT = (_DOCS / "contract.md").read_text()
@@ -138,7 +140,7 @@ def test_asyncapi_shows_an_example_of_every_kind() -> None:
 
 @pytest.mark.parametrize("channel", _DECODERS)
 def test_addresses_are_those_of_the_code(channel: Any) -> None:
-    address = control_topic("{site}") if channel == "control" else str(DeviceTopic("{site}", "{device}", channel))
+    address = TOPICS.control("{site}") if channel == "control" else TOPICS.device("{site}", "{device}", channel)
     assert _ASYNCAPI["channels"][channel]["address"] == address
     assert f"| `{address}` |" in _CONTRACT
 

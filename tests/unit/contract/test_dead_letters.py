@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from models.contract.codec import decode_dead_letter, encode
 from models.contract.dead_letters import DeadLetter
 from models.contract.messages import Battery, Declined, Dispensed, FaceSeen, LocalRation, Report, Stock
+from models.contract.topics import Topics
+
+TOPICS = Topics()
 
 REPORT = "fairroll/v1/park/gate/report"
 LONGEST_ID = "r" * 64
@@ -41,12 +44,12 @@ WRITINGS: list[Callable[[bytes], object]] = [
 
 
 def kept(payload: bytes, source: str = REPORT) -> bytes | None:
-    return DeadLetter.of(source, payload, "a reason").payload
+    return DeadLetter.of(source, payload, "a reason", TOPICS).payload
 
 
 @pytest.mark.parametrize("report", REPORTS, ids=lambda report: type(report).__name__)
 def test_every_kind_of_report_is_kept_as_it_is(report: Report) -> None:
-    letter = DeadLetter.of(REPORT, encode(report), "unknown site or device")
+    letter = DeadLetter.of(REPORT, encode(report), "unknown site or device", TOPICS)
     assert letter.payload == encode(report)
     assert decode_dead_letter(encode(letter)) == letter
 

@@ -4,29 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.contract.topics import (
-    ACCOUNTS_CHANGELOG,
-    DEAD_LETTERS,
-    EVENTS,
-    Channel,
-    DeviceTopic,
-    control_topic,
-    kafka_topics,
-)
+from models.contract.topics import Channel, DeviceTopic, Topics, kafka_topics
 from models.errors import MalformedMessage
+
+TOPICS = Topics()
 
 names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 
 
 @given(names, names, st.sampled_from(["request", "command", "report", "state"]))
 def test_a_topic_comes_back_as_it_was(site: str, device: str, channel: Channel) -> None:
-    topic = DeviceTopic(site, device, channel)
-    assert DeviceTopic.parse(str(topic)) == topic
+    assert TOPICS.parse(TOPICS.device(site, device, channel)) == DeviceTopic(site, device, channel)
 
 
 def test_addresses_are_those_of_the_contract() -> None:
-    assert str(DeviceTopic("park", "gate", "command")) == "fairroll/v1/park/gate/command"
-    assert control_topic("park") == "fairroll/v1/park/control"
+    assert TOPICS.device("park", "gate", "command") == "fairroll/v1/park/gate/command"
+    assert TOPICS.control("park") == "fairroll/v1/park/control"
 
 
 @pytest.mark.parametrize(
@@ -50,22 +43,42 @@ def test_addresses_are_those_of_the_contract() -> None:
 )
 def test_another_topic_is_refused_with_a_reason(topic: str, expected: str) -> None:
     with pytest.raises(MalformedMessage, match=expected):
-        DeviceTopic.parse(topic)
+        TOPICS.parse(topic)
 
 
 @given(st.text(max_size=60) | st.lists(names, max_size=6).map("/".join))
 def test_any_topic_is_a_device_s_or_malformed(topic: str) -> None:
     with contextlib.suppress(MalformedMessage):
-        assert str(DeviceTopic.parse(topic)) == topic
+        parsed = TOPICS.parse(topic)
+        assert TOPICS.device(parsed.site, parsed.device, parsed.channel) == topic
+
+
+def test_two_namespaces_have_no_name_in_common() -> None:
+    def names(topics: Topics) -> set[str]:
+        kafka = {topic.name for topic in kafka_topics(topics, 4, 540)}
+        groups = {topics.decider_group, topics.egress_group, topics.sink_group}
+        mqtt = {topics.device("park", "gate", "request"), topics.control("park"), *topics.ingress_filters}
+        return kafka | groups | mqtt | {topics.client_id("ingress-1"), topics.client_id("park.gate")}
+
+    production, staging = names(TOPICS), names(Topics("staging"))
+    assert len(production) == len(staging)
+    assert production.isdisjoint(staging)
+    with pytest.raises(MalformedMessage, match="unknown topic"):
+        Topics("staging").parse(TOPICS.device("park", "gate", "request"))
+
+
+def test_a_client_id_of_a_namespace_is_no_dispenser_s_of_another() -> None:
+    """A site may be called like a namespace, and a device like a service."""
+    assert Topics("staging").client_id("ingress-1") != TOPICS.client_id("staging.ingress-1")
 
 
 def test_a_site_is_in_the_same_partition_of_every_topic_and_the_broker_tells_the_time() -> None:
-    topics = {topic.name: topic for topic in kafka_topics(8, 540)}
-    assert {topic.partitions for name, topic in topics.items() if name != DEAD_LETTERS} == {8}
+    topics = {topic.name: topic for topic in kafka_topics(TOPICS, 8, 540)}
+    assert {topic.partitions for name, topic in topics.items() if name != TOPICS.dead_letters} == {8}
     assert {topic.config["message.timestamp.type"] for topic in topics.values()} == {"LogAppendTime"}
 
 
 def test_events_are_kept_for_the_longest_window_and_an_hour() -> None:
-    topics = {topic.name: topic for topic in kafka_topics(4, 540)}
-    assert topics[EVENTS].config["retention.ms"] == str((540 + 3600) * 1000)
-    assert topics[ACCOUNTS_CHANGELOG].config["cleanup.policy"] == "compact"
+    topics = {topic.name: topic for topic in kafka_topics(TOPICS, 4, 540)}
+    assert topics[TOPICS.events].config["retention.ms"] == str((540 + 3600) * 1000)
+    assert topics[TOPICS.accounts_changelog].config["cleanup.policy"] == "compact"

@@ -23,6 +23,7 @@ from infra.audit.places import Unread
 from infra.audit.report import CLEAN, UNREAD, VIOLATED, Place, Report
 from models.contract.codec import encode
 from models.contract.messages import ButtonPressed, FaceSeen, Mode
+from models.contract.topics import Topics
 from models.keys.seal_chain import SiteFacts, SitesTold
 from models.keys.seals import ENTROPY_BYTES, NONCE_BYTES, Keyring, Sealed, SealKey, binding
 from models.ledger.events import Requested
@@ -324,7 +325,7 @@ async def test_a_compressed_segment_of_a_broker_is_unread_and_never_clean(tmp_pa
     batches = b"".join(segment(kind) for kind in (0, codec))
     (tmp_path / "fairroll.events-0" / "00000000000000000000.log").write_bytes(batches + bytes(100))
     tally = Tally("files", known(600), Suspects())
-    await read_broker_files(tmp_path, tally)
+    await read_broker_files(tmp_path, Topics(), tally)
     assert why in tally.place().why
     assert tally.place().verdict == ("unread" if why else "clean")
 

@@ -13,11 +13,13 @@ from infra.compliance.report import count, html, lines, markdown, sections
 from infra.compliance.statement import Line
 from models.contract.face_models import FACE_MODELS
 from models.contract.messages import Control, DeviceState, Mode
-from models.contract.topics import DECISIONS, EVENTS, kafka_topics
+from models.contract.topics import Topics, kafka_topics
 from models.keys.seal_chain import SiteFacts
 from models.ledger.outcomes import Answered, Held, Outcome, SiteCounted
 from models.ledger.policy import Policy, SiteSpec
 from tests.support.story import START, Story
+
+TOPICS = Topics()
 
 MINUTE = START // 60_000
 FACE = SiteSpec(devices=("gate",), mode="face")
@@ -62,7 +64,7 @@ def live(spec: SiteSpec = FACE, model: str = "dlib-resnet/1", outcomes: Iterable
     """A pipeline that works as it should."""
     mode = spec.mode
     return Live(
-        topics=[(topic, dict(topic.config)) for topic in kafka_topics(4, spec.policy.window_s)],
+        topics=[(topic, dict(topic.config)) for topic in kafka_topics(TOPICS, 4, spec.policy.window_s)],
         control=control(mode, spec),
         states={"gate": DeviceState(online=True, firmware="fairroll-0.1.0", mode=mode, model=model)},
         traffic=traffic([counted(templates=0), *outcomes]),
@@ -72,7 +74,16 @@ def live(spec: SiteSpec = FACE, model: str = "dlib-resnet/1", outcomes: Iterable
 
 
 def facts(spec: SiteSpec = FACE, seen: Live | None = None) -> Facts:
-    return Facts(site="park", spec=spec, sites_file="sites.toml", mqtt="b:1883", kafka="b:9092", at=START, live=seen)
+    return Facts(
+        site="park",
+        spec=spec,
+        sites_file="sites.toml",
+        topics=TOPICS,
+        mqtt="b:1883",
+        kafka="b:9092",
+        at=START,
+        live=seen,
+    )
 
 
 def line(told: Facts, fact: str) -> Line:
@@ -254,11 +265,11 @@ def test_a_site_that_is_not_held_shows_nothing_of_a_hold() -> None:
 
 def test_a_topic_that_keeps_longer_than_it_should_fails_and_says_so() -> None:
     seen = live()
-    topics = [(t, found | ({"retention.ms": "-1"} if t.name == EVENTS else {})) for t, found in seen.topics]
+    topics = [(t, found | ({"retention.ms": "-1"} if t.name == TOPICS.events else {})) for t, found in seen.topics]
     told = facts(FACE, structs.replace(seen, topics=topics))
-    assert line(told, f"Kafka keeps {EVENTS}").verdict == "fail"
-    assert line(told, f"Kafka keeps {EVENTS}").why == "retention.ms is -1, not 4140000"
-    assert line(told, f"Kafka keeps {DECISIONS}").verdict == "pass"
+    assert line(told, f"Kafka keeps {TOPICS.events}").verdict == "fail"
+    assert line(told, f"Kafka keeps {TOPICS.events}").why == "retention.ms is -1, not 4140000"
+    assert line(told, f"Kafka keeps {TOPICS.decisions}").verdict == "pass"
 
 
 @pytest.mark.parametrize(("age_s", "verdict"), [(86_400.0, "pass"), (90_000.0, "fail")])

@@ -95,3 +95,17 @@ def test_a_shadow_gets_its_place_alone_and_is_nobodys_default() -> None:
     ]
     [bucket] = shadow_2(place, "0a1b", {})
     assert bucket.body["name"] == "fairroll/shadow"
+
+
+def test_two_pipelines_of_one_organisation_have_tasks_of_their_own() -> None:
+    """A task belongs to the organisation: one of the same name would be repointed to the other's bucket."""
+
+    def tasks(namespace: str) -> set[str]:
+        place = Place.of(Settings.from_environ({"FAIRROLL_NAMESPACE": namespace}))
+        calls = calls_2(place, ORG, {}, {})
+        return {
+            name for call in calls for name in re.findall(r'option task = \{name: "(.+?)"', call.body.get("flux", ""))
+        }
+
+    assert len(tasks("production")) == len(tasks("staging")) > 0
+    assert tasks("production").isdisjoint(tasks("staging"))
