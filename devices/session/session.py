@@ -34,7 +34,7 @@ from devices.session.mqtt_connection import Identity, Line, connected
 from devices.session.site_key import Astray, Follower
 from models.backoff import Backoff
 from models.contract.codec import decode_command, decode_control, encode
-from models.contract.messages import Control, DeviceState, ForgetAsked, Mode, Report, Request
+from models.contract.messages import Control, DeviceState, ForgetAsked, Mode, Noted, Report, Request
 from models.errors import MalformedMessage
 
 __all__ = ["Dispenser", "Identity", "new_id"]
@@ -216,9 +216,13 @@ class Dispenser:
 
     def _hear(self, message: Message) -> None:
         try:
-            self._happened(Commanded(decode_command(_payload(message)), retained=bool(message.retain)))
+            command = decode_command(_payload(message))
         except MalformedMessage as error:
             log.warning("unreadable command", topic=str(message.topic), reason=str(error))
+            return
+        if isinstance(command, Noted) and command.reason:
+            log.error("the pipeline cannot read reports", numbers=command.numbers, reason=command.reason)
+        self._happened(Commanded(command, retained=bool(message.retain)))
 
     def _happened(self, event: Event) -> None:
         now = _now_ms()

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from models.contract.dead_letters import DeadLetter
-from models.contract.messages import Command, Control, DeviceState, FaceSeen, ForgetAsked, Report, Request
+from models.contract.messages import Command, Control, DeviceState, FaceSeen, ForgetAsked, Number, Report, Request
 from models.errors import MalformedMessage
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "decode_request",
     "decode_state",
     "encode",
+    "report_number",
 ]
 
 MAX_PAYLOAD_BYTES: Final = 4096
@@ -33,8 +34,16 @@ _QUOTED = re.compile(r"(?<=value )(['\"])(.*)\1|(?<=unknown field )`(.*)`(?= - a
 """What msgspec quotes: a kind, a word or a field that it does not know."""
 _WORD = re.compile(r"[a-z_]{1,20}")
 
+
+class _Numbered(msgspec.Struct):
+    """What any report has."""
+
+    number: Number
+
+
 _request: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _report: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
+_numbered: msgspec.json.Decoder[_Numbered] = msgspec.json.Decoder(_Numbered)
 _command: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 _state: msgspec.json.Decoder[DeviceState] = msgspec.json.Decoder(DeviceState)
 _control: msgspec.json.Decoder[Control] = msgspec.json.Decoder(Control)
@@ -55,6 +64,14 @@ def decode_request(payload: bytes) -> Request:
 def decode_report(payload: bytes) -> Report:
     """Read a device's report."""
     return _from_device(_report, payload)
+
+
+def report_number(payload: bytes) -> int | None:
+    """The number of a report that cannot be read otherwise; None where it has none."""
+    try:
+        return _numbered.decode(payload).number
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def decode_state(payload: bytes) -> DeviceState:

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from models.contract.topics import Name
 
 __all__ = [
+    "LONGEST_REASON",
     "TEMPLATE_BYTES",
     "Answer",
     "Battery",
@@ -29,7 +30,9 @@ __all__ = [
     "LocalRation",
     "Mode",
     "Noted",
+    "Number",
     "Placement",
+    "Reason",
     "Refuse",
     "RefusedBy",
     "Report",
@@ -40,6 +43,7 @@ __all__ = [
     "Stock",
 ]
 
+LONGEST_REASON = 300
 TEMPLATE_BYTES = 64
 """A template is 512 bits; docs/contract.md, Template."""
 
@@ -58,6 +62,8 @@ Placement = Literal["entrance", "inside"]
 """Inside a restroom no camera may look at anybody (docs/field.md, law)."""
 Sign = Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
 """What people read before they ask: one paragraph, without characters that could control a display."""
+Reason = Annotated[str, Meta(max_length=LONGEST_REASON)]
+"""Why a message cannot be read: the place and the expectation, nothing of what it held."""
 RefusedBy = Literal["quota", "button_budget", "dispenser_limit"]
 DeclinedBecause = Literal["late", "closed", "unknown", "retained"]
 Fault = Literal["jam", "empty", "power"]
@@ -131,9 +137,10 @@ class Forgotten(_Message, tag="forgotten", frozen=True, kw_only=True):
 
 
 class Noted(_Message, tag="noted", frozen=True, kw_only=True):
-    """The pipeline keeps these reports; the dispenser may drop them."""
+    """The dispenser may drop these reports: the pipeline keeps them, or it cannot read them, for `reason`."""
 
     numbers: tuple[Number, ...]
+    reason: Reason | None = None
 
 
 Answer = Dispense | Refuse | Forgotten

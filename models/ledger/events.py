@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from models.contract.messages import Placement, Report, Request, Sign
+from models.contract.messages import Number, Placement, Reason, Report, Request, Sign
 from models.contract.topics import Name
 from models.keys.seals import Sealed
 from models.ledger.outcomes import Identity
@@ -22,6 +22,7 @@ __all__ = [
     "SiteHeld",
     "SiteResumed",
     "Ticked",
+    "UnreadableReport",
 ]
 
 Remark = Annotated[str, Meta(max_length=200)]
@@ -56,12 +57,22 @@ class Recalled(Requested, tag="requested", frozen=True, kw_only=True):
     """of somebody who asked to be forgotten: how many templates were; whose is not told"""
 
 
+class UnreadableReport(Struct, frozen=True, kw_only=True, tag_field="kind", tag="unreadable"):
+    """A report that breaks the contract and whose number can be read: a dead letter keeps it, no account changes.
+
+    Never on the wire: ingress makes it, so that the dispenser is told to drop the report.
+    """
+
+    number: Number
+    reason: Reason
+
+
 class Reported(_Event, tag="reported", frozen=True, kw_only=True):
     """A dispenser told what it did or measured."""
 
     site: Name
     device: Name
-    report: Report
+    report: Report | UnreadableReport
 
 
 class SiteConfigured(_Event, tag="configured", frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from typing import NamedTuple, assert_never
 
 from models.contract.messages import Battery, Declined, Dispensed, LocalRation, Noted, Stock
 from models.ledger.decision import Decision, Moment
-from models.ledger.events import Reported
+from models.ledger.events import Reported, UnreadableReport
 from models.ledger.outcomes import ReportKept
 from models.ledger.policy import Shortfall
 from models.ledger.rows import PARTITION_KEY, DispenserAccount, PartitionRow, Settlement
@@ -53,7 +53,7 @@ def kept_again(site: Site, event: Reported, moment: Moment) -> ReportKept:
 
 def _told(site: Site, event: Reported, moment: Moment, *, is_new: bool) -> _Told:
     match event.report:
-        case Stock() | Battery():
+        case Stock() | Battery() | UnreadableReport():
             return _Told(None, 0)
         case Dispensed() | LocalRation() | Declined() as report:
             return _told_of_the_motor(site, event.device, report, moment, is_new=is_new)
@@ -106,7 +106,7 @@ def _kept(event: Reported, moment: Moment, cm: int, missing: int) -> ReportKept:
         device=event.device,
         offset=moment.offset,
         at=moment.at,
-        command=Noted(numbers=(report.number,)),
+        command=Noted(numbers=(report.number,), reason=report.reason if isinstance(report, UnreadableReport) else None),
         what=str(report.__struct_config__.tag),
         reason=report.reason if isinstance(report, Declined) else None,
         fault=report.fault if isinstance(report, Dispensed | LocalRation) else None,

@@ -45,7 +45,7 @@ _DECLINED = Tag(
 )
 _IDENTITY = Tag(name="identity", meaning="what the search said of a face", values=frozenset(get_args(Identity)))
 _MODEL = Tag(name="model", meaning="the face model", values=frozenset(FACE_MODELS))
-_WHAT = Tag(name="what", meaning="the report's kind", values=_kinds(Report))
+_WHAT = Tag(name="what", meaning="the report's kind", values=_kinds(Report) | {"unreadable"})
 _FAULT = Tag(name="fault", meaning="what stopped the motor", values=frozenset(get_args(Fault)))
 _RECEIPT = Tag(name="what", meaning="what was done to the site", values=_kinds(Receipt))
 _ADDRESS = Tag(name="address", meaning="host:port, as in FAIRROLL_SERVICES")

@@ -12,13 +12,13 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaTimeoutError
 
-from models.contract.codec import decode_control, decode_report, decode_request, decode_state, encode
+from models.contract.codec import decode_control, decode_report, decode_request, decode_state, encode, report_number
 from models.contract.dead_letters import DeadLetter
 from models.contract.face_models import is_synthetic
-from models.contract.messages import FaceSeen, ForgetAsked, Request
+from models.contract.messages import LONGEST_REASON, FaceSeen, ForgetAsked, Request
 from models.contract.topics import DeviceTopic, Topics
 from models.errors import MalformedMessage
-from models.ledger.events import Reported, Requested
+from models.ledger.events import Reported, Requested, UnreadableReport
 from models.ledger.policy import Sites
 from models.settings import Settings
 from stream_processors.ingress.template_sealing import NoKey, Seals
@@ -60,13 +60,28 @@ class Record(NamedTuple):
     value: bytes
 
 
-def on_message(publication: Publication, topics: Topics, sites: Sites, seals: Seals) -> Record:
-    """Turn a device's message into an event, a state, or a dead letter with the reason. Raises NoKey."""
-    topic, payload = publication.topic, publication.payload
+def on_message(publication: Publication, topics: Topics, sites: Sites, seals: Seals) -> tuple[Record, ...]:
+    """Turn a device's message into an event, a state, or a dead letter with the reason. Raises NoKey.
+
+    A report that cannot be read is an event too if its number can be: its dispenser would repeat it for ever.
+    """
+    source: DeviceTopic | None = None
     try:
-        return _record(sender(topic, topics, sites), publication, topics, sites, seals)
+        source = sender(publication.topic, topics, sites)
+        return (_record(source, publication, topics, sites, seals),)
     except MalformedMessage as error:
-        return Record(topics.dead_letters, topic[:200], encode(DeadLetter.of(topic, payload, str(error), topics)))
+        letter = DeadLetter.of(publication.topic, publication.payload, str(error), topics)
+        unread = Record(topics.dead_letters, publication.topic[:200], encode(letter))
+        return (unread, *_unreadable_report(source, publication.payload, letter.reason, topics))
+
+
+def _unreadable_report(source: DeviceTopic | None, payload: bytes, reason: str, topics: Topics) -> tuple[Record, ...]:
+    """The event by which the sender is told to drop a report, if it is one with a number."""
+    if source is None or source.channel != "report" or (number := report_number(payload)) is None:
+        return ()
+    report = UnreadableReport(number=number, reason=reason[:LONGEST_REASON])
+    event = Reported(site=source.site, device=source.device, report=report)
+    return (Record(topics.events, source.site, encode(event)),)
 
 
 def sender(topic: str, topics: Topics, sites: Sites) -> DeviceTopic:
@@ -151,7 +166,7 @@ async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
             raise
 
 
-async def _turn(publication: Publication, topics: Topics, sites: Sites, seals: Seals) -> Record:
+async def _turn(publication: Publication, topics: Topics, sites: Sites, seals: Seals) -> tuple[Record, ...]:
     with suppress(MalformedMessage):
         await seals.fetch_for(topics.parse(publication.topic).site)
     return on_message(publication, topics, sites, seals)
@@ -171,15 +186,15 @@ def _follow(record: ConsumerRecord, seals: Seals, health: Health) -> None:
 
 class _Sent(NamedTuple):
     message: Received
-    record: Record | None
-    """None: left for its dispenser to say again"""
-    appended: asyncio.Future[object]
+    records: tuple[Record, ...]
+    """empty: left for its dispenser to say again"""
+    appended: Awaitable[object]
 
 
 async def _forward(
     session: Session,
     producer: AIOKafkaProducer,
-    turn: Callable[[Publication], Awaitable[Record]],
+    turn: Callable[[Publication], Awaitable[tuple[Record, ...]]],
     under_way: "asyncio.Queue[_Sent]",
     health: Health,
 ) -> None:
@@ -190,39 +205,36 @@ async def _forward(
 
 
 async def _send(
-    producer: AIOKafkaProducer, turn: Callable[[Publication], Awaitable[Record]], message: Received, health: Health
+    producer: AIOKafkaProducer,
+    turn: Callable[[Publication], Awaitable[tuple[Record, ...]]],
+    message: Received,
+    health: Health,
 ) -> _Sent:
     """Give it to the producer, however long that takes: the broker keeps what comes meanwhile."""
     while True:
         publication = Publication(message.topic, message.payload, message.expiry_s, time.monotonic() - message.at)
         try:
-            record = await turn(publication)
-            appended = await producer.send(record.topic, record.value, record.key.encode())
+            records = await turn(publication)
+            appended = [await producer.send(record.topic, record.value, record.key.encode()) for record in records]
         except KafkaTimeoutError:
             health.fault("kafka takes nothing")
         except NoKey as error:
             health.fault(str(error))
-            return _Sent(message, None, _done())
+            return _Sent(message, (), asyncio.gather())
         else:
             health.count("sent")
-            return _Sent(message, record, appended)
+            return _Sent(message, records, asyncio.gather(*appended))
 
 
 async def _acknowledge(session: Session, under_way: "asyncio.Queue[_Sent]", dead_letters: str, health: Health) -> None:
     """Acknowledge in the order of arrival; a failed append ends the session, and the broker sends again."""
     while True:
-        message, record, appended = await under_way.get()
+        message, records, appended = await under_way.get()
         with health.at_work():
             await appended
         session.acknowledge(message)
-        health.count("kept" if record else "left")
-        if record and record.topic == dead_letters:
+        health.count("kept" if records else "left")
+        for letter in (record for record in records if record.topic == dead_letters):
             health.count("dead_letters")
-            log.warning("dead letter", source=record.key)
+            log.warning("dead letter", source=letter.key)
         under_way.task_done()
-
-
-def _done() -> asyncio.Future[object]:
-    done = asyncio.get_running_loop().create_future()
-    done.set_result(None)
-    return done

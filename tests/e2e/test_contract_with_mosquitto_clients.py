@@ -84,6 +84,11 @@ async def test_a_report_is_noted_as_often_as_it_is_told(gate: Talk) -> None:
         assert await gate.hear() == {"kind": "noted", "numbers": [1]}
 
 
+async def test_a_report_that_breaks_the_contract_is_noted_with_the_reason(gate: Talk) -> None:
+    await gate.say("report", {"kind": "battery", "number": 3, "percent": 255})
+    assert await gate.hear() == {"kind": "noted", "numbers": [3], "reason": "Expected `int` <= 100 - at `$.percent`"}
+
+
 async def test_what_a_jam_held_back_can_be_asked_for_again(gate: Talk) -> None:
     granted = await gate.ask(request("face", "eve"))
     await gate.say("report", {"kind": "dispensed", "number": 2, "request": granted["request"], "cm": 0, "fault": "jam"})

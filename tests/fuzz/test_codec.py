@@ -38,7 +38,7 @@ from models.contract.messages import (
 )
 from models.errors import MalformedMessage
 from models.ledger.codec import decode_event, decode_outcome, decode_row
-from models.ledger.events import Reported, Requested, SiteConfigured, Ticked
+from models.ledger.events import Reported, Requested, SiteConfigured, Ticked, UnreadableReport
 from models.ledger.outcomes import Answered, ControlChanged, ReportKept, SiteCounted
 from models.ledger.policy import Policy
 from models.ledger.rows import DispenserAccount, Entry, PartitionRow, Settlement, SiteRow, VisitorAccount
@@ -60,7 +60,13 @@ REPORTS = (
     Battery(number=5, percent=76),
 )
 DISPENSE, REFUSE = Dispense(request=ID, cm=60), Refuse(request=ID, reason="quota", retry_after_s=440)
-COMMANDS = (DISPENSE, REFUSE, Forgotten(request=ID, erased=1), Noted(numbers=(17, 18)))
+COMMANDS = (
+    DISPENSE,
+    REFUSE,
+    Forgotten(request=ID, erased=1),
+    Noted(numbers=(17, 18)),
+    Noted(numbers=(4,), reason="a reason"),
+)
 CONTROL = Control(
     site="park", mode="face", policy="41ae3a6be759", epoch=0, ration_cm=60, ration_budget_cm=6000, window_s=540
 )
@@ -75,6 +81,7 @@ SPOKEN: dict[Callable[[bytes], object], tuple[object, ...]] = {
     decode_event: (
         *(Requested(**OF_GATE, request=request, patience_s=3) for request in REQUESTS),
         *(Reported(**OF_GATE, report=report) for report in REPORTS),
+        Reported(**OF_GATE, report=UnreadableReport(number=4, reason="a reason")),
         SiteConfigured(site="park", mode="face", policy=Policy()),
         Ticked(),
     ),

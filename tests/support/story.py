@@ -14,7 +14,7 @@ from models.contract.messages import (
     StaffPressed,
 )
 from models.ledger.decision import Decision
-from models.ledger.events import Event, Record, Reported, Requested, SiteConfigured, Ticked
+from models.ledger.events import Event, Record, Reported, Requested, SiteConfigured, Ticked, UnreadableReport
 from models.ledger.outcomes import Answered
 from models.ledger.partition import Partition
 from models.ledger.policy import GiveBack, Policy
@@ -79,7 +79,7 @@ class Story:
     def forget(self, person: str) -> Answered:
         return self.answered(ForgetAsked(id=self.next_id(), model=MODEL, template=template(person)))
 
-    def report(self, report: Report, device: str = "gate") -> Decision:
+    def report(self, report: Report | UnreadableReport, device: str = "gate") -> Decision:
         return self.happens(Reported(site=SITE, device=device, report=report))
 
     def tick(self) -> Decision:

@@ -21,7 +21,7 @@ from models.contract.messages import (
 from models.contract.topics import Topics
 from models.keys.seals import ENTROPY_BYTES, Keyring, Sealed, SealKey
 from models.ledger.codec import decode_event
-from models.ledger.events import Reported, Requested
+from models.ledger.events import Reported, Requested, UnreadableReport
 from models.ledger.policy import Sites, SiteSpec
 from stream_processors.decider.ledger import opened
 from stream_processors.ingress.service import Publication, on_message
@@ -97,7 +97,7 @@ def without(template: bytes) -> bytes:
     ],
 )
 def test_what_cannot_be_read_becomes_a_dead_letter_without_its_payload(topic: str, payload: bytes, reason: str) -> None:
-    record = on_message(Publication(topic, payload), TOPICS, SITES, seals())
+    [record] = on_message(Publication(topic, payload), TOPICS, SITES, seals())
     letter = decode_dead_letter(record.value)
     assert (record.topic, record.key, letter.source) == (TOPICS.dead_letters, topic, topic)
     assert reason in letter.reason
@@ -106,8 +106,51 @@ def test_what_cannot_be_read_becomes_a_dead_letter_without_its_payload(topic: st
     assert len(record.value) < 1000
 
 
+@pytest.mark.parametrize(
+    ("payload", "number", "reason"),
+    [
+        (b'{"kind":"battery","number":7,"percent":255}', 7, "$.percent"),
+        (b'{"kind":"dispensed","number":7,"request":"request-0000000001","cm":59.7}', 7, "$.cm"),
+        (b'{"kind":"dispensed","number":7,"request":"request-0000000001","cm":-1}', 7, "$.cm"),
+        (b'{"kind":"tomorrow","number":2,"light":3}', 2, "tomorrow"),
+        (b'{"number":3}', 3, "kind"),
+    ],
+)
+def test_a_report_that_breaks_the_contract_is_a_dead_letter_and_an_event_that_answers_it(
+    payload: bytes, number: int, reason: str
+) -> None:
+    letter, answer = on_message(Publication(f"{AT_THE_GATE}/report", payload), TOPICS, SITES, seals())
+    assert letter.topic == TOPICS.dead_letters
+    assert (answer.topic, answer.key) == (TOPICS.events, "park")
+    event = decode_event(answer.value)
+    assert isinstance(event, Reported)
+    assert isinstance(event.report, UnreadableReport)
+    assert (event.site, event.device, event.report.number) == ("park", "gate", number)
+    assert reason in event.report.reason
+    assert event.report.reason == decode_dead_letter(letter.value).reason
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"),
+    [
+        (f"{AT_THE_GATE}/report", b"{not JSON"),
+        (f"{AT_THE_GATE}/report", b"[7]"),
+        (f"{AT_THE_GATE}/report", b'{"kind":"battery","percent":255}'),
+        (f"{AT_THE_GATE}/report", b'{"kind":"battery","number":0,"percent":50}'),
+        (f"{AT_THE_GATE}/report", b'{"kind":"battery","number":7.5,"percent":50}'),
+        (f"{AT_THE_GATE}/report", b'{"kind":"battery","number":9007199254740993,"percent":50}'),
+        (f"{AT_THE_GATE}/request", b'{"kind":"battery","number":7,"percent":255}'),
+        ("fairroll/v1/park/moon/report", b'{"kind":"battery","number":7,"percent":255}'),
+        ("fairroll/v1/moon/gate/report", b'{"kind":"battery","number":7,"percent":255}'),
+    ],
+)
+def test_what_is_no_report_of_a_known_dispenser_or_has_no_number_is_not_answered(topic: str, payload: bytes) -> None:
+    [record] = on_message(Publication(topic, payload), TOPICS, SITES, seals())
+    assert record.topic == TOPICS.dead_letters
+
+
 def test_an_endless_topic_is_cut() -> None:
-    record = on_message(Publication("x" * 60_000, b"{}"), TOPICS, SITES, seals())
+    [record] = on_message(Publication("x" * 60_000, b"{}"), TOPICS, SITES, seals())
     assert record.topic == TOPICS.dead_letters
     assert (len(record.key), len(decode_dead_letter(record.value).source)) == (200, 200)
 
@@ -120,7 +163,9 @@ def test_a_request_becomes_an_event_of_its_site_with_what_is_left_of_the_patienc
     request_: Request, patience_s: int | None
 ) -> None:
     keys = Keys()
-    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(request_), patience_s), TOPICS, SITES, seals(keys))
+    [record] = on_message(
+        Publication(f"{AT_THE_GATE}/request", encode(request_), patience_s), TOPICS, SITES, seals(keys)
+    )
     assert (record.topic, record.key) == (TOPICS.events, "park")
     event = decode_event(record.value)
     assert isinstance(event, Requested)
@@ -135,14 +180,14 @@ def test_a_template_of_a_site_that_looks_at_no_faces_goes_no_further(mode: Mode)
     keys = Keys()
     told = seals(keys)
     told.follow(control(mode))
-    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), TOPICS, SITES, told)
+    [record] = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), TOPICS, SITES, told)
     event = decode_event(record.value)
     assert event == Requested(site="park", device="gate", request=structs.replace(FACE, template=None), patience_s=3)
     assert keys.ring.since("park") is None
 
 
 def test_before_a_site_s_control_came_its_templates_go_no_further() -> None:
-    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), TOPICS, SITES, Seals(Keys()))
+    [record] = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), TOPICS, SITES, Seals(Keys()))
     event = decode_event(record.value)
     assert isinstance(event, Requested)
     assert event.sealed is None
@@ -155,14 +200,18 @@ async def test_the_first_face_of_a_site_has_a_key_fetched_and_no_other_site_has(
     await told.fetch_for("lake")
     assert not keys.has("lake")
     await told.fetch_for("park")
-    event = decode_event(on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), TOPICS, SITES, told).value)
+    event = decode_event(
+        on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), TOPICS, SITES, told)[0].value
+    )
     assert isinstance(event, Requested)
     assert event.sealed is not None
 
 
 def test_without_a_key_a_face_goes_on_without_its_template_and_a_wish_to_be_forgotten_waits() -> None:
     told = seals(Keys(has_key=False))
-    event = decode_event(on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), TOPICS, SITES, told).value)
+    event = decode_event(
+        on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), TOPICS, SITES, told)[0].value
+    )
     assert isinstance(event, Requested)
     assert event.sealed is None
     forget = ForgetAsked(id=ID, model="synthetic/1", template=TEMPLATE)
@@ -172,20 +221,20 @@ def test_without_a_key_a_face_goes_on_without_its_template_and_a_wish_to_be_forg
 
 @pytest.mark.parametrize("report", [LocalRation(number=3, request=ID, cm=60, ago_ms=4_500), Stock(number=4, cm=9)])
 def test_a_report_becomes_an_event_of_its_site(report: Report) -> None:
-    record = on_message(Publication("fairroll/v1/park/door/report", encode(report)), TOPICS, SITES, seals())
+    [record] = on_message(Publication("fairroll/v1/park/door/report", encode(report)), TOPICS, SITES, seals())
     assert (record.topic, record.key) == (TOPICS.events, "park")
     assert decode_event(record.value) == Reported(site="park", device="door", report=report)
 
 
 def test_a_state_is_kept_for_its_device() -> None:
     state = DeviceState(online=False, firmware="2.4.0")
-    record = on_message(Publication(f"{AT_THE_GATE}/state", encode(state)), TOPICS, SITES, seals())
+    [record] = on_message(Publication(f"{AT_THE_GATE}/state", encode(state)), TOPICS, SITES, seals())
     assert (record.topic, record.key, decode_state(record.value)) == (TOPICS.states, "park/gate", state)
 
 
 def test_a_field_that_is_not_of_the_contract_goes_no_further() -> None:
     payload = json.dumps({"kind": "button", "id": ID, "name": "Ann", "clock": "1970-01-01"}).encode()
-    record = on_message(Publication(f"{AT_THE_GATE}/request", payload), TOPICS, SITES, seals())
+    [record] = on_message(Publication(f"{AT_THE_GATE}/request", payload), TOPICS, SITES, seals())
     assert record.topic == TOPICS.events
     assert b"Ann" not in record.value
     assert b"1970" not in record.value
@@ -193,7 +242,7 @@ def test_a_field_that_is_not_of_the_contract_goes_no_further() -> None:
 
 @pytest.mark.parametrize(("held_s", "patience_s"), [(0.0, 3), (0.9, 3), (1.0, 2), (2.9, 1)])
 def test_what_a_request_was_held_is_taken_from_its_patience(held_s: float, patience_s: int) -> None:
-    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3, held_s), TOPICS, SITES, seals())
+    [record] = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3, held_s), TOPICS, SITES, seals())
     event = decode_event(record.value)
     assert isinstance(event, Requested)
     assert event.patience_s == patience_s
@@ -201,7 +250,7 @@ def test_what_a_request_was_held_is_taken_from_its_patience(held_s: float, patie
 
 @pytest.mark.parametrize("held_s", [3.0, 3.1, 900.0])
 def test_a_request_held_beyond_its_expiry_is_dropped_and_counted(held_s: float) -> None:
-    record = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3, held_s), TOPICS, SITES, seals())
+    [record] = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3, held_s), TOPICS, SITES, seals())
     assert record.topic == TOPICS.dead_letters
     assert decode_dead_letter(record.value).reason == f"held beyond its expiry: for {held_s:.1f} s of 3 s"
     assert WRITTEN[:16] not in record.value
@@ -217,7 +266,7 @@ def test_a_request_held_beyond_its_expiry_is_dropped_and_counted(held_s: float) 
 def test_what_nobody_waits_for_is_kept_however_long_it_was_held(
     channel: str, payload: bytes, expiry_s: int | None
 ) -> None:
-    record = on_message(Publication(f"{AT_THE_GATE}/{channel}", payload, expiry_s, 900.0), TOPICS, SITES, seals())
+    [record] = on_message(Publication(f"{AT_THE_GATE}/{channel}", payload, expiry_s, 900.0), TOPICS, SITES, seals())
     assert record.topic == TOPICS.events
 
 
@@ -225,7 +274,7 @@ def test_a_simulated_site_takes_made_up_faces_only() -> None:
     sites = Sites(sites={"park": SiteSpec(devices=("gate",), mode="face", simulated=True)})
     real = structs.replace(FACE, model="dlib-resnet/1")
     taken = [
-        on_message(Publication(f"{AT_THE_GATE}/request", encode(face)), TOPICS, sites, seals()).topic
+        on_message(Publication(f"{AT_THE_GATE}/request", encode(face)), TOPICS, sites, seals())[0].topic
         for face in (FACE, real)
     ]
     assert taken == [TOPICS.events, TOPICS.dead_letters]

@@ -38,7 +38,7 @@ from models.contract.messages import (
 from models.contract.topics import Topics
 from models.errors import MalformedMessage
 from models.ledger.codec import decode_event, decode_outcome, decode_row
-from models.ledger.events import Event, Reported, Requested, SiteConfigured, Ticked
+from models.ledger.events import Event, Reported, Requested, SiteConfigured, Ticked, UnreadableReport
 from models.ledger.policy import Policy
 
 TOPICS = Topics()
@@ -80,15 +80,16 @@ reports: st.SearchStrategy[Report] = st.one_of(
     st.builds(Stock, number=numbers, ago_ms=ago_ms, cm=st.integers(0, 10_000_000)),
     st.builds(Battery, number=numbers, ago_ms=ago_ms, percent=st.integers(0, 100)),
 )
+unreadable = st.builds(UnreadableReport, number=numbers, reason=st.text(max_size=300))
 commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(Dispense, request=ids, cm=centimetres),
     st.builds(Refuse, request=ids, reason=st.sampled_from(["quota", "button_budget"]), retry_after_s=numbers),
     st.builds(Forgotten, request=ids, erased=numbers),
-    st.builds(Noted, numbers=st.lists(numbers, max_size=3).map(tuple)),
+    st.builds(Noted, numbers=st.lists(numbers, max_size=3).map(tuple), reason=st.none() | st.text(max_size=300)),
 )
 events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Requested, site=names, device=names, request=faces, patience_s=st.none() | st.integers(0, 99)),
-    st.builds(Reported, site=names, device=names, report=reports),
+    st.builds(Reported, site=names, device=names, report=reports | unreadable),
     st.builds(SiteConfigured, site=names, mode=st.sampled_from(["face", "button"]), policy=st.just(Policy())),
     st.just(Ticked()),
 )

@@ -30,6 +30,7 @@ from models.ledger.events import (
     SiteHeld,
     SiteResumed,
     Ticked,
+    UnreadableReport,
 )
 from models.ledger.outcomes import Answered
 from models.ledger.partition import Partition
@@ -56,6 +57,7 @@ reports = st.one_of(
     st.builds(Declined, number=numbers, request=ids, reason=st.just("late")),
     st.builds(LocalRation, number=numbers, request=ids, cm=st.integers(0, 90), ago_ms=st.integers(0, 900_000)),
     st.builds(Stock, number=numbers, cm=st.integers(0, 9000)),
+    st.builds(UnreadableReport, number=numbers, reason=st.just("a reason")),
 )
 policies = st.builds(
     Policy,

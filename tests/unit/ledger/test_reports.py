@@ -2,7 +2,8 @@
 
 import pytest
 
-from models.contract.messages import Declined, Dispense, Dispensed, Fault, LocalRation, Refuse, Stock
+from models.contract.messages import Declined, Dispense, Dispensed, Fault, LocalRation, Noted, Refuse, Stock
+from models.ledger.events import UnreadableReport
 from models.ledger.outcomes import ReportKept
 from models.ledger.policy import GiveBack, Policy
 from tests.support.story import SITE, Story
@@ -20,7 +21,7 @@ def asks_again(story: Story) -> Dispense | Refuse:
     return command
 
 
-def told(story: Story, report: Dispensed | Declined | LocalRation | Stock) -> ReportKept:
+def told(story: Story, report: Dispensed | Declined | LocalRation | Stock | UnreadableReport) -> ReportKept:
     [kept] = story.report(report).outcomes
     assert isinstance(kept, ReportKept)
     return kept
@@ -126,3 +127,19 @@ def test_a_full_site_remembers_grants_and_no_more_refusals() -> None:
     assert set(site.accounts) == before
     assert isinstance(story.face("somebody new").command, Dispense)
     assert len(site.accounts) == 101
+
+
+def test_an_unreadable_report_is_noted_with_the_reason_and_is_no_gap_in_the_numbers() -> None:
+    story, request = granted(GiveBack())
+    told(story, Stock(number=1, cm=900))
+    kept = told(story, UnreadableReport(number=2, reason="a reason"))
+    assert kept.command == Noted(numbers=(2,), reason="a reason")
+    assert (kept.what, kept.cm, kept.missing) == ("unreadable", 0, 0)
+    assert told(story, Dispensed(number=3, request=request, cm=60)).missing == 0
+    assert isinstance(asks_again(story), Refuse)
+
+
+def test_an_unreadable_report_that_comes_twice_is_noted_twice() -> None:
+    story = Story()
+    kept = [told(story, UnreadableReport(number=1, reason="a reason")) for _ in range(2)]
+    assert [outcome.command for outcome in kept] == [Noted(numbers=(1,), reason="a reason")] * 2
