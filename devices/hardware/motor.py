@@ -1,12 +1,21 @@
-"""The motor: a port, and a simulated one."""
+"""The motor: a port, the guard around any driver, and a simulated motor."""
 
 import asyncio
 import random
 from typing import Protocol
 
+import structlog
+
+from devices.hardware.readings import checked
 from devices.machine.actions import Ran
 
-__all__ = ["Motor", "SimulatedMotor"]
+__all__ = ["GuardedMotor", "Motor", "SimulatedMotor"]
+
+log = structlog.get_logger()
+
+_START_S = 5.0
+_SLOWEST_CM_PER_S = 10.0
+"""Motors give 20 to 30 cm/s. One that needs longer than this, after the time to start, is taken for stuck."""
 
 
 class Motor(Protocol):
@@ -15,9 +24,52 @@ class Motor(Protocol):
     async def dispense(self, cm: int) -> Ran:
         """Give up to `cm`; return what came out, with the fault where that is less.
 
-        It ends within seconds. OSError, from a driver that cannot be spoken to, counts as a jam with nothing out.
+        May raise anything. Must not block the event loop: a blocking driver runs in a thread or process of its own.
         """
         ...
+
+
+class GuardedMotor:
+    """Any motor, with a deadline. Never raises; what went wrong is logged, and counts as a jam with nothing out.
+
+    Nobody knows what came out of a motor that failed, and doubt favours the visitor.
+    """
+
+    def __init__(self, motor: Motor, *, start_s: float = _START_S, slowest_cm_per_s: float = _SLOWEST_CM_PER_S) -> None:
+        """The deadline of a run: `start_s`, and the time that `slowest_cm_per_s` takes."""
+        self._motor = motor
+        self._start_s = start_s
+        self._slowest_cm_per_s = slowest_cm_per_s
+        self._run: asyncio.Task[Ran] | None = None
+
+    async def dispense(self, cm: int) -> Ran:
+        """Run the motor. While an earlier run still hangs in the driver, this one is a jam and calls nothing."""
+        try:
+            ran = await self._within(self._start_s + cm / self._slowest_cm_per_s, cm)
+            return checked(Ran(round(ran.cm), ran.fault))
+        except Exception as error:  # noqa: BLE001 - a driver may fail in any way, and the next person must be served
+            log.error("motor failed, counted as a jam", error=repr(error))
+            return Ran(0, "jam")
+
+    async def _within(self, deadline_s: float, cm: int) -> Ran:
+        """Cancel a run at its deadline, and do not wait for it: the driver may ignore that."""
+        if self._run and not self._run.done():
+            raise TimeoutError("an earlier run still hangs")
+        self._run = asyncio.create_task(_ran(self._motor, cm), name="motor driver")
+        try:
+            await asyncio.wait({self._run}, timeout=deadline_s)
+            if not self._run.done():
+                raise TimeoutError(f"no result within {deadline_s:g} s")
+            if self._run.cancelled():
+                raise RuntimeError("the driver cancelled itself")
+            return self._run.result()
+        finally:
+            self._run.cancel()
+
+
+async def _ran(motor: Motor, cm: int) -> Ran:
+    """As a coroutine, whatever the driver makes of its call."""
+    return await motor.dispense(cm)
 
 
 class SimulatedMotor:

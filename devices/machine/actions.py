@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from models.contract.messages import Answer, Command, Control, Fault, Report, Request
+from models.contract.messages import Answer, Centimetres, Command, Control, Fault, Report, Request
 
 __all__ = [
     "Action",
@@ -47,7 +47,7 @@ class Controlled(Struct, frozen=True):
 class Ran(Struct, frozen=True):
     """The motor stopped; `cm` is what came out."""
 
-    cm: int
+    cm: Centimetres
     fault: Fault | None = None
 
 

@@ -10,7 +10,8 @@ from typing import assert_never
 import structlog
 from aiomqtt import Message, MqttError
 
-from devices.hardware.motor import Motor
+from devices.hardware.motor import GuardedMotor, Motor
+from devices.hardware.readings import BadReading, checked
 from devices.journal.port import InMemoryJournal, Journal
 from devices.machine.actions import (
     Action,
@@ -21,7 +22,6 @@ from devices.machine.actions import (
     Controlled,
     Event,
     Measured,
-    Ran,
     RunMotor,
     SendReport,
     SendRequest,
@@ -84,7 +84,7 @@ class Dispenser:
         """set while this connection has told how the site works; before, no camera may look"""
         self.learned = asyncio.Event()
         """set at each control; whoever waits for the next one clears it"""
-        self._motor = motor
+        self._motor = GuardedMotor(motor)
         self._mqtt = mqtt
         self._journal: Journal = journal or InMemoryJournal()
         self._follower = follower
@@ -130,8 +130,11 @@ class Dispenser:
             del self._waiting[request.id]
 
     def measure(self, report: Report) -> None:
-        """Report a reading; its number is given here."""
-        self._happened(Measured(report))
+        """Report a reading; its number is given here. One that the contract does not allow is logged and dropped."""
+        try:
+            self._happened(Measured(checked(report)))
+        except BadReading as error:
+            log.error("reading dropped", kind=type(report).__name__, error=str(error))
 
     async def run(self) -> None:
         """Go on with what the journal remembers, and stay connected until cancelled.
@@ -252,13 +255,7 @@ class Dispenser:
                 assert_never(action)
 
     async def _run_motor(self, cm: int) -> None:
-        """A motor that cannot be spoken to counts as a jam: the next person must not find the dispenser busy."""
-        try:
-            ran = await self._motor.dispense(cm)
-        except OSError as error:
-            log.error("motor failed", site=self.identity.site, device=self.identity.device, error=str(error))
-            ran = Ran(0, "jam")
-        self._happened(ran)
+        self._happened(await self._motor.dispense(cm))
 
     async def _keep_time(self) -> None:
         """Tell the machine when something is due."""

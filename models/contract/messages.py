@@ -16,6 +16,7 @@ __all__ = [
     "Answer",
     "Battery",
     "ButtonPressed",
+    "Centimetres",
     "Command",
     "Control",
     "Declined",

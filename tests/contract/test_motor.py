@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
-from devices.hardware.motor import Motor, SimulatedMotor
+from devices.hardware.motor import GuardedMotor, Motor, SimulatedMotor
 from devices.machine.actions import Ran
 
 
@@ -29,7 +30,11 @@ def _jamming(roll_cm: int) -> Motor:
     return SimulatedMotor(roll_cm=roll_cm, cm_per_s=1e9, jam_rate=0.5, seed=4)
 
 
-each_motor = pytest.mark.parametrize("with_roll", [Roll, _prompt, _jamming])
+def _guarded(roll_cm: int) -> Motor:
+    return GuardedMotor(Roll(roll_cm))
+
+
+each_motor = pytest.mark.parametrize("with_roll", [Roll, _prompt, _jamming, _guarded])
 WithRoll = Callable[[int], Motor]
 
 
@@ -77,3 +82,83 @@ async def test_the_simulated_motor_takes_its_time() -> None:
     await asyncio.sleep(0)
     assert not running.done()
     running.cancel()
+
+
+# -- the guard around any driver ----------------------------------------------------------------------
+
+
+class Driver:
+    """Does what a test tells it, run after run."""
+
+    def __init__(self, *runs: Callable[[], Any]) -> None:
+        self._runs = iter(runs)
+        self.called = 0
+
+    async def dispense(self, cm: int) -> Ran:
+        self.called += 1
+        ran = next(self._runs, lambda: Ran(cm))()
+        return cast("Ran", await ran if asyncio.iscoroutine(ran) else ran)
+
+
+async def _hangs() -> None:
+    await asyncio.Event().wait()
+
+
+async def _hangs_whoever_cancels(until: asyncio.Event) -> None:
+    while not until.is_set():
+        try:
+            await until.wait()
+        except asyncio.CancelledError:
+            continue
+
+
+def _raises(error: BaseException) -> Callable[[], Any]:
+    def run() -> Any:
+        raise error
+
+    return run
+
+
+def guarded(*runs: Callable[[], Any]) -> tuple[GuardedMotor, Driver]:
+    driver = Driver(*runs)
+    return GuardedMotor(driver, start_s=0.05, slowest_cm_per_s=1e9), driver
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        _raises(OSError("no device")),
+        _raises(RuntimeError("a driver's own error")),
+        _raises(asyncio.CancelledError()),
+        _hangs,
+        *(lambda cm=cm: Ran(cm) for cm in (-1, float("nan"), float("inf"), 100_001, 10**400, "60", None)),
+        lambda: Ran(60, cast("Any", "stuck")),
+        lambda: None,
+        lambda: 60,
+    ],
+)
+async def test_whatever_a_driver_does_is_a_jam_in_time_and_the_next_run_is_an_ordinary_one(
+    run: Callable[[], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    motor, driver = guarded(run)
+    assert await asyncio.wait_for(motor.dispense(60), 5) == Ran(0, "jam")
+    assert "motor failed, counted as a jam" in capsys.readouterr().out
+    assert await motor.dispense(60) == Ran(60)
+    assert driver.called == 2
+
+
+async def test_fractions_of_a_centimetre_are_rounded() -> None:
+    motor, _ = guarded(lambda: Ran(cast("int", 59.7)), lambda: Ran(cast("int", 22.2), "jam"))
+    ran = [await motor.dispense(60) for _ in range(2)]
+    assert ran == [Ran(60), Ran(22, "jam")]
+    assert {type(each.cm) for each in ran} == {int}
+
+
+async def test_a_driver_that_hangs_whatever_is_done_is_not_called_again_before_it_ends() -> None:
+    ends = asyncio.Event()
+    motor, driver = guarded(lambda: _hangs_whoever_cancels(ends))
+    assert [await asyncio.wait_for(motor.dispense(60), 5) for _ in range(2)] == [Ran(0, "jam")] * 2
+    assert driver.called == 1
+    ends.set()
+    await asyncio.sleep(0.01)
+    assert await motor.dispense(60) == Ran(60)

@@ -5,12 +5,14 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from devices.hardware.motor import Motor
 from devices.journal.port import InMemoryJournal
 from devices.machine.actions import Closed, Ran
 from devices.machine.persistent_state import Memory
 from devices.session.session import Dispenser, Identity, new_id
-from models.contract.messages import ButtonPressed, LocalRation
+from models.contract.messages import Battery, ButtonPressed, LocalRation, Report, Stock
 
 PATIENCE_S = 0.02
 
@@ -19,7 +21,7 @@ class DeadMotor:
     """Its driver does not answer."""
 
     async def dispense(self, cm: int) -> Ran:
-        raise OSError(f"no device for {cm} cm")
+        raise RuntimeError(f"no device for {cm} cm")
 
 
 class CuriousMotor:
@@ -84,3 +86,15 @@ async def test_a_dispenser_that_is_started_again_goes_on_where_its_journal_ends(
         await ask(dispenser)
         assert dispenser.state.memory.last_number == 2
         assert len(dispenser.state.memory.rations) == 2
+
+
+@pytest.mark.parametrize("reading", [Battery(number=1, percent=255), Stock(number=1, cm=-1), Stock(number=1, cm=10**9)])
+async def test_a_reading_that_the_contract_does_not_allow_is_dropped_and_logged(
+    reading: Report, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = InMemoryJournal()
+    async with alone(DeadMotor(), journal) as dispenser:
+        dispenser.measure(reading)
+        dispenser.measure(Battery(number=1, percent=76))
+    assert [kept.report for kept in journal.load(0).reports] == [Battery(number=1, percent=76)]
+    assert "reading dropped" in capsys.readouterr().out
