@@ -3,7 +3,8 @@
 Every save is one transaction, on the disk before it returns (write-ahead log, synchronous FULL). The file is locked as
 long as it is open, since two processes with one identity would both run the motor.
 
-A file that cannot be understood is moved aside and the dispenser starts anew, from number 1. A disk that cannot be
+An entry that cannot be understood is put into a table of its own and logged; everything else is kept. A file that is no
+database, or another one, is moved aside and the dispenser starts anew, from number 1. A disk that cannot be
 written (full, broken) is logged once, and the dispenser goes on in memory: people still get paper. The next save that
 succeeds brings the disk everything. A file that could not even be opened (missing rights, a read-only disk) is tried
 again at the next start: until then the dispenser knows nothing of what is in it and counts from number 1.
@@ -12,12 +13,11 @@ again at the next start: until then the dispenser knows nothing of what is in it
 import sqlite3
 from pathlib import Path
 
-import msgspec
 import structlog
-from msgspec import structs
 
+from devices.journal.entries import Unreadable, read_memory, write_rest
 from devices.journal.port import changes
-from devices.machine.persistent_state import Kept, Memory
+from devices.machine.persistent_state import Memory
 from models.contract.codec import encode
 from models.errors import ConfigError
 
@@ -33,13 +33,13 @@ BEGIN EXCLUSIVE;
 CREATE TABLE IF NOT EXISTS reports (number INTEGER PRIMARY KEY, kept BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS memory
     (id INTEGER PRIMARY KEY, boot TEXT NOT NULL, saved INTEGER NOT NULL, rest BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS unreadable (name TEXT PRIMARY KEY, text BLOB NOT NULL, reason TEXT NOT NULL);
 COMMIT;
 """
-"""`rest` is the memory without its reports, at most some kilobytes; moments are milliseconds on the clock of `boot`."""
+"""`rest` is the memory without its reports; moments are milliseconds on the clock of `boot`. `unreadable` is read by
+people only."""
 _IN_USE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH})
-_memory = msgspec.json.Decoder(Memory)
-_kept = msgspec.json.Decoder(Kept)
 
 
 class DiskJournal:
@@ -58,7 +58,7 @@ class DiskJournal:
         """Raises ConfigError where another process has the file; everything else ends in an empty memory."""
         try:
             return self._load(now)
-        except (sqlite3.DatabaseError, msgspec.MsgspecError, OSError) as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             self.close()
             if _code(error) in _IN_USE:
                 raise ConfigError(f"{self._path} is in use: another process runs this dispenser") from None
@@ -87,16 +87,20 @@ class DiskJournal:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(self._path, timeout=0)
         self._db.executescript(_SCHEMA)
-        row = self._db.execute("SELECT boot, saved, rest FROM memory").fetchone()
+        self._saved = None
+        row = self._db.execute("SELECT boot, CAST(saved AS INTEGER), CAST(rest AS BLOB) FROM memory").fetchone()
         if row is None:
-            self._saved = None
             return Memory()
         boot, saved, rest = row
-        kept = self._db.execute("SELECT kept FROM reports ORDER BY number")
-        memory = structs.replace(_memory.decode(rest), reports=tuple(_kept.decode(report) for (report,) in kept))
-        is_same = bool(boot) and boot == self._boot
-        self._saved = memory if is_same else None
-        return memory if is_same else memory.moved(now - saved)
+        reports = self._db.execute("SELECT number, CAST(kept AS BLOB) FROM reports ORDER BY number")
+        memory, unreadable = read_memory(rest, reports)
+        if unreadable:
+            self._set_aside(self._db, unreadable)
+        if not boot or boot != self._boot:
+            return memory.moved(now - saved)
+        if not unreadable:
+            self._saved = memory
+        return memory
 
     def _write(self, db: sqlite3.Connection, memory: Memory, now: int) -> None:
         if self._saved is None:
@@ -104,8 +108,17 @@ class DiskJournal:
         came, went = changes(self._saved or Memory(), memory)
         db.executemany("DELETE FROM reports WHERE number = ?", [(number,) for number in went])
         db.executemany("INSERT INTO reports VALUES (?, ?)", [(kept.report.number, encode(kept)) for kept in came])
-        rest = encode(structs.replace(memory, reports=()))
-        db.execute("REPLACE INTO memory VALUES (1, ?, ?, ?)", (self._boot, now, rest))
+        db.execute("REPLACE INTO memory VALUES (1, ?, ?, ?)", (self._boot, now, write_rest(memory)))
+
+    def _set_aside(self, db: sqlite3.Connection, unreadable: list[Unreadable]) -> None:
+        """Name each entry in the log, and keep it if the disk allows; the next save leaves it out of the memory."""
+        for entry in unreadable:
+            log.error("journal entry set aside", path=str(self._path), entry=entry.name, error=entry.reason)
+        try:
+            with db:
+                db.executemany("REPLACE INTO unreadable VALUES (?, ?, ?)", unreadable)
+        except sqlite3.Error as error:
+            self._failed(error)
 
     def _put_aside(self, error: Exception) -> bool:
         """Keep one damaged file for whoever wants to look at it; a later one takes its place."""

@@ -228,17 +228,12 @@ def _torn(path: Path) -> None:
     path.write_bytes(whole[:4096] + bytes(len(whole) - 4096))
 
 
-def _unreadable_report(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as db, db:
-        db.execute("""UPDATE reports SET kept = '{"report":{"kind":"stock"}}'""")
-
-
 def _other_tables(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("ALTER TABLE reports RENAME COLUMN kept TO other")
 
 
-@pytest.mark.parametrize("damage", [_noise, _torn, _unreadable_report, _other_tables])
+@pytest.mark.parametrize("damage", [_noise, _torn, _other_tables])
 def test_a_damaged_journal_is_put_aside_and_the_dispenser_starts_anew(
     damage: Callable[[Path], None], bound: Bound, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -253,6 +248,86 @@ def test_a_damaged_journal_is_put_aside_and_the_dispenser_starts_anew(
     journal.save(remembered(), 5_000)
     journal.close()
     assert journal.load(6_000) == remembered()
+
+
+def changed_on_disk(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        for statement in statements:
+            db.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        '{"report":{"kind":"battery","number":1,"percent":255},"happened":100}',
+        '{"report":{"kind":"stock","number":1,"cm":9},"happened":0.5}',
+        '{"report":{"kind":"tomorrow","number":1},"happened":100}',
+        '{"report":{"kind":"stock","number":7,"cm":9},"happened":100}',
+        '{"report":{"kind":"stock"',
+        "",
+        7,
+    ],
+)
+def test_a_report_that_cannot_be_read_is_set_aside_and_named_and_everything_else_is_kept(
+    bad: str | int, bound: Bound, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = bound.on_disk()
+    journal.load(1_000)
+    journal.save(remembered(), 3_000)
+    journal.close()
+    changed_on_disk(bound.path, f"UPDATE reports SET kept = {bad!r} WHERE number = 1")
+    rest = remembered().noting({1}, 1)
+    assert journal.load(4_000) == rest
+    told = capsys.readouterr().out
+    assert "journal entry set aside" in told
+    assert "report 1" in told
+    journal.save(rest, 5_000)
+    journal.close()
+    assert journal.load(6_000) == rest
+    assert capsys.readouterr().out == ""
+    journal.close()
+    with closing(sqlite3.connect(bound.path)) as db:
+        assert db.execute("SELECT name FROM unreadable").fetchall() == [("report 1",)]
+
+
+def test_when_the_newest_report_cannot_be_read_the_numbers_go_on_behind_it(bound: Bound) -> None:
+    journal = bound.on_disk()
+    journal.load(1_000)
+    journal.save(remembered(), 3_000)
+    journal.close()
+    changed_on_disk(bound.path, "UPDATE reports SET kept = '?' WHERE number = 2", "UPDATE memory SET rest = '{}'")
+    memory = journal.load(4_000)
+    assert [kept.report.number for kept in memory.reports] == [1]
+    assert memory.last_number == 2
+
+
+@pytest.mark.parametrize("field", [field.name for field in structs.fields(Memory) if field.name != "reports"])
+def test_a_field_that_cannot_be_read_is_set_aside_and_the_others_are_kept(
+    field: str, bound: Bound, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = bound.on_disk()
+    journal.load(1_000)
+    journal.save(remembered(), 3_000)
+    journal.close()
+    changed_on_disk(bound.path, f"UPDATE memory SET rest = json_set(rest, '$.{field}', 0.5)")
+    memory = journal.load(4_000)
+    assert f"entry={field} " in capsys.readouterr().out
+    without = {"last_number": 2} if field == "last_number" else {field: getattr(Memory(), field)}
+    assert memory == structs.replace(remembered(), **without)
+
+
+def test_a_journal_of_another_form_costs_its_entries_and_not_the_numbers(bound: Bound) -> None:
+    """As the versions before whole milliseconds wrote it."""
+    bound.path.parent.mkdir()
+    changed_on_disk(
+        bound.path,
+        "CREATE TABLE reports (number INTEGER PRIMARY KEY, kept BLOB NOT NULL)",
+        "CREATE TABLE memory (id INTEGER PRIMARY KEY, boot TEXT NOT NULL, saved REAL NOT NULL, rest BLOB NOT NULL)",
+        """INSERT INTO reports VALUES (41, '{"report":{"kind":"stock","number":41,"cm":9},"happened":12.25}')""",
+        """INSERT INTO memory VALUES (1, 'sunday', 12.5, '{"obeyed":["request-0000000001"],"last_number":41}')""",
+    )
+    memory = bound.on_disk().load(1_000)
+    assert memory == Memory(obeyed=("request-0000000001",), last_number=41)
 
 
 def test_a_full_disk_is_told_once_and_gets_everything_as_soon_as_there_is_room(
