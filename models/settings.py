@@ -1,11 +1,13 @@
 """Where everything is: read from the environment once, at the entry point, into one frozen object."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from models.contract.topics import DEFAULT_NAMESPACE, Name, Topics
 from models.errors import ConfigError
@@ -30,6 +32,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     kafka_ca: str = ""
     """For TLS: the file of the certificates that its brokers' own are signed with; empty: no TLS"""
     influx_url: str = "http://127.0.0.1:8086"
+    """http:// or https://, with a path where a proxy serves InfluxDB below one; without a slash at its end"""
     influx_token: str = "fairroll-local"  # noqa: S105 - opens nothing but the local stack
     """Sent as `Authorization: Token ...`; the default is the one of the local stack."""
     influx_org: str = "fairroll"
@@ -84,7 +87,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         _check_addresses("health", filter(None, [settings.health]))
         _check_addresses("services", settings.service_addresses)
         _check_keys(settings.key_addresses)
-        return settings
+        _check_influx(settings)
+        return structs.replace(settings, influx_url=settings.influx_url.rstrip("/"))
 
     @property
     def topics(self) -> Topics:
@@ -136,6 +140,32 @@ def _check_keys(addresses: Iterable[str]) -> None:
             _check_addresses("keys", [place.removeprefix("//")])
         elif kind != "unix" or not place.startswith("/"):
             raise ConfigError(f"{_variable('keys')}={address!r} is neither unix:/folder nor tls://host:port")
+
+
+def _check_influx(settings: Settings) -> None:
+    """A token is never part of the message."""
+    if not _is_http_url(settings.influx_url):
+        raise ConfigError(
+            f"{_variable('influx_url')} is not http://host:port or https://host:port, with or without a path;"
+            f" user and password do not belong in it, but a token in {_variable('influx_token')}"
+        )
+    if not re.fullmatch("[!-~]*", settings.influx_token):
+        raise ConfigError(f"{_variable('influx_token')} holds a space, a line break or a character beyond ASCII")
+    if not re.fullmatch(r"(?!_)[\w .-]+", settings.influx_bucket):
+        raise ConfigError(
+            f"{_variable('influx_bucket')}={settings.influx_bucket!r} is not a name of letters, digits, spaces, dots,"
+            " hyphens and underscores, without an underscore at its beginning: retention policies have fixed names"
+        )
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return (
+            url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0 and not re.search(r"[\s@?#]", text)
+        )
+    except ValueError:  # a port that is no number, or above 65535
+        return False
 
 
 def _check_addresses(field: str, addresses: Iterable[str]) -> None:

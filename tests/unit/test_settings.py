@@ -59,6 +59,19 @@ def test_a_child_process_gets_the_same_settings(partitions: int, path: str, port
         ("FAIRROLL_KEYS", "unix:/run/keys,tls://host", "='host' is not host:port"),
         ("FAIRROLL_KAFKA", "broker:0", "is not host:port"),
         ("FAIRROLL_KAFKA", "broker:65536", "is not host:port"),
+        ("FAIRROLL_INFLUX_URL", "localhost:8086", "is not http://host:port"),
+        ("FAIRROLL_INFLUX_URL", "http://", "is not http://host:port"),
+        ("FAIRROLL_INFLUX_URL", "http://host:99999", "is not http://host:port"),
+        ("FAIRROLL_INFLUX_URL", "http://host:0", "is not http://host:port"),
+        ("FAIRROLL_INFLUX_URL", "http://host:influx", "is not http://host:port"),
+        ("FAIRROLL_INFLUX_URL", "http://[::1", "is not http://host:port"),
+        ("FAIRROLL_INFLUX_URL", "http://host name", "is not http://host:port"),
+        ("FAIRROLL_INFLUX_URL", "http://host?org=me", "is not http://host:port"),
+        ("FAIRROLL_INFLUX_URL", "ftp://host", "is not http://host:port"),
+        ("FAIRROLL_INFLUX_TOKEN", "token\n", "holds a space, a line break"),
+        ("FAIRROLL_INFLUX_BUCKET", "up/autogen", "is not a name of letters"),
+        ("FAIRROLL_INFLUX_BUCKET", "_monitoring", "is not a name of letters"),
+        ("FAIRROLL_INFLUX_BUCKET", 'a"b', "is not a name of letters"),
     ],
 )
 def test_a_wrong_variable_is_named(variable: str, text: str, expected: str) -> None:
@@ -95,3 +108,22 @@ def test_all_that_may_be_wrong_with_kafka_is_named() -> None:
         "127.0.0.1:9092 (FAIRROLL_KAFKA) as replay (FAIRROLL_KAFKA_USER, FAIRROLL_KAFKA_PASSWORD)"
         " by TLS (FAIRROLL_KAFKA_CA=/ca.pem)"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://host:8086/", "http://host:8086"),
+        ("https://[::1]:8086/influx/", "https://[::1]:8086/influx"),
+        ("http://influx.example", "http://influx.example"),
+    ],
+)
+def test_the_url_of_influxdb_may_have_a_path_and_loses_the_slash_at_its_end(text: str, expected: str) -> None:
+    assert Settings.from_environ({"FAIRROLL_INFLUX_URL": text}).influx_url == expected
+
+
+def test_what_is_secret_in_a_wrong_setting_is_not_shown() -> None:
+    for variable, text in (("FAIRROLL_INFLUX_URL", "http://me:hush@host"), ("FAIRROLL_INFLUX_TOKEN", "hush hush")):
+        with pytest.raises(ConfigError, match=variable) as error:
+            Settings.from_environ({variable: text})
+        assert "hush" not in str(error.value)
