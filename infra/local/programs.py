@@ -114,7 +114,7 @@ async def _format_storage(place: Place, command: tuple[str, ...]) -> None:
 
 def _influxd(place: Place) -> Part:
     config = place.config("influxdb.conf", data=place.data("influxd"))
-    database = _plain("FAIRROLL_INFLUX_BUCKET", place.settings.influx_bucket.partition("/")[0])
+    database = _plain("FAIRROLL_INFLUX_BUCKET", place.settings.influx_bucket)
     return Part(
         name="influxd",
         command=(program("influxd"), "-config", str(config)),

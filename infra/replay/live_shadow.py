@@ -7,11 +7,12 @@ import signal
 import click
 
 from models.errors import ConfigError
+from models.metrics.storage import bucket_name
 from models.replay.comparison import Difference
 from models.replay.what_if import Trial
 from models.settings import Settings
 from stream_processors.replay.live_shadow import follow
-from stream_processors.replay.shadow import Shadow, check_windows, place_of
+from stream_processors.replay.shadow import Shadow, check_windows, policy_of
 from stream_processors.runtime.site_file import read_sites
 
 __all__ = ["shadow"]
@@ -23,7 +24,7 @@ async def shadow(settings: Settings, trial: Trial, run: str) -> None:
         raise ConfigError(f"--run {run!r} is no name of small letters, digits and hyphens")
     sites = read_sites(settings.sites)
     check_windows(trial, sites)
-    bucket, begun = place_of(settings, run).influx_bucket, list[Shadow]()
+    bucket, begun = bucket_name(settings.influx_bucket, policy_of(run)), list[Shadow]()
 
     def begin(one: Shadow) -> None:
         begun.append(one)

@@ -19,7 +19,7 @@ from models.replay.what_if import Trial
 from models.settings import Settings
 from stream_processors.decider.ledger import opened
 from stream_processors.replay.kafka_source import Wanted, open_stream
-from stream_processors.replay.shadow import Shadow, place_of
+from stream_processors.replay.shadow import Shadow, policy_of
 from stream_processors.replay.sources import pipeline_secret
 from stream_processors.runtime.health import Health, served
 from stream_processors.runtime.key_client import Keys, open_keys
@@ -50,7 +50,7 @@ async def follow(settings: Settings, trial: Trial, sites: Sites, run: str, begin
     )
     async with (
         served(health, settings.health),
-        open_influx(place_of(settings, run), health, is_shadow=True) as influx,
+        open_influx(settings, health, policy_of(run)) as influx,
         open_keys(settings, "decider", health) as keys,
         open_stream(settings, wanted, lambda event: event) as stream,
     ):
@@ -90,9 +90,9 @@ class _Outbox:
 
     async def write(self) -> None:
         """Try once; what InfluxDB has not taken goes on waiting."""
-        lines = self._lines.copy()
-        if lines and await self._influx.offer(lines):
-            del self._lines[: len(lines)]
+        offered = len(self._lines)
+        left = await self._influx.offer(self._lines)
+        self._lines[:offered] = left
 
 
 class _Heard:

@@ -5,12 +5,11 @@ Its points are in a place of their own, under the names and times of the live on
 
 from collections import Counter, defaultdict
 
-from msgspec import structs
-
 from models.contract.messages import Refuse
 from models.errors import ConfigError
 from models.ledger.outcomes import Answered, SiteCounted
 from models.ledger.policy import Sites
+from models.metrics import storage
 from models.metrics.catalogue import SHADOW, UNKNOWN
 from models.replay.comparison import Difference
 from models.replay.recording import Happening, Recording
@@ -19,13 +18,12 @@ from models.settings import Settings
 from stream_processors.sink.points import NS_PER_MS
 from stream_processors.sink.rollups import Periods
 
-__all__ = ["Shadow", "check_windows", "place_of"]
+__all__ = ["Shadow", "check_windows", "policy_of"]
 
 
-def place_of(settings: Settings, run: str) -> Settings:
-    """The settings with the bucket of a shadow: `fairroll/shadow`, of a named one `fairroll/shadow-NAME`."""
-    database, _, _ = settings.influx_bucket.partition("/")
-    return structs.replace(settings, influx_bucket=f"{database}/shadow{f'-{run}' if run else ''}")
+def policy_of(run: str) -> str:
+    """The retention policy of a shadow: `shadow`, of a named one `shadow-NAME`."""
+    return f"{storage.SHADOW}-{run}" if run else storage.SHADOW
 
 
 def check_windows(trial: Trial, sites: Sites) -> None:

@@ -1,6 +1,7 @@
 """How a service is: what `/healthz` and `/readyz` tell, and `fairroll status` shows."""
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -12,7 +13,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from models.contract.codec import encode
-from models.errors import ConfigError
+from models.errors import ConfigError, FairrollError
 from models.settings import host_and_port
 
 __all__ = ["Fault", "Health", "Vitals", "served"]
@@ -102,13 +103,16 @@ class Health:
             del self._at_work[piece]
 
     async def watch(self, **checks: Callable[[], Awaitable[bool]]) -> NoReturn:
-        """Ask every 2 s, and be ready while each check answers True within 3 s; never ends but when cancelled."""
+        """Ask every 2 s, and be ready while each check returns True within 3 s; never ends but when cancelled.
+
+        A check may raise FairrollError, whose text continues its name: `refuses to write: 401`.
+        """
         try:
             while True:
-                silent = [name for name, check in checks.items() if not await _answers(check)]
-                for name in silent:
-                    self.fault(f"{name} does not answer")
-                self.ready = not silent
+                failures = [f"{name} {why}" for name, check in checks.items() if (why := await _failure(check))]
+                for failure in failures:
+                    self.fault(failure)
+                self.ready = not failures
                 await asyncio.sleep(_LOOK_EVERY_S)
         finally:
             self.ready = False
@@ -175,9 +179,12 @@ def _response(vitals: Vitals, *, is_well: bool) -> web.Response:
     return web.Response(body=encode(vitals), status=_OK if is_well else _UNAVAILABLE, content_type="application/json")
 
 
-async def _answers(check: Callable[[], Awaitable[bool]]) -> bool:
-    try:
+async def _failure(check: Callable[[], Awaitable[bool]]) -> str:
+    """What is wrong by a check; empty: nothing."""
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE_S):
-            return await check()
-    except TimeoutError:
-        return False
+            try:
+                return "" if await check() else "does not answer"
+            except FairrollError as error:
+                return str(error)
+    return "does not answer"

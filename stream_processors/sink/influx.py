@@ -1,6 +1,7 @@
-"""InfluxDB, version 1 or 2: made ready, and written to until it has the points.
+"""InfluxDB, version 1 or 2: set up, and written to until it has the points.
 
-`docs/metrics.md` lists what both answer.
+`docs/metrics.md` lists what both answer. A batch that is refused is halved until what cannot be written stands alone:
+one bad line, or a proxy's limit on bodies, costs no other point. Writing a point twice is harmless.
 """
 
 import asyncio
@@ -8,92 +9,146 @@ import random
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from enum import Enum, auto
 
 import aiohttp
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.rest import ApiException
 
 from models.backoff import Backoff
+from models.errors import FairrollError
+from models.metrics.storage import POINTS, bucket_name
 from models.settings import Settings
 from stream_processors.runtime.health import Health
-from stream_processors.sink.influx_setup import NotMadeReady, make_ready
+from stream_processors.sink.influx_api import InfluxRefused
+from stream_processors.sink.influx_setup import set_up
 
-__all__ = ["Influx", "open_influx"]
+__all__ = ["Influx", "Outcome", "WriteRefused", "open_influx", "outcome_of"]
 
 _TIMEOUT_MS = 5_000
+_NO_POINTS = "#"
+"""A comment in line protocol: a write of it needs the same token, right and bucket as a write of points."""
 _FINAL = frozenset({400, 413, 422})
-"""Answers that say of points that they will never be taken; any other may change when somebody mends something."""
-_AWAY = (aiohttp.ClientError, TimeoutError, OSError)
+"""Answers that concern the points themselves; any other changes once the operator or InfluxDB mends something."""
+_UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError)
 _DROPPED = re.compile(r"dropped=(\d+)")
+_WRONG_TOKEN = frozenset({401, 403})
+
+
+class WriteRefused(FairrollError):
+    """InfluxDB takes no points now: the text is its answer, and the setting to look at."""
+
+
+class Outcome(Enum):
+    """What came of one write."""
+
+    WRITTEN = auto()
+    REJECTED = auto()
+    """None of its lines can ever be written."""
+    HALVE = auto()
+    """Some of its lines cannot be written, or all of them are too many for one request."""
+    LATER = auto()
+    """The lines are not at fault."""
+
+
+def outcome_of(status: int, answer: str, lines: int) -> Outcome:
+    """Judge a refused write of so many lines by its status and its answer.
+
+    After a partial write the answer counts the lines that were dropped; a line that cannot be parsed is not in it.
+    """
+    if status not in _FINAL:
+        return Outcome.LATER
+    dropped = _DROPPED.search(answer)
+    all_dropped = dropped is not None and int(dropped[1]) >= lines
+    return Outcome.REJECTED if lines == 1 or all_dropped else Outcome.HALVE
 
 
 class Influx:
-    """Writes points. It is made ready before the first write, and again after one that failed."""
+    """Writes points. InfluxDB is set up before the first write, and again after one that failed."""
 
-    def __init__(
-        self, client: InfluxDBClientAsync, settings: Settings, health: Health, *, is_shadow: bool = False
-    ) -> None:
+    def __init__(self, client: InfluxDBClientAsync, settings: Settings, health: Health, policy: str) -> None:
         self._client = client
         self._settings = settings
         self._health = health
-        self._is_shadow = is_shadow
-        self._is_ready = False
+        self._policy = policy
+        self._bucket = bucket_name(settings.influx_bucket, policy)
+        self._is_set_up = False
 
-    async def answers(self) -> bool:
+    async def check(self) -> bool:
+        """Write nothing; returns whether InfluxDB answers. Raises WriteRefused where it would take no points."""
         try:
-            return bool(await self._client.ping())
-        except (*_AWAY, ApiException):
+            await self._set_up()
+            await self._post([_NO_POINTS])
+        except _UNREACHABLE:
+            self._is_set_up = False
             return False
+        except ApiException as error:
+            self._is_set_up = False
+            raise WriteRefused(_refusal(error)) from None
+        return True
 
     async def write(self, lines: Sequence[str]) -> None:
-        """Return when InfluxDB has the lines, or has said that it will never take them; then they are counted."""
-        if not lines:
-            return
+        """Return when InfluxDB has the lines, or has refused them for good; then they are counted as `rejected`."""
         backoff = Backoff(random.uniform)
-        while not await self.offer(lines):
+        while lines := await self.offer(lines):
             await asyncio.sleep(backoff.after())
 
-    async def offer(self, lines: Sequence[str]) -> bool:
-        """Try once; whether that settled it."""
-        try:
-            await self._make_ready()
-            await self._client.write_api().write(self._settings.influx_bucket, record="\n".join(lines))
-        except ApiException as error:
-            if error.status in _FINAL:
-                self._reject(lines, error)
-                return True
-            self._health.fault(f"influxdb refuses: {error.status} {str(error.body)[:200]}")
-        except _AWAY as error:
-            self._health.fault(f"influxdb away: {str(error) or repr(error)}")
-        else:
-            self._health.count("points", len(lines))
-            return True
-        self._is_ready = False
-        return False
+    async def offer(self, lines: Sequence[str]) -> list[str]:
+        """Write the lines without waiting for InfluxDB; returns those that are to be written later."""
+        batches = [list(lines)] if lines else []
+        while batches:
+            batch = batches.pop()
+            match await self._attempt(batch):
+                case Outcome.WRITTEN:
+                    self._health.count("points", len(batch))
+                case Outcome.REJECTED:
+                    self._health.count("rejected", len(batch))
+                case Outcome.HALVE:
+                    middle = len(batch) // 2
+                    batches += [batch[middle:], batch[:middle]]
+                case Outcome.LATER:
+                    self._is_set_up = False
+                    return [line for rest in (batch, *reversed(batches)) for line in rest]
+        return []
 
-    async def _make_ready(self) -> None:
-        """Whoever may write may not always make buckets: then an operator has made them (`fairroll init-metrics`)."""
-        if self._is_ready:
+    async def _attempt(self, lines: Sequence[str]) -> Outcome:
+        try:
+            await self._set_up()
+            await self._post(lines)
+        except ApiException as error:
+            outcome = outcome_of(error.status or 0, str(error.body), len(lines))
+            if outcome is not Outcome.HALVE:
+                self._health.fault(f"influxdb {_refusal(error, len(lines))}")
+            return outcome
+        except _UNREACHABLE as error:
+            self._health.fault(f"influxdb is unreachable: {str(error) or repr(error)}")
+            return Outcome.LATER
+        return Outcome.WRITTEN
+
+    async def _post(self, lines: Sequence[str]) -> None:
+        await self._client.write_api().write(self._bucket, record="\n".join(lines))
+
+    async def _set_up(self) -> None:
+        """A token that may write may not always create buckets: then an operator runs `fairroll init-metrics`."""
+        if self._is_set_up:
             return
         try:
-            await make_ready(self._settings, is_shadow=self._is_shadow)
-        except NotMadeReady as error:
-            self._health.fault(f"influxdb not made ready: {error}")
-        self._is_ready = True
+            await set_up(self._settings, self._policy)
+        except InfluxRefused as error:
+            self._health.fault(f"influxdb is not set up: {error}")
+        self._is_set_up = True
 
-    def _reject(self, lines: Sequence[str], error: ApiException) -> None:
-        """Of a partial write the rest is kept, and InfluxDB tells how many are not."""
-        dropped = _DROPPED.search(str(error.body))
-        rejected = min(len(lines), int(dropped[1])) if dropped else len(lines)
-        self._health.count("rejected", rejected)
-        self._health.count("points", len(lines) - rejected)
-        self._health.fault(f"{rejected} points rejected with {error.status}: {str(error.body)[:300]}")
+
+def _refusal(error: ApiException, lines: int = 0) -> str:
+    what = f"rejects {lines} points" if error.status in _FINAL else "refuses to write"
+    hint = " (FAIRROLL_INFLUX_TOKEN)" if error.status in _WRONG_TOKEN else ""
+    return f"{what}: {error.status} {str(error.body)[:300]}{hint}"
 
 
 @asynccontextmanager
-async def open_influx(settings: Settings, health: Health, *, is_shadow: bool = False) -> AsyncIterator[Influx]:
-    """Open a client; nothing is asked yet. `is_shadow`: the bucket is a place beside that of the metrics."""
+async def open_influx(settings: Settings, health: Health, policy: str = POINTS) -> AsyncIterator[Influx]:
+    """Open a client that writes into a retention policy; nothing is sent yet."""
     async with InfluxDBClientAsync(
         settings.influx_url, settings.influx_token, settings.influx_org, timeout=_TIMEOUT_MS, enable_gzip=True
     ) as client:
-        yield Influx(client, settings, health, is_shadow=is_shadow)
+        yield Influx(client, settings, health, policy)

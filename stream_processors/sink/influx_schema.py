@@ -1,61 +1,34 @@
-"""What InfluxDB must have before metrics come: retention, and hours made of points. Pure: statements and requests.
+"""What InfluxDB must have before metrics come: retention, and hourly sums of points. Pure: statements and resources.
 
-Version 1 does it in InfluxQL, by retention policies and continuous queries; version 2 by its HTTP API, with buckets and
-tasks. Both end up alike for whoever reads: `"fairroll"."autogen"."requests"` are points,
-`"fairroll"."hours"."requests"` their hours, under the same names of fields and tags.
+Version 1 is set up with InfluxQL: retention policies and continuous queries. Version 2 is set up through its HTTP API:
+buckets and tasks. A reader finds the same in both: `"fairroll"."autogen"."requests"` are points,
+`"fairroll"."hours"."requests"` their hourly sums, under the same names of fields and tags.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from models.metrics.catalogue import MEASUREMENTS
 from models.metrics.schema import Field, Measurement
-from models.settings import Settings
+from models.metrics.storage import HOURS, POINTS, Storage, bucket_name
 
 __all__ = [
     "HOURLY",
-    "HOURS",
-    "Call",
     "Downsampling",
-    "Place",
+    "Kind",
+    "Resource",
     "Statement",
-    "calls_2",
+    "resources_2",
     "shadow_1",
     "shadow_2",
     "statements_1",
 ]
 
-HOURS = "hours"
-"""The retention policy of the hours in version 1, and the end of their bucket's name in version 2."""
 _DAY_S = 86_400
 
 
-class Place(NamedTuple):
-    """Where points are kept, and for how long."""
-
-    database: str
-    policy: str
-    days: int
-    hours_days: int
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Place":
-        """Tell it by the bucket, which is `database` or, as version 2's mapping has it, `database/policy`."""
-        database, _, policy = settings.influx_bucket.partition("/")
-        return cls(database, policy or "autogen", settings.metrics_days, settings.metrics_hours_days)
-
-    @property
-    def bucket(self) -> str:
-        return self.database if self.policy == "autogen" else f"{self.database}/{self.policy}"
-
-    @property
-    def hours_bucket(self) -> str:
-        """A name with a slash: version 2 serves it to InfluxQL as a retention policy of the database."""
-        return f"{self.database}/{HOURS}"
-
-
 class Downsampling(NamedTuple):
-    """How often, of what length, how far back: so long an outage still comes into the hours."""
+    """How often, of what length, how far back: points that are so late still come into the sums."""
 
     every: str = "30m"
     width: str = "1h"
@@ -65,38 +38,34 @@ class Downsampling(NamedTuple):
 HOURLY = Downsampling()
 
 
-class Statement(NamedTuple):
-    """InfluxQL that makes something, and what to do instead where another of its name exists."""
-
-    make: str
-    instead: tuple[str, ...] = ()
-
-
-class Call(NamedTuple):
-    """A request to version 2's API."""
-
-    method: str
-    path: str
-    body: dict[str, Any]
+def _task_name(storage: Storage, measurement: Measurement) -> str:
+    """The name of the query or task that sums up a measurement; it names the database, which shares the server."""
+    return f"{storage.database}_{HOURS}_{measurement.name}"
 
 
 # -- version 1 ----------------------------------------------------------------------------------------
 
 
-def statements_1(place: Place, sampling: Downsampling = HOURLY) -> list[Statement]:
-    """All that makes a database of version 1 ready, in order; repeating it is harmless."""
+class Statement(NamedTuple):
+    """InfluxQL that creates something, and what to run instead where something of its name exists."""
+
+    create: str
+    instead: tuple[str, ...] = ()
+
+
+def statements_1(storage: Storage, sampling: Downsampling = HOURLY) -> list[Statement]:
+    """All that a database of version 1 needs, in order; repeating it is harmless."""
     return [
-        Statement(f'CREATE DATABASE "{place.database}"'),
-        _policy_1(place.database, place.policy, place.days, is_default=True),
-        _policy_1(place.database, HOURS, place.hours_days),
-        *(_query_1(place, measurement, sampling) for measurement in MEASUREMENTS if _sampled(measurement)),
+        Statement(f'CREATE DATABASE "{storage.database}"'),
+        _policy_1(storage.database, POINTS, storage.days, is_default=True),
+        _policy_1(storage.database, HOURS, storage.hours_days),
+        *(_query_1(storage, measurement, sampling) for measurement in MEASUREMENTS if _sampled(measurement)),
     ]
 
 
-def shadow_1(place: Place) -> list[Statement]:
-    """The place of a shadow: a retention policy beside that of the metrics, and nobody's default."""
-    policy = _policy_1(place.database, place.policy, place.days)
-    return [Statement(f'CREATE DATABASE "{place.database}"'), policy]
+def shadow_1(storage: Storage, policy: str) -> list[Statement]:
+    """The retention policy of a shadow, which is never the default."""
+    return [Statement(f'CREATE DATABASE "{storage.database}"'), _policy_1(storage.database, policy, storage.days)]
 
 
 def _policy_1(database: str, name: str, days: int, *, is_default: bool = False) -> Statement:
@@ -104,65 +73,67 @@ def _policy_1(database: str, name: str, days: int, *, is_default: bool = False) 
     return Statement(f"CREATE RETENTION POLICY {rest}", (f"ALTER RETENTION POLICY {rest}",))
 
 
-def _query_1(place: Place, measurement: Measurement, sampling: Downsampling) -> Statement:
-    name, database = f"fairroll_{HOURS}_{measurement.name}", place.database
+def _query_1(storage: Storage, measurement: Measurement, sampling: Downsampling) -> Statement:
+    name, database = _task_name(storage, measurement), storage.database
     chosen = ", ".join(f'{field.hourly}("{field.name}") AS "{field.name}"' for field in _sampled(measurement))
-    into, points = (f'"{database}"."{policy}"."{measurement.name}"' for policy in (HOURS, place.policy))
+    into, points = (f'"{database}"."{policy}"."{measurement.name}"' for policy in (HOURS, POINTS))
     select = f"SELECT {chosen} INTO {into} FROM {points}"  # noqa: S608 - names of ours
     resample = f"RESAMPLE EVERY {sampling.every} FOR {sampling.back}"
     body = f"BEGIN {select} GROUP BY time({sampling.width}), * END"
-    make = f'CREATE CONTINUOUS QUERY "{name}" ON "{database}" {resample} {body}'
-    return Statement(make, (f'DROP CONTINUOUS QUERY "{name}" ON "{database}"', make))
+    create = f'CREATE CONTINUOUS QUERY "{name}" ON "{database}" {resample} {body}'
+    return Statement(create, (f'DROP CONTINUOUS QUERY "{name}" ON "{database}"', create))
 
 
 # -- version 2 ----------------------------------------------------------------------------------------
 
+Kind = Literal["buckets", "tasks"]
 
-def calls_2(
-    place: Place,
-    org: tuple[str, str],
-    buckets: Mapping[str, str],
-    tasks: Mapping[str, str],
-    sampling: Downsampling = HOURLY,
-) -> list[Call]:
-    """All that makes an organisation of version 2 ready; repeating it is harmless.
 
-    `org` is its name and id; `buckets` and `tasks` are those that it has, name to id.
-    """
-    name, org_id = org
+class Resource(NamedTuple):
+    """A bucket or a task of version 2, as its API takes it."""
+
+    kind: Kind
+    name: str
+    body: dict[str, Any]
+
+    def is_like(self, found: Mapping[str, Any]) -> bool:
+        """Whether the one that the API returns under this name needs no change."""
+        if self.kind == "tasks":
+            return self.body.items() <= found.items()
+        return [rule["everySeconds"] for rule in found["retentionRules"]] == [
+            rule["everySeconds"] for rule in self.body["retentionRules"]
+        ]
+
+
+def resources_2(storage: Storage, sampling: Downsampling = HOURLY) -> list[Resource]:
+    """All that an organisation of version 2 needs, in order."""
     return [
-        _bucket_2(place.bucket, place.days, org_id, buckets),
-        _bucket_2(place.hours_bucket, place.hours_days, org_id, buckets),
-        *(_task_2(place, m, name, org_id, tasks, sampling) for m in MEASUREMENTS if _sampled(m)),
+        _bucket_2(bucket_name(storage.database, POINTS), storage.days),
+        _bucket_2(bucket_name(storage.database, HOURS), storage.hours_days),
+        *(_task_2(storage, measurement, sampling) for measurement in MEASUREMENTS if _sampled(measurement)),
     ]
 
 
-def shadow_2(place: Place, org_id: str, buckets: Mapping[str, str]) -> list[Call]:
+def shadow_2(storage: Storage, policy: str) -> list[Resource]:
     """The bucket of a shadow."""
-    return [_bucket_2(place.bucket, place.days, org_id, buckets)]
+    return [_bucket_2(bucket_name(storage.database, policy), storage.days)]
 
 
-def _bucket_2(name: str, days: int, org_id: str, buckets: Mapping[str, str]) -> Call:
+def _bucket_2(name: str, days: int) -> Resource:
     rules = [{"type": "expire", "everySeconds": days * _DAY_S}]
-    if name in buckets:
-        return Call("PATCH", f"/api/v2/buckets/{buckets[name]}", {"retentionRules": rules})
-    return Call("POST", "/api/v2/buckets", {"orgID": org_id, "name": name, "retentionRules": rules})
+    return Resource("buckets", name, {"name": name, "retentionRules": rules})
 
 
-def _task_2(
-    place: Place, measurement: Measurement, org: str, org_id: str, tasks: Mapping[str, str], sampling: Downsampling
-) -> Call:
-    name = f"{place.bucket}_{HOURS}_{measurement.name}"  # tasks belong to the organisation, not to a bucket
-    body = {"flux": _flux(name, place, measurement, org, sampling), "status": "active"}
-    if name in tasks:
-        return Call("PATCH", f"/api/v2/tasks/{tasks[name]}", body)
-    return Call("POST", "/api/v2/tasks", {"orgID": org_id, **body})
+def _task_2(storage: Storage, measurement: Measurement, sampling: Downsampling) -> Resource:
+    name = _task_name(storage, measurement)
+    return Resource("tasks", name, {"flux": _flux(name, storage, measurement, sampling), "status": "active"})
 
 
-def _flux(name: str, place: Place, measurement: Measurement, org: str, sampling: Downsampling) -> str:
+def _flux(name: str, storage: Storage, measurement: Measurement, sampling: Downsampling) -> str:
     """One stream for each way of summing up. An hour carries the time of its beginning, as in InfluxQL."""
+    source, target = (bucket_name(storage.database, policy) for policy in (POINTS, HOURS))
     points = (
-        f'points = from(bucket: "{place.bucket}")'
+        f'points = from(bucket: "{source}")'
         f" |> range(start: date.truncate(t: -{sampling.back}, unit: {sampling.width}))"
         f' |> filter(fn: (r) => r._measurement == "{measurement.name}")'
     )
@@ -173,7 +144,7 @@ def _flux(name: str, place: Place, measurement: Measurement, org: str, sampling:
         streams.append(
             f"points |> filter(fn: (r) => {chosen})"
             f' |> aggregateWindow(every: {sampling.width}, fn: {function}, timeSrc: "_start", createEmpty: false)'
-            f' |> to(bucket: "{place.hours_bucket}", org: "{org}") |> yield(name: "{function}")'
+            f' |> to(bucket: "{target}") |> yield(name: "{function}")'
         )
     option = f'option task = {{name: "{name}", every: {sampling.every}}}'
     return "\n".join(('import "date"', option, points, *streams))

@@ -32,8 +32,8 @@ async def watch(settings: Settings, influx: Influx, health: Health, is_ours: Cal
             continue
         at = int(time.time()) // _EVERY_S * _EVERY_S * 1000
         lines = [*await _services(settings, at), *await _groups(settings, health, at)]
-        if not (health.ready and await influx.offer(lines)):
-            health.count("looks_dropped", len(lines))
+        dropped = await influx.offer(lines) if health.ready else lines
+        health.count("looks_dropped", len(dropped))
 
 
 async def ask_services(settings: Settings) -> dict[str, Vitals | None]:

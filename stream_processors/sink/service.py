@@ -57,7 +57,7 @@ class Points:
     def _lines(self, record: ConsumerRecord) -> list[str]:
         try:
             return self._read(record)
-        except MalformedMessage as error:  # a newer service's word; the partition must go on
+        except MalformedMessage as error:  # written by a newer service; the partition must go on
             self._health.count("unreadable")
             self._health.fault(f"unreadable record at {record.topic}/{record.partition}/{record.offset}: {error}")
             if record.topic == self._topics.decisions:
@@ -65,8 +65,11 @@ class Points:
             return []
 
     def _read(self, record: ConsumerRecord) -> list[str]:
+        """A tombstone makes no point: of a site or a dispenser that was removed there is nothing to report."""
         value, offset, at = record.value or b"", record.offset, record.timestamp
         match record.topic:
+            case self._topics.states | self._topics.controls if record.value is None:
+                return []
             case self._topics.states:
                 site, _, device = record.key.decode().partition("/")
                 return [state_point(site, device, decode_state(value), offset, at)]
@@ -96,7 +99,7 @@ async def _carry(settings: Settings, health: Health) -> None:
         open_consumer(settings, *reads(settings.topics)[group], group=group) as consumer,
         asyncio.TaskGroup() as tasks,
     ):
-        tasks.create_task(health.watch(kafka=partial(kafka_answers, consumer), influxdb=influx.answers), name="health")
+        tasks.create_task(health.watch(kafka=partial(kafka_answers, consumer), influxdb=influx.check), name="health")
         tasks.create_task(watch(settings, influx, health, lambda: watched in consumer.assignment()), name="watch")
         announce_ready("sink")
         points, ours = Points(settings, health), consumer.assignment()

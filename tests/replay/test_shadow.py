@@ -11,7 +11,7 @@ from models.ledger.policy import Policies, Policy, parse_sites
 from models.replay.recording import Happening
 from models.replay.what_if import Trial
 from models.settings import Settings
-from stream_processors.replay.shadow import Shadow, check_windows, place_of
+from stream_processors.replay.shadow import Shadow, check_windows, policy_of
 from tests.experiments.replay_proof.recorded import happenings, recording
 from tests.support.story import RESERVED, SECRET, SITE, START, Story
 
@@ -115,6 +115,5 @@ def test_a_window_that_is_longer_than_the_sites_is_refused() -> None:
         check_windows(smaller(window_s=541), sites)
 
 
-def test_a_shadow_has_a_place_beside_the_metrics() -> None:
-    assert place_of(Settings(), "").influx_bucket == "fairroll/shadow"
-    assert place_of(Settings(influx_bucket="city/raw"), "spring").influx_bucket == "city/shadow-spring"
+def test_a_shadow_has_a_retention_policy_beside_the_metrics() -> None:
+    assert (policy_of(""), policy_of("spring")) == ("shadow", "shadow-spring")

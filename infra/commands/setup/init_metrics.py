@@ -8,7 +8,7 @@ import click
 
 from models.errors import ConfigError
 from models.settings import Settings
-from stream_processors.sink.influx_setup import make_ready
+from stream_processors.sink.influx_setup import set_up
 
 __all__ = ["init_metrics"]
 
@@ -21,7 +21,7 @@ def init_metrics() -> None:
     """
     settings = Settings.from_environ(os.environ)
     try:
-        version = asyncio.run(make_ready(settings))
+        version = asyncio.run(set_up(settings))
     except (aiohttp.ClientError, TimeoutError):
         raise ConfigError(f"no InfluxDB answers at {settings.influx_url} (FAIRROLL_INFLUX_URL)") from None
     kept = f"points for {settings.metrics_days} days, their hours for {settings.metrics_hours_days}"

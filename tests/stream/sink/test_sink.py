@@ -20,14 +20,16 @@ from models.contract.dead_letters import DeadLetter
 from models.contract.messages import Control, DeviceState, Dispense, Noted, Refuse
 from models.contract.topics import kafka_topics
 from models.ledger.outcomes import Answered, Held, Outcome, ReportKept, SiteCounted
+from models.metrics.storage import Storage
 from models.settings import Settings
 from stream_processors.runtime.consumer_lag import committed
 from stream_processors.runtime.health import Health
 from stream_processors.runtime.kafka import open_consumer, open_producer
-from stream_processors.sink.influx import open_influx
-from stream_processors.sink.influx_schema import Downsampling, Place, statements_1
-from stream_processors.sink.influx_setup import make_ready
+from stream_processors.sink.influx import WriteRefused, open_influx
+from stream_processors.sink.influx_schema import Downsampling, statements_1
+from stream_processors.sink.influx_setup import set_up
 from tests.support.metric_books import stored, until_stored
+from tests.support.proxy import proxied
 from tests.support.services import Service, away, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -88,7 +90,7 @@ async def test_nothing_is_committed_while_influxdb_is_away_and_nothing_is_lost(s
         async with away(stack, "gateway"):
             await sink.until_not_ready("influxdb ")
             await decide(settings, seconds=1, per_second=100)
-            await sink.until_not_ready("influxdb away: ")
+            await sink.until_not_ready("influxdb is unreachable: ")
             await sink.stop()
             assert await committed_decisions(settings) - before <= len(SITES)  # the ticks, which were told of before
         await sink.start()
@@ -161,37 +163,59 @@ async def test_series_grow_with_dispensers_and_not_with_visitors(stack: LocalSta
     assert await series(settings) <= before + len(SITES) * 2  # a cell that was too small before
 
 
-async def test_making_ready_can_be_repeated_and_mends_what_differs(stack: LocalStack) -> None:
+async def test_the_set_up_can_be_repeated_and_mends_what_differs(stack: LocalStack) -> None:
     settings = stack.settings
-    assert (await make_ready(settings)).startswith("1.")
-    await make_ready(structs.replace(settings, metrics_days=7))
+    assert (await set_up(settings)).startswith("1.")
+    await set_up(structs.replace(settings, metrics_days=7))
     policies = {row["name"]: row for row in await query(settings, "SHOW RETENTION POLICIES")}
     assert (policies["autogen"]["duration"], policies["autogen"]["default"]) == ("168h0m0s", True)
     assert (policies["hours"]["duration"], policies["hours"]["default"]) == ("17520h0m0s", False)
-    await make_ready(settings)
+    await set_up(settings)
     policies = {row["name"]: row for row in await query(settings, "SHOW RETENTION POLICIES")}
     assert policies["autogen"]["duration"] == "720h0m0s"
     queries = await query(settings, "SHOW CONTINUOUS QUERIES")
     assert {row["name"] for row in queries} >= {"fairroll_hours_requests", "fairroll_hours_reports"}
 
 
-async def test_of_a_batch_that_influxdb_takes_in_part_the_rest_is_kept_and_counted(stack: LocalStack) -> None:
-    settings, health = structs.replace(stack.settings, influx_bucket="partial"), Health("test", "1")
-    lines = [f"m n=1i {time.time_ns()}", f"m n=2i {time.time_ns() + 1}", "m n=3i 1000000000000000000"]
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [("parsed", "this is no line"), ("typed", f"m,kind=b n=2.5 {time.time_ns()}"), ("old", "m,kind=b n=1i 1000")],
+)
+async def test_a_line_that_cannot_be_written_costs_no_other(stack: LocalStack, name: str, bad: str) -> None:
+    settings, health = structs.replace(stack.settings, influx_bucket=name), Health("test", "1")
+    lines = [f"m,kind=a n={number}i {time.time_ns() + number}" for number in range(500)]
     async with open_influx(settings, health) as influx:
-        await influx.write(lines)  # the database is not there yet
+        await influx.write(lines[:1])  # the database is not there yet
+        await influx.write([*lines[:100], bad, *lines[100:]])
     vitals = health.vitals()
-    assert (vitals.counts["points"], vitals.counts["rejected"]) == (2, 1)
+    assert (vitals.counts["points"], vitals.counts["rejected"]) == (501, 1)
     assert vitals.last_fault
-    assert vitals.last_fault.text.startswith("1 points rejected with 400: ")
-    assert len(await query(settings, "SELECT n FROM m")) == 2
+    assert vitals.last_fault.text.startswith("influxdb rejects 1 points: 400 ")
+    assert len(await query(settings, "SELECT n FROM m")) == 500
 
 
-async def test_points_wait_while_the_token_is_wrong(stack: LocalStack) -> None:
-    settings, health = structs.replace(stack.settings, influx_token=str(time.time())), Health("test", "1")
-    async with open_influx(settings, health) as influx:
-        assert not await influx.offer([f"m n=1i {time.time_ns()}"])
+async def test_behind_a_proxy_with_a_path_and_a_limit_on_bodies_every_point_arrives(stack: LocalStack) -> None:
+    async with proxied(stack.settings, most_bytes=2_000) as url:
+        environ = stack.settings.to_environ() | {"FAIRROLL_INFLUX_URL": url, "FAIRROLL_INFLUX_BUCKET": "proxied"}
+        settings, health = Settings.from_environ(environ), Health("test", "1")
+        async with open_influx(settings, health) as influx:
+            assert await influx.check()
+            await influx.write([f"m n={number}i {time.time_ns() + number}" for number in range(3_000)])
+        assert len(await query(settings, "SELECT n FROM m")) == 3_000
+    assert health.vitals().counts == {"points": 3_000}
+
+
+async def test_points_wait_while_the_token_is_wrong_and_the_sink_is_not_ready(stack: LocalStack) -> None:
+    wrong = structs.replace(stack.settings, influx_token="wrong")  # noqa: S106 - it opens nothing
+    health, line = Health("test", "1"), f"m n=1i {time.time_ns()}"
+    async with open_influx(wrong, health) as influx:
+        assert await influx.offer([line]) == [line]
+        with pytest.raises(WriteRefused, match="refuses to write: 401"):
+            await influx.check()
     assert "rejected" not in health.vitals().counts
+    sink = Service("sink", wrong)
+    async with running(sink):
+        await sink.until_not_ready("influxdb refuses to write: 401")
 
 
 async def test_hours_are_made_of_points(stack: LocalStack) -> None:
@@ -213,8 +237,8 @@ async def test_hours_are_made_of_points(stack: LocalStack) -> None:
         write = f"{settings.influx_url}/api/v2/write"
         async with http.post(write, params={"bucket": "downsampled"}, data="\n".join(lines)) as answer:
             assert answer.status == 204
-        for statement in statements_1(Place.of(settings), Downsampling(every="1s", width="2s", back="30s")):
-            await ask(statement.make) if "autogen" not in statement.make[:40] else None
+        for statement in statements_1(Storage.of(settings), Downsampling(every="1s", width="2s", back="30s")):
+            await ask(statement.create) if "autogen" not in statement.create[:40] else None
         async with asyncio.timeout(_WITHIN_S):
             while len(hours := await query(settings, 'SELECT * FROM "downsampled"."hours"."requests"')) < 2:
                 await asyncio.sleep(0.3)
