@@ -4,12 +4,14 @@ from typing import Any
 
 from msgspec import Struct
 
-__all__ = ["Series"]
+__all__ = ["Answer", "Refused", "Series"]
 
 
 class Series(Struct, frozen=True, kw_only=True):
-    """Rows of one group. The first column is `time`, in milliseconds since 1970."""
+    """Rows of one group. Of a SELECT the first column is `time`, in milliseconds since 1970."""
 
+    name: str = ""
+    """the measurement's"""
     tags: dict[str, str] = {}
     columns: list[str]
     values: list[list[Any]]
@@ -18,3 +20,12 @@ class Series(Struct, frozen=True, kw_only=True):
         """The values of a column that are there."""
         place = self.columns.index(column)
         return [row[place] for row in self.values if row[place] is not None]
+
+
+class Refused(Struct, frozen=True):
+    """InfluxDB cannot answer the statement."""
+
+    why: str
+
+
+Answer = list[Series] | Refused

@@ -7,36 +7,45 @@ import aiohttp
 from grafana.answers import Series
 from models.settings import Settings
 
-__all__ = ["query", "read_series"]
+__all__ = ["QueryRefused", "query", "read_series"]
+
+_PATIENCE = aiohttp.ClientTimeout(total=60)
+
+
+class QueryRefused(aiohttp.ClientError):
+    """InfluxDB has read the statement and cannot answer it: no such database or retention policy."""
 
 
 async def query(settings: Settings, statement: str) -> list[dict[str, Any]]:
     """The rows of one statement, tags and columns together, `time` in ns since 1970; raises aiohttp.ClientError."""
-    result = await _ask(settings, statement, epoch="ns")
     return [
-        {**series.get("tags", {}), **dict(zip(series["columns"], values, strict=True))}
-        for series in result.get("series", [])
-        for values in series["values"]
+        {**series.tags, **dict(zip(series.columns, values, strict=True))}
+        for series in await _ask(settings, statement, epoch="ns")
+        for values in series.values
     ]
 
 
 async def read_series(settings: Settings, statement: str) -> list[Series]:
-    """The series of one statement; raises aiohttp.ClientError."""
-    result = await _ask(settings, statement, epoch="ms")
-    return [
-        Series(tags=series.get("tags", {}), columns=series["columns"], values=series["values"])
-        for series in result.get("series", [])
-    ]
+    """The series of one statement, `time` in ms since 1970; raises aiohttp.ClientError."""
+    return await _ask(settings, statement, epoch="ms")
 
 
-async def _ask(settings: Settings, statement: str, *, epoch: str) -> dict[str, Any]:
-    url, token = f"{settings.influx_url}/query", f"Token {settings.influx_token}"
+async def _ask(settings: Settings, statement: str, *, epoch: str) -> list[Series]:
+    headers = {"Authorization": f"Token {settings.influx_token}"}
     parameters = {"db": settings.influx_bucket, "q": statement, "epoch": epoch}
     async with (
-        aiohttp.ClientSession(raise_for_status=True) as session,
-        session.post(url, data=parameters, headers={"Authorization": token}) as response,
+        aiohttp.ClientSession(headers=headers, timeout=_PATIENCE) as http,
+        http.post(f"{settings.influx_url}/query", data=parameters) as response,
     ):
+        if not response.ok:
+            raise aiohttp.ClientError(f"{response.status}: {(await response.text())[:200].strip()}")
         [result] = (await response.json())["results"]
-    if "error" in result:  # of status 200
-        raise aiohttp.ClientError(result["error"])
-    return result  # type: ignore[no-any-return] # one JSON object
+    if "error" in result:
+        raise QueryRefused(result["error"])
+    return [_series(found) for found in result.get("series", [])]
+
+
+def _series(found: dict[str, Any]) -> Series:
+    return Series(
+        name=found.get("name", ""), tags=found.get("tags", {}), columns=found["columns"], values=found.get("values", [])
+    )

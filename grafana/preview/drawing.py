@@ -6,7 +6,7 @@ from typing import Any, assert_never
 
 from msgspec import Struct
 
-from grafana.answers import Series
+from grafana.answers import Answer, Refused
 from grafana.preview import blocks
 from grafana.preview.dashboard import (
     Annotation,
@@ -27,7 +27,7 @@ from grafana.preview.view import View, asked, asked_for_marks, interval_ms, of_p
 
 __all__ = ["Answers", "Drawing", "Happened", "draw_panel", "happened", "statements", "titled"]
 
-Answers = Mapping[str, Sequence[Series]]
+Answers = Mapping[str, Answer]
 """By statement."""
 
 
@@ -65,7 +65,8 @@ def happened(board: Dashboard, view: View, answers: Answers) -> list[Happened]:
     found = [
         _happened(annotation, dict(zip(series.columns, row, strict=True)))
         for annotation in board.annotations.list
-        for series in answers[asked_for_marks(annotation, view)]
+        if not isinstance(answer := answers[asked_for_marks(annotation, view)], Refused)
+        for series in answer
         for row in series.values[: annotation.target.limit]
     ]
     return sorted(found, key=lambda one: one.at_ms)
@@ -88,7 +89,10 @@ def draw_panel(
 ) -> Drawing:
     """A panel's inside; `places` as in `blocks.table`."""
     seen = of_panel(panel, view)
-    told = [answers[asked(panel, target, view)] for target in panel.targets]
+    answered = [answers[asked(panel, target, view)] for target in panel.targets]
+    if refused := [answer.why for answer in answered if isinstance(answer, Refused)]:
+        return Drawing(blocks.nothing(f"{panel.shown.no_value}: {refused[0]}"))
+    told = [answer for answer in answered if not isinstance(answer, Refused)]
     drawn = lines(panel, told)
     if not any(value is not None for line in drawn for value in line.values):
         return Drawing(blocks.nothing(panel.shown.no_value))

@@ -1,21 +1,28 @@
-"""InfluxDB: every name, every tag and every text that the metrics' database holds."""
+"""InfluxDB: every name, every tag and every text in every retention policy of the metrics' database.
 
-from collections.abc import Sequence
+Version 2 answers SHOW MEASUREMENTS, TAG KEYS and TAG VALUES for the default policy alone. SHOW FIELD KEYS, and the
+first point of each series, are of the policy that is named, in version 1 as well.
+"""
+
+from collections.abc import Iterable
 from typing import Final
 
 import aiohttp
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.rest import ApiException
 
+from grafana.answers import Series
 from infra.audit.judgement import Tally, Where
 from infra.audit.places import Unread
 from infra.audit.report import UNREAD, Report
-from infra.influxql import query
+from infra.influxql import query, read_series
 from models.errors import FairrollError
 from models.metrics.catalogue import AUDITS, MEASUREMENTS
+from models.metrics.storage import HOURS, POINTS, bucket_name
 from models.settings import Settings
+from stream_processors.sink.influx_api import InfluxRefused, open_api
 
-__all__ = ["NotPublished", "publish", "read_influx"]
+__all__ = ["NotPublished", "hidden_buckets", "publish", "read_influx"]
 
 _TAGS: Final = {tag.name for measurement in MEASUREMENTS for tag in measurement.tags}
 """Any other could be a visitor."""
@@ -29,33 +36,59 @@ class NotPublished(FairrollError):
 
 
 async def read_influx(settings: Settings, tally: Tally) -> None:
-    """Look at each measurement's tags and their values, and at each text field's distinct values."""
+    """Look at the tags and their values, and at the distinct values of text fields, in each retention policy."""
     try:
         policies = [row["name"] for row in await query(settings, "SHOW RETENTION POLICIES")]
-        for row in await query(settings, "SHOW MEASUREMENTS"):
-            await _read(settings, row["name"], policies, tally)
+        for policy in policies:
+            for fields in await read_series(settings, f"SHOW FIELD KEYS FROM {_quoted(policy)}./.*/"):
+                await _read(settings, policy, fields, tally)
+        hidden = await _hidden(settings)
+    except InfluxRefused as error:
+        raise Unread(f"InfluxDB: {error}") from None
     except (aiohttp.ClientError, TimeoutError) as error:
         raise Unread(f"InfluxDB at {settings.influx_url} (FAIRROLL_INFLUX_URL): {str(error) or repr(error)}") from None
+    if hidden:
+        raise Unread(f"no InfluxQL reaches {', '.join(hidden)}: the token may not read it, or a DBRP mapping hides it")
 
 
-async def _read(settings: Settings, measurement: str, policies: Sequence[str], tally: Tally) -> None:
-    name = _quoted(measurement)
-    tally.scan_name(Where(f"measurement {measurement}"), measurement.encode())
-    for row in await query(settings, f"SHOW TAG KEYS FROM {name}"):
-        tag = row["tagKey"]
-        if tag not in _TAGS:
-            tally.find("unknown", f"{measurement}, tag {tag}", "a tag that metrics do not have", tag.encode())
-            tally.scan_name(Where(f"{measurement}, tag {tag}"), tag.encode())
-        for value in await query(settings, f"SHOW TAG VALUES FROM {name} WITH KEY = {_quoted(tag)}"):
-            tally.scan(Where(f"{measurement}, tag {tag}"), str(value["value"]).encode())
-    for row in await query(settings, f"SHOW FIELD KEYS FROM {name}"):
-        field = row["fieldKey"]
-        tally.scan_name(Where(f"{measurement}, field {field}"), field.encode())
-        if row["fieldType"] == "string":
-            for policy in policies:
-                texts = f"SELECT DISTINCT({_quoted(field)}) FROM {_quoted(policy)}.{name}"  # noqa: S608 - quoted
-                for value in await query(settings, texts):
-                    tally.scan(Where(f"{measurement}, field {field}"), str(value["distinct"]).encode())
+async def _read(settings: Settings, policy: str, fields: Series, tally: Tally) -> None:
+    """A measurement of one policy: its first series has its fields."""
+    source, place = f"{_quoted(policy)}.{_quoted(fields.name)}", f"{policy}.{fields.name}"
+    tally.scan_name(Where(f"measurement {place}"), fields.name.encode())
+    one_of_each = f"SELECT * FROM {source} GROUP BY * LIMIT 1"  # noqa: S608 - quoted
+    _judge_tags(place, await read_series(settings, one_of_each), tally)
+    for field, kind in fields.values:
+        tally.scan_name(Where(f"{place}, field {field}"), field.encode())
+        if kind == "string":
+            texts = f"SELECT DISTINCT({_quoted(field)}) FROM {source}"  # noqa: S608 - quoted
+            for value in await query(settings, texts):
+                tally.scan(Where(f"{place}, field {field}"), str(value["distinct"]).encode())
+
+
+def _judge_tags(place: str, found: Iterable[Series], tally: Tally) -> None:
+    """Each tag and each of its values once, however many series have it."""
+    values = sorted({pair for series in found for pair in series.tags.items() if pair[1]})
+    for tag in sorted({tag for tag, _ in values} - _TAGS):
+        tally.find("unknown", f"{place}, tag {tag}", "a tag that metrics do not have", tag.encode())
+        tally.scan_name(Where(f"{place}, tag {tag}"), tag.encode())
+    for tag, value in values:
+        tally.scan(Where(f"{place}, tag {tag}"), value.encode())
+
+
+async def _hidden(settings: Settings) -> list[str]:
+    """The buckets of version 2 that were not looked at; version 1 lists all of its retention policies."""
+    async with open_api(settings) as api:
+        if (await api.version()).lstrip("v").startswith("1."):
+            return []
+        return hidden_buckets(settings.influx_bucket, await api.buckets(), await api.policies(settings.influx_bucket))
+
+
+def hidden_buckets(database: str, buckets: dict[str, str], policies: dict[str, str]) -> list[str]:
+    """Buckets of a database that are no retention policy in InfluxQL; both name to id. Those of ours must be there."""
+    ours = {name for name in buckets if name == database or name.startswith(f"{database}/")}
+    ours |= {bucket_name(database, policy) for policy in (POINTS, HOURS)}
+    mapped = set(policies.values())
+    return sorted(name for name in ours if buckets.get(name) not in mapped)
 
 
 def _quoted(name: str) -> str:

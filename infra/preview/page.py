@@ -9,13 +9,13 @@ from types import MappingProxyType
 
 import aiohttp
 
-from grafana.answers import Series
+from grafana.answers import Answer, Refused, Series
 from grafana.interpolation import interpolated
 from grafana.preview.dashboard import Dashboard, read_dashboard
 from grafana.preview.drawing import Answers, statements
 from grafana.preview.page import Shown, page
 from grafana.preview.view import View, moment
-from infra.influxql import read_series
+from infra.influxql import QueryRefused, read_series
 from infra.preview.chromium import open_page
 from models.errors import ConfigError
 from models.settings import Settings
@@ -36,7 +36,8 @@ async def look(
 ) -> list[Shown]:
     """Ask all that the dashboards ask. `since` empty: each dashboard's own range; `typed`: values of variables.
 
-    Raises ConfigError where no InfluxDB answers, and for a dashboard that cannot be drawn.
+    What InfluxDB cannot answer is shown in its panel. Raises ConfigError where it answers nothing at all, and for a
+    dashboard that cannot be drawn.
     """
     boards = [_read(name) for name in names]
     unknown = typed.keys() - {variable.name for board in boards for variable in board.variables}
@@ -45,12 +46,21 @@ async def look(
     zone = datetime.fromtimestamp(now_ms / 1000).astimezone().tzinfo
     assert zone, "every machine has one"  # noqa: S101 - for the type checker
     try:
-        return [
+        shown = [
             await _shown(settings, board, (since or board.time.since, until), now_ms, typed, zone) for board in boards
         ]
     except (aiohttp.ClientError, TimeoutError) as error:
-        text = f"InfluxDB at {settings.influx_url} (FAIRROLL_INFLUX_URL) cannot be asked"
-        raise ConfigError(f"{text}: {error or 'no answer'}") from None
+        raise _unreadable(settings, str(error) or "no answer") from None
+    answers = [answer for one in shown for answer in one.answers.values()]
+    refused = [answer.why for answer in answers if isinstance(answer, Refused)]
+    if len(refused) == len(answers):
+        raise _unreadable(settings, refused[0])
+    return shown
+
+
+def _unreadable(settings: Settings, why: str) -> ConfigError:
+    place = f"InfluxDB at {settings.influx_url} (FAIRROLL_INFLUX_URL, FAIRROLL_INFLUX_TOKEN, FAIRROLL_INFLUX_BUCKET)"
+    return ConfigError(f"{place} cannot be asked: {why}")
 
 
 def _read(name: str) -> Dashboard:
@@ -75,18 +85,30 @@ async def _chosen(settings: Settings, board: Dashboard, typed: Mapping[str, str]
     for variable in board.variables:
         value = typed.get(variable.name) or variable.preset
         if not value:
-            listed = await read_series(settings, interpolated(variable.query, 0, 0, chosen=chosen))
+            listed = await _listed(settings, interpolated(variable.query, 0, 0, chosen=chosen))
             value = min((value for series in listed for value in series.of("value")), default="")
         chosen[variable.name] = value
     return chosen
 
 
+async def _listed(settings: Settings, statement: str) -> list[Series]:
+    answer = await _answer(settings, statement)
+    return [] if isinstance(answer, Refused) else answer
+
+
+async def _answer(settings: Settings, statement: str) -> Answer:
+    try:
+        return await read_series(settings, statement)
+    except QueryRefused as error:
+        return Refused(str(error))
+
+
 async def _answers(settings: Settings, asked: Sequence[str]) -> Answers:
     few = asyncio.Semaphore(_AT_ONCE)
 
-    async def answer(statement: str) -> tuple[str, list[Series]]:
+    async def answer(statement: str) -> tuple[str, Answer]:
         async with few:
-            return statement, await read_series(settings, statement)
+            return statement, await _answer(settings, statement)
 
     return dict(await asyncio.gather(*map(answer, asked)))
 
