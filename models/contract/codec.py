@@ -11,6 +11,7 @@ import msgspec
 
 from models.contract.dead_letters import DeadLetter
 from models.contract.messages import Command, Control, DeviceState, FaceSeen, ForgetAsked, Number, Report, Request
+from models.contract.strict_json import check_unambiguous
 from models.errors import MalformedMessage
 
 __all__ = [
@@ -81,12 +82,12 @@ def decode_state(payload: bytes) -> DeviceState:
 
 def decode_command(payload: bytes) -> Command:
     """Read what the pipeline tells a dispenser."""
-    return decode(_command, payload)
+    return _from_mqtt(_command, payload)
 
 
 def decode_control(payload: bytes) -> Control:
     """Read how a site works now."""
-    return decode(_control, payload)
+    return _from_mqtt(_control, payload)
 
 
 def decode_dead_letter(payload: bytes) -> DeadLetter:
@@ -97,6 +98,11 @@ def decode_dead_letter(payload: bytes) -> DeadLetter:
 def _from_device(decoder: "msgspec.json.Decoder[_T]", payload: bytes) -> _T:
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise MalformedMessage(f"payload of {len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} are read")
+    return _from_mqtt(decoder, payload)
+
+
+def _from_mqtt(decoder: "msgspec.json.Decoder[_T]", payload: bytes) -> _T:
+    check_unambiguous(payload)
     return decode(decoder, payload)
 
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from models.contract.messages import TEMPLATE_BYTES
+from models.contract.strict_json import check_unambiguous
 from models.contract.topics import Topics
 from models.errors import MalformedMessage
 
@@ -63,8 +64,9 @@ def _harmless(payload: bytes) -> bytes | None:
     if len(payload) > _MAX_KEPT_BYTES:
         return None
     try:
+        check_unambiguous(payload)  # written anew, a repeated name would be one that can be read
         fields = _fields.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (MalformedMessage, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     texts = sum(len(value) for value in fields.values() if isinstance(value, str))
     return msgspec.json.encode(fields) if texts <= _MAX_TEXT else None

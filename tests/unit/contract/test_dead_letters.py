@@ -106,8 +106,7 @@ def test_a_request_with_a_face_is_not_kept_even_where_reports_come() -> None:
 
 
 def test_what_stands_between_the_fields_is_not_kept() -> None:
-    hidden = base64.b64encode(bytes(range(64)))
-    payload = b'{"note":"' + hidden[:60] + b'","cm":1,"note":"","far":0.' + b"123456789" * 9 + b"}   "
+    payload = b'{"note":"",\n"cm":1, "far":0.' + b"123456789" * 9 + b"}   "
     assert kept(payload) == b'{"note":"","cm":1,"far":0.12345678912345678}'
 
 
