@@ -11,6 +11,7 @@ from msgspec import Struct
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from models.contract.messages import MAX_EXPIRY_S
 from models.contract.topics import DEFAULT_NAMESPACE, Channel, Name, Topics
 from models.settings import host_and_port
 
@@ -88,7 +89,7 @@ class Line:
     async def _publish(self, channel: Channel, payload: bytes, expiry_s: int | None) -> None:
         properties = Properties(PacketTypes.PUBLISH)
         if expiry_s is not None:
-            properties.MessageExpiryInterval = expiry_s
+            properties.MessageExpiryInterval = min(expiry_s, MAX_EXPIRY_S)
         with suppress(MqttError, TimeoutError):
             async with asyncio.timeout(_PUBACK_S):
                 await self._client.publish(self._identity.topic(channel), payload, _QOS, properties=properties)

@@ -12,6 +12,7 @@ from models.contract.topics import Name
 
 __all__ = [
     "LONGEST_REASON",
+    "MAX_EXPIRY_S",
     "TEMPLATE_BYTES",
     "Answer",
     "Battery",
@@ -47,6 +48,8 @@ __all__ = [
 LONGEST_REASON = 300
 TEMPLATE_BYTES = 64
 """A template is 512 bits; docs/contract.md, Template."""
+MAX_EXPIRY_S = 2**32 - 1
+"""The largest Message Expiry Interval: a four byte integer (MQTT 5, 3.3.2.3.3)."""
 
 RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16,64}\Z")]
 """Chosen by the dispenser, never used twice; 16 characters or more, so that ids of two devices do not meet."""

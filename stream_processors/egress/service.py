@@ -9,6 +9,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from models.contract.codec import decode_control, encode
+from models.contract.messages import MAX_EXPIRY_S
 from models.contract.topics import Topics
 from models.errors import MalformedMessage
 from models.ledger.codec import decode_outcome
@@ -42,13 +43,18 @@ def on_outcome(outcome: Outcome, now_ms: int, topics: Topics) -> Command | None:
     """
     match outcome:
         case Answered():
-            expiry_s = max(1, (outcome.expires_at - now_ms) // 1000) if outcome.expires_at is not None else None
+            expiry_s = None if outcome.expires_at is None else _expiry_s(outcome.expires_at - now_ms)
         case ReportKept():
             expiry_s = None
         case _:
             return None
     topic = topics.device(outcome.site, outcome.device, "command")
     return Command(topic, encode(outcome.command), expiry_s)
+
+
+def _expiry_s(left_ms: int) -> int:
+    """Whole seconds that MQTT can carry: what is left may be nothing, or, on a clock behind Kafka's, more than that."""
+    return min(max(1, left_ms // 1000), MAX_EXPIRY_S)
 
 
 def run(settings: Settings) -> None:

@@ -43,7 +43,8 @@ def test_an_answer_goes_to_its_dispenser_and_carries_nothing_but_the_command(com
 
 
 @pytest.mark.parametrize(
-    ("left_ms", "expiry_s"), [(3000, 3), (2999, 2), (1999, 1), (1000, 1), (1, 1), (0, 1), (-60_000, 1)]
+    ("left_ms", "expiry_s"),
+    [(3000, 3), (2999, 2), (1999, 1), (1000, 1), (1, 1), (0, 1), (-60_000, 1), (2**32 * 1000 + 900, 2**32 - 1)],
 )
 def test_a_command_expires_with_the_patience_and_a_late_one_is_published_all_the_same(
     left_ms: int, expiry_s: int
