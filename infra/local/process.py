@@ -4,6 +4,9 @@ import asyncio
 import os
 import shutil
 import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from infra.local.programs import Part
@@ -15,6 +18,7 @@ _START_S = 60
 _STOP_S = 15
 _LOOK_AGAIN_S = 0.03
 _TAIL_LINES = 20
+_CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
 
 
 class PartDied(FairrollError):
@@ -30,6 +34,8 @@ class Process:
     def __init__(self, part: Part, log: Path) -> None:
         self.part = part
         self.log = log
+        self.notice = ""
+        """what the operator should know of the last start"""
         self._child: asyncio.subprocess.Process | None = None
         self._log_start = 0
         self._is_wanted = False
@@ -60,7 +66,30 @@ class Process:
         self._is_wanted = True
 
     async def until_ready(self) -> None:
-        """Raises PartDied if it ends before, or takes longer than a minute."""
+        """Wait until it does its work. Raises PartDied if it ends before, or takes longer than a minute.
+
+        A program that ends by itself may be unable to read its state file. It is started once more without the file,
+        which is kept under another name if that helps and put back if it does not.
+        """
+        self.notice = ""
+        try:
+            await self._until_ready()
+        except PartDied:
+            if not (self._failed and self.part.state and self.part.state.exists()):
+                raise
+            with _set_aside(self.part.state) as aside:
+                await self._start_again()
+            self.notice = f"{self.part.name} could not read {self.part.state}, which was moved to {aside.name}"
+
+    async def _start_again(self) -> None:
+        try:
+            await self.start()
+            await self._until_ready()
+        except BaseException:
+            await self.kill()
+            raise
+
+    async def _until_ready(self) -> None:
         try:
             async with asyncio.timeout(_START_S):
                 while not await self._is_ready():
@@ -76,6 +105,12 @@ class Process:
         if self._is_wanted and self._child and self._child.returncode is not None:
             return _told(self._child.returncode)
         return None
+
+    @property
+    def _failed(self) -> bool:
+        """Whether it ended by a fault of its own: an exit code, or a signal that no other process sends."""
+        returncode = (self._child and self._child.returncode) or 0
+        return returncode > 0 or -returncode in _CRASHES
 
     def check(self) -> None:
         """Raises PartDied if it ended and nobody had asked for that."""
@@ -115,6 +150,18 @@ class Process:
     def _last_words(self) -> str:
         lines = self._output()[-_TAIL_LINES:]
         return "\n".join([f"the end of {self.log}:", *lines]) if lines else f"{self.log} has no word of it"
+
+
+@contextmanager
+def _set_aside(state: Path) -> Iterator[Path]:
+    """Rename the file; rename it back where what happens without it raises."""
+    aside = state.with_name(f"{state.name}.unreadable-{time.strftime('%Y%m%dT%H%M%S')}")
+    state.rename(aside)
+    try:
+        yield aside
+    except BaseException:
+        aside.replace(state)
+        raise
 
 
 def _ending_with_us() -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from infra.local import probes
 from infra.local.installation import Place, kafka_classpath, program
@@ -64,6 +65,8 @@ class Part:
     """runs before every start"""
     ready: Callable[[], Awaitable[bool]] | None = None
     """None for a program that prints a line which starts with `ready`"""
+    state: Path | None = None
+    """A file that the program can do without, and that may keep it from starting when it is damaged."""
 
     @property
     def address(self) -> str:
@@ -77,12 +80,14 @@ def part_of(name: str, place: Place) -> Part:
 
 
 def _mosquitto(place: Place) -> Part:
-    config = place.config("mosquitto.conf", data=place.data("mosquitto"))
+    data = place.data("mosquitto")
+    config = place.config("mosquitto.conf", data=data)
     return Part(
         name="mosquitto",
         command=(program("mosquitto"), "-c", str(config)),
         ports=(place.ports.mqtt,),
         ready=partial(probes.mqtt_answers, place.settings.mqtt),
+        state=data / "mosquitto.db",
     )
 
 

@@ -37,9 +37,11 @@ class Returned:
     part: str
     away_s: float
     """since it was found dead"""
+    notice: str = ""
+    """what its start did beside starting it"""
 
     def __str__(self) -> str:
-        return f"{self.part} is ready again, after {self.away_s:.1f} s"
+        return f"{self.part} is ready again, after {self.away_s:.1f} s{'; ' * bool(self.notice)}{self.notice}"
 
 
 Change = Died | Returned
@@ -65,7 +67,7 @@ async def _keep(process: Process, tell: Callable[[Change], None]) -> NoReturn:
             await asyncio.sleep(back_in_s)
             how, lasted_s = await _start(process), 0.0
         ready_at = clock()
-        tell(Returned(part=name, away_s=ready_at - died_at))
+        tell(Returned(part=name, away_s=ready_at - died_at, notice=process.notice))
 
 
 async def _ending(process: Process) -> str:

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import aiomqtt
@@ -14,8 +15,8 @@ import pytest
 from infra.local.installation import Place
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.probes import mqtt_answers
-from infra.local.process import PartDied
-from infra.local.programs import BROKERS, PROCESSES, part_of
+from infra.local.process import PartDied, Process
+from infra.local.programs import BROKERS, PROCESSES, Part, part_of
 from infra.local.stack import LocalStack
 from models.errors import ConfigError
 from models.settings import Settings
@@ -63,6 +64,43 @@ async def test_what_was_kept_is_there_at_the_next_start(tmp_path: Path) -> None:
         await client.subscribe("kept")
         message = await anext(aiter(client.messages))
     assert message.payload == b"paper"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda stored: bytes(len(stored)), id="NULs"),
+        pytest.param(lambda stored: stored[: len(stored) // 2], id="halved"),
+        pytest.param(lambda stored: stored[:60] + bytes(80) + stored[140:], id="crashes mosquitto 2.0.11"),
+    ],
+)
+async def test_an_unreadable_state_of_mosquitto_is_moved_aside_and_named(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    ports, state = Ports.free(), tmp_path / "data/mosquitto/mosquitto.db"
+    async with LocalStack(tmp_path, parts=["mosquitto"], ports=ports), aiomqtt.Client(LOOPBACK, ports.mqtt) as client:
+        for number in range(20):
+            await client.publish(f"kept/{number}", b"paper", qos=1, retain=True)
+    damaged = damage(state.read_bytes())
+    state.write_bytes(damaged)
+    async with LocalStack(tmp_path, parts=["mosquitto"], ports=ports) as stack:
+        [aside] = state.parent.glob("mosquitto.db.unreadable-*")
+        assert aside.read_bytes() == damaged
+        assert stack["mosquitto"].notice.startswith(
+            f"mosquitto could not read {state}, which was moved to {aside.name}"
+        )
+        await stack.restart("mosquitto")
+        assert not stack["mosquitto"].notice
+
+
+async def test_state_of_a_part_that_fails_without_it_too_stays_where_it_was(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.write_bytes(b"kept")
+    process = Process(Part(name="shell", command=("sh", "-c", "exit 3"), state=state), tmp_path / "shell.log")
+    await process.start()
+    with pytest.raises(PartDied, match=r"shell died \(exit code 3\)"):
+        await process.until_ready()
+    assert state.read_bytes() == b"kept"
 
 
 async def test_part_that_dies_is_named_with_the_end_of_its_log(tmp_path: Path) -> None:

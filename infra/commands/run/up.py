@@ -50,6 +50,8 @@ async def _up(stack: LocalStack, console: Console) -> None:
         async with stack:
             status.stop()
             console.print(_table(stack))
+            for notice in filter(None, (process.notice for process in stack)):
+                console.print(notice, soft_wrap=True, highlight=False)
             console.print(f"In another terminal: {_exports(stack.settings)}", soft_wrap=True, highlight=False)
             console.print("What dies is started again. Ctrl-C stops all of it.")
             await supervise(stack, _tell)
