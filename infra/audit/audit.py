@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -17,15 +17,17 @@ from infra.audit.mqtt import read_retained
 from infra.audit.places import Look, Unread
 from infra.audit.report import Place, Report
 from infra.audit.topics import TopicReader, topics_of
-from models.contract.topics import KafkaTopic, kafka_topics
+from models.contract.topics import KafkaTopic, Topics, kafka_topics
 from models.ledger.policy import Sites
 from models.settings import Settings
 from stream_processors.runtime.key_client import open_keys, read_facts
 
-__all__ = ["GROUPS", "Scope", "audit"]
+__all__ = ["GROUPS", "Scope", "audit", "other_pipelines"]
 
 GROUPS = ("key-holder", "secrets", "kafka", "broker-files", "mqtt", "influxdb", "data", "logs", "files")
 """The kinds of places, as `--skip` names them."""
+_OTHERS = "another pipeline"
+"""Always skipped."""
 
 
 class Scope(Struct, frozen=True, kw_only=True):
@@ -68,7 +70,7 @@ def _looks(settings: Settings, scope: Scope) -> Iterator[Look]:
     yield Look("data", "data", partial(read_files, settings.data, without=elsewhere))
     for path in scope.files:
         yield Look(f"files {path}", "files", partial(read_files, path))
-    yield Look("Kafka's own files", "broker-files", partial(read_broker_files, scope.broker_files, settings.topics))
+    yield Look("Kafka's own files", "broker-files", partial(read_broker_files, scope.broker_files))
 
 
 async def _topic_looks(settings: Settings, sites: Sites, reader: TopicReader) -> list[Look]:
@@ -79,10 +81,19 @@ async def _topic_looks(settings: Settings, sites: Sites, reader: TopicReader) ->
     except Unread as error:
         there, why = {}, str(error)
     looks = [Look(topic.name, "kafka", _reading(reader, topic, there, why)) for topic in ours]
+    others = other_pipelines(there, settings.topics)
+    looks += [Look(f"{other.namespace}.*, of another pipeline", _OTHERS, partial(_fail, "")) for other in others]
+    known = {topic.name for topics in (settings.topics, *others) for topic in kafka_topics(topics, 1, 0)}
     for name, count in sorted(there.items()):
-        if name not in {topic.name for topic in ours}:
+        if name not in known:
             looks.append(Look(name, "kafka", partial(reader.read_unknown, name, count)))
     return sorted(looks, key=lambda look: look.name == settings.topics.decisions)
+
+
+def other_pipelines(there: Iterable[str], ours: Topics) -> list[Topics]:
+    """Pipelines of other namespaces that use the same Kafka; an audit of their own reads their topics."""
+    found = [Topics(name.removesuffix(".pipeline")) for name in sorted(there) if name.endswith(".pipeline")]
+    return [topics for topics in found if topics != ours]
 
 
 def _reading(
@@ -98,7 +109,7 @@ async def _fail(why: str, _: Tally) -> None:
 
 
 async def _taken(look: Look, scope: Scope, tally: Tally, progress: Callable[[str], None]) -> Tally | Place:
-    if look.group in scope.skip:
+    if look.group in {*scope.skip, _OTHERS}:
         return Place(name=look.name, verdict="skipped")
     progress(look.name)
     try:

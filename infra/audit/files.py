@@ -60,7 +60,7 @@ async def read_files(root: Path, tally: Tally, *, without: Collection[Path] = ()
         await _read(path, str(path.relative_to(root.parent)), _SEALED, tally)
 
 
-async def read_broker_files(root: Path, topics: Topics, tally: Tally) -> None:
+async def read_broker_files(root: Path, tally: Tally) -> None:
     """Look at the segments of a broker's log, those that it has deleted and not yet unlinked included.
 
     In a segment keys and values stand together, so visitors may be where a topic has them in either. Compressed
@@ -71,6 +71,7 @@ async def read_broker_files(root: Path, topics: Topics, tally: Tally) -> None:
             continue
         partition = _PARTITION.fullmatch(path.parent.name)
         topic = partition[1] if partition else ""
+        topics = Topics(topic.partition(".")[0])  # pipelines of several namespaces may use the broker
         if not tally.why and _has_compressed(path):
             tally.why = f"{path.relative_to(root)} has compressed batches"
         allowed = allowed_in(topic, topics) | (_VISITORS if topic == topics.accounts_changelog else NOTHING)

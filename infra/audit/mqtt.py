@@ -58,7 +58,7 @@ def _may_be_retained(topic: str, topics: Topics) -> bool:
     """States of dispensers and controls of sites are."""
     with contextlib.suppress(MalformedMessage):
         return topics.parse(topic).channel == "state"
-    return topic == topics.control(topic.split("/")[-2])
+    return topic in {topics.control(topic.split("/")[-2]), topics.mqtt_pipeline}
 
 
 def _code(reason: object) -> int:

@@ -9,9 +9,18 @@ from pathlib import Path
 from devices.session.site_key import read_site_key, step_site_key
 from models.errors import ConfigError
 from models.face.protection import FARTHEST_EPOCH
-from models.keys.key_files import KEY_BYTES, PIPELINE_KEY, SiteKey, parse_key, parse_site_key, site_key_name
+from models.keys.key_files import (
+    KEY_BYTES,
+    PIPELINE_ID,
+    PIPELINE_KEY,
+    SiteKey,
+    parse_key,
+    parse_site_key,
+    pipeline_id,
+    site_key_name,
+)
 
-__all__ = ["make_keys", "step_keys"]
+__all__ = ["make_keys", "step_keys", "write_id"]
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -26,6 +35,15 @@ def make_keys(folder: Path, sites: Iterable[str]) -> list[Path]:
     _refuse_others(folder)
     names = (PIPELINE_KEY, *(site_key_name(site) for site in sites))
     return [key for name in names if _is_new(key := folder / name)]
+
+
+def write_id(folder: Path) -> str:
+    """Write the id of the pipeline beside its key, for services that may not read the key, and return it."""
+    key = folder / PIPELINE_KEY
+    own = pipeline_id(parse_key(key.read_text(), str(key)))
+    (folder / PIPELINE_ID).touch(mode=0o600)
+    (folder / PIPELINE_ID).write_text(f"{own}\n")
+    return own
 
 
 def step_keys(folder: Path, epochs: Mapping[str, int]) -> list[str]:

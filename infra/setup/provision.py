@@ -9,13 +9,14 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_code
 
 from infra.kafka_records import read_records
-from infra.setup.keys import make_keys, step_keys
+from infra.setup.keys import make_keys, step_keys, write_id
 from models.contract.codec import decode_control
 from models.contract.topics import KafkaTopic, kafka_topics
 from models.errors import ConfigError, MalformedMessage
 from models.ledger.policy import Sites
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_admin
+from stream_processors.runtime.pipeline_identity import check_kafka, record_id
 from stream_processors.runtime.site_file import read_sites
 
 __all__ = ["provision", "provision_topics", "read_topic_settings"]
@@ -30,16 +31,29 @@ async def provision(settings: Settings) -> list[str]:
 
     Each site's key is stepped on to the epoch that its control names: not even this host keeps an older one.
 
-    Raises ConfigError for a bad file of sites, a key open to others, or topics of another number of partitions.
+    Raises ConfigError for a bad file of sites, a key open to others, topics that belong to another pipeline, or topics
+    of another number of partitions.
     """
     sites = read_sites(settings.sites)
     keys = make_keys(settings.secrets, sites.sites)
+    own = write_id(settings.secrets)
+    recorded = await _checked_id(settings, own)
     topics = kafka_topics(settings.topics, settings.partitions, sites.longest_window_s)
     changes = await provision_topics(settings, topics)
+    if recorded != own:
+        await record_id(settings, own)
     # a topic of this moment names no epoch, and aiokafka complains of it while its leader moves in
     epochs = {} if f"created {settings.topics.controls}" in changes else await _epochs(settings, sites)
     stepped = step_keys(settings.secrets, epochs)
     return [f"made {key}" for key in keys] + changes + stepped
+
+
+async def _checked_id(settings: Settings, own: str) -> str:
+    """The id of the pipeline that Kafka's topics belong to; empty for none yet. Raises ConfigError for another."""
+    try:
+        return await check_kafka(settings, own)
+    except KafkaConnectionError:
+        raise ConfigError(f"no Kafka answers at {settings.kafka_named}") from None
 
 
 async def _epochs(settings: Settings, sites: Sites) -> dict[str, int]:

@@ -57,6 +57,11 @@ class Topics(Struct, frozen=True):
             case _:
                 raise MalformedMessage("unknown topic")
 
+    @property
+    def mqtt_pipeline(self) -> str:
+        """The retained MQTT topic of the id of the pipeline. Not for dispensers."""
+        return f"{self.mqtt_root}/pipeline"
+
     def is_mqtt(self, topic: str) -> bool:
         """Whether an MQTT topic lies in this namespace, in whatever version of the contract."""
         return topic.startswith(f"{self.namespace}/")
@@ -102,6 +107,11 @@ class Topics(Struct, frozen=True):
     def receipts(self) -> str:
         """Holds, their ends, new epochs."""
         return f"{self.namespace}.receipts"
+
+    @property
+    def pipeline(self) -> str:
+        """The id of the pipeline that these topics belong to."""
+        return f"{self.namespace}.pipeline"
 
     @property
     def accounts_changelog(self) -> str:
@@ -168,6 +178,7 @@ def kafka_topics(topics: Topics, partitions: int, longest_window_s: int) -> tupl
         KafkaTopic(topics.states, partitions, compact),
         KafkaTopic(topics.controls, partitions, compact),
         KafkaTopic(topics.receipts, partitions, common | {"retention.ms": "-1"}),
+        KafkaTopic(topics.pipeline, 1, compact),
         KafkaTopic(topics.dead_letters, 1, common | {"retention.ms": str(7 * _DAY_MS)}),
         KafkaTopic(topics.accounts_changelog, partitions, changelog),
     )

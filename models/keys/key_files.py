@@ -1,15 +1,29 @@
 """Keys in files: 32 random bytes, in hex; before a site's key, the epoch that it is of."""
 
+import hashlib
+import hmac
 import re
 from typing import NamedTuple
 
 from models.errors import ConfigError
 
-__all__ = ["KEY_BYTES", "PIPELINE_KEY", "SiteKey", "parse_key", "parse_site_key", "site_key_name"]
+__all__ = [
+    "KEY_BYTES",
+    "PIPELINE_ID",
+    "PIPELINE_KEY",
+    "SiteKey",
+    "parse_key",
+    "parse_site_key",
+    "pipeline_id",
+    "site_key_name",
+]
 
 KEY_BYTES = 32
 PIPELINE_KEY = "pipeline.key"
 """The file of the secret that pseudonyms come from; only deciders and replay read it."""
+PIPELINE_ID = "pipeline.id"
+"""The file of its id, which is no secret."""
+_ID_DIGITS = 16
 
 
 class SiteKey(NamedTuple):
@@ -25,6 +39,11 @@ class SiteKey(NamedTuple):
     def __repr__(self) -> str:
         """Without the key, for logs and tracebacks."""
         return f"SiteKey(epoch={self.epoch})"
+
+
+def pipeline_id(pipeline_secret: bytes) -> str:
+    """Tell pipelines apart by their secrets, without telling those: 64 bits of HMAC-SHA256 in hex."""
+    return hmac.digest(pipeline_secret, b"fairroll pipeline", hashlib.sha256).hex()[:_ID_DIGITS]
 
 
 def site_key_name(site: str) -> str:

@@ -12,10 +12,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from models.errors import FairrollError
-from models.ledger.template_index import site_secret
 from models.replay.recording import Happening, Recording
 
-__all__ = ["VERSION", "Chain", "Header", "Trailer", "UnusableArchive", "pipeline_id", "read_happening", "read_header"]
+__all__ = ["VERSION", "Chain", "Header", "Trailer", "UnusableArchive", "read_happening", "read_header"]
 
 VERSION: Final = 1
 _LINK: Final = 16
@@ -94,11 +93,6 @@ class Chain:
     def _add(self, body: bytes) -> None:
         self._digest = hashlib.sha256(self._digest + body).digest()
         self._lines += 1
-
-
-def pipeline_id(pipeline_secret: bytes) -> str:
-    """Tell pipelines apart by their secrets, without telling those."""
-    return site_secret(pipeline_secret, "").hex()[:16]
 
 
 def read_header(line: bytes, chain: Chain) -> Header:

@@ -1,5 +1,6 @@
 """The decider: one Faust agent on one topic, around the pure fold."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ from models.contract.codec import encode
 from models.contract.dead_letters import DeadLetter
 from models.contract.topics import Topics
 from models.errors import ConfigError, MalformedMessage, Undecidable
-from models.keys.key_files import PIPELINE_KEY, parse_key
+from models.keys.key_files import PIPELINE_KEY, parse_key, pipeline_id
 from models.ledger.decision import Decision
 from models.ledger.events import Ticked
 from models.ledger.outcomes import ControlChanged, Outcome, Receipt
@@ -29,7 +30,8 @@ from stream_processors.decider.partition_keys import WorkerKeys
 from stream_processors.decider.watchdog import Watchdog, give_up
 from stream_processors.runtime.health import Health, served
 from stream_processors.runtime.kafka import SASL_MECHANISM, kafka_tls
-from stream_processors.runtime.service import announce_ready, log_to_stderr
+from stream_processors.runtime.pipeline_identity import check_kafka
+from stream_processors.runtime.service import again_after_outages, announce_ready, log_to_stderr
 
 __all__ = ["create_app", "run"]
 
@@ -60,7 +62,9 @@ def run(settings: Settings) -> None:
     counts = ("decided", "redelivered", "repaired", "rebalances")
     health = Health("decider", settings.instance, counts=counts, alive=lambda: watchdog.stuck(time.monotonic()) is None)
     keys = WorkerKeys(settings, health)
-    app = create_app(settings, _pipeline_secret(settings.secrets / PIPELINE_KEY), keys, health, watchdog)
+    secret = _pipeline_secret(settings.secrets / PIPELINE_KEY)
+    asyncio.run(_check_pipeline(settings, pipeline_id(secret), health))
+    app = create_app(settings, secret, keys, health, watchdog)
     told = _Running(served(health, settings.health))
     worker = faust.Worker(app, told, keys, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
     worker.spinner = None  # it writes to a log file as to a terminal
@@ -236,6 +240,16 @@ class _Decider:
     def _partition(self, topic: str, message: Message) -> int:
         """An event's partition, since all topics are co-partitioned by site; the dead letters have only one."""
         return 0 if topic == self._settings.topics.dead_letters else message.partition
+
+
+async def _check_pipeline(settings: Settings, own: str, health: Health) -> None:
+    """Return once Kafka's topics are known to be this pipeline's, however long Kafka is unreachable."""
+
+    async def check() -> None:
+        await check_kafka(settings, own)
+
+    async with served(health, settings.health):
+        await again_after_outages(check, health)
 
 
 def _pipeline_secret(file: Path) -> bytes:

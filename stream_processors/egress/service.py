@@ -17,7 +17,8 @@ from models.ledger.outcomes import Answered, Outcome, ReportKept
 from models.settings import Settings
 from stream_processors.runtime.health import Health
 from stream_processors.runtime.kafka import commit, kafka_answers, next_offsets, open_consumer
-from stream_processors.runtime.mqtt import Session, open_session
+from stream_processors.runtime.mqtt import Session, open_session, read_retained
+from stream_processors.runtime.pipeline_identity import check_kafka, check_retained, own_id
 from stream_processors.runtime.service import announce_ready, drain, serve, unbroken
 
 __all__ = ["Command", "on_outcome", "run"]
@@ -64,12 +65,17 @@ def run(settings: Settings) -> None:
 
 
 async def _carry(settings: Settings, health: Health) -> None:
+    recorded = await check_kafka(settings, own_id(settings))
+    retained = await read_retained(settings, settings.topics.mqtt_pipeline)
+    check_retained(settings, retained, recorded)
     async with (
         open_session(settings, f"egress-{settings.instance}", _RECEIVE_MAXIMUM) as session,
         open_consumer(settings, settings.topics.decisions, group=settings.topics.egress_group) as decisions,
         open_consumer(settings, settings.topics.controls, group=None) as controls,
         asyncio.TaskGroup() as tasks,
     ):
+        if recorded and not retained:
+            await session.publish(settings.topics.mqtt_pipeline, recorded.encode(), retain=True)
         connection = tasks.create_task(session.until_lost(), name="connection")
         tasks.create_task(health.watch(kafka=partial(kafka_answers, decisions)), name="health")
         tasks.create_task(_publish_controls(session, controls, settings.topics, health), name="controls")

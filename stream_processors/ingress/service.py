@@ -25,7 +25,8 @@ from stream_processors.ingress.template_sealing import NoKey, Seals
 from stream_processors.runtime.health import Health
 from stream_processors.runtime.kafka import kafka_answers, open_consumer, open_producer, read_to_end
 from stream_processors.runtime.key_client import open_keys
-from stream_processors.runtime.mqtt import Received, Session, open_session
+from stream_processors.runtime.mqtt import Received, Session, open_session, read_retained
+from stream_processors.runtime.pipeline_identity import check_kafka, check_retained, own_id
 from stream_processors.runtime.service import announce_ready, drain, serve
 from stream_processors.runtime.site_file import read_sites
 
@@ -139,6 +140,8 @@ def run(settings: Settings) -> None:
 
 async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
     """When told to stop, read no more, and acknowledge what Kafka is about to have; the broker keeps the rest."""
+    recorded = await check_kafka(settings, own_id(settings))
+    check_retained(settings, await read_retained(settings, settings.topics.mqtt_pipeline), recorded)
     async with (
         open_producer(settings) as producer,
         open_consumer(settings, settings.topics.controls, group=None) as controls,

@@ -25,6 +25,7 @@ from stream_processors.keyholder.key_file import Kept, KeysFile
 from stream_processors.runtime.health import Health
 from stream_processors.runtime.kafka import kafka_answers, open_consumer
 from stream_processors.runtime.key_protocol import Role, boot_ms, listening, only_holder, role_of
+from stream_processors.runtime.pipeline_identity import check_kafka, own_id
 from stream_processors.runtime.service import again_after_outages, announce_ready, serve
 
 __all__ = ["Clock", "Holder", "run"]
@@ -147,6 +148,7 @@ async def _step(holder: Holder) -> NoReturn:
 
 async def _follow(settings: Settings, holder: Holder, health: Health) -> None:
     """Read all controls from the beginning; those that are known tell nothing new."""
+    await check_kafka(settings, own_id(settings))
     async with open_consumer(settings, settings.topics.controls, group=None) as controls, asyncio.TaskGroup() as tasks:
         tasks.create_task(health.watch(kafka=partial(kafka_answers, controls)), name="health")
         while True:

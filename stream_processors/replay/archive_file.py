@@ -14,7 +14,8 @@ from msgspec import structs
 
 from models.contract.codec import encode
 from models.errors import ConfigError
-from models.replay.archive import Chain, Header, Trailer, UnusableArchive, pipeline_id, read_happening, read_header
+from models.keys.key_files import pipeline_id
+from models.replay.archive import Chain, Header, Trailer, UnusableArchive, read_happening, read_header
 from models.replay.recording import Happening, Recording
 from stream_processors.replay.template_access import Treat
 

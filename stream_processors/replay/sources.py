@@ -8,8 +8,8 @@ from typing import Final
 from msgspec import Struct
 
 from models.errors import ConfigError
-from models.keys.key_files import KEY_BYTES, PIPELINE_KEY, parse_key
-from models.replay.archive import UnusableArchive, pipeline_id
+from models.keys.key_files import KEY_BYTES, PIPELINE_KEY, parse_key, pipeline_id
+from models.replay.archive import UnusableArchive
 from models.replay.erasures import Erasures
 from models.settings import Settings
 from stream_processors.decider.ledger import opened

@@ -48,8 +48,8 @@ def reads(topics: Topics) -> dict[str, tuple[str, ...]]:
 
 
 def partitions_of(settings: Settings, topic: str) -> list[TopicPartition]:
-    """All topics are co-partitioned by site; the dead letters have one partition."""
-    count = 1 if topic == settings.topics.dead_letters else settings.partitions
+    """All topics are co-partitioned by site, but for the dead letters and the pipeline's id."""
+    count = 1 if topic in {settings.topics.dead_letters, settings.topics.pipeline} else settings.partitions
     return [TopicPartition(topic, number) for number in range(count)]
 
 

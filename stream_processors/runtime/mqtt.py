@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple, cast
 
-from aiomqtt import Client, Message, ProtocolVersion
+from aiomqtt import Client, Message, MqttError, ProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from models.settings import Settings, host_and_port
 
-__all__ = ["Received", "Session", "open_session"]
+__all__ = ["Received", "Session", "open_session", "read_retained"]
 
 QOS_AT_LEAST_ONCE = 1
 _KEEPALIVE_S = 10
@@ -131,3 +132,24 @@ async def open_session(settings: Settings, identifier: str, receive_maximum: int
         async with asyncio.timeout(_ANSWER_S):
             await opened.enter_async_context(client)
         yield Session(client)
+
+
+async def read_retained(settings: Settings, topic: str) -> bytes:
+    """Return the retained message of a topic, on a connection of its own; empty if there is none.
+
+    Raises as the session does, and MqttError if the broker refuses the subscription.
+    """
+    host, port = host_and_port(settings.mqtt)
+    client = Client(host, port, timeout=math.inf, protocol=ProtocolVersion.V5, clean_start=True)
+    async with AsyncExitStack() as opened, asyncio.timeout(_ANSWER_S):
+        await opened.enter_async_context(client)
+        granted = await client.subscribe(topic, QOS_AT_LEAST_ONCE)
+        if any(isinstance(reason, ReasonCode) and reason.is_failure for reason in granted):
+            raise MqttError(f"the broker refuses a subscription to {topic}")
+        await client.unsubscribe(topic)  # answered after what is retained was sent
+        return await _first_payload(client) if len(client.messages) else b""
+
+
+async def _first_payload(client: Client) -> bytes:
+    message = await anext(aiter(client.messages))
+    return message.payload if isinstance(message.payload, bytes) else b""

@@ -50,12 +50,12 @@ def serve(work: Work, health: Health, settings: Settings) -> None:
 
 
 async def again_after_outages(work: Work, health: Health) -> None:
-    """Do the work, and again, after a jittered wait, when a broker was lost; never ends but when cancelled."""
+    """Do the work, and again, after a jittered wait, when a broker was lost; returns when it is done."""
     clock, backoff = asyncio.get_running_loop().time, Backoff(random.uniform)
     while True:
         started = clock()
         try:
-            await work()
+            return await work()
         except* (MqttError, KafkaError, TimeoutError) as outage:
             health.fault("broker lost: " + ", ".join(repr(error) for error in outage.exceptions))
         await asyncio.sleep(backoff.after(clock() - started))

@@ -17,6 +17,7 @@ from models.settings import Settings
 from stream_processors.runtime.consumer_lag import reads
 from stream_processors.runtime.health import Health
 from stream_processors.runtime.kafka import commit, kafka_answers, open_consumer
+from stream_processors.runtime.pipeline_identity import check_kafka, own_id
 from stream_processors.runtime.service import announce_ready, serve, unbroken
 from stream_processors.sink.influx import Influx, open_influx
 from stream_processors.sink.pipeline_metrics import watch
@@ -92,6 +93,7 @@ class Points:
 
 async def _carry(settings: Settings, health: Health) -> None:
     """When told to stop, what was read is written and committed, unless InfluxDB is away."""
+    await check_kafka(settings, own_id(settings))
     group = settings.topics.sink_group
     watched = TopicPartition(settings.topics.dead_letters, 0)  # one sink of several holds it: that one watches
     async with (

@@ -75,6 +75,7 @@ async def test_provisioning_makes_a_key_for_each_site(brokers: Settings, tmp_pat
     settings = _with_sites(brokers, tmp_path, '[sites.gate]\ndevices = ["gate-1"]\n')
     made = await provision(settings)
     assert made[:2] == [f"made {settings.secrets}/pipeline.key", f"made {settings.secrets}/site-gate.key"]
+    assert (settings.secrets / "pipeline.id").stat().st_mode & 0o777 == 0o600
     assert await provision(settings) == []
 
 
@@ -97,4 +98,5 @@ async def test_missing_file_of_sites_is_named(brokers: Settings, tmp_path: Path)
 def _with_sites(brokers: Settings, folder: Path, text: str) -> Settings:
     sites = folder / "sites.toml"
     sites.write_text(text)
-    return msgspec.structs.replace(brokers, sites=sites, secrets=folder / "secrets")
+    namespace = f"t{uuid.uuid4().hex}"  # the brokers are shared, and each test has keys of its own
+    return msgspec.structs.replace(brokers, namespace=namespace, sites=sites, secrets=folder / "secrets")

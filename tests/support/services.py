@@ -43,6 +43,22 @@ class Service:
         assert (await asyncio.wait_for(self._child.stdout.readline(), 30)).startswith(b"ready")
         return self
 
+    async def run_to_its_end(self) -> tuple[int, str]:
+        """Start it where it cannot work; returns its exit code and what it wrote to standard error."""
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "infra.cli", self._part),
+            env=self._environ,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            _, told = await asyncio.wait_for(child.communicate(), 30)
+        except TimeoutError:
+            child.kill()
+            raise
+        assert child.returncode is not None
+        return child.returncode, told.decode()
+
     async def stop(self) -> None:
         """Told to end, it does so in order and within five seconds."""
         asked = time.monotonic()

@@ -37,7 +37,7 @@ async def settings(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ma
     (folder / "sites.toml").write_text('[sites.park]\nmode = "face"\ndevices = ["gate"]\n')
     environ = {"FAIRROLL_SITES": str(folder / "sites.toml"), "FAIRROLL_METRICS_PERIOD_S": "1"}
     async with LocalStack(folder, parts=(*BROKERS, "keyholder"), ports=Ports.free(), environ=environ) as stack:
-        yield await guarded(stack, folder, *SERVICES)
+        yield await guarded(stack, folder, *SERVICES, "keyholder")
 
 
 async def test_the_documented_rights_are_enough(settings: Mapping[str, Settings]) -> None:
@@ -54,6 +54,11 @@ async def test_the_documented_rights_are_enough(settings: Mapping[str, Settings]
         assert await read_backlogs(settings["sink"])
         running_gate.cancel()
         await asyncio.gather(running_gate, return_exceptions=True)
+
+
+async def test_the_key_holder_may_read_what_it_follows(settings: Mapping[str, Settings]) -> None:
+    for topic in (TOPICS.controls, TOPICS.pipeline):
+        await read_records(settings["keyholder"], topic)
 
 
 async def test_nobody_reads_what_is_not_theirs(settings: Mapping[str, Settings]) -> None:

@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import ConfigError
-from models.keys.key_files import KEY_BYTES, PIPELINE_KEY, SiteKey, parse_key, parse_site_key, site_key_name
+from models.keys.key_files import (
+    KEY_BYTES,
+    PIPELINE_KEY,
+    SiteKey,
+    parse_key,
+    parse_site_key,
+    pipeline_id,
+    site_key_name,
+)
 
 
 @given(st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES), st.sampled_from(["", "\n", "\r\n", " "]))
@@ -42,3 +50,10 @@ def test_what_is_no_site_s_key_is_refused_with_its_file(text: str) -> None:
 
 def test_a_key_is_not_shown_where_values_are_shown() -> None:
     assert repr(SiteKey(3, b"\xab" * 32)) == "SiteKey(epoch=3)"
+
+
+def test_the_id_of_a_pipeline_depends_on_its_key_and_does_not_contain_it() -> None:
+    first, second = pipeline_id(bytes(KEY_BYTES)), pipeline_id(bytes(KEY_BYTES - 1) + b"\1")
+    assert first != second
+    assert re.fullmatch("[0-9a-f]{16}", first)
+    assert first not in bytes(KEY_BYTES).hex()

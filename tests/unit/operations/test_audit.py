@@ -16,6 +16,7 @@ import pytest
 import zstandard
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from infra.audit.audit import other_pipelines
 from infra.audit.detection import LONGEST, see
 from infra.audit.files import read_broker_files, read_files
 from infra.audit.judgement import Known, Suspects, Tally, Where, readable
@@ -23,7 +24,7 @@ from infra.audit.places import Unread
 from infra.audit.report import CLEAN, UNREAD, VIOLATED, Place, Report
 from models.contract.codec import encode
 from models.contract.messages import ButtonPressed, FaceSeen, Mode
-from models.contract.topics import Topics
+from models.contract.topics import Topics, kafka_topics
 from models.keys.seal_chain import SiteFacts, SitesTold
 from models.keys.seals import ENTROPY_BYTES, NONCE_BYTES, Keyring, Sealed, SealKey, binding
 from models.ledger.events import Requested
@@ -325,7 +326,7 @@ async def test_a_compressed_segment_of_a_broker_is_unread_and_never_clean(tmp_pa
     batches = b"".join(segment(kind) for kind in (0, codec))
     (tmp_path / "fairroll.events-0" / "00000000000000000000.log").write_bytes(batches + bytes(100))
     tally = Tally("files", known(600), Suspects())
-    await read_broker_files(tmp_path, Topics(), tally)
+    await read_broker_files(tmp_path, tally)
     assert why in tally.place().why
     assert tally.place().verdict == ("unread" if why else "clean")
 
@@ -344,3 +345,9 @@ async def test_links_lead_nowhere_and_a_missing_folder_is_unread(tmp_path: Path)
     assert await read(tmp_path / "data") == []
     with pytest.raises(Unread, match="no folder"):
         await read(tmp_path / "nothing")
+
+
+def test_topics_of_a_pipeline_of_another_namespace_are_its_own_audit_s() -> None:
+    there = [topic.name for name in ("fairroll", "staging") for topic in kafka_topics(Topics(name), 4, 540)]
+    assert other_pipelines([*there, "orders", "shop.events"], Topics()) == [Topics("staging")]
+    assert other_pipelines(there, Topics("staging")) == [Topics()]
