@@ -64,10 +64,7 @@ def _sentences(tally: Tally, source: Source) -> Iterator[str]:
     by_template, by_record = (tally.known.get(known, 0) for known in (Known.TEMPLATE, Known.RECORD))
     yield f"Who asked: {by_template:,} answers by their templates, {by_record:,} by the record of the decisions."
     if tally.unproven:
-        yield (
-            f"{tally.unproven:,} answers are not provable: a grant before the recording may have counted, or one of"
-            " somebody who was forgotten in it."
-        )
+        yield (f"{tally.unproven:,} answers are not provable: a grant before the recording may have counted.")
     if source.recording.devices:
         yield f"It holds only {', '.join(source.recording.devices)}: what other dispensers gave is not known."
     if source.recording.guessed:

@@ -21,9 +21,10 @@ class Moment(NamedTuple):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """The rows to remove go first, the row to put last: once it is written, all of it is.
+    """One row to write, with the offset of the event: the decision is stored completely or not at all.
 
-    `row` is None for an event that was folded before; its answer is given again and nothing changes.
+    `removed` lists rows that count no more, so that they can be removed before it in any order, or again; only a tick
+    has any. `row` is None for an event that was folded before; its answer is given again and nothing changes.
     """
 
     outcomes: tuple[Outcome, ...]

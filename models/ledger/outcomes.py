@@ -62,7 +62,10 @@ class ReportKept(_Outcome, tag="kept", frozen=True, kw_only=True):
     """why a command was declined"""
     fault: str | None = None
     cm: int = 0
-    """What came out by this report; 0 where it told so before."""
+    """What came out, as far as no earlier report said so."""
+    excess_cm: int = 0
+    """What the report says beyond the grant, or the ration, that it is about: a fault of the dispenser. It counts
+    against no limit."""
     missing: int = 0
     """How many of the dispenser's reports, by their numbers, have not come."""
     stock_cm: int | None = None

@@ -118,7 +118,7 @@ def _by_button_rule(asked: Asked, by: By, seen: _Seen | None = None) -> Decision
 
 
 def _on_forget(asked: Asked, request: ForgetAsked) -> Decision:
-    """Erase every matching template in one row; what was granted counts on its dispensers' budgets from now on.
+    """Erase every matching template in one row, which takes over the grants of all these accounts.
 
     Where faces are known and this one cannot be read, saying `forgotten` would be a lie: the dispenser asks again.
     """
@@ -133,12 +133,9 @@ def _on_forget(asked: Asked, request: ForgetAsked) -> Decision:
     if not keys:
         return _without_identity(asked, "forget", command)
     entries = (*_live_entries(asked, keys), _entry(asked, "forget", command))
-    return Decision(
-        outcomes=(_answered(asked, "forget", command),),
-        removed=tuple(keys[1:]),
-        key=keys[0],
-        row=structs.replace(_visitor_row(asked, request, entries), forgotten=True),
-    )
+    replaces = tuple(asked.site.accounts[key].offset for key in keys[1:])
+    row = structs.replace(_visitor_row(asked, request, entries), replaces=replaces)
+    return Decision(outcomes=(_answered(asked, "forget", command),), key=keys[0], row=row)
 
 
 def _without_identity(asked: Asked, by: By, command: Answer, seen: _Seen | None = None) -> Decision:

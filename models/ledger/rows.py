@@ -25,6 +25,7 @@ __all__ = [
     "charges",
     "device_of",
     "dispenser_key",
+    "is_visitor_key",
     "site_key",
     "site_of",
     "visitor_key",
@@ -61,6 +62,8 @@ class Settlement(Struct, frozen=True, array_like=True, tag="told"):
     """of the report that told of it"""
     more_cm: int = 0
     """what that report told beyond those before it: told again if the report is delivered again, and by no other"""
+    is_visitors: bool = False
+    """The grant stands in a visitor's account, so that it counts on no button budget even if that account is erased."""
 
 
 def charges(entry: Entry, settlement: Settlement | None, give_back: GiveBack) -> Iterator[Charge]:
@@ -88,9 +91,9 @@ class VisitorAccount(_Row, tag="visitor", frozen=True, kw_only=True):
     """In memory only, and None where the key is gone: what is written of it is `sealed`."""
     sealed: Sealed | None = None
     """as ingress sealed it, bound to the last entry's request"""
-    forgotten: bool = False
-    """From then on the entries count against their dispensers' budgets."""
     entries: tuple[Entry, ...]
+    replaces: tuple[int, ...] = ()
+    """Offsets of other visitors' rows whose grants this row took over; the next tick removes them."""
 
 
 class DispenserAccount(_Row, tag="dispenser", frozen=True, kw_only=True):
@@ -139,6 +142,11 @@ def visitor_key(site: str, visitor: str) -> str:
 def visitor_of(key: str) -> str:
     """Tell the pseudonym in a visitor's key."""
     return key.rsplit("/", 1)[1]
+
+
+def is_visitor_key(key: str) -> bool:
+    """Return whether a row is a visitor's account."""
+    return key.startswith("visitor/")
 
 
 def dispenser_key(site: str, device: str, part: int) -> str:

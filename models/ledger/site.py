@@ -19,6 +19,7 @@ from models.ledger.rows import (
     charges,
     device_of,
     dispenser_key,
+    is_visitor_key,
 )
 from models.ledger.template_index import TemplateIndex
 
@@ -50,6 +51,9 @@ class Site:
         self._settlements: defaultdict[str, dict[str, tuple[str, Settlement]]] = defaultdict(dict)
         self._parts: defaultdict[str, set[int]] = defaultdict(set)
         self._erased: set[str] = set()
+        """visitors' rows that are void and wait for a tick"""
+        self._replaced: set[int] = set()
+        """offsets of rows whose grants another row took over"""
         self._newest: dict[str, str] = {}
 
     @property
@@ -97,12 +101,13 @@ class Site:
     def dispensed(self, device: str, horizon: int) -> list[Charge]:
         """Give what counts against a dispenser's limit: everything but staff's."""
         grants = self._grants.get(device, {}).values()
-        return [*self.charges(grants, horizon), *self._unasked(device)]
+        return [*self.charges(grants, horizon), *(charge for _, charge in self._unasked(device))]
 
     def faceless(self, device: str, horizon: int) -> list[Charge]:
         """Give what counts against a dispenser's button budget: portions without an identity."""
         grants = self._grants.get(device, {}).values()
-        return [*self.charges((e for e in grants if self._is_faceless(e)), horizon), *self._unasked(device)]
+        unasked = [charge for told, charge in self._unasked(device) if not told.is_visitors]
+        return [*self.charges((e for e in grants if self._is_faceless(e)), horizon), *unasked]
 
     def settlement(self, device: str, request: str, horizon: int) -> tuple[str, Settlement] | None:
         """Find what live reports told of a request, and the key of the row that holds it."""
@@ -149,8 +154,8 @@ class Site:
         match row:
             case SiteRow():
                 self.settings = row
-                self._erase(row.erased)
-            case VisitorAccount() if self.settings and row.offset <= self.settings.erased:
+                self._erase_void()
+            case VisitorAccount() if self._is_void(row):
                 self._erased.add(key)
             case VisitorAccount() | DispenserAccount():
                 self.remove(key)
@@ -164,7 +169,7 @@ class Site:
             case None:
                 return
             case VisitorAccount() as account:
-                self._indexes[account.model, account.epoch].discard(key)
+                self._evict(key, account)
             case DispenserAccount() as account:
                 self._forget_row(key)
         for entry in account.entries:
@@ -176,15 +181,31 @@ class Site:
                     if told.get(entry.request, ("",))[0] == key:
                         del told[entry.request]
 
-    def _erase(self, offset: int) -> None:
-        """Let go of every visitor's account that was written up to `offset`; its row waits for a tick."""
+    def _is_void(self, account: VisitorAccount) -> bool:
+        erased = self.settings.erased if self.settings else -1
+        return account.offset <= erased or account.offset in self._replaced
+
+    def _erase_void(self) -> None:
+        """Remove every visitor's account that is void from memory; its row waits for a tick."""
         visitors = ((key, account) for key, account in self.accounts.items() if isinstance(account, VisitorAccount))
-        for key in [key for key, account in visitors if account.offset <= offset]:
+        for key in [key for key, account in visitors if self._is_void(account)]:
             self.remove(key)
             self._erased.add(key)
 
+    def _evict(self, key: str, account: VisitorAccount) -> None:
+        """Remove a visitor's template. An index that holds none any more, as of an ended epoch, is dropped."""
+        self._replaced.difference_update(account.replaces)
+        index = self._indexes.get((account.model, account.epoch))
+        if index is not None:
+            index.discard(key)
+            if not len(index):
+                del self._indexes[account.model, account.epoch]
+
     def _remember(self, key: str, account: Account) -> None:
         match account:
+            case VisitorAccount(replaces=(_, *_) as replaces):
+                self._replaced.update(replaces)
+                self._erase_void()
             case VisitorAccount(template=bytes() as template):
                 captured = max(entry.at for entry in account.entries)
                 self._indexes[account.model, account.epoch].put(key, template, captured)
@@ -235,17 +256,16 @@ class Site:
         told = self.settlement(entry.device, entry.id, horizon)
         return charges(entry, told[1] if told else None, self.policy.give_back)
 
-    def _unasked(self, device: str) -> Iterator[Charge]:
-        """What a dispenser gave for requests that nothing was granted for."""
+    def _unasked(self, device: str) -> Iterator[tuple[Settlement, Charge]]:
+        """What a dispenser gave for requests that nothing is known to be granted for."""
         for request, (_, told) in self._settlements.get(device, {}).items():
             known = self._entries.get((device, request))
             if known is None or not known[1].granted_cm:
-                yield Charge(told.at, told.cm)
+                yield told, Charge(told.at, told.cm)
 
     def _is_faceless(self, entry: Entry) -> bool:
-        """Whether nobody stands behind a grant: by button, or of somebody who asked to be forgotten."""
-        account = self.accounts[self._entries[entry.device, entry.id][0]]
-        return not isinstance(account, VisitorAccount) or account.forgotten
+        """Return whether a grant was made without an identity."""
+        return not is_visitor_key(self._entries[entry.device, entry.id][0])
 
 
 def _lives(account: Account, horizon: int) -> bool:

@@ -134,6 +134,13 @@ REPORTS = Measurement(
         Field(name="n", kind="integer", meaning="1", hourly="sum"),
         Field(name="number", kind="integer", meaning="the report's: a repeated report has the same"),
         Field(name="cm", kind="integer", unit="cm", meaning="what came out, and no report had told yet", hourly="sum"),
+        Field(
+            name="excess_cm",
+            kind="integer",
+            unit="cm",
+            meaning="what the report says beyond what was granted: the dispenser measures or reports wrongly",
+            hourly="sum",
+        ),
         Field(name="missing", kind="integer", meaning="the dispenser's reports that have not come", hourly="max"),
         Field(
             name="stock_cm", kind="integer", unit="cm", meaning="left on the roll; it rises at a refill", hourly="mean"

@@ -91,8 +91,6 @@ class Replay:
         self.partitions: dict[int, Partition] = {}
         self._begun: dict[int, int] = {}
         """the time of each partition's first happening; 0 where nothing is missing before it"""
-        self._blurred: dict[str, int] = {}
-        """when a site last forgot somebody of whom the record does not tell who it was"""
         self._astray: dict[str, int] = {}
         """when it last gave an answer otherwise than then, for what it could not know"""
         self._on_record: set[str] = set()
@@ -109,7 +107,6 @@ class Replay:
             partition.pass_over(happening.offset, happening.at)
             said, failure = (), f"the fold fails on it: {type(error).__name__}: {error}"
         outcomes = tuple(outcome for outcome in said if not isinstance(outcome, ControlChanged))
-        is_proven = is_proven and not self._is_vague(partition, happening, outcomes)
         likeness = self._likeness(happening, outcomes, is_proven)
         if likeness is Likeness.UNPROVEN and isinstance(event, Requested) and not self._is_trial:
             self._astray[event.site] = happening.at
@@ -145,8 +142,6 @@ class Replay:
         recalled = _recalled(event, answered)
         if isinstance(recalled, Recalled) and recalled.identity != "unreadable":
             self._on_record.add(event.site)
-        if isinstance(recalled, Recalled) and recalled.erased:
-            self._blurred[event.site] = happening.at
         return recalled, Known.RECORD
 
     def _is_proven(self, partition: Partition, happening: Happening) -> bool:
@@ -162,14 +157,6 @@ class Replay:
         since = max(self._begun[number], self._astray.get(name, 0))
         site = partition.sites.get(name)
         return since == 0 or (site is not None and self._is_settled(name, number) and site.horizon(at) >= since)
-
-    def _is_vague(self, partition: Partition, happening: Happening, outcomes: tuple[Outcome, ...]) -> bool:
-        """Whether it was answered from a budget to which somebody's paper went who was forgotten on the record."""
-        event = happening.event
-        if isinstance(event, Ticked) or event.site not in self._blurred:
-            return False
-        horizon = partition.sites[event.site].horizon(happening.at)
-        return horizon < self._blurred[event.site] and any(map(_is_by_button_rule, outcomes))
 
     def _is_settled(self, site: str, partition: int) -> bool:
         """Whether it is known how the site worked when the recording began: its policy, its epoch, a hold."""
@@ -246,15 +233,6 @@ def _recalled(event: Requested, answered: Answered | None) -> Requested:
         visitor=answered.visitor,
         score=answered.score,
         erased=answered.command.erased if isinstance(answered.command, Forgotten) else 0,
-    )
-
-
-def _is_by_button_rule(outcome: Outcome) -> bool:
-    return (
-        isinstance(outcome, Answered)
-        and outcome.by in ("button", "face")
-        and outcome.identity in (None, "unreadable")
-        and not outcome.repeated
     )
 
 

@@ -136,6 +136,7 @@ def _report(outcome: ReportKept, at: int) -> str:
         "n": 1,
         "number": max(outcome.command.numbers, default=None),
         "cm": outcome.cm,
+        "excess_cm": outcome.excess_cm,
         "missing": outcome.missing,
         "stock_cm": outcome.stock_cm,
         "battery_percent": outcome.battery_percent,

@@ -57,7 +57,8 @@ COUNTED = SiteCounted(site="park", offset=11, at=AT, templates=3, accounts=5, ol
 
 def test_a_report_and_a_tick_are_one_line_each() -> None:
     assert outcome_point(KEPT, AT + 17) == (
-        "reports,site=park,device=gate,what=dispensed,fault=empty n=1i,number=3i,cm=22i,missing=0i 1700000000123000010"
+        "reports,site=park,device=gate,what=dispensed,fault=empty"
+        " n=1i,number=3i,cm=22i,excess_cm=0i,missing=0i 1700000000123000010"
     )
     assert outcome_point(COUNTED, AT + 17) == (
         "sites,site=park templates=3i,accounts=5i,oldest_s=12.5,decided_ms=17i,window_s=540i"

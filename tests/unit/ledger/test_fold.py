@@ -6,8 +6,6 @@ from models.contract.messages import (
     Dispense,
     Dispensed,
     FaceSeen,
-    ForgetAsked,
-    Forgotten,
     LocalRation,
     Refuse,
     Stock,
@@ -211,27 +209,6 @@ def test_measurements_are_kept_for_the_metrics() -> None:
     assert isinstance(stock, ReportKept)
     assert isinstance(battery, ReportKept)
     assert (stock.stock_cm, stock.what, battery.battery_percent, battery.what) == (12_000, "stock", 80, "battery")
-
-
-def test_forgetting_erases_every_matching_template_and_moves_the_grants_to_the_dispenser() -> None:
-    story = Story(Policy(give_back=RESERVED, button_budget_cm=120))
-    story.face("ann")
-    story.face("ann", flipped=SAME + 1)
-    story.face("bob")
-    halfway = template("ann", (SAME + 1) // 2)  # between her two looks
-    receipt = story.answered(ForgetAsked(id="forget-ann-000001", model=MODEL, template=halfway)).command
-    assert receipt == Forgotten(request="forget-ann-000001", erased=2)
-    [counted] = story.tick().outcomes
-    assert isinstance(counted, SiteCounted)
-    assert counted.templates == 1
-    assert isinstance(story.button().command, Refuse)
-
-
-def test_forgetting_a_stranger_is_answered_too() -> None:
-    story = Story()
-    answered = story.forget("ann")
-    assert isinstance(answered.command, Forgotten)
-    assert answered.command.erased == 0
 
 
 def test_a_busy_dispenser_spreads_over_capped_rows() -> None:

@@ -143,3 +143,30 @@ def test_an_unreadable_report_that_comes_twice_is_noted_twice() -> None:
     story = Story()
     kept = [told(story, UnreadableReport(number=1, reason="a reason")) for _ in range(2)]
     assert [outcome.command for outcome in kept] == [Noted(numbers=(1,), reason="a reason")] * 2
+
+
+@pytest.mark.parametrize(
+    ("report", "due"),
+    [
+        (Dispensed(number=1, request="request-0000000001", cm=100_000), 60),
+        (Dispensed(number=1, request="request-0000000001", cm=100_000, ago_ms=1), 60),
+        (LocalRation(number=1, request="never-arrived-001", cm=100_000), 60),
+        (LocalRation(number=1, request="never-arrived-001", cm=100_000, ago_ms=600_000), 60),
+    ],
+)
+def test_a_report_of_more_than_was_granted_is_flagged_and_does_not_close_the_dispenser(
+    report: Dispensed | LocalRation, due: int
+) -> None:
+    story, request = granted(GiveBack())
+    assert request == "request-0000000001"
+    first, again = told(story, report), told(story, report)
+    assert (first.cm, first.excess_cm) == (due, 100_000 - due)
+    assert (again.cm, again.excess_cm) == (0, 0)
+    assert isinstance(story.button().command, Dispense)
+
+
+def test_the_excess_of_a_report_is_told_again_at_its_redelivery() -> None:
+    story, request = granted(GiveBack())
+    first = told(story, Dispensed(number=1, request=request, cm=61))
+    assert first.excess_cm == 1
+    assert story.partition.fold(story.records[-1]).outcomes == (first,)
