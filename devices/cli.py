@@ -27,6 +27,7 @@ from models.contract.face_models import face_model
 from models.contract.messages import Placement
 from models.errors import ConfigError, FairrollError, first_of
 from models.settings import Settings
+from models.stop_signals import stop_on_signals
 
 if TYPE_CHECKING:
     from devices.hardware.vision import CameraEye
@@ -39,6 +40,7 @@ _CONTROL_S = 3.0
 
 def main() -> None:
     """The `dispenser` command; what is wrong is said in a line."""
+    stop_on_signals()
     # standard output belongs to what people and programs read
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     code = 0
@@ -74,7 +76,7 @@ def commands() -> None:
 )
 @click.option("--patience", default=3.0, show_default=True, help="Seconds until it serves by itself.")
 def run(site: str, device: str, photos: Path | None, model: str, placement: Placement, patience: float) -> None:
-    """Run one dispenser, until the end of standard input or SIGTERM.
+    """Run one dispenser, until the end of standard input, SIGINT or SIGTERM.
 
     It reads what people do from standard input: face, button, staff, forget; a line each. Where there is a camera it
     first shows the site's sign, and again when that says something new. Its journal, with the reports that are not
@@ -110,12 +112,13 @@ def fleet(visitors: int, seconds: float, seed: int, *, journals: bool) -> None:
 
 
 async def _run(panel: Panel, dispenser: Dispenser) -> None:
-    """Serve whoever presses, until the end of standard input or SIGTERM; then stop the dispenser in order."""
+    """Serve whoever presses, until the end of standard input, SIGINT or SIGTERM; then stop the dispenser in order."""
     async with asyncio.TaskGroup() as tasks:
         session = tasks.create_task(dispenser.run(), name="session")
         people = tasks.create_task(_serve(panel, dispenser), name="people")
         sign = tasks.create_task(_keep_sign(panel, dispenser), name="sign")
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, people.cancel)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, people.cancel)
         await asyncio.wait({people})
         sign.cancel()
         session.cancel()

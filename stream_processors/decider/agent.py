@@ -63,7 +63,10 @@ def run(settings: Settings) -> None:
     health = Health("decider", settings.instance, counts=counts, alive=lambda: watchdog.stuck(time.monotonic()) is None)
     keys = WorkerKeys(settings, health)
     secret = _pipeline_secret(settings.secrets / PIPELINE_KEY)
-    asyncio.run(_check_pipeline(settings, pipeline_id(secret), health))
+    try:
+        asyncio.run(_check_pipeline(settings, pipeline_id(secret), health))
+    except KeyboardInterrupt:
+        return
     app = create_app(settings, secret, keys, health, watchdog)
     told = _Running(served(health, settings.health))
     worker = faust.Worker(app, told, keys, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)

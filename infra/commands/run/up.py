@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shlex
-import signal
 import time
 from pathlib import Path
 from typing import Literal
@@ -28,7 +27,7 @@ __all__ = ["up"]
 def up(folder: Path, ports: Literal["fixed", "free"], *, brokers: bool) -> None:
     """Start the whole pipeline on this machine, until Ctrl-C.
 
-    A broker named by FAIRROLL_MQTT, FAIRROLL_KAFKA or FAIRROLL_INFLUX_URL is used, not started.
+    A broker named by FAIRROLL_MQTT, FAIRROLL_KAFKA or FAIRROLL_INFLUX_URL is used, not started. SIGTERM stops it too.
     """
     stack = LocalStack(
         folder,
@@ -38,14 +37,11 @@ def up(folder: Path, ports: Literal["fixed", "free"], *, brokers: bool) -> None:
     )
     try:
         asyncio.run(_up(stack, Console()))
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except KeyboardInterrupt:
         click.echo("stopped")
 
 
 async def _up(stack: LocalStack, console: Console) -> None:
-    task = asyncio.current_task()
-    if task:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with console.status("starting") as status:
         async with stack:
             status.stop()
