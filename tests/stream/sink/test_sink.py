@@ -180,6 +180,7 @@ async def test_the_set_up_can_be_repeated_and_mends_what_differs(stack: LocalSta
 @pytest.mark.parametrize(
     ("name", "bad"),
     [("parsed", "this is no line"), ("typed", f"m,kind=b n=2.5 {time.time_ns()}"), ("old", "m,kind=b n=1i 1000")],
+    ids=["parsed", "typed", "old"],
 )
 async def test_a_line_that_cannot_be_written_costs_no_other(stack: LocalStack, name: str, bad: str) -> None:
     settings, health = structs.replace(stack.settings, influx_bucket=name), Health("test", "1")
