@@ -20,6 +20,7 @@ from models.contract.dead_letters import DeadLetter
 from models.contract.messages import Control, DeviceState, Dispense, Noted, Refuse
 from models.contract.topics import kafka_topics
 from models.ledger.outcomes import Answered, Held, Outcome, ReportKept, SiteCounted
+from models.metrics.catalogue import ServiceState
 from models.metrics.storage import Storage
 from models.settings import Settings
 from stream_processors.runtime.consumer_lag import committed
@@ -146,7 +147,7 @@ async def test_one_sink_of_two_looks_at_services_and_groups(stack: LocalStack) -
             while not (lags := await query(settings, f"SELECT * FROM lag WHERE time > {since}")):
                 await asyncio.sleep(0.5)
         services = await query(settings, f"SELECT * FROM services WHERE time > {since}")
-    assert {(row["address"], row["answers"]) for row in services} == {(nobody, False)}
+    assert {(row["address"], row["state"]) for row in services} == {(nobody, ServiceState.SILENT)}
     assert {(row["group"], row["topic"]) for row in lags} >= {("decider", "events"), ("sink", "decisions")}
     assert len({(row["time"], row["group"], row["topic"]) for row in lags}) == len(lags)
     assert all(row["time"] % 10_000_000_000 == 0 for row in lags)
