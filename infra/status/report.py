@@ -81,6 +81,11 @@ class Status(Struct, frozen=True, kw_only=True):
 def problems(services: Iterable[Service], brokers: Iterable[Broker], kafka: KafkaSeen | None) -> list[str]:
     """What is not ready. A dispenser that is offline, a backlog and dead letters are shown, and not judged."""
     found = [f"{broker.name} does not answer at {broker.address}" for broker in brokers if not broker.is_ready]
+    found += [
+        f"{backlog.group} has lost {backlog.lost} records of {backlog.topic}: Kafka deleted them before they were read"
+        for backlog in (kafka.backlogs if kafka else ())
+        if backlog.lost
+    ]
     found += [] if kafka else ["the topics cannot be read"]
     for service in services:
         match service.vitals:

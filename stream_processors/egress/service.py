@@ -16,7 +16,7 @@ from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import Answered, Outcome, ReportKept
 from models.settings import Settings
 from stream_processors.runtime.health import Health
-from stream_processors.runtime.kafka import commit, kafka_answers, next_offsets, open_consumer
+from stream_processors.runtime.kafka import commit, fetch, kafka_answers, next_offsets, open_consumer
 from stream_processors.runtime.mqtt import Session, open_session, read_retained
 from stream_processors.runtime.pipeline_identity import check_kafka, check_retained, own_id
 from stream_processors.runtime.service import announce_ready, drain, serve, unbroken
@@ -106,7 +106,7 @@ async def _publish_commands(
     committed = time.monotonic()
     try:
         while True:
-            batches = await decisions.getmany(timeout_ms=int(_COMMIT_EVERY_S * 1000), max_records=_MOST_RECORDS)
+            batches = await fetch(decisions, health, timeout_ms=int(_COMMIT_EVERY_S * 1000), max_records=_MOST_RECORDS)
             batch = [record for records in batches.values() for record in records]
             await unbroken(_publish_all(session, batch, topics, published, health), connection)
             if published and time.monotonic() - committed >= _COMMIT_EVERY_S:

@@ -36,6 +36,8 @@ class Backlog(Struct, frozen=True, kw_only=True):
     """appended and not committed yet; groups commit every few seconds, the sink what lies in closed periods"""
     seconds: float = 0.0
     """age of the oldest of these"""
+    lost: int = 0
+    """records that Kafka deleted before the group read them, until the group has committed past them"""
 
 
 def reads(topics: Topics) -> dict[str, tuple[str, ...]]:
@@ -76,24 +78,35 @@ async def read_backlogs(settings: Settings) -> list[Backlog]:
         partitions = {partition for _, partition in readers}
         consumer.assign(partitions)
         beginnings, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-        firsts = {(group, p): max(done.get((group, p), 0), beginnings[p]) for group, p in readers}
-        behind = {(p, first) for (_, p), first in firsts.items() if first < ends[p]}
-        return backlogs(firsts, ends, await _ages(consumer, behind))
+        nexts = {reader: done.get(reader, beginnings[reader[1]]) for reader in readers}
+        behind = {(p, max(n, beginnings[p])) for (_, p), n in nexts.items() if max(n, beginnings[p]) < ends[p]}
+        return backlogs(nexts, beginnings, ends, await _ages(consumer, behind))
 
 
 def backlogs(
-    firsts: Mapping[Reader, int], ends: Mapping[TopicPartition, int], ages: Mapping[Place, float]
+    nexts: Mapping[Reader, int],
+    beginnings: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+    ages: Mapping[Place, float],
 ) -> list[Backlog]:
-    """What each group has still to do in each topic. `firsts`: the offset that it reads next; `ages`: seconds."""
+    """What each group has still to do in each topic.
+
+    Args:
+        nexts: the offset that it reads next
+        beginnings: the first offset that Kafka still has
+        ends: the offset of the next record that will be appended
+        ages: seconds
+    """
     parts: dict[tuple[str, str], list[Place]] = {}
-    for (group, partition), first in firsts.items():
-        parts.setdefault((group, partition.topic), []).append((partition, first))
+    for (group, partition), offset in nexts.items():
+        parts.setdefault((group, partition.topic), []).append((partition, offset))
     return [
         Backlog(
             group=group,
             topic=topic,
-            records=sum(max(0, ends[partition] - first) for partition, first in places),
-            seconds=max(ages.get(place, 0.0) for place in places),
+            records=sum(max(0, ends[p] - max(offset, beginnings[p])) for p, offset in places),
+            seconds=max(ages.get((p, max(offset, beginnings[p])), 0.0) for p, offset in places),
+            lost=sum(max(0, beginnings[p] - offset) for p, offset in places),
         )
         for (group, topic), places in parts.items()
     ]

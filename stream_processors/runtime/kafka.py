@@ -8,15 +8,23 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 
 from models.errors import ConfigError
 from models.settings import Settings
+from stream_processors.runtime.health import Health
 
 __all__ = [
     "FETCH_WAIT_MS",
     "SASL_MECHANISM",
     "commit",
+    "fetch",
     "kafka_answers",
     "kafka_tls",
     "next_offsets",
@@ -24,6 +32,7 @@ __all__ = [
     "open_consumer",
     "open_producer",
     "read_to_end",
+    "report_lost",
 ]
 
 log = structlog.get_logger()
@@ -59,6 +68,7 @@ async def open_consumer(
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """Open a consumer that commits only when told to; without a group it reads all partitions from the beginning.
 
+    One with a group is read by `fetch`, which finds its first position.
     `fetch_bytes`: how much of a partition comes at once; one batch at least. The default is aiokafka's.
     """
     consumer = AIOKafkaConsumer(
@@ -66,7 +76,7 @@ async def open_consumer(
         **_access(settings),
         group_id=group,
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
+        auto_offset_reset="none" if group else "earliest",
         fetch_max_wait_ms=FETCH_WAIT_MS,
         max_partition_fetch_bytes=fetch_bytes,
         heartbeat_interval_ms=_HEARTBEAT_MS,
@@ -108,6 +118,39 @@ async def read_to_end(consumer: AIOKafkaConsumer, partitions: Collection[TopicPa
         for batch in (await consumer.getmany(timeout_ms=200)).values():
             records += batch
     return records
+
+
+async def fetch(
+    consumer: AIOKafkaConsumer, health: Health, *, timeout_ms: int, max_records: int
+) -> Mapping[TopicPartition, list[ConsumerRecord]]:
+    """Return the records that have come to a consumer of a group; wait for one at most `timeout_ms`.
+
+    A group that has committed nothing begins at the log's start. Where Kafka has deleted what the group reads next, the
+    loss is reported once, and the group goes on, and is committed, at the log's start.
+    """
+    try:
+        return await consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)  # type: ignore[no-any-return]  # untyped
+    except NoOffsetForPartitionError as error:
+        [uncommitted] = error.args
+        if uncommitted in consumer.assignment():
+            await consumer.seek_to_beginning(uncommitted)
+    except OffsetOutOfRangeError as error:
+        [positions] = error.args
+        starts = await consumer.beginning_offsets(positions)
+        for partition in positions.keys() & consumer.assignment():
+            report_lost(health, partition, positions[partition], starts[partition])
+            consumer.seek(partition, starts[partition])
+        await commit(consumer, starts)
+    return {}
+
+
+def report_lost(health: Health, partition: TopicPartition, first: int, start: int) -> None:
+    """Report that Kafka deleted the records from `first` up to the log's `start` before they were read."""
+    health.count("lost", max(0, start - first))
+    health.fault(
+        f"{partition.topic}/{partition.partition}: offsets {first} to {start - 1} were deleted before they were read;"
+        f" goes on at {start}"
+    )
 
 
 async def kafka_answers(client: AIOKafkaConsumer | AIOKafkaProducer) -> bool:

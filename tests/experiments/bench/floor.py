@@ -26,7 +26,7 @@ async def to_kafka(settings: Settings) -> None:
 
 
 async def through_kafka(settings: Settings) -> None:
-    async with open_consumer(settings, TOPICS[0], group="floor") as consumer, open_producer(settings) as producer:
+    async with open_consumer(settings, TOPICS[0], group=None) as consumer, open_producer(settings) as producer:
         _ready()
         async for record in consumer:
             await producer.send(TOPICS[1], record.value, key=record.key)
@@ -35,7 +35,7 @@ async def through_kafka(settings: Settings) -> None:
 async def from_kafka(settings: Settings) -> None:
     async with (
         open_session(settings, "floor-out", 10) as session,
-        open_consumer(settings, TOPICS[1], group="floor-out") as consumer,
+        open_consumer(settings, TOPICS[1], group=None) as consumer,
     ):
         _ready()
         async for record in consumer:

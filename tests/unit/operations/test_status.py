@@ -1,6 +1,7 @@
 """What is shown of the whole, and what of it is not well."""
 
 import pytest
+from msgspec import structs
 from rich.console import Console
 
 from infra.status.report import (
@@ -55,6 +56,14 @@ def test_a_service_that_is_not_ready_is_not_well(told: Service, problem: str) ->
 def test_a_broker_that_is_away_is_not_well() -> None:
     kafka = Broker(name="Kafka", address="127.0.0.1:9092", is_ready=False)
     assert problems([], [MQTT, kafka], None) == ["Kafka does not answer at 127.0.0.1:9092", "the topics cannot be read"]
+
+
+def test_records_that_kafka_deleted_unread_are_a_problem_until_they_are_committed_past() -> None:
+    lost = Backlog(group="fairroll.decider", topic="fairroll.events", records=0, lost=3)
+    seen = structs.replace(NOTHING, backlogs=[lost])
+    assert problems([], [MQTT], seen) == [
+        "fairroll.decider has lost 3 records of fairroll.events: Kafka deleted them before they were read"
+    ]
 
 
 def test_a_rate_is_of_all_partitions_in_a_second() -> None:
