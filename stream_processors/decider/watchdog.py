@@ -24,8 +24,8 @@ _FROZEN_S = 4.0
 """Kafka gives a worker's partitions away 6 s after its last heartbeat, which was up to 1.5 s before it froze."""
 _STUCK_S = 30.0
 """Six ticks: an event comes to every partition every 5 s."""
-_RECOVERS_S = 300.0
-"""A recovery reads tens of thousands of rows in seconds; Faust tells a failed one only by never ending it."""
+_RECOVERS_S = 120.0
+"""How long a rebalance or a recovery may go on without a row; Faust shows a failed one only by never ending it."""
 
 
 def give_up(reason: str, **fields: object) -> NoReturn:
@@ -39,13 +39,14 @@ class Watchdog:
     """A thread that ends the process when a partition does not move, or when the whole process was frozen.
 
     A frozen worker (SIGSTOP, a paused machine) that wakes as a zombie holds rows that others have changed meanwhile.
-    `check` before each decision and the thread's own beat see it, whichever runs first.
+    `check` before each decision and the thread's own beat see it, whichever runs first. It judges
+    nothing before `start`.
     """
 
     def __init__(self) -> None:
         self._beat = time.monotonic()
         self._moved: dict[int, float] = {}
-        self._pauses_since: float | None = self._beat
+        self._pauses_since: float | None = None
 
     def start(self) -> Self:
         self._beat = time.monotonic()
@@ -59,9 +60,14 @@ class Watchdog:
         self._pauses_since = None
 
     def pause(self) -> None:
-        """Nothing is decided until the next `expect`, which must come within `_RECOVERS_S`."""
+        """Nothing is decided until the next `expect`; until then something must `recover` every `_RECOVERS_S`."""
         self._moved = {}
         self._pauses_since = time.monotonic()
+
+    def recovers(self) -> None:
+        """A row was recovered: however many follow, the recovery goes on."""
+        if self._pauses_since is not None:
+            self._pauses_since = time.monotonic()
 
     def moved(self, partition: int) -> None:
         """An event of this partition was decided."""
@@ -74,8 +80,8 @@ class Watchdog:
 
     def stuck(self, now: float) -> str | None:
         """Tell what does not move at `now`, monotonic seconds."""
-        if self._pauses_since is not None:
-            return "the recovery does not end" if now - self._pauses_since > _RECOVERS_S else None
+        if (since := self._pauses_since) is not None:
+            return "the recovery does not end" if now - since > _RECOVERS_S else None
         late = [partition for partition, moved in dict(self._moved).items() if now - moved > _STUCK_S]
         return f"partitions {late} do not move" if late else None
 

@@ -5,6 +5,8 @@ import signal
 import sys
 import time
 
+import pytest
+
 from stream_processors.decider.watchdog import EXIT_CODE, Watchdog
 
 _FROZEN = """
@@ -34,6 +36,29 @@ def test_nothing_needs_to_move_while_partitions_change_hands_unless_it_never_end
     watchdog.pause()
     assert watchdog.stuck(time.monotonic() + 100) is None
     assert watchdog.stuck(time.monotonic() + 1000) == "the recovery does not end"
+
+
+def test_a_recovery_may_take_any_time_while_rows_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.monotonic()
+    watchdog = Watchdog()
+    watchdog.pause()
+    for minutes in range(1, 30):
+        at = now + 60 * minutes
+        monkeypatch.setattr("stream_processors.decider.watchdog.time.monotonic", lambda at=at: at)
+        assert watchdog.stuck(at) is None
+        watchdog.recovers()
+    assert watchdog.stuck(at + 1000) == "the recovery does not end"
+
+
+def test_rows_of_a_changelog_that_come_after_the_recovery_start_none() -> None:
+    watchdog = Watchdog()
+    watchdog.expect([])
+    watchdog.recovers()
+    assert watchdog.stuck(time.monotonic() + 1000) is None
+
+
+def test_nothing_is_judged_before_the_start() -> None:
+    assert Watchdog().stuck(time.monotonic() + 1000) is None
 
 
 async def test_a_process_that_was_frozen_ends_when_it_wakes() -> None:
