@@ -11,14 +11,13 @@ from importlib import import_module
 import click
 
 from models.errors import FairrollError, first_of
-from models.stop_signals import stop_on_signals
 
 __all__ = ["main"]
 
 _GROUPS = {
     "Run": ("run", ("up", "demo", "keyholder", "ingress", "egress", "decider", "sink")),
     "Set up": ("setup", ("provision", "apply", "init-metrics")),
-    "Operate": ("operate", ("status", "dead-letters", "preview")),
+    "Operate": ("operate", ("status", "dead-letters", "set-aside", "preview")),
     "Privacy": ("privacy", ("hold", "resume", "receipts", "audit", "compliance")),
     "Replay": ("replay", ("record", "replay", "explain")),
 }
@@ -52,7 +51,6 @@ class _Commands(click.Group):
 
 def main() -> None:
     """The `fairroll` command; what is wrong is said in a line."""
-    stop_on_signals()
     code = 0
     try:
         commands(prog_name="fairroll")

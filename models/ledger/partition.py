@@ -40,14 +40,9 @@ class Partition:
             self._put(key, row)
 
     def fold(self, record: Record) -> Decision:
-        """Decide a record and take over its row; one at or below `offset` is answered again and changes nothing."""
-        if record.offset <= self.offset:
-            return Decision(outcomes=self._again(record))
+        """Decide a record and apply the decision."""
         decision = self.decide(record)
-        for key in decision.removed:
-            self._site(site_of(key)).remove(key)
-        if decision.row is not None:
-            self._put(decision.key, decision.row)
+        self.apply(decision)
         return decision
 
     def pass_over(self, offset: int, at: int) -> Decision:
@@ -57,7 +52,9 @@ class Partition:
         return Decision(outcomes=(), key=PARTITION_KEY, row=row)
 
     def decide(self, record: Record) -> Decision:
-        """Say what becomes of a record, changing nothing."""
+        """Decide a record and change nothing. One at or below `offset` gets its answer again, and writes no row."""
+        if record.offset <= self.offset:
+            return Decision(outcomes=self._again(record))
         at = max(self.at, record.at)
         match record.event:
             case Ticked():
@@ -66,6 +63,13 @@ class Partition:
                 return decide(self._site(event.site), event, at=at, offset=record.offset)
             case unknown:
                 assert_never(unknown)
+
+    def apply(self, decision: Decision) -> None:
+        """Take over the rows of a decision."""
+        for key in decision.removed:
+            self._site(site_of(key)).remove(key)
+        if decision.row is not None:
+            self._put(decision.key, decision.row)
 
     def ended_epochs(self) -> list[EpochEnded]:
         """Tell which sites' template keys have lived long enough by now."""

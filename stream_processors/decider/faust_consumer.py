@@ -1,31 +1,26 @@
-"""Faust's consumer and producer, made safe: nothing is skipped at a rebalance, no row is written of what was not said.
+"""Faust's consumer, made safe: nothing is skipped at a rebalance, and only what is done is committed.
 
 Faust 0.15 loses records for good when workers join and leave: after a recovery it resumes partitions before it seeks
 to the committed offsets, so that records fetched before the seek are delivered during it, then dropped from the
 streams; what is read again falls below the offset that it believes to have read, and the hole is acknowledged. And a
 changelog record that arrives while the flow is stopped is dropped, for which the recovery then waits for ever.
 
-aiokafka keeps the order of a partition and no other: when a request is repeated, or two partitions have two leaders, a
-changelog record can be in Kafka before the decision that was handed over first.
+Faust commits what its streams have passed. Here the agent reports what it has done (`ExplicitCommits.done`), and a
+commit is that and nothing else: the agent knows by the offset in its rows what is missing, be it a hole of Faust's or
+records that Kafka has deleted.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode.utils.futures import notify
 
-from stream_processors.decider.watchdog import give_up
 from stream_processors.runtime.kafka import FETCH_WAIT_MS
 
-__all__ = ["install"]
-
-
-def install() -> None:
-    """Make every Faust application of this process use them; Faust has no setting for it."""
-    driver.aiokafka.AIOKafkaConsumer = _PromptClient
-    driver.Transport.Consumer = _SeekSafeConsumer
-    driver.Transport.Producer = _SafeProducer
+__all__ = ["ExplicitCommits", "SeekSafeConsumer", "install_consumer"]
 
 
 class _PromptClient(driver.aiokafka.AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
@@ -35,13 +30,41 @@ class _PromptClient(driver.aiokafka.AIOKafkaConsumer):  # type: ignore[misc]  # 
         super().__init__(*args, **{**kwargs, "fetch_max_wait_ms": FETCH_WAIT_MS})
 
 
-class _SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]  # Faust's
+class ExplicitCommits(driver.Consumer):  # type: ignore[misc]  # Faust's
+    """Commits the offsets that the agent reports, whatever Faust has acknowledged."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._done: dict[TP, int] = {}
+        """the offset to commit, by partition of the present assignment"""
+
+    def done(self, topic: str, partition: int, offset: int) -> None:
+        """Everything up to `offset` is done: it and what is before it may be committed."""
+        self._done[TP(topic, partition)] = offset + 1
+
+    def ack(self, message: Any) -> bool:
+        """A message has left its stream; a revocation waits for that (`wait_empty`)."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        notify(self._waiting_for_ack)
+        return True
+
+    def _filter_committable_offsets(self, _: Iterable[TP]) -> dict[TP, int]:
+        return {tp: offset for tp, offset in self._done.items() if self._should_commit(tp, offset)}
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self._done.pop(tp, None)
+
+
+class SeekSafeConsumer(ExplicitCommits):
     """A seek to the committed offsets that no record in flight can cross."""
 
     _seeks = 0
     """seeks so far: what was fetched before one is never delivered after it"""
     _delivers = False
-    """a fetched record is being handed to the streams"""
+    """a fetched record is being delivered to the streams"""
 
     async def getmany(self, timeout: float) -> AsyncIterator[Any]:
         async for item in super().getmany(timeout):
@@ -70,7 +93,7 @@ class _SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]  # Faust's
                 await self.seek_wait({tp: max(0, first - 1)})  # Faust takes an offset that it sought for read
 
     async def perform_seek(self) -> None:
-        """Stop the flow first; whoever calls this resumes it afterwards."""
+        """Stop the flow first; the caller resumes it afterwards."""
         self.stop_flow()
         while self._delivers:
             await asyncio.sleep(0)
@@ -85,62 +108,10 @@ class _SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]  # Faust's
             await self.seek_wait(uncommitted)
 
     async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:
-        """A hole is never acknowledged: it is read again after the next seek, and known by its offsets then."""
-        self.log.error("hole in %s: offsets %s to %s were not delivered", tp, offset_from, offset_to)
-
-    def _new_offset(self, tp: Any) -> int | None:
-        """Never commit past an unprocessed record; Faust steps over one just behind the committed offset."""
-        acked, committed = self._acked[tp], self._committed_offset[tp]
-        if acked and committed and min(acked) > committed:
-            return None
-        offset: int | None = super()._new_offset(tp)
-        return offset
+        """Faust found a hole before what it delivers next; the agent finds it too, and reads what is missing."""
 
 
-class _SafeProducer(driver.Producer):  # type: ignore[misc]  # Faust's
-    """A changelog record waits until Kafka has all that was sent before it; what Kafka does not take ends the worker.
-
-    So a row never outlives the decision that it remembers, whichever of the two processes is killed. Rows go out in
-    groups, one after another: the worker decides on meanwhile.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._under_way: set[asyncio.Future[Any]] = set()
-        self._rows: list[Any] = []
-        """the group that still grows"""
-        self._writing: asyncio.Task[None] | None = None
-        """hands that group over, after those before it"""
-
-    async def send(self, *args: Any, **kwargs: Any) -> Awaitable[Any]:
-        sent: asyncio.Future[Any] = await super().send(*args, **kwargs)
-        self._under_way.add(sent)
-        sent.add_done_callback(self._end_on_failure)
-        return sent
-
-    def send_soon(self, row: Any) -> None:
-        """Take a row over; Faust sends nothing else in this way."""
-        if not self._rows:
-            self._writing = asyncio.create_task(self._write(self._rows, after=self._writing), name="rows")
-            self._writing.add_done_callback(self._end_on_failure)
-        self._rows.append(row)
-
-    async def flush(self) -> None:
-        """Return once Kafka has what was sent so far; Faust commits after that."""
-        if self._writing:
-            await self._writing
-        await super().flush()
-
-    async def _write(self, rows: list[Any], after: asyncio.Task[None] | None) -> None:
-        if after:
-            await after
-        self._rows = []  # what is sent from here on is not waited for
-        if self._under_way:
-            await asyncio.wait(tuple(self._under_way))
-        for row in rows:
-            await row.message.channel.publish_message(row, wait=False)
-
-    def _end_on_failure(self, sent: "asyncio.Future[Any]") -> None:
-        self._under_way.discard(sent)
-        if not sent.cancelled() and (error := sent.exception()):
-            give_up("Kafka did not take a record", error=repr(error))
+def install_consumer(consumer: type[ExplicitCommits] = SeekSafeConsumer) -> None:
+    """Make every Faust application of this process use it; Faust has no setting for it."""
+    driver.aiokafka.AIOKafkaConsumer = _PromptClient
+    driver.Transport.Consumer = consumer

@@ -1,28 +1,46 @@
 """The decider without Faust: partitions in memory over a table of rows."""
 
-from collections.abc import MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 import structlog
 from msgspec import structs
 
 from models.contract.codec import encode
+from models.contract.dead_letters import DeadLetter
 from models.contract.messages import FaceSeen, ForgetAsked
-from models.errors import Undecidable
+from models.contract.topics import Topics
+from models.errors import FairrollError, MalformedMessage, Undecidable
 from models.keys.seals import Sealed, binding
 from models.ledger.codec import decode_event, decode_row
 from models.ledger.decision import Decision
 from models.ledger.events import Event, Record, Requested
+from models.ledger.outcomes import ControlChanged, Outcome, Receipt
 from models.ledger.partition import Partition
 from models.ledger.rows import Row, VisitorAccount, site_of
 
-__all__ = ["Ledger", "Message", "Unseal", "opened", "read", "row_bytes"]
+__all__ = [
+    "RECORD_BYTES",
+    "Folded",
+    "Ledger",
+    "Message",
+    "Outgoing",
+    "UnreadableRow",
+    "Unseal",
+    "opened",
+    "read",
+    "row_bytes",
+]
 
 log = structlog.get_logger()
 
+RECORD_BYTES = 1 << 18
+"""The largest row or outcome that is written: a quarter of what Kafka takes in a batch, so that rows share one."""
+
 
 class Message(NamedTuple):
-    """A record of `fairroll.events` as Kafka hands it over."""
+    """A record of the events topic as Kafka delivers it."""
 
     partition: int
     offset: int
@@ -31,88 +49,166 @@ class Message(NamedTuple):
     value: bytes
 
 
-def read(message: Message) -> Record:
-    """Raises MalformedMessage where it is no event; then `pass_over` comes next."""
-    return Record(offset=message.offset, at=message.at, event=decode_event(message.value))
+class Outgoing(NamedTuple):
+    """A record to send."""
+
+    topic: str
+    key: bytes
+    value: bytes
+
+
+class Folded(NamedTuple):
+    """What a message results in: records to send first, rows of the table to write when Kafka has them."""
+
+    outcomes: tuple[Outcome, ...]
+    records: list[Outgoing]
+    rows: Mapping[bytes, bytes | None]
+    """by table key, removals (None) first; empty for a message that was folded before"""
 
 
 class Unseal(Protocol):
-    """Whatever has the keys of the sites' templates."""
+    """Holds the keys of the sites' templates."""
 
     def unseal(self, site: str, sealed: Sealed, bound_to: bytes, /) -> bytes | None:
         """The template; None where its key is gone."""
         ...
 
 
-class Ledger:
-    """Folds messages; writes their rows to `table`: removed rows first, then the one that carries the offset.
+class UnreadableRow(FairrollError):
+    """A row of the table cannot be decoded or restored."""
 
-    Folding and writing are two steps, for what is said goes to Kafka first: a worker that is killed between the two
-    decides again, and alike. The other way round a decision could be remembered that nobody ever heard.
+    def __init__(self, partition: int, key: bytes, reason: str) -> None:
+        super().__init__(reason)
+        self.partition = partition
+        self.key = key
+        """in the table; it may hold a pseudonym"""
+
+
+def read(message: Message) -> Event:
+    """Decode a message. Raises MalformedMessage where it is no event; then `pass_over` comes next."""
+    return decode_event(message.value)
+
+
+class Ledger:
+    """Folds messages into partitions and keeps the table at the state of the last message folded.
+
+    Faust recovers the table from its changelog; the caller writes the rows of each message to that changelog once Kafka
+    has the message's records. A worker that is killed in between folds the message again, to the same bytes.
     """
 
-    def __init__(self, table: MutableMapping[bytes, bytes], pipeline_secret: bytes, keys: Unseal) -> None:
-        self._table = table
+    def __init__(self, pipeline_secret: bytes, keys: Unseal, topics: Topics) -> None:
+        self._table: MutableMapping[bytes, bytes] = {}
         self._secret = pipeline_secret
         self._keys = keys
+        self._topics = topics
         self._partitions: dict[int, Partition] = {}
+        self._generations = 0
         self._is_complete = False
 
-    def fold(self, number: int, record: Record) -> Decision:
-        """Decide a record of a partition, in memory; `write` comes next.
+    def fold(self, message: Message, event: Event) -> Folded:
+        """Decide the event of a message.
 
-        Raises Undecidable where the fold fails on it, which is a fault of ours; then `pass_over` comes next.
+        Raises Undecidable where the fold fails, or where a row or an outcome is too large to be written. That is our
+        fault, nothing has changed then, and `pass_over` comes next.
         """
-        record = structs.replace(record, event=opened(record.event, self._keys))
-        try:
-            return self.partition(number).fold(record)
-        except Exception as error:
-            log.exception("undecidable event", partition=number, offset=record.offset)
-            del self._partitions[number]  # it may have taken over half of a row: read it from the table again
-            raise Undecidable(f"the decider fails on it: {type(error).__name__}") from error
+        record = Record(offset=message.offset, at=message.at, event=opened(event, self._keys))
+        with _undecidable(message):
+            decision = self.partition(message.partition).decide(record)
+            folded = self._folded(message.partition, decision)
+            self._apply(message.partition, decision)
+        self._store(folded)
+        return folded
 
-    def pass_over(self, message: Message) -> Decision:
-        """Remember a message by its offset alone, in memory, so that the partition goes on; `write` comes next."""
-        return self.partition(message.partition).pass_over(message.offset, message.at)
-
-    def write(self, number: int, decision: Decision) -> None:
-        """Write what was decided in a partition."""
-        for key in decision.removed:
-            del self._table[_table_key(number, key)]
-        if decision.row is not None:
-            self._table[_table_key(number, decision.key)] = row_bytes(decision.row)
+    def pass_over(self, message: Message, reason: str) -> Folded:
+        """Remember the offset of a message that cannot be folded, and describe it in a dead letter."""
+        source = f"{self._topics.events}/{message.partition}/{message.offset}"
+        log.error("dead letter", source=source, reason=reason)
+        letter = DeadLetter.of(source, message.value, reason, self._topics)
+        decision = self.partition(message.partition).pass_over(message.offset, message.at)
+        folded = self._folded(message.partition, decision)
+        self._store(folded)
+        return folded._replace(records=[Outgoing(self._topics.dead_letters, source.encode(), encode(letter))])
 
     def partition(self, number: int) -> Partition:
-        """The partition in memory, rebuilt from the table where it is not."""
+        """The partition in memory, restored from the table where it is not. Raises UnreadableRow."""
         if number not in self._partitions:
-            prefix = _table_key(number, "")
-            rows = ((k[len(prefix) :].decode(), v) for k, v in self._table.items() if k.startswith(prefix))
-            opened_rows = ((key, _opened_row(key, decode_row(row), self._keys)) for key, row in rows)
-            self._partitions[number] = Partition(self._secret, opened_rows)
+            self._partitions[number] = self._restored(number)
         return self._partitions[number]
 
     def next_offset(self, number: int) -> int:
-        """The offset that follows the one folded last: 0 in a partition where nothing was."""
+        """The offset that follows the one folded last: 0 in a partition where none was."""
         return self.partition(number).offset + 1
 
     @property
-    def is_complete(self) -> bool:
-        """Whether the table holds all rows of the partitions that are ours; before, nothing may be decided."""
-        return self._is_complete
+    def generation(self) -> int | None:
+        """The number of the present assignment of partitions; None between a revocation and the end of a recovery.
 
-    def begin(self) -> None:
-        """The table has been recovered: decide on it from now on."""
+        Only while it is the same as before an `await` may what follows be folded or written.
+        """
+        return self._generations if self._is_complete else None
+
+    def begin(self, table: MutableMapping[bytes, bytes], numbers: Iterable[int]) -> None:
+        """Restore the partitions of a new assignment from the recovered table. Raises UnreadableRow."""
+        self._table = table
         self._partitions.clear()
+        for number in numbers:
+            self.partition(number)
+        self._generations += 1
         self._is_complete = True
 
     def reread(self) -> None:
-        """Read every row from the table again, with the keys that there are now."""
+        """Restore every partition from the table again, with the keys that are there now."""
         self._partitions.clear()
 
     def end(self) -> None:
-        """Partitions were revoked: forget what was in memory, decide nothing until the next `begin`."""
+        """Partitions were revoked: drop their memory and fold nothing until the next `begin`."""
+        self._table = {}
         self._partitions.clear()
         self._is_complete = False
+
+    def _folded(self, number: int, decision: Decision) -> Folded:
+        """Raises Undecidable where something cannot be written."""
+        records = [_outgoing(outcome, self._topics) for outcome in decision.outcomes]
+        rows: dict[bytes, bytes | None] = dict.fromkeys(_table_key(number, key) for key in decision.removed)
+        if decision.row is not None:
+            rows[_table_key(number, decision.key)] = row_bytes(decision.row)
+        for what, values in (("outcome", (record.value for record in records)), ("row", rows.values())):
+            size = max((len(value) for value in values if value is not None), default=0)
+            if size > RECORD_BYTES:
+                raise Undecidable(f"{what} of {size} bytes, at most {RECORD_BYTES} are written")
+        return Folded(decision.outcomes, records, rows)
+
+    def _apply(self, number: int, decision: Decision) -> None:
+        try:
+            self._partitions[number].apply(decision)
+        except Exception:
+            del self._partitions[number]  # half of the decision may be applied: restore it from the table
+            raise
+
+    def _store(self, folded: Folded) -> None:
+        for key, row in folded.rows.items():
+            if row is None:
+                self._table.pop(key, None)
+            else:
+                self._table[key] = row
+
+    def _restored(self, number: int) -> Partition:
+        prefix, reading = _table_key(number, ""), b""
+
+        def rows() -> Iterator[tuple[str, Row]]:
+            nonlocal reading
+            for reading, value in self._table.items():
+                if reading.startswith(prefix):
+                    key = reading[len(prefix) :].decode()
+                    yield key, _opened_row(key, decode_row(value), self._keys)
+
+        try:
+            return Partition(self._secret, rows())
+        except MalformedMessage as error:
+            raise UnreadableRow(number, reading, str(error)) from None
+        except Exception as error:
+            log.exception("row cannot be restored", partition=number)
+            raise UnreadableRow(number, reading, f"the decider fails on it: {type(error).__name__}") from error
 
 
 def opened(event: Event, keys: Unseal) -> Event:
@@ -131,6 +227,26 @@ def row_bytes(row: Row) -> bytes:
     if isinstance(row, VisitorAccount) and row.sealed is not None:
         row = structs.replace(row, template=None)
     return encode(row)
+
+
+def _outgoing(outcome: Outcome, topics: Topics) -> Outgoing:
+    if isinstance(outcome, ControlChanged):
+        return Outgoing(topics.controls, outcome.site.encode(), encode(outcome.control))
+    if isinstance(outcome, Receipt):
+        return Outgoing(topics.receipts, outcome.site.encode(), encode(outcome))
+    return Outgoing(topics.decisions, outcome.site.encode(), encode(outcome))
+
+
+@contextmanager
+def _undecidable(message: Message) -> Iterator[None]:
+    """Turn whatever fails on a message into Undecidable, with a reason that quotes nothing of it."""
+    try:
+        yield
+    except Undecidable:
+        raise
+    except Exception as error:
+        log.exception("undecidable event", partition=message.partition, offset=message.offset)
+        raise Undecidable(f"the decider fails on it: {type(error).__name__}") from error
 
 
 def _opened_row(key: str, row: Row, keys: Unseal) -> Row:

@@ -5,7 +5,7 @@ import os
 import click
 
 from models.settings import Settings
-from stream_processors.decider.agent import run
+from stream_processors.decider.service import run
 
 __all__ = ["decider"]
 

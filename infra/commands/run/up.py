@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shlex
+import signal
 import time
 from pathlib import Path
 from typing import Literal
@@ -27,7 +28,7 @@ __all__ = ["up"]
 def up(folder: Path, ports: Literal["fixed", "free"], *, brokers: bool) -> None:
     """Start the whole pipeline on this machine, until Ctrl-C.
 
-    A broker named by FAIRROLL_MQTT, FAIRROLL_KAFKA or FAIRROLL_INFLUX_URL is used, not started. SIGTERM stops it too.
+    A broker named by FAIRROLL_MQTT, FAIRROLL_KAFKA or FAIRROLL_INFLUX_URL is used, not started.
     """
     stack = LocalStack(
         folder,
@@ -37,11 +38,14 @@ def up(folder: Path, ports: Literal["fixed", "free"], *, brokers: bool) -> None:
     )
     try:
         asyncio.run(_up(stack, Console()))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         click.echo("stopped")
 
 
 async def _up(stack: LocalStack, console: Console) -> None:
+    task = asyncio.current_task()
+    if task:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with console.status("starting") as status:
         async with stack:
             status.stop()

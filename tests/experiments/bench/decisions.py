@@ -10,6 +10,7 @@ from rich.table import Table
 from models.contract.codec import encode
 from models.contract.face_models import FACE_MODELS
 from models.contract.messages import FaceSeen
+from models.contract.topics import Topics
 from models.keys.seals import Keyring
 from models.ledger.codec import decode_event
 from models.ledger.events import Event, Record, Requested, SiteConfigured, Ticked
@@ -59,14 +60,15 @@ def _cost(crowd: int) -> tuple[float, float, float, int]:
     """
     rng = np.random.default_rng(1)
     partition, rows = Partition(_SECRET), _CountingTable()
-    ledger = Ledger(rows, _SECRET, Keyring())
+    ledger = Ledger(_SECRET, Keyring(), Topics())
+    ledger.begin(rows, [0])
     folds, ledgers, records, size = [], [], 0, 0
     policy = Policy(dispenser_limit_cm=100_000)
     for message in _stream(rng, crowd, policy):
         record = Record(offset=message.offset, at=message.at, event=decode_event(message.value))
         before, before_bytes = rows.writes, rows.written_bytes
         fold_us = _timed(lambda: partition.fold(record))  # noqa: B023 - called at once
-        ledger_us = _timed(lambda: ledger.write(0, ledger.fold(0, read(message))))  # noqa: B023 - called at once
+        ledger_us = _timed(lambda: ledger.fold(message, read(message)))  # noqa: B023 - called at once
         if isinstance(record.event, Requested):
             folds.append(fold_us)
             ledgers.append(ledger_us)

@@ -11,7 +11,9 @@ from typing import Any
 
 from models.ledger import requests
 from models.settings import Settings
-from stream_processors.decider import agent as decider
+from stream_processors.decider import agent
+from stream_processors.decider import service as decider
+from stream_processors.decider.faust_consumer import ExplicitCommits, install_consumer
 from stream_processors.ingress import service as ingress
 
 __all__ = ["BROKEN"]
@@ -24,7 +26,7 @@ def forgetful_decider(settings: Settings) -> None:
 
 
 def stock_decider(settings: Settings) -> None:
-    """Faust as it is, committing often: nothing holds its rebalances together and nothing repairs what it skips."""
+    """Faust's own rebalances, committing often: nothing holds its seeks together and nothing repairs what it skips."""
     whole = decider.create_app
 
     async def nothing(*_: object) -> AsyncIterator[Any]:
@@ -36,7 +38,8 @@ def stock_decider(settings: Settings) -> None:
         app.conf.broker_commit_interval = 0.3
         return app
 
-    _replace(decider, install=lambda: None, missing_messages=nothing, create_app=create_app)
+    _replace(agent, missing_messages=nothing)
+    _replace(decider, install_consumer=lambda: install_consumer(ExplicitCommits), create_app=create_app)
     decider.run(settings)
 
 

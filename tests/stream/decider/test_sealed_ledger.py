@@ -4,14 +4,14 @@ from msgspec import structs
 
 from models.contract.codec import encode
 from models.contract.messages import Dispense, FaceSeen, Refuse
+from models.contract.topics import Topics
 from models.keys.seals import ENTROPY_BYTES, NONCE_BYTES, Keyring, SealKey, binding
 from models.ledger.codec import decode_row
-from models.ledger.decision import Decision
-from models.ledger.events import Record, Requested, SiteConfigured
+from models.ledger.events import Requested, SiteConfigured
 from models.ledger.outcomes import Answered
 from models.ledger.policy import Policy
 from models.ledger.rows import VisitorAccount
-from stream_processors.decider.ledger import Ledger
+from stream_processors.decider.ledger import Ledger, Message
 from tests.support.story import MODEL, RESERVED, SECRET, SITE, START, template
 
 MINUTE = START // 60_000
@@ -31,17 +31,21 @@ def requested(keys: Keyring, person: str, number: int) -> Requested:
     return Requested(site=SITE, device="gate", request=face, sealed=sealed)
 
 
+def recovered(table: dict[bytes, bytes], keys: Keyring) -> Ledger:
+    ledger = Ledger(SECRET, keys, Topics())
+    ledger.begin(table, [0])
+    return ledger
+
+
 def begin(table: dict[bytes, bytes], keys: Keyring) -> Ledger:
-    ledger = Ledger(table, SECRET, keys)
+    ledger = recovered(table, keys)
     settings = SiteConfigured(site=SITE, mode="face", policy=Policy(give_back=RESERVED))
-    ledger.write(0, ledger.fold(0, Record(offset=0, at=START, event=settings)))
+    ledger.fold(Message(0, 0, START, b""), settings)
     return ledger
 
 
 def fold(ledger: Ledger, offset: int, event: Requested) -> Answered:
-    decision: Decision = ledger.fold(0, Record(offset=offset, at=START + offset, event=event))
-    ledger.write(0, decision)
-    [answered] = decision.outcomes
+    [answered] = ledger.fold(Message(0, offset, START + offset, b""), event).outcomes
     assert isinstance(answered, Answered)
     return answered
 
@@ -62,7 +66,7 @@ def test_after_a_recovery_those_who_are_remembered_are_known_again() -> None:
     table: dict[bytes, bytes] = {}
     keys = keyring()
     fold(begin(table, keys), 1, requested(keys, "ann", 1))
-    again = fold(Ledger(table, SECRET, keyring()), 2, requested(keys, "ann", 2))
+    again = fold(recovered(table, keyring()), 2, requested(keys, "ann", 2))
     assert isinstance(again.command, Refuse)
 
 
@@ -71,15 +75,15 @@ def test_a_lost_key_forgets_templates_and_refuses_nobody() -> None:
     keys = keyring()
     fold(begin(table, keys), 1, requested(keys, "ann", 1))
     other = keyring(bytes(ENTROPY_BYTES))
-    recovered = Ledger(table, SECRET, other)
-    assert isinstance(fold(recovered, 2, requested(other, "ann", 2)).command, Dispense)
+    again = recovered(table, other)
+    assert isinstance(fold(again, 2, requested(other, "ann", 2)).command, Dispense)
 
 
 def test_rows_that_were_read_without_keys_are_known_again_once_the_keys_are_there() -> None:
     table: dict[bytes, bytes] = {}
     fold(begin(table, keyring()), 1, requested(keyring(), "ann", 1))
     keys = Keyring()
-    ledger = Ledger(table, SECRET, keys)
+    ledger = recovered(table, keys)
     assert ledger.partition(0).sites[SITE].captures(0) == []
     keys.put(SITE, SealKey.first(MINUTE, bytes(range(ENTROPY_BYTES))))
     ledger.reread()
@@ -90,7 +94,7 @@ def test_paper_of_visitors_whose_key_is_lost_counts_on_no_button_budget() -> Non
     table: dict[bytes, bytes] = {}
     keys = keyring()
     fold(begin(table, keys), 1, requested(keys, "ann", 1))
-    site = Ledger(table, SECRET, Keyring()).partition(0).sites[SITE]
+    site = recovered(table, Keyring()).partition(0).sites[SITE]
     assert site.faceless("gate", 0) == []
     assert [charge.cm for charge in site.dispensed("gate", 0)] == [60]
 
