@@ -2,9 +2,10 @@
 
 import re
 import time
-from datetime import datetime
 
 import click
+
+from infra.local_time import AmbiguousTime, parse_moment
 
 __all__ = ["Moment", "Span"]
 
@@ -23,7 +24,10 @@ class Span(click.ParamType):
 
 
 class Moment(click.ParamType):
-    """How long ago, or a time of ISO 8601, local where it names no zone; in milliseconds since 1970."""
+    """How long ago, or a time of ISO 8601, local where it names no offset; in milliseconds since 1970.
+
+    A local time that the clocks show twice or never is refused, with what to write instead.
+    """
 
     name = "time"
 
@@ -33,6 +37,8 @@ class Moment(click.ParamType):
         if found := re.fullmatch(r"(\d{1,6})([smhd])", value):
             return int((time.time() - int(found[1]) * _SECONDS[found[2]]) * 1000)
         try:
-            return int(datetime.fromisoformat(value).timestamp() * 1000)
+            return int(1000 * parse_moment(value))
+        except AmbiguousTime as error:
+            self.fail(str(error), param, ctx)
         except ValueError:
-            self.fail(f"{value!r} is no time such as 90s, 30m, 1h, 7d or 2026-05-01T09:30", param, ctx)
+            self.fail(f"{value!r} is no time such as 90s, 30m, 1h, 7d or 2026-05-01T09:30+02:00", param, ctx)

@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from rich.console import Group, RenderableType
-from rich.table import Column, Table
+from rich.console import RenderableType
 from rich.text import Text
 
 from infra.audit.report import UNREAD, VIOLATED, Finding, Place, Report
 from infra.status.screen import span
+from infra.tables import Table, stacked
 
 __all__ = ["screen"]
 
@@ -19,13 +19,11 @@ _STYLES = {"clean": "green", "violated": "bold red", "unread": "bold yellow", "s
 def screen(report: Report) -> RenderableType:
     """Each place, then each finding; the last line is the judgement."""
     tables = [_places(report.places), _unread(report.places), _findings(report.findings)]
-    return Group(*(table for table in tables if table.row_count), _judgement(report))
+    return stacked(*tables, _judgement(report))
 
 
 def _places(places: Iterable[Place]) -> Table:
-    table = Table(
-        Column("place", overflow="fold"), "looked at", "size", "oldest", "may be", "sealed: live, noise", "verdict"
-    )
+    table = Table("place", "looked at", "size", "oldest", "may be", "sealed: live, noise", "verdict")
     for place in places:
         table.add_row(
             Text(place.name),
@@ -64,7 +62,7 @@ def _unread(places: Iterable[Place]) -> Table:
 
 
 def _findings(findings: Iterable[Finding]) -> Table:
-    table = Table("found in", Column("at", overflow="fold"), "kind", "what", "age", "SHA-256", title="findings")
+    table = Table("found in", "at", "kind", "what", "age", "SHA-256", title="findings")
     for found in findings:
         where, what = Text(found.where), Text(found.what)
         table.add_row(Text(found.place), where, found.kind, what, _age(found.age_s), found.sha256)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from statistics import quantiles
 
 from msgspec import Struct, field
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import RenderableType
 
 from devices.machine.actions import Closed
 from devices.simulation.fleet import Tally
 from infra.influxql import query
+from infra.tables import Table, stacked
 from models.ledger.policy import Sites
 from models.metrics.catalogue import MEASUREMENTS
 from models.metrics.schema import Measurement
@@ -39,15 +39,15 @@ class Scene(Struct, kw_only=True):
 
 def screen(scene: Scene) -> RenderableType:
     """The two tables, as they stand now."""
-    gate = Table("person", "presses", "gets", title=f"one camera dispenser: {scene.gate}", title_justify="left")
+    gate = Table("person", "presses", "gets", title=f"one camera dispenser: {scene.gate}")
     for line in scene.lines[-9:]:
         gate.add_row(*line)
     tally = scene.tally
-    fleet = Table("asked", "answered", "portions", "refused", "local rations", "p50 ms", title_justify="left")
-    fleet.title = f"simulated dispensers: {scene.fleet}"
+    heads = ("asked", "answered", "portions", "refused", "local rations", "p50 ms")
+    fleet = Table(*heads, title=f"simulated dispensers: {scene.fleet}")
     counts = (tally.requests, tally.answers, tally.portions, sum(tally.refusals.values()), tally.rations)
     fleet.add_row(*(str(count) for count in counts), f"{_percentile(tally.waits_ms, 50):.0f}")
-    return Group(gate, fleet)
+    return stacked(gate, fleet)
 
 
 async def summary(settings: Settings, sites: Sites, scene: Scene) -> Table:
@@ -61,7 +61,7 @@ async def summary(settings: Settings, sites: Sites, scene: Scene) -> Table:
         ", ".join(f"{n} {reason}" for reason, n in (Counter(tally.refusals) + Counter(gate.refusals)).items()) or "none"
     )
     decided, templates, points = await _metrics(settings, sites, answered)
-    summary = Table("", "", title="what came of it", title_justify="left", show_header=False)
+    summary = Table("", "", title="what came of it")
     for name, value in (
         ("requests", f"{asked}"),
         ("answers", f"{answered} ({'equal' if asked == answered else 'NOT EQUAL'}), {decided} decided in InfluxDB"),

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import time
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -10,6 +9,7 @@ import click
 import msgspec
 
 from infra.hold.hold import Said, Settled, say
+from infra.local_time import iso_local
 from models.ledger.outcomes import Held, Resumed
 from models.ledger.policy import SiteSpec
 from models.settings import Settings
@@ -40,7 +40,8 @@ def _sentences(settled: Settled) -> str:
     lines += [f"  {device}: told, after {seconds:.2f} s" for device, seconds in settled.told.items()]
     if settled.not_told:
         lines.append(f"  offline, they learn it first when they connect: {', '.join(settled.not_told)}")
-    lines.append(f"  receipt: offset {settled.receipt.offset}, {_when(settled.receipt)}; `fairroll receipts` keeps it")
+    at = iso_local(settled.receipt.at / 1000)
+    lines.append(f"  receipt: offset {settled.receipt.offset}, {at}; `fairroll receipts` keeps it")
     return "\n".join(lines)
 
 
@@ -55,7 +56,3 @@ def _headline(receipt: Held | Resumed) -> str:
             return f"resumed in {receipt.mode} mode"
         case unknown:
             assert_never(unknown)
-
-
-def _when(receipt: Held | Resumed) -> str:
-    return time.strftime("%d %b %H:%M:%S", time.localtime(receipt.at / 1000))

@@ -1,11 +1,11 @@
 """Hours as pairs of bars, then beside on trial: an SVG of our own, for any browser, without a drawing library."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from math import ceil, floor, log10
 from typing import Final, NamedTuple
 
+from infra.local_time import iso_hour
 from models.replay.comparison import Difference
 
 __all__ = ["picture"]
@@ -13,7 +13,7 @@ __all__ = ["picture"]
 _WIDTH, _HEIGHT = 960, 600
 _LEFT, _RIGHT = 70, 24
 _PANEL_TOPS, _PANEL_HEIGHT = (132, 368), 160
-_MOST_LABELS, _LINES = 8, 4
+_MOST_LABELS, _LINES = 6, 4
 _THEN, _TRIED = "#a9b4c0", "#0f6e84"
 _INK, _FAINT, _GRID = "#1f2933", "#66727f", "#e6eaee"
 _FONT: Final = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
@@ -90,4 +90,4 @@ def _step(highest: float) -> float:
 
 
 def _hour(at: int) -> str:
-    return time.strftime("%d %b %H:%M", time.localtime(at / 1000))
+    return iso_hour(at / 1000)

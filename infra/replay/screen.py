@@ -7,9 +7,9 @@ from typing import Final
 
 from rich.console import Console, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
 from rich.text import Text
 
+from infra.tables import Table, stacked
 from models.replay.replay import Known, Likeness
 from models.replay.summary import Tally
 from stream_processors.replay.player import Source
@@ -41,20 +41,20 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def summary(tally: Tally, source: Source) -> Group:
     """The counts, and in sentences what they rest on."""
-    return Group(_likeness(tally), _answers(tally), *map(Text, _sentences(tally, source)))
+    return stacked(_likeness(tally), _answers(tally), Text("\n".join(_sentences(tally, source))))
 
 
 def _likeness(tally: Tally) -> Table:
     """What it says now beside what was said then."""
     words = tuple(Likeness)
-    table = Table("replayed", *(Column(word, justify="right") for word in words))
+    table = Table("replayed", *words)
     for kind in sorted(tally.likeness):
         table.add_row(kind, *(f"{tally.likeness[kind].get(word, 0):,}" for word in words))
     return table
 
 
 def _answers(tally: Tally) -> Table:
-    table = Table("answer", Column("times", justify="right"))
+    table = Table("answer", "times")
     for answer, times in sorted(tally.answers.items()):
         table.add_row(answer, f"{times:,}")
     return table

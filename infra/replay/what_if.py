@@ -2,7 +2,6 @@
 
 import csv
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,13 +9,14 @@ from typing import Any
 
 import click
 from msgspec import Struct
-from rich.console import Console, Group
-from rich.table import Column, Table
+from rich.console import Console
 from rich.text import Text
 
+from infra.local_time import iso_hour
 from infra.replay.bar_chart import picture
 from infra.replay.output import Sheet
 from infra.replay.screen import progress_bar
+from infra.tables import Table, stacked
 from models.contract.codec import encode
 from models.contract.face_models import with_thresholds
 from models.errors import ConfigError
@@ -27,7 +27,7 @@ from models.replay.what_if import Trial, WhatIf
 from models.settings import Settings
 from stream_processors.replay.sources import Asked, open_source
 
-__all__ = ["Shown", "Thresholds", "try_out", "what_is_tried"]
+__all__ = ["Shown", "Thresholds", "hour_table", "try_out", "what_is_tried"]
 
 
 class Thresholds(click.ParamType):
@@ -89,8 +89,8 @@ async def try_out(settings: Settings, asked: Asked, trial: Trial, shown: Shown) 
     if shown.picture:
         _draw(shown.picture, comparison)
     sentences = (*_sentences(comparison.total, trial, tried), *_troubles(failures, source.recording))
-    tables = (_table("site", comparison.by_site()), _table("hour", _named(comparison.by_hour())))
-    Console(stderr=shown.sheet is not None).print(Group(*tables, *map(Text, sentences)))
+    tables = (_table("site", comparison.by_site()), hour_table(comparison.by_hour()))
+    Console(stderr=shown.sheet is not None).print(stacked(*tables, Text("\n".join(sentences))))
 
 
 def _write(sheet: Sheet | None, comparison: Comparison) -> None:
@@ -120,7 +120,7 @@ def _draw(path: Path, comparison: Comparison) -> None:
 
 def _table(what: str, lines: Mapping[str, Difference]) -> Table:
     heads = ("answers", "changed", "granted more", "refused more", "paper m", "refused", "longest wait s", "unanswered")
-    table = Table(what, *(Column(head, justify="right") for head in heads))
+    table = Table(what, *heads)
     for name, line in lines.items():
         counts = (line.answers, line.changed, line.granted_more, line.refused_more)
         table.add_row(
@@ -134,8 +134,9 @@ def _table(what: str, lines: Mapping[str, Difference]) -> Table:
     return table
 
 
-def _named(hours: Mapping[int, Difference]) -> dict[str, Difference]:
-    return {time.strftime("%d %b %H:%M", time.localtime(at / 1000)): line for at, line in hours.items()}
+def hour_table(hours: Mapping[int, Difference]) -> Table:
+    """A line for each hour, `hours` by their beginnings in milliseconds since 1970; no two look alike."""
+    return _table("hour", {iso_hour(at / 1000): line for at, line in hours.items()})
 
 
 def _sentences(total: Difference, trial: Trial, tried: WhatIf) -> Iterator[str]:

@@ -19,12 +19,12 @@ async def test_the_demo_shows_the_main_job_and_stops_what_it_started(tmp_path: P
     text = shown.decode()
     assert demo.returncode == 0
     for expected in (
-        r"an astronaut . face +. 60 cm, after \d+ ms",
-        r"an astronaut . face +. not yet \(quota\): again in 5[34]\d s",
-        r"an astronaut . button +. 60 cm, after \d+ ms",
-        r"staff +. staff +. 60 cm, after \d+ ms",
-        r"answers +. (\d+) \(equal\), \1 decided in InfluxDB",
-        r"templates alive +. [1-9]\d*, each for 540 s at most",
+        r"an astronaut +face +60 cm, after \d+ ms",
+        r"an astronaut +face +not yet \(quota\): again in 5[34]\d s",
+        r"an astronaut +button +60 cm, after \d+ ms",
+        r"staff +staff +60 cm, after \d+ ms",
+        r"answers +(\d+) \(equal\), \1 decided in InfluxDB",
+        r"templates alive +[1-9]\d*, each for 540 s at most",
         r"What Grafana would show, as a page for any browser: \S+/demo/preview\.html",
         r"Everything is stopped",
     ):

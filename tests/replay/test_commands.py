@@ -38,8 +38,8 @@ def unpacked(path: Path) -> list[dict[str, Any]]:
 
 def counts(screen: str, kind: str) -> list[int]:
     """A row of the first table: equal, different, unproven, unsaid."""
-    [row] = [line for line in screen.splitlines() if line.startswith(f"│ {kind} ")]
-    return [int(cell.replace(",", "")) for cell in row.split("│")[2:-1]]
+    [row] = [line for line in screen.splitlines() if line.startswith(f"{kind} ")]
+    return [int(cell.replace(",", "")) for cell in row.split()[1:]]
 
 
 def files(folder: Path) -> list[Path]:

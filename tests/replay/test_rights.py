@@ -20,4 +20,4 @@ async def test_a_replay_works_with_its_rights_and_can_write_to_no_topic_with_the
             with pytest.raises(REFUSED):
                 await write(settings, topic.name)
     assert ran.code == 0, ran.err
-    assert re.search(r"│ requests +│ +200 │ +0 │ +0 │ +0 │", ran.out), ran.out
+    assert re.search(r"^requests +200 +0 +0 +0$", ran.out, re.MULTILINE), ran.out

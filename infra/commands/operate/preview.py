@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from infra.local_time import AmbiguousTime, iso_local, parse_moment
 from infra.operator_settings import operator_settings
 from infra.preview.chromium import chromium
 from models.errors import ConfigError
@@ -33,6 +34,7 @@ def preview(dashboards: tuple[str, ...], since: str, until: str, typed: tuple[st
         raise ConfigError(f"{error.name} is missing: pip install '.[pipeline,preview]'") from None
     names = dashboards or _NAMES
     now_ms = int(1000 * time.time())
+    since, until = _moment(since), _moment(until)
     shown = asyncio.run(look(operator_settings(), names, now_ms, since=since, until=until, typed=_values(typed)))
     page = write_page(folder, shown)
     click.echo(page)
@@ -41,6 +43,16 @@ def preview(dashboards: tuple[str, ...], since: str, until: str, typed: tuple[st
         return
     for picture in asyncio.run(write_pictures(page, shown)):
         click.echo(picture)
+
+
+def _moment(text: str) -> str:
+    """An ISO time with its offset; what is none is the preview's to read."""
+    try:
+        return iso_local(parse_moment(text))
+    except AmbiguousTime as error:
+        raise ConfigError(str(error)) from None
+    except ValueError:
+        return text
 
 
 def _values(typed: tuple[str, ...]) -> dict[str, str]:

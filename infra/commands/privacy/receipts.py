@@ -1,17 +1,17 @@
 """`fairroll receipts`."""
 
 import asyncio
-import time
 from typing import assert_never
 
 import click
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from infra.hold.arguments import json_option
 from infra.hold.hold import read_receipts
+from infra.local_time import iso_local
 from infra.operator_settings import operator_settings
+from infra.tables import Table
 from infra.time_arguments import Span
 from models.ledger.outcomes import EpochBegan, Held, Receipt, Resumed
 
@@ -33,7 +33,7 @@ def receipts(newest_s: int | None, *, as_json: bool) -> None:
         return
     table = Table("when", "site", "what", "templates", "accounts", "by", "why")
     for receipt in found:
-        table.add_row(_when(receipt), receipt.site, *_told(receipt))
+        table.add_row(iso_local(receipt.at / 1000), receipt.site, *_told(receipt))
     Console().print(table if found else "no receipts")
 
 
@@ -47,7 +47,3 @@ def _told(receipt: Receipt) -> tuple[str, str, str, str, str]:
             return f"epoch {receipt.epoch}", str(receipt.templates), str(receipt.accounts), "", ""
         case unknown:
             assert_never(unknown)
-
-
-def _when(receipt: Receipt) -> str:
-    return time.strftime("%d %b %H:%M:%S", time.localtime(receipt.at / 1000))

@@ -1,15 +1,15 @@
 """`fairroll explain`: why a request was answered as it was."""
 
-import time
 from collections.abc import Iterator
 
 import click
-from rich.console import Console, Group
-from rich.table import Column, Table
+from rich.console import Console
 from rich.text import Text
 
+from infra.local_time import iso_local
 from infra.operator_settings import replay_settings
 from infra.replay.kafka_errors import run_replay
+from infra.tables import Table, stacked
 from models.contract.codec import encode
 from models.contract.messages import Dispense, Forgotten, Refuse
 from models.errors import FairrollError
@@ -41,7 +41,7 @@ def explain(request_id: str, source: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(encode({"explanations": found.explanations, "reports": found.reports}))
     else:
-        Console().print(Group(*_told(found)))
+        Console().print(stacked(*_told(found)))
 
 
 async def _find(settings: Settings, request_id: str, source: str) -> Found:
@@ -64,17 +64,22 @@ async def _find(settings: Settings, request_id: str, source: str) -> Found:
 
 def _told(found: Found) -> Iterator[Text | Table]:
     for one in found.explanations:
-        yield Text(f"{one.request} at {one.site}/{one.device}, {_when(one.at)}, event {one.partition}/{one.offset}")
-        yield Text(f"answer: {_answer(one.answered)}{_proof(one)}")
-        if one.face:
-            yield Text(f"face: {_face(one.face)}")
-        yield Text(f"policy {one.policy_version}: {', '.join(f'{name} = {cm}' for name, cm in one.policy.items())}")
-        if one.limits:
-            yield _limits(one)
+        yield Text("\n".join(_sentences(one)))
+        yield _limits(one)
         whose = "visitor" if one.answered and one.answered.visitor else "dispenser's portions without a face"
         yield _ledger(f"the {whose}, before", one.before)
         yield _ledger("after", one.after)
-    yield from (Text(_motor(report)) for report in found.reports)
+    if found.reports:
+        yield Text("\n".join(map(_motor, found.reports)))
+
+
+def _sentences(one: Explanation) -> Iterator[str]:
+    where = f"{one.site}/{one.device}, {iso_local(one.at / 1000)}, event {one.partition}/{one.offset}"
+    yield f"{one.request} at {where}"
+    yield f"answer: {_answer(one.answered)}{_proof(one)}"
+    if one.face:
+        yield f"face: {_face(one.face)}"
+    yield f"policy {one.policy_version}: {', '.join(f'{name} = {cm}' for name, cm in one.policy.items())}"
 
 
 def _answer(answered: Answered | None) -> str:
@@ -108,27 +113,24 @@ def _face(face: FaceFound) -> str:
 
 
 def _limits(one: Explanation) -> Table:
-    table = Table("limit", Column("counted cm", justify="right"), Column("limit cm", justify="right"), "room")
+    table = Table("limit", "counted cm", "limit cm", "room")
     for limit in one.limits:
         table.add_row(limit.name, str(limit.counted_cm), str(limit.cm), "yes" if limit.has_room else "no")
     return table
 
 
-def _ledger(title: str, lines: tuple[Line, ...]) -> Table:
-    heads = (Column(head, justify="right") for head in ("granted cm", "came out cm", "counts cm"))
-    table = Table("asked", "dispenser", "request", "by", *heads, title=title, title_justify="left")
+def _ledger(title: str, lines: tuple[Line, ...]) -> Table | Text:
+    if not lines:
+        return Text(f"{title}: nothing")
+    heads = ("asked", "dispenser", "request", "by", "granted cm", "came out cm", "counts cm")
+    table = Table(*heads, title=title)
     for line in lines:
         came = "not told" if line.came_cm is None else str(line.came_cm)
-        table.add_row(
-            _when(line.at), line.device, line.request, line.by, str(line.granted_cm), came, str(line.counts_cm)
-        )
+        cm = (str(line.granted_cm), came, str(line.counts_cm))
+        table.add_row(iso_local(line.at / 1000), line.device, line.request, line.by, *cm)
     return table
 
 
 def _motor(report: Motor) -> str:
     why = f", {report.why}" if report.why else ""
-    return f"{_when(report.at)} {report.device} reported: {report.what} {report.cm} cm{why}"
-
-
-def _when(at: int) -> str:
-    return time.strftime("%d %b %H:%M:%S", time.localtime(at / 1000))
+    return f"{iso_local(report.at / 1000)} {report.device} reported: {report.what} {report.cm} cm{why}"

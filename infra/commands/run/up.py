@@ -10,12 +10,13 @@ from typing import Literal
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from infra.local.ports import Ports
 from infra.local.programs import BROKERS, EVERYTHING, INSTEAD
 from infra.local.stack import LocalStack
 from infra.local.supervisor import Change, supervise
+from infra.local_time import iso_local
+from infra.tables import Table
 from models.settings import Settings
 
 __all__ = ["up"]
@@ -58,7 +59,7 @@ async def _up(stack: LocalStack, console: Console) -> None:
 
 
 def _tell(change: Change) -> None:
-    click.echo(f"{time.strftime('%H:%M:%S')} {change}")
+    click.echo(f"{iso_local(time.time())} {change}")
 
 
 def _table(stack: LocalStack) -> Table:
