@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -9,11 +11,13 @@ from aiokafka.errors import KafkaError
 from models.errors import FairrollError
 from models.settings import Settings
 from stream_processors.runtime.consumer_lag import partitions_of
-from stream_processors.runtime.kafka import open_consumer, read_to_end
+from stream_processors.runtime.kafka import batches_to_end, open_consumer
 
-__all__ = ["KafkaAway", "read_records", "seek_back"]
+__all__ = ["KafkaAway", "read_records", "seek_back", "stream_records"]
 
 _PATIENCE_S = 60
+"""without a record"""
+_T = TypeVar("_T")
 
 
 class KafkaAway(FairrollError):
@@ -23,17 +27,43 @@ class KafkaAway(FairrollError):
 async def read_records(settings: Settings, topic: str, newest_s: float | None = None) -> list[ConsumerRecord]:
     """What the topic holds now, of the last `newest_s` seconds or all of it, in the order of time.
 
-    Raises KafkaAway, at the latest after a minute.
+    Raises KafkaAway, at the latest after a minute without a record.
     """
+    records = [record async for record in stream_records(settings, topic, newest_s)]
+    return sorted(records, key=lambda record: record.timestamp)
+
+
+async def stream_records(
+    settings: Settings, topic: str, newest_s: float | None = None, partitions: int | None = None
+) -> AsyncIterator[ConsumerRecord]:
+    """Yield what the topic holds now, those of a partition in order; only a few megabytes are in memory at a time.
+
+    `partitions`: how many the topic has, where it is none of ours. Raises KafkaAway as `read_records` does.
+    """
+    numbers = partitions_of(settings, topic)
+    if partitions is not None:
+        numbers = [TopicPartition(topic, number) for number in range(partitions)]
     try:
-        async with asyncio.timeout(_PATIENCE_S), open_consumer(settings, group=None) as consumer:
-            partitions = partitions_of(settings, topic)
-            consumer.assign(partitions)
-            await seek_back(consumer, partitions, newest_s)
-            records = await read_to_end(consumer, partitions)
+        async with open_consumer(settings, group=None) as consumer:
+            consumer.assign(numbers)
+            async with asyncio.timeout(_PATIENCE_S):
+                await seek_back(consumer, numbers, newest_s)
+            async for batch in _in_time(batches_to_end(consumer, numbers)):
+                for record in batch:
+                    yield record
     except (KafkaError, TimeoutError) as error:
         raise KafkaAway(f"cannot read {topic} at {settings.kafka_named}: {error!r}") from None
-    return sorted(records, key=lambda record: record.timestamp)
+
+
+async def _in_time(batches: AsyncIterator[_T]) -> AsyncIterator[_T]:
+    """Raises TimeoutError where the next batch does not come in time."""
+    while True:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                batch = await anext(batches)
+        except StopAsyncIteration:
+            return
+        yield batch
 
 
 async def seek_back(consumer: AIOKafkaConsumer, partitions: list[TopicPartition], newest_s: float | None) -> None:

@@ -13,8 +13,10 @@ __all__ = ["operator_settings", "replay_settings"]
 
 
 def operator_settings() -> Settings:
-    """Read the environment once; commands report an unreachable broker themselves, so its libraries are silenced."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    """Read the environment once. aiokafka's log is silenced, since commands report an unreachable broker themselves."""
+    aiokafka = logging.getLogger("aiokafka")
+    aiokafka.propagate = False
+    aiokafka.addHandler(logging.NullHandler())
     return Settings.from_environ(os.environ)
 
 

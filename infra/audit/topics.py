@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from infra.audit.detection import Seen
 from infra.audit.judgement import NOTHING, SEAL_SLACK_S, Opens, Suspects, Tally, Where
 from infra.audit.places import Unread
+from infra.kafka_records import KafkaAway, stream_records
 from models.contract.topics import KafkaTopic, Topics
 from models.errors import MalformedMessage
 from models.keys.seals import Sealed, binding
@@ -21,7 +22,7 @@ from models.ledger.policy import Sites
 from models.ledger.rows import VisitorAccount, site_of, visitor_of
 from models.settings import Settings
 from stream_processors.decider.ledger import Unseal
-from stream_processors.runtime.kafka import open_admin, open_consumer
+from stream_processors.runtime.kafka import open_admin
 
 __all__ = ["TopicReader", "allowed_in", "topics_of"]
 
@@ -104,22 +105,11 @@ class TopicReader:
 
 
 async def _records(settings: Settings, topic: str, count: int) -> AsyncIterator[ConsumerRecord]:
-    partitions = [TopicPartition(topic, number) for number in range(count)]
     try:
-        async with open_consumer(settings, group=None) as consumer:
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
-            ends = await consumer.end_offsets(partitions)
-            while await _is_behind(consumer, ends):
-                batches = await consumer.getmany(timeout_ms=_FETCH_MS, max_records=_MOST_RECORDS)
-                for record in (record for batch in batches.values() for record in batch):
-                    yield record
-    except KafkaError as error:
-        raise Unread(f"{topic} at {settings.kafka_named}: {error!r}") from None
-
-
-async def _is_behind(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
-    return any([await consumer.position(partition) < end for partition, end in ends.items()])
+        async for record in stream_records(settings, topic, partitions=count):
+            yield record
+    except KafkaAway as error:
+        raise Unread(str(error)) from None
 
 
 def _keeps_s(topic: KafkaTopic) -> float | None:

@@ -3,11 +3,9 @@
 import asyncio
 import time
 
-from aiokafka.errors import KafkaError
-
 from infra.compliance.facts import Facts, Live, Seal, Traffic
 from infra.hold.hold import read_receipts
-from infra.kafka_records import KafkaAway, read_records, seek_back
+from infra.kafka_records import read_records, stream_records
 from infra.setup.provision import read_topic_settings
 from models.contract.codec import decode_control, decode_state
 from models.contract.messages import Control, DeviceState
@@ -16,15 +14,11 @@ from models.errors import ConfigError
 from models.ledger.codec import decode_outcome
 from models.ledger.policy import Sites
 from models.settings import Settings
-from stream_processors.runtime.consumer_lag import partitions_of
-from stream_processors.runtime.kafka import open_consumer
 from stream_processors.runtime.key_client import read_facts
 
 __all__ = ["look"]
 
 _DAY_S = 86_400.0
-_PATIENCE_S = 600.0
-"""For a day's decisions, of all sites: 200,000 took 1.6 s."""
 
 
 async def look(settings: Settings, sites: Sites, site: str, *, offline: bool) -> Facts:
@@ -94,17 +88,8 @@ async def _seal(settings: Settings, site: str) -> Seal | None:
 
 async def _traffic(settings: Settings, site: str) -> Traffic:
     """The last day's decisions; as they may be many, they are added up as they come."""
-    traffic, partitions = Traffic(), partitions_of(settings, settings.topics.decisions)
-    try:
-        async with asyncio.timeout(_PATIENCE_S), open_consumer(settings, group=None) as consumer:
-            consumer.assign(partitions)
-            await seek_back(consumer, partitions, _DAY_S)
-            ends = await consumer.end_offsets(partitions)
-            while any([await consumer.position(partition) < end for partition, end in ends.items()]):
-                for batch in (await consumer.getmany(timeout_ms=200)).values():
-                    for record in batch:
-                        if record.key == site.encode():
-                            traffic.note(decode_outcome(record.value))
-    except (KafkaError, TimeoutError) as error:
-        raise KafkaAway(f"cannot read {settings.topics.decisions} at {settings.kafka_named}: {error!r}") from None
+    traffic = Traffic()
+    async for record in stream_records(settings, settings.topics.decisions, _DAY_S):
+        if record.key == site.encode():
+            traffic.note(decode_outcome(record.value))
     return traffic

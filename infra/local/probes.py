@@ -1,48 +1,48 @@
-"""Whether a broker does its work now. An open port is not enough: Kafka opens its own before it can take a record."""
+"""Whether a broker of the local stack is ready: Kafka opens its port before it can take a record."""
 
 import asyncio
 
 import aiohttp
-import aiomqtt
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError
 
-__all__ = ["gateway_answers", "influx_has_database", "kafka_answers", "mqtt_answers"]
+from infra.probes import PROBE_S, influx_fault, mqtt_fault
+from models.settings import Settings, host_and_port
+from stream_processors.runtime.kafka import open_admin
 
-_PATIENCE_S = 5
-_HTTP_PATIENCE = aiohttp.ClientTimeout(total=_PATIENCE_S)
+__all__ = ["gateway_answers", "influx_has_database", "kafka_takes_records", "mqtt_answers"]
 
 
-async def mqtt_answers(address: str) -> bool:
+async def mqtt_answers(settings: Settings) -> bool:
     """True once the broker has accepted a connection."""
-    host, _, port = address.rpartition(":")
-    try:
-        async with aiomqtt.Client(host, int(port), timeout=_PATIENCE_S):
-            return True
-    except aiomqtt.MqttError:
-        return False
+    return not await mqtt_fault(settings)
 
 
-async def kafka_answers(address: str) -> bool:
-    """True once the broker would make a topic, so that it can take records too. None is made."""
-    if not await _listens(address):
+async def kafka_takes_records(settings: Settings) -> bool:
+    """True once the broker would make a topic, so that it can take records too. None is made.
+
+    The port is tried first, for aiokafka logs every attempt that fails.
+    """
+    if not await _listens(settings.kafka):
         return False
-    admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=_PATIENCE_S * 1000)
     try:
-        await admin.start()
-        answer = await admin.create_topics([NewTopic("fairroll.ready", 1, 1)], validate_only=True)
-    except KafkaError:
+        async with asyncio.timeout(PROBE_S), open_admin(settings) as admin:
+            answer = await admin.create_topics([NewTopic("fairroll.ready", 1, 1)], validate_only=True)
+    except (KafkaError, TimeoutError):
         return False
-    finally:
-        await admin.close()
     return all(code == 0 for _, code, *_ in answer.topic_errors)
+
+
+async def gateway_answers(settings: Settings) -> bool:
+    """True once InfluxDB answers through the gateway."""
+    return not await influx_fault(settings)
 
 
 async def influx_has_database(url: str, database: str) -> bool:
     """True once InfluxDB 1 has the database, which this makes if need be."""
     try:
         async with (
-            aiohttp.ClientSession(timeout=_HTTP_PATIENCE) as http,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_S)) as http,
             http.post(f"{url}/query", data={"q": f'CREATE DATABASE "{database}"'}) as answer,
         ):
             return answer.ok and "error" not in await answer.text()
@@ -50,19 +50,9 @@ async def influx_has_database(url: str, database: str) -> bool:
         return False
 
 
-async def gateway_answers(url: str) -> bool:
-    """True once InfluxDB answers through the gateway."""
-    try:
-        async with aiohttp.ClientSession(timeout=_HTTP_PATIENCE) as http, http.get(f"{url}/ping") as answer:
-            return answer.ok
-    except aiohttp.ClientError:
-        return False
-
-
 async def _listens(address: str) -> bool:
-    host, _, port = address.rpartition(":")
     try:
-        _, writer = await asyncio.open_connection(host, int(port))
+        _, writer = await asyncio.open_connection(*host_and_port(address))
     except OSError:
         return False
     writer.close()

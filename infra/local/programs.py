@@ -86,7 +86,7 @@ def _mosquitto(place: Place) -> Part:
         name="mosquitto",
         command=(program("mosquitto"), "-c", str(config)),
         ports=(place.ports.mqtt,),
-        ready=partial(probes.mqtt_answers, place.settings.mqtt),
+        ready=partial(probes.mqtt_answers, place.settings),
         state=data / "mosquitto.db",
     )
 
@@ -100,7 +100,7 @@ def _kafka(place: Place) -> Part:
         ports=(place.ports.kafka, place.ports.controller),
         environ=_MALLOC,
         prepare=partial(_format_storage, place, (*java, "kafka.tools.StorageTool", "format", "-c", str(config))),
-        ready=partial(probes.kafka_answers, place.settings.kafka),
+        ready=partial(probes.kafka_takes_records, place.settings),
     )
 
 
@@ -137,7 +137,7 @@ def _gateway(place: Place) -> Part:
         name="gateway",
         command=(program("nginx"), "-p", str(data), "-e", "stderr", "-c", str(config)),
         ports=(place.ports.gateway,),
-        ready=partial(probes.gateway_answers, place.settings.influx_url),
+        ready=partial(probes.gateway_answers, place.settings),
     )
 
 

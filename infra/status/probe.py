@@ -2,14 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
-from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from infra.dead_letters import by_reason, read_letters
+from infra.dead_letters.reader import Filter, read_letters, summarize
 from infra.kafka_records import KafkaAway, read_records
-from infra.local.probes import gateway_answers, kafka_answers, mqtt_answers
+from infra.probes import PROBE_S, influx_fault, kafka_fault, mqtt_fault
 from infra.status.report import (
     Broker,
     Dispenser,
@@ -21,28 +19,34 @@ from infra.status.report import (
     rates,
 )
 from models.contract.codec import decode_state
+from models.keys.seal_chain import SitesTold
 from models.ledger.policy import Sites
 from models.settings import Settings
-from stream_processors.runtime.consumer_lag import partitions_of, read_backlogs
-from stream_processors.runtime.kafka import open_consumer
+from stream_processors.runtime.consumer_lag import partitions_of, read_backlogs, reads
+from stream_processors.runtime.kafka import open_admin, open_consumer
 from stream_processors.runtime.key_client import read_facts
 from stream_processors.sink.pipeline_metrics import ask_services
 
 __all__ = ["look"]
 
-_PATIENCE_S = 5.0
 _HOUR_S = 3600.0
 _APART_S = 1.0
 """between the two looks at a topic's end, of which its rate is made"""
 
 
 async def look(settings: Settings, sites: Sites) -> Status:
-    """See the whole; takes a second and a bit where all is well."""
+    """Probe the whole; takes a second and a bit where all is well."""
     services, brokers, kafka, seals = await asyncio.gather(
         _services(settings), _brokers(settings), _topics(settings, sites), read_facts(settings)
     )
-    unwell = problems(services, brokers, kafka)
-    return Status(services=services, brokers=brokers, kafka=kafka, seals=seals, problems=unwell)
+    brokers.append(_key_holder(settings, seals))
+    return Status(
+        services=services,
+        brokers=brokers,
+        kafka=kafka if isinstance(kafka, KafkaSeen) else None,
+        seals=seals,
+        problems=problems(services, brokers, kafka),
+    )
 
 
 async def _services(settings: Settings) -> list[Service]:
@@ -51,36 +55,48 @@ async def _services(settings: Settings) -> list[Service]:
 
 
 async def _brokers(settings: Settings) -> list[Broker]:
-    asked = (
-        ("MQTT", settings.mqtt, mqtt_answers),
-        ("Kafka", settings.kafka, kafka_answers),
-        ("InfluxDB", settings.influx_url, gateway_answers),
+    faults = await asyncio.gather(mqtt_fault(settings), kafka_fault(settings), influx_fault(settings))
+    named = (
+        ("MQTT", settings.mqtt, "FAIRROLL_MQTT"),
+        ("Kafka", settings.kafka, "FAIRROLL_KAFKA"),
+        ("InfluxDB", settings.influx_url, "FAIRROLL_INFLUX_URL"),
     )
-    ready = await asyncio.gather(*(_in_time(answers(address)) for _, address, answers in asked))
     return [
-        Broker(name=name, address=address, is_ready=is_ready)
-        for (name, address, _), is_ready in zip(asked, ready, strict=True)
+        Broker(name=name, address=address, variable=variable, fault=fault)
+        for (name, address, variable), fault in zip(named, faults, strict=True)
     ]
 
 
-async def _in_time(probe: Coroutine[Any, Any, bool]) -> bool:
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            return await probe
-    except TimeoutError:
-        return False
+def _key_holder(settings: Settings, seals: SitesTold | None) -> Broker:
+    fault = "" if seals else "no answer to the auditor's role"
+    return Broker(name="key holder", address=settings.key_addresses[0], variable="FAIRROLL_KEYS", fault=fault)
 
 
-async def _topics(settings: Settings, sites: Sites) -> KafkaSeen | None:
+async def _topics(settings: Settings, sites: Sites) -> KafkaSeen | str:
+    """What the topics hold, or why they cannot be read."""
     try:
-        async with asyncio.timeout(3 * _PATIENCE_S):
+        async with asyncio.timeout(3 * PROBE_S):
+            if missing := await _missing(settings):
+                return f"Kafka shows no topic {min(missing)}: run `fairroll provision`, or give this user the right"
             behind, speeds, seen, letters = await asyncio.gather(
-                read_backlogs(settings), _rates(settings), _dispensers(settings, sites), read_letters(settings, _HOUR_S)
+                read_backlogs(settings), _rates(settings), _dispensers(settings, sites), _letters(settings)
             )
-    except (KafkaAway, KafkaError, TimeoutError):
-        return None
-    reasons = by_reason(filed.letter for filed in letters)
-    return KafkaSeen(backlogs=behind, rates=speeds, dispensers=seen, dead_letters=reasons)
+    except (KafkaAway, KafkaError) as error:
+        return str(error)
+    except TimeoutError:
+        return f"they were not read within {3 * PROBE_S:g} s"
+    return KafkaSeen(backlogs=behind, rates=speeds, dispensers=seen, dead_letters=letters)
+
+
+async def _missing(settings: Settings) -> set[str]:
+    """What is read here and is not there: a client would wait for it for ever."""
+    wanted = {topic for topics in reads(settings.topics).values() for topic in topics}
+    async with open_admin(settings) as admin:
+        return wanted - set(await admin.list_topics())
+
+
+async def _letters(settings: Settings) -> dict[str, int]:
+    return (await summarize(read_letters(settings, _HOUR_S, Filter()))).reasons
 
 
 async def _rates(settings: Settings) -> dict[str, float]:

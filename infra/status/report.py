@@ -1,6 +1,6 @@
 """How the whole is: what was seen of its parts, and what of that is not well. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -40,7 +40,10 @@ class Broker(Struct, frozen=True, kw_only=True):
 
     name: str
     address: str
-    is_ready: bool
+    variable: str
+    """the setting that names the address"""
+    fault: str = ""
+    """why it does not answer; empty: it does"""
 
 
 class Dispenser(Struct, frozen=True, kw_only=True):
@@ -78,23 +81,30 @@ class Status(Struct, frozen=True, kw_only=True):
     """what is not ready, a sentence each; all is well without any"""
 
 
-def problems(services: Iterable[Service], brokers: Iterable[Broker], kafka: KafkaSeen | None) -> list[str]:
-    """What is not ready. A dispenser that is offline, a backlog and dead letters are shown, and not judged."""
-    found = [f"{broker.name} does not answer at {broker.address}" for broker in brokers if not broker.is_ready]
-    found += [
-        f"{backlog.group} has lost {backlog.lost} records of {backlog.topic}: Kafka deleted them before they were read"
-        for backlog in (kafka.backlogs if kafka else ())
-        if backlog.lost
-    ]
-    found += [] if kafka else ["the topics cannot be read"]
+def problems(services: Iterable[Service], brokers: Sequence[Broker], kafka: KafkaSeen | str) -> list[str]:
+    """What is not ready. A dispenser that is offline, a backlog and dead letters are shown, and not judged.
+
+    `kafka`: what was seen of the topics, or why they cannot be read; without Kafka that needs no reason of its own.
+    """
+    away = [broker for broker in brokers if broker.fault]
+    found = [f"{one.name} does not answer at {one.address} ({one.variable}): {one.fault}" for one in away]
+    if isinstance(kafka, str) and "Kafka" not in {broker.name for broker in away}:
+        found.append(f"the topics cannot be read: {kafka}")
+    if isinstance(kafka, KafkaSeen):
+        found += [
+            f"{lag.group} has lost {lag.lost} records of {lag.topic}: Kafka deleted them before they were read"
+            for lag in kafka.backlogs
+            if lag.lost
+        ]
     for service in services:
         match service.vitals:
             case None:
-                found.append(f"no service answers at {service.address}")
+                found.append(f"no service answers at {service.address} (FAIRROLL_SERVICES)")
             case Vitals(alive=False) as vitals:
                 found.append(f"{vitals.part} {vitals.instance} is stuck")
             case Vitals(ready=False) as vitals:
-                found.append(f"{vitals.part} {vitals.instance} is not ready")
+                why = f": {vitals.last_fault.text}" if vitals.last_fault else ""
+                found.append(f"{vitals.part} {vitals.instance} is not ready{why}")
     return found
 
 

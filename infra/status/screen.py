@@ -3,11 +3,11 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import RenderableType
 from rich.text import Text
 
 from infra.status.report import Broker, Dispenser, Service, Status, last_faults
+from infra.tables import Table, stacked
 from models.keys.seal_chain import SitesTold
 from stream_processors.runtime.consumer_lag import Backlog
 
@@ -27,7 +27,7 @@ def screen(status: Status) -> RenderableType:
         tables += [_reasons(status.kafka.dead_letters)]
     tables += [_seals(status.seals)] if status.seals else []
     tables.append(_faults(status.services))
-    return Group(*(table for table in tables if table.row_count), _judgement(status.problems))
+    return stacked(*tables, _judgement(status.problems))
 
 
 def span(seconds: float) -> str:
@@ -42,8 +42,7 @@ def span(seconds: float) -> str:
 def _parts(services: Iterable[Service], brokers: Iterable[Broker]) -> Table:
     table = Table("part", "address", "state", "up for", "counts since then")
     for broker in brokers:
-        table.add_row(broker.name, broker.address, _state("ready" if broker.is_ready else "does not answer"))
-    table.add_section()
+        table.add_row(broker.name, broker.address, _state("does not answer" if broker.fault else "ready"))
     for service in services:
         table.add_row(*_service(service))
     return table
@@ -104,7 +103,7 @@ def _seals(told: SitesTold) -> Table:
 
 
 def _reasons(dead_letters: dict[str, int]) -> Table:
-    table = Table("dead letters of the last hour", "reason")
+    table = Table("letters", "reason", title="dead letters of the last hour")
     for reason, count in list(dead_letters.items())[:_MOST_ROWS]:
         table.add_row(str(count), Text(reason))
     return table
@@ -118,4 +117,6 @@ def _faults(services: Iterable[Service]) -> Table:
 
 
 def _judgement(problems: list[str]) -> Text:
-    return Text("not well: " + "; ".join(problems), "bold red") if problems else Text("all is well", "green")
+    """A line for each problem."""
+    lines = "\n".join(f"not well: {problem}" for problem in problems)
+    return Text(lines, "bold red") if problems else Text("all is well", "green")

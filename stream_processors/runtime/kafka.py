@@ -23,6 +23,7 @@ from stream_processors.runtime.health import Health
 __all__ = [
     "FETCH_WAIT_MS",
     "SASL_MECHANISM",
+    "batches_to_end",
     "commit",
     "fetch",
     "kafka_answers",
@@ -112,12 +113,17 @@ def kafka_tls(settings: Settings) -> ssl.SSLContext | None:
 
 async def read_to_end(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> list[ConsumerRecord]:
     """Read from where the consumer stands to where these partitions, which are assigned to it, end now."""
+    return [record async for batch in batches_to_end(consumer, partitions) for record in batch]
+
+
+async def batches_to_end(
+    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+) -> AsyncIterator[list[ConsumerRecord]]:
+    """The same batch by batch, each of one partition, so that no more than a few megabytes are in memory."""
     ends = await consumer.end_offsets(list(partitions))
-    records: list[ConsumerRecord] = []
     while any([await consumer.position(partition) < end for partition, end in ends.items()]):
         for batch in (await consumer.getmany(timeout_ms=200)).values():
-            records += batch
-    return records
+            yield batch
 
 
 async def fetch(

@@ -117,9 +117,9 @@ async def test_part_that_is_killed_on_purpose_is_no_failure_and_comes_back(tmp_p
         await stack.kill("mosquitto")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(stack.watch(), 0.5)
-        assert not await mqtt_answers(stack.settings.mqtt)
+        assert not await mqtt_answers(stack.settings)
         await stack.start("mosquitto")
-        assert await mqtt_answers(stack.settings.mqtt)
+        assert await mqtt_answers(stack.settings)
 
 
 async def test_restarted_part_is_another_process(tmp_path: Path) -> None:

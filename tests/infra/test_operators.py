@@ -16,9 +16,12 @@ from msgspec import structs
 
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.stack import LocalStack
+from infra.setup.provision import provision_topics
 from infra.status.probe import look
 from models.contract.codec import encode
+from models.contract.dead_letters import DeadLetter
 from models.contract.messages import DeviceState
+from models.contract.topics import kafka_topics
 from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import ReportKept
 from models.ledger.policy import Sites, SiteSpec
@@ -64,10 +67,70 @@ async def test_what_is_ready_is_well_and_what_is_not_is_a_problem(brokers: Setti
     ):
         well = await look(structs.replace(brokers, services=ingress), sites)
         unwell = await look(structs.replace(brokers, services=f"{ingress},{sink},{LOOPBACK}:1"), sites)
-    assert well.problems == []
-    assert unwell.problems == ["sink 1 is not ready", f"no service answers at {LOOPBACK}:1"]
+    no_keys = f"key holder does not answer at {brokers.keys} (FAIRROLL_KEYS): no answer to the auditor's role"
+    assert well.problems == [no_keys]
+    assert unwell.problems == [
+        no_keys,
+        "sink 1 is not ready",
+        f"no service answers at {LOOPBACK}:1 (FAIRROLL_SERVICES)",
+    ]
     assert well.kafka
     assert [(seen.device, seen.is_online) for seen in well.kafka.dispensers] == [("pier", True), ("boat", None)]
+
+
+async def test_topics_that_are_not_there_are_named(brokers: Settings) -> None:
+    empty = structs.replace(brokers, namespace="nowhere")
+    seen = await look(empty, Sites(sites={"lake": SiteSpec(devices=("pier",))}))
+    assert seen.kafka is None
+    assert any("Kafka shows no topic nowhere.controls: run `fairroll provision`" in one for one in seen.problems)
+
+
+async def test_a_hundred_thousand_dead_letters_are_counted_first_and_fill_no_memory(
+    brokers: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "sites.toml").write_text(ONE_DISPENSER)
+    settings = structs.replace(brokers, namespace="flooded", sites=tmp_path / "sites.toml", services=f"{LOOPBACK}:1")
+    await provision_topics(settings, kafka_topics(settings.topics, settings.partitions, 540))
+    letters = [
+        encode(DeadLetter(source=f"flooded/v1/{site}/gate/request", reason=f"not JSON: byte {n}", size=9, sha256="0"))
+        for n in range(500)
+        for site in ("park", "hall")
+    ]
+    async with open_producer(settings) as producer:
+        for _ in range(100):
+            sent = [await producer.send(settings.topics.dead_letters, letter) for letter in letters]
+            await asyncio.gather(*sent)
+
+    shown, peak_mb = await measured(settings, "dead-letters", "--limit", "3")
+    lines = shown.splitlines()
+    assert lines[0] == "100,000 dead letters"
+    assert len(lines) < 40
+    assert peak_mb < 120
+    shown, _ = await measured(settings, "dead-letters", "--site", "park", "--reason", "byte 499", "--limit", "0")
+    assert shown.splitlines()[0] == "100 dead letters"
+    shown, peak_mb = await measured(settings, "dead-letters", "--json")
+    assert len(shown.splitlines()) == 100_000
+    assert peak_mb < 120
+    shown, peak_mb = await measured(settings, "status")
+    assert " 100000  not JSON" in shown
+    assert peak_mb < 120
+
+
+async def measured(settings: Settings, *arguments: str) -> tuple[str, float]:
+    """Standard output of a run of the `fairroll` command, and the most memory that it took, in MB."""
+    run = (
+        "import resource, subprocess, sys; subprocess.run([sys.executable, '-m', 'infra.cli', *sys.argv[1:]]);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", run, *arguments),
+        env=os.environ | settings.to_environ() | {"COLUMNS": "100"},
+        stdout=asyncio.subprocess.PIPE,
+        limit=1 << 20,
+    )
+    told, _ = await asyncio.wait_for(process.communicate(), 120)
+    *lines, peak_mb = told.decode().splitlines()
+    return "\n".join(lines), float(peak_mb)
 
 
 async def test_status_of_nothing_at_all_is_exit_code_1_and_no_error(tmp_path: Path) -> None:
@@ -108,7 +171,7 @@ async def test_report_of_a_dispenser_that_was_missing_in_the_sites_file_comes_in
     assert [("payload" in letter) for letter in letters] == [True, False, False]
     assert TEMPLATE not in told
     _, shown, _ = await fairroll(settings, "dead-letters")
-    assert "3 unknown site or device" in shown
+    assert "      3  unknown site or device\n" in shown
 
     _, told, _ = await fairroll(settings, "dead-letters", "--resubmit")
     assert "park/shed/report: left: unknown site or device: park/shed" in told

@@ -23,7 +23,7 @@ from stream_processors.runtime.consumer_lag import Backlog
 from stream_processors.runtime.health import Fault, Vitals
 
 NOTHING = KafkaSeen(backlogs=[], rates={}, dispensers=[], dead_letters={})
-MQTT = Broker(name="MQTT", address="127.0.0.1:1883", is_ready=True)
+MQTT = Broker(name="MQTT", address="127.0.0.1:1883", variable="FAIRROLL_MQTT")
 LOST = Fault(ago_s=75, text="broker lost: [Errno 104]")
 
 
@@ -46,7 +46,7 @@ def test_all_is_well_where_everything_is_ready() -> None:
         (service("egress", ready=False), "egress 1 is not ready"),
         (service("egress", alive=False), "egress 1 is stuck"),
         (service("egress", alive=False, ready=False), "egress 1 is stuck"),
-        (SILENT, "no service answers at 127.0.0.1:9104"),
+        (SILENT, "no service answers at 127.0.0.1:9104 (FAIRROLL_SERVICES)"),
     ],
 )
 def test_a_service_that_is_not_ready_is_not_well(told: Service, problem: str) -> None:
@@ -54,8 +54,21 @@ def test_a_service_that_is_not_ready_is_not_well(told: Service, problem: str) ->
 
 
 def test_a_broker_that_is_away_is_not_well() -> None:
-    kafka = Broker(name="Kafka", address="127.0.0.1:9092", is_ready=False)
-    assert problems([], [MQTT, kafka], None) == ["Kafka does not answer at 127.0.0.1:9092", "the topics cannot be read"]
+    kafka = Broker(name="Kafka", address="127.0.0.1:9092", variable="FAIRROLL_KAFKA", fault="refused")
+    assert problems([], [MQTT, kafka], "no Kafka") == [
+        "Kafka does not answer at 127.0.0.1:9092 (FAIRROLL_KAFKA): refused"
+    ]
+
+
+def test_topics_that_cannot_be_read_are_not_well_with_the_reason() -> None:
+    assert problems([], [MQTT], "no right to read") == ["the topics cannot be read: no right to read"]
+
+
+def test_a_service_that_is_not_ready_is_named_with_its_last_fault() -> None:
+    refused = Fault(ago_s=2, text="influxdb refuses: 401 unauthorized")
+    assert problems([service("sink", ready=False, fault=refused)], [MQTT], NOTHING) == [
+        "sink 1 is not ready: influxdb refuses: 401 unauthorized"
+    ]
 
 
 def test_records_that_kafka_deleted_unread_are_a_problem_until_they_are_committed_past() -> None:
@@ -100,7 +113,7 @@ def test_a_time_is_told_in_its_two_largest_units(seconds: float, words: str) -> 
     assert span(seconds) == words
 
 
-def test_the_screen_shows_everything_in_a_hundred_columns() -> None:
+def test_the_screen_shows_everything_in_eighty_columns() -> None:
     many = [Dispenser(site="park", device=f"d{number}", is_online=False, since_s=90) for number in range(20)]
     kafka = KafkaSeen(
         backlogs=[Backlog(group="fairroll.decider", topic="fairroll.events", records=1234)],
@@ -121,22 +134,22 @@ def test_the_screen_shows_everything_in_a_hundred_columns() -> None:
     lines = _shown(status)
     text = " ".join(" ".join(lines).split())
     for words in (
-        "ingress 1 │ 127.0.0.1:9101 │ ready │ 2 h 5 min │ 12 messages, 1 dead_letters",
-        "decider 1 │ 127.0.0.1:9101 │ not ready",
-        "egress 1 │ 127.0.0.1:9101 │ stuck",
-        "? │ 127.0.0.1:9104 │ does not answer",
-        "decider │ events │ 1234 │ 17.5",
-        "park │ 20 │ 0 │ d0 for 1 min 30 s, d1 for 1 min 30 s",
-        "hall │ 1 │ 1 │",
-        "hall │ none: held │ 3 min 35 s │ │ 1 │",
-        "park │ 0123456789abcdef │ 13 min 35 s │ 9 min 15 s ago │ 0",
-        "3 │ unknown site or device",
-        "1 │ [odd] `reason`",
-        "1 min 15 s ago │ ingress 1 │ broker lost: [Errno 104]",
-        "not well: decider 1 is not ready; egress 1 is stuck; no service answers at 127.0.0.1:9104",
+        "ingress 1 127.0.0.1:9101 ready 2 h 5 min 12 messages, 1 dead_letters",
+        "decider 1 127.0.0.1:9101 not ready",
+        "egress 1 127.0.0.1:9101 stuck",
+        "? 127.0.0.1:9104 does not answer",
+        "decider events 1234 17.5",
+        "park 20 0 d0 for 1 min 30 s, d1 for 1 min 30 s",
+        "hall 1 1",
+        "hall none: held 3 min 35 s 1",
+        "park 0123456789abcdef 13 min 35 s 9 min 15 s ago 0",
+        "3 unknown site or device",
+        "1 [odd] `reason`",
+        "1 min 15 s ago ingress 1 broker lost: [Errno 104]",
+        "not well: decider 1 is not ready not well: egress 1 is stuck not well: no service answers at 127.0.0.1:9104",
     ):
         assert words in text
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 80
 
 
 def test_the_screen_says_in_its_last_line_that_all_is_well() -> None:
@@ -145,7 +158,7 @@ def test_the_screen_says_in_its_last_line_that_all_is_well() -> None:
 
 
 def _shown(status: Status) -> list[str]:
-    console = Console(width=100, force_terminal=False)
+    console = Console(width=80, force_terminal=False)
     with console.capture() as shown:
         console.print(screen(status))
     return [line.rstrip() for line in shown.get().splitlines()]

@@ -1,0 +1,76 @@
+"""Whether a broker answers, asked with the same settings as the services: TLS, users, tokens.
+
+Each probe returns why the broker does not answer, or "" where it does.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aiohttp
+import aiomqtt
+from aiokafka.errors import KafkaError
+
+from models.settings import Settings, host_and_port
+from stream_processors.runtime.kafka import open_admin
+
+__all__ = ["PROBE_S", "influx_fault", "kafka_fault", "mqtt_fault"]
+
+PROBE_S = 5.0
+"""How long a probe waits for an answer."""
+_IN_TIME = f"no answer within {PROBE_S:g} s"
+
+
+async def mqtt_fault(settings: Settings) -> str:
+    """The broker answers once it has accepted a connection."""
+    host, port = host_and_port(settings.mqtt)
+    try:
+        async with asyncio.timeout(PROBE_S), aiomqtt.Client(host, port, timeout=PROBE_S):
+            return ""
+    except aiomqtt.MqttError as error:
+        return str(error)
+    except TimeoutError:
+        return _IN_TIME
+
+
+async def kafka_fault(settings: Settings) -> str:
+    """Kafka answers once it has let this client in and lists its topics. Raises ConfigError for a bad certificate."""
+    with _complaints_of_aiokafka() as complaints:
+        try:
+            async with asyncio.timeout(PROBE_S), open_admin(settings) as admin:
+                await admin.list_topics()
+                return ""
+        except KafkaError as error:
+            return complaints[-1] if complaints else str(error)
+        except TimeoutError:
+            return complaints[-1] if complaints else _IN_TIME
+
+
+async def influx_fault(settings: Settings) -> str:
+    """InfluxDB, or what stands before it, answers `/ping`."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_S)) as http,
+            http.get(f"{settings.influx_url}/ping") as answer,
+        ):
+            return "" if answer.ok else f"{answer.status} {answer.reason}"
+    except aiohttp.ClientError as error:
+        return str(error)
+    except TimeoutError:
+        return _IN_TIME
+
+
+@contextmanager
+def _complaints_of_aiokafka() -> Iterator[list[str]]:
+    """Take what aiokafka logs: why a connection failed stands there, and not in the error that it raises."""
+    complaints: list[str] = []
+    logger, handler = logging.getLogger("aiokafka"), logging.Handler(logging.WARNING)
+    handler.emit = lambda record: complaints.append(record.getMessage())  # type: ignore[method-assign]  # one sink
+    propagated, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield complaints
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagated
