@@ -10,13 +10,17 @@ __all__ = [
     "Closed",
     "Commanded",
     "Connected",
+    "Connecting",
+    "ControlLost",
     "Controlled",
+    "Disconnected",
     "Event",
     "Measured",
     "Ran",
     "RunMotor",
     "SendReport",
     "SendRequest",
+    "StepKey",
     "TimePassed",
 ]
 
@@ -39,9 +43,13 @@ class Commanded(Struct, frozen=True):
 
 
 class Controlled(Struct, frozen=True):
-    """The site works like this now."""
+    """A control of this site was received."""
 
     control: Control
+
+
+class ControlLost(Struct, frozen=True):
+    """The control topic was cleared, or holds what is no control of this site."""
 
 
 class Ran(Struct, frozen=True):
@@ -57,15 +65,25 @@ class Measured(Struct, frozen=True):
     report: Report
 
 
+class Connecting(Struct, frozen=True):
+    """A connection to the broker is about to be opened; its states are numbered from here on."""
+
+
 class Connected(Struct, frozen=True):
     """The broker can be reached from now on."""
+
+
+class Disconnected(Struct, frozen=True):
+    """The connection to the broker is closed."""
 
 
 class TimePassed(Struct, frozen=True):
     """Nothing happened but time."""
 
 
-Event = Asked | Commanded | Controlled | Ran | Measured | Connected | TimePassed
+Event = (
+    Asked | Commanded | Controlled | ControlLost | Ran | Measured | Connecting | Connected | Disconnected | TimePassed
+)
 
 
 # -- actions ------------------------------------------------------------------------------------------
@@ -90,6 +108,12 @@ class RunMotor(Struct, frozen=True):
     cm: int
 
 
+class StepKey(Struct, frozen=True):
+    """Make templates under the site's key of this epoch from now on."""
+
+    epoch: int
+
+
 class Closed(Struct, frozen=True):
     """Tell the person: what they get, or when they can ask again. Never more than once a request."""
 
@@ -102,4 +126,4 @@ class Closed(Struct, frozen=True):
     """what came out"""
 
 
-Action = SendRequest | SendReport | RunMotor | Closed
+Action = SendRequest | SendReport | RunMotor | StepKey | Closed

@@ -16,7 +16,10 @@ from devices.machine.actions import (
     Closed,
     Commanded,
     Connected,
+    Connecting,
     Controlled,
+    ControlLost,
+    Disconnected,
     Event,
     Measured,
     Ran,
@@ -24,6 +27,7 @@ from devices.machine.actions import (
     SendRequest,
     TimePassed,
 )
+from devices.machine.connection import on_connection
 from devices.machine.persistent_state import Memory, Run
 from devices.machine.reports import note, report, send_again, send_anew
 from devices.machine.state import Open, Pending, State, Step
@@ -59,7 +63,7 @@ def resume(memory: Memory) -> State:
     if memory.run:
         told = _ran(memory.run, 0, "power")
         memory = structs.replace(memory, run=None).reporting(told, memory.run.started)
-    return State(memory=memory)
+    return State(memory=memory, connection=memory.connections)
 
 
 def step(state: State, event: Event, now: int) -> Step:
@@ -69,8 +73,8 @@ def step(state: State, event: Event, now: int) -> Step:
             return _ask(state, event, now)
         case Commanded():
             return _obey(state, event, now)
-        case Controlled():
-            return _learn(state, event), ()
+        case Connecting() | Disconnected() | Controlled() | ControlLost():
+            return on_connection(state, event)
         case Ran():
             return _motor_stopped(state, event, now)
         case Measured():
@@ -114,12 +118,6 @@ def _obey(state: State, event: Commanded, now: int) -> Step:
             return _dispense(state, command, now, retained=event.retained)
         case _:
             assert_never(command)
-
-
-def _learn(state: State, event: Controlled) -> State:
-    if event.control == state.memory.control:
-        return state
-    return structs.replace(state, memory=structs.replace(state.memory, control=event.control))
 
 
 def _forgotten(state: State, command: Forgotten, now: int) -> Step:

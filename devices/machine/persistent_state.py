@@ -20,6 +20,8 @@ __all__ = ["MOST_REPORTS", "Kept", "Memory", "Ration", "Run"]
 
 MOST_REPORTS = 20_000
 """Reports that wait to be noted: days without a network. Beyond them the oldest go, a gap in the numbers."""
+_CONNECTIONS_AT_ONCE = 64
+"""Connections that are numbered by one save: a dispenser without a network tries one every five seconds."""
 _REMEMBERED = 64
 """Requests whose late commands are told apart from unknown ones."""
 _POLICY = Policy()
@@ -54,6 +56,9 @@ class Memory(Struct, frozen=True, kw_only=True):
     """A step that changes nothing of it gives the same object: only another one has to be saved."""
 
     control: Control | None = None
+    """the one with the highest revision that was received"""
+    connections: int = 0
+    """the highest number that a connection may have had"""
     run: Run | None = None
     closed: tuple[str, ...] = ()
     """requests that ended without their `dispense`: refused, or served by the local ration; the last 64"""
@@ -76,6 +81,16 @@ class Memory(Struct, frozen=True, kw_only=True):
     @property
     def window_ms(self) -> int:
         return 1000 * (self.control.window_s if self.control else _POLICY.window_s)
+
+    def accepts(self, control: Control) -> bool:
+        """Whether a control is no older than the newest one that was received, on any connection."""
+        return self.control is None or control.revision >= self.control.revision
+
+    def connecting(self, number: int) -> "Memory":
+        """A connection with this number is about to be opened."""
+        if number <= self.connections:
+            return self
+        return structs.replace(self, connections=number + _CONNECTIONS_AT_ONCE - 1)
 
     def obeying(self, command: Dispense, waited_ms: int, now: int) -> "Memory":
         """The motor is to run for a command."""

@@ -6,12 +6,14 @@ from msgspec import Struct
 
 from devices.machine.actions import Action
 from devices.machine.persistent_state import Memory
-from models.contract.messages import Request
+from models.contract.messages import Control, Request
 
-__all__ = ["FIRST_REPEAT_MS", "Open", "Pending", "State", "Step"]
+__all__ = ["FIRST_REPEAT_MS", "STATES_A_CONNECTION", "Open", "Pending", "State", "Step"]
 
 FIRST_REPEAT_MS = 5_000
 """Until a report is repeated that is not noted; nobody waits for that."""
+STATES_A_CONNECTION = 1_000_000
+"""Sequence numbers that the states of one connection share; the last one is its will's."""
 
 
 class Pending(Struct, frozen=True, kw_only=True):
@@ -32,6 +34,11 @@ class State(Struct, frozen=True, kw_only=True):
     """Moments and durations are whole milliseconds of a monotonic clock."""
 
     memory: Memory = Memory()
+    connection: int = 0
+    """the number of the connection that was tried last; every attempt has a number of its own, for the broker may have
+    kept the will of one that failed here"""
+    is_controlled: bool = False
+    """a control was received on this connection, and its topic still holds one"""
     open: Open | None = None
     forgets: tuple[Pending, ...] = ()
     sent: int = 0
@@ -40,6 +47,21 @@ class State(Struct, frozen=True, kw_only=True):
     """when the reports in flight are repeated, if there are any"""
     repeat_ms: int = FIRST_REPEAT_MS
     """how long they then wait for the next time"""
+
+    @property
+    def control(self) -> Control | None:
+        """How the site works, as this connection says; None before a control was received on it."""
+        return self.memory.control if self.is_controlled else None
+
+    @property
+    def first_sequence(self) -> int:
+        """The sequence number of the first state on this connection."""
+        return STATES_A_CONNECTION * (self.connection - 1) + 1
+
+    @property
+    def will_sequence(self) -> int:
+        """The sequence number of this connection's will: above all its states, below those of the next connection."""
+        return STATES_A_CONNECTION * self.connection
 
     @property
     def is_free(self) -> bool:

@@ -19,12 +19,16 @@ from devices.machine.actions import (
     Closed,
     Commanded,
     Connected,
+    Connecting,
     Controlled,
+    ControlLost,
+    Disconnected,
     Event,
     Measured,
     RunMotor,
     SendReport,
     SendRequest,
+    StepKey,
     TimePassed,
 )
 from devices.machine.camera_permission import Faceless, faceless
@@ -91,7 +95,9 @@ class Dispenser:
         self._astray: Astray | None = None
         self._patience_ms = round(1000 * patience_s)
         self._line: Line | None = None
-        self._announced = b""
+        self._announced: DeviceState | None = None
+        self._sequence = 0
+        """of the next state on this connection"""
         self._running: asyncio.Task[None] | None = None
         self._waiting: dict[str, asyncio.Future[Closed]] = {}
         self._changed = asyncio.Event()
@@ -99,7 +105,7 @@ class Dispenser:
     @property
     def control(self) -> Control | None:
         """How the site works, as this connection told; None before."""
-        return self.state.memory.control if self.controlled.is_set() else None
+        return self.state.control
 
     @property
     def faceless(self) -> Faceless | None:
@@ -168,7 +174,10 @@ class Dispenser:
 
     async def _converse(self) -> None:
         """One connection, from the subscription to the loss of the broker."""
-        async with connected(self.identity, self._mqtt, self._said(online=False)) as line:
+        self._happened(Connecting())
+        self._sequence = self.state.first_sequence
+        will = self._state(online=False, sequence=self.state.will_sequence)
+        async with connected(self.identity, self._mqtt, encode(will)) as line:
             self._line = line
             try:
                 await self._announce(line)
@@ -184,37 +193,46 @@ class Dispenser:
                 raise
             finally:
                 self._line = None
-                self._announced = b""
-                self.controlled.clear()
+                self._announced = None
+                self._happened(Disconnected())
 
-    def _said(self, *, online: bool) -> bytes:
-        return encode(DeviceState(online=online, firmware=_FIRMWARE, mode=self.mode, model=self.identity.model))
+    def _state(self, *, online: bool, sequence: int) -> DeviceState:
+        return DeviceState(
+            online=online, sequence=sequence, firmware=_FIRMWARE, mode=self.mode, model=self.identity.model
+        )
 
     async def _announce(self, line: Line) -> None:
-        """Tell the state, retained: at first, and whenever it is another one. Raises MqttError or TimeoutError."""
-        if (said := self._said(online=True)) != self._announced:
-            await line.retain("state", said)
-            self._announced = said
+        """Publish the state, retained: at first, and whenever it is another one. Raises MqttError or TimeoutError."""
+        if self._announced and self._announced.mode == self.mode:
+            return
+        self._announced = self._state(online=True, sequence=self._next_sequence())
+        await line.retain("state", encode(self._announced))
+
+    def _next_sequence(self) -> int:
+        """Never the will's, however often the state changes on one connection."""
+        sequence = self._sequence
+        self._sequence = min(sequence + 1, self.state.will_sequence - 1)
+        return sequence
 
     async def _say_goodbye(self, line: Line) -> None:
         """A wanted end sends no will."""
         with suppress(MqttError, TimeoutError):
             async with asyncio.timeout(_GOODBYE_S):
-                await line.retain("state", self._said(online=False))
+                await line.retain("state", encode(self._state(online=False, sequence=self._next_sequence())))
 
     def _learn(self, message: Message) -> None:
+        """Follow the site's control; while its topic holds none, no camera may look."""
         try:
             control = decode_control(_payload(message))
+            if control.site != self.identity.site:
+                raise MalformedMessage(f"it names another site: {control.site}")
         except MalformedMessage as error:
-            log.warning("unreadable control", topic=str(message.topic), reason=str(error))
-            return
-        if control.site != self.identity.site:
-            log.warning("another site's control", topic=str(message.topic), told=control.site)
-            return
-        # before the control is there: no template is made under a key of another epoch
-        self._astray = self._follower.follow(control.epoch) if self._follower else None
-        self._happened(Controlled(control))
-        self.controlled.set()
+            log.warning("no control of this site", topic=str(message.topic), reason=str(error))
+            self._happened(ControlLost())
+        else:
+            if not self.state.memory.accepts(control):
+                log.warning("an older control is ignored", topic=str(message.topic), revision=control.revision)
+            self._happened(Controlled(control))
         self.learned.set()
 
     def _hear(self, message: Message) -> None:
@@ -236,6 +254,7 @@ class Dispenser:
         self._changed.set()
         for action in actions:
             self._act(action)
+        (self.controlled.set if self.state.is_controlled else self.controlled.clear)()
 
     def _act(self, action: Action) -> None:
         match action:
@@ -245,6 +264,9 @@ class Dispenser:
             case SendReport():
                 if self._line:
                     self._line.send("report", encode(action.report))
+            case StepKey():
+                # nothing can look between the control and this: no template is made under a key of another epoch
+                self._astray = self._follower.follow(action.epoch) if self._follower else None
             case RunMotor():
                 self._running = asyncio.create_task(self._run_motor(action.cm), name="motor")
             case Closed():

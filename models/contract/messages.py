@@ -4,7 +4,7 @@ Requests and reports are facts, in the past tense; commands are imperatives. Unk
 so that a newer device can speak to an older pipeline; an unknown kind is refused.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
@@ -40,6 +40,7 @@ __all__ = [
     "Report",
     "Request",
     "RequestId",
+    "Revision",
     "Sign",
     "StaffPressed",
     "Stock",
@@ -202,13 +203,29 @@ Report = Dispensed | Declined | LocalRation | Stock | Battery
 # -- retained -----------------------------------------------------------------------------------------
 
 
+class Revision(NamedTuple):
+    """Which control of a site is the newer one: compare `at` first, then `offset`. A JSON array of two integers."""
+
+    at: Annotated[int, Meta(ge=0, le=2**53)]
+    """milliseconds since 1970 by Kafka's clock; never falls from one control of a site to the next"""
+    offset: Annotated[int, Meta(ge=0, le=2**53)]
+    """of the event that last changed the site"""
+
+
 class DeviceState(Struct, frozen=True, kw_only=True):
     """Topic .../state, retained, and the last will with `online` false."""
 
     online: bool
+    sequence: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    """Grows from one state of a dispenser to the next, across connections and restarts. 0: not numbered; 1: the first
+    one of a dispenser that has lost its memory."""
     firmware: Annotated[str, Meta(max_length=64)] = ""
     mode: Mode = "button"
     model: Annotated[str, Meta(max_length=64)] = ""
+
+    def is_older_than(self, other: "DeviceState") -> bool:
+        """Whether the dispenser published this state before the other one, as far as their sequences say."""
+        return 1 < self.sequence < other.sequence
 
 
 class Control(Struct, frozen=True, kw_only=True):
@@ -216,6 +233,8 @@ class Control(Struct, frozen=True, kw_only=True):
 
     site: Name
     mode: Mode
+    revision: Revision = Revision(0, 0)
+    """A dispenser ignores a control whose revision is lower than that of one it has obeyed."""
     policy: str
     """The version of the site's policy: the first 12 hex digits of the SHA-256 of its JSON."""
     epoch: Epoch

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from msgspec import structs
 
-from models.contract.messages import Control
+from models.contract.messages import Control, Revision
 from models.ledger.decision import Decision, Moment
 from models.ledger.events import EpochEnded, Reported, Requested, SiteConfigured, SiteEvent, SiteHeld, SiteResumed
 from models.ledger.outcomes import ControlChanged, EpochBegan, Held, Receipt, Resumed
@@ -99,12 +99,15 @@ def _end_epoch(site: Site, event: EpochEnded, moment: Moment) -> Decision:
 
 
 def _settings(site: Site, moment: Moment) -> SiteRow:
-    """The site's row as this event finds it, with the event's offset and time."""
-    if site.settings:
-        return structs.replace(site.settings, offset=moment.offset, at=moment.at)
-    return SiteRow(
+    """The site's row as this event finds it, with the offset, the time and the revision that the event gives it.
+
+    A revision is higher than the one before it even where the partition's time was set back.
+    """
+    known = site.settings or SiteRow(
         offset=moment.offset, at=moment.at, mode="button", policy=Policy(), floor=moment.horizon, epoch_at=moment.at
     )
+    revision = Revision(max(moment.at, known.revision.at), moment.offset)
+    return structs.replace(known, offset=moment.offset, at=moment.at, revision=revision)
 
 
 def _changed(site: Site, row: SiteRow, *receipts: Receipt) -> Decision:
@@ -117,6 +120,7 @@ def control_changed(site: str, row: SiteRow) -> ControlChanged:
     control = Control(
         site=site,
         mode="held" if row.held else row.mode,
+        revision=row.revision,
         policy=policy.version,
         epoch=row.epoch,
         ration_cm=policy.portion_cm,

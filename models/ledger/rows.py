@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from models.contract.messages import Answer, Dispense, Placement, Sign
+from models.contract.messages import Answer, Dispense, Placement, Revision, Sign
 from models.keys.seals import Sealed
 from models.ledger.outcomes import By
 from models.ledger.policy import GiveBack, Policy, Shortfall
@@ -122,6 +122,8 @@ class SiteRow(_Row, tag="site", frozen=True, kw_only=True):
     epoch: int = 0
     epoch_at: int = 0
     """when it began, milliseconds since 1970"""
+    revision: Revision = Revision(0, 0)
+    """of the site's control as it is now"""
 
 
 class PartitionRow(_Row, tag="partition", frozen=True, kw_only=True):

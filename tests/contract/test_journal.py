@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,18 +21,26 @@ from devices.journal.port import InMemoryJournal, Journal, changes
 from devices.journal.sqlite import DiskJournal
 from devices.machine.persistent_state import Memory, Ration
 from devices.session.device_files import boot_id
-from models.contract.messages import Control, Dispense, LocalRation, Stock
+from models.contract.messages import Control, Dispense, LocalRation, Revision, Stock
 from models.errors import ConfigError
 
 IDS = tuple(f"request-{number:010d}" for number in range(200))
 CONTROL = Control(
-    site="park", mode="face", policy="0123456789ab", epoch=3, ration_cm=40, ration_budget_cm=900, window_s=60
+    site="park",
+    mode="face",
+    revision=Revision(1_700_000_000_000, 7),
+    policy="0123456789ab",
+    epoch=3,
+    ration_cm=40,
+    ration_budget_cm=900,
+    window_s=60,
 )
 
 
 def remembered() -> Memory:
     """Something in every field."""
-    memory = Memory(control=CONTROL).reporting(Stock(number=1, cm=9), 100).reporting(Stock(number=1, cm=8), 333)
+    memory = Memory(control=CONTROL, connections=64)
+    memory = memory.reporting(Stock(number=1, cm=9), 100).reporting(Stock(number=1, cm=8), 333)
     memory = memory.closing(IDS[0]).rationing(2_000) or memory
     return memory.obeying(Dispense(request=IDS[1], cm=60), 250, 2_500)
 
@@ -217,6 +226,20 @@ def test_two_processes_do_not_run_one_dispenser(bound: Bound) -> None:
     assert bound.on_disk(name="park.door.db").load(1_000) == Memory()
     journal.close()
     assert bound.on_disk().load(1_000) == Memory()
+
+
+def test_a_journal_of_before_controls_had_revisions_is_read(bound: Bound) -> None:
+    journal = bound.on_disk()
+    journal.load(1_000)
+    journal.save(remembered(), 3_000)
+    journal.close()
+    with closing(sqlite3.connect(bound.path)) as db, db:
+        [(rest,)] = db.execute("SELECT rest FROM memory").fetchall()
+        older = msgspec.json.decode(rest)
+        del older["connections"], older["control"]["revision"]
+        db.execute("UPDATE memory SET rest = ?", (msgspec.json.encode(older),))
+    control = structs.replace(CONTROL, revision=Revision(0, 0))
+    assert journal.load(4_000) == structs.replace(remembered(), control=control, connections=0)
 
 
 def _noise(path: Path) -> None:

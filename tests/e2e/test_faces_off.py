@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from devices.simulation.synthetic_faces import SYNTHETIC, SyntheticFace
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from models.contract.codec import decode_request, decode_state, encode
-from models.contract.messages import ButtonPressed, Control, DeviceState, Dispense, FaceSeen, Request
+from models.contract.messages import ButtonPressed, Control, DeviceState, Dispense, FaceSeen, Request, Revision
 from models.contract.topics import Topics
 from models.face.capture_result import NotSeen, Seen
 from models.face.protection import FARTHEST_EPOCH
@@ -63,7 +64,10 @@ class Site:
 
     async def tell(self, control: Control | None) -> None:
         """None: the broker loses what it retained."""
-        await self._client.publish(TOPICS.control("park"), encode(control) if control else b"", 1, retain=True)
+        await self.retain(encode(control) if control else b"")
+
+    async def retain(self, payload: bytes) -> None:
+        await self._client.publish(TOPICS.control("park"), payload, 1, retain=True)
 
     async def answer(self, request: str) -> None:
         command = encode(Dispense(request=request, cm=60))
@@ -308,10 +312,61 @@ async def test_inside_a_restroom_face_mode_is_button_mode(site: Site, tmp_path: 
         await is_asked(gate, site, "button", ButtonPressed)
 
 
-async def test_another_site_s_control_says_nothing_here(site: Site, tmp_path: Path) -> None:
-    await site.tell(HELD)
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b'{"site":"park","mode":"paused"}', encode(structs.replace(FACES, site="lake", epoch=9))],
+    ids=["cleared", "unreadable", "another site's"],
+)
+async def test_while_the_topic_holds_no_control_of_the_site_nobody_is_looked_at(
+    site: Site, tmp_path: Path, payload: bytes
+) -> None:
+    await site.tell(FACES)
+    async with running(site, tmp_path) as gate:
+        await gate.until(None)
+        await site.retain(payload)
+        await gate.until("no_control")
+        assert await gate.press("face") == "no_control"
+        assert (gate.looks, read_site_key(gate.key).epoch) == (0, 0)
+        await is_asked(gate, site, "button", ButtonPressed)
+        await site.tell(FACES)
+        await gate.until(None)
+
+
+async def test_no_control_of_before_a_hold_lets_the_camera_look_not_even_after_a_restart(
+    site: Site, tmp_path: Path
+) -> None:
+    before = structs.replace(FACES, revision=Revision(1000, 7))
+    held = structs.replace(HELD, revision=Revision(1000, 8), epoch=4)
+    after = structs.replace(FACES, revision=Revision(2000, 3), epoch=4)
+    await site.tell(held)
     async with running(site, tmp_path) as gate:
         await gate.until("held")
-        await site.tell(structs.replace(FACES, site="lake", epoch=9))
+        await site.tell(before)
         await is_asked(gate, site, "button", ButtonPressed)
-        assert (gate.dispenser.faceless, read_site_key(gate.key).epoch) == ("held", 0)
+        assert await gate.press("face") == "held"
+    async with running(site, tmp_path) as gate:
+        await is_asked(gate, site, "button", ButtonPressed)
+        assert await gate.press("face") == "no_control"
+        await site.tell(held)
+        await gate.until("held")
+        await site.tell(after)
+        await gate.until(None)
+        assert gate.looks == 0
+
+
+async def test_states_are_numbered_across_connections_and_restarts(site: Site, tmp_path: Path) -> None:
+    await site.tell(FACES)
+    found: list[DeviceState] = []
+    async with running(site, tmp_path) as gate:
+        await gate.until(None)
+        await site.cut()
+        await gate.until("no_control")
+        await gate.until(None)
+        while len(found) < 5:
+            found.append(await site.state())
+    async with running(site, tmp_path) as gate:
+        await gate.until(None)
+        while len(found) < 8:
+            found.append(await site.state())
+    assert [state.online for state in found] == [True, True, False, True, True, False, True, True]
+    assert all(later.sequence > earlier.sequence > 0 for earlier, later in pairwise(found))

@@ -1,8 +1,9 @@
 """A dispenser with its journal, between people who press and a broker that is no friend.
 
-The broker drops, delays, doubles and reorders whatever it carries, marks commands as retained, brings those of others
-and cuts the connection; the power fails at any point, also between the journal and the motor. What must hold all the
-same is asserted where it would break, and at the end, when the world turns kind again.
+The broker drops, delays, doubles and reorders whatever it carries, marks commands as retained, brings those of others,
+brings controls of long ago, clears their topic and cuts the connection; the power fails at any point, also between the
+journal and the motor. What must hold all the same is asserted where it would break, and at the end, when the world
+turns kind again.
 """
 
 import shutil
@@ -16,6 +17,7 @@ from typing import TypeVar
 from hypothesis import assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec import structs
 
 from devices.journal.sqlite import DiskJournal
 from devices.machine.actions import (
@@ -24,13 +26,17 @@ from devices.machine.actions import (
     Closed,
     Commanded,
     Connected,
+    Connecting,
     Controlled,
+    ControlLost,
+    Disconnected,
     Event,
     Measured,
     Ran,
     RunMotor,
     SendReport,
     SendRequest,
+    StepKey,
     TimePassed,
 )
 from devices.machine.dispenser import MOST_FORGETS, resume, step
@@ -48,10 +54,12 @@ from models.contract.messages import (
     ForgetAsked,
     Forgotten,
     LocalRation,
+    Mode,
     Noted,
     Refuse,
     Report,
     Request,
+    Revision,
     StaffPressed,
     Stock,
 )
@@ -64,6 +72,15 @@ RAM = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder of its own there
 """Where syncing costs nothing; that a save is on the disk is tested in tests/contract."""
 T = TypeVar("T")
 any_of_them = st.integers(0, 2**32)
+
+
+def control_of(at: int, offset: int) -> Control:
+    """What a site's control is at a revision: another mode each time, and never an earlier epoch."""
+    mode: Mode = ("face", "held", "button")[(at + offset) % 3]
+    return structs.replace(CONTROL, revision=Revision(at, offset), mode=mode, epoch=10 * at + offset)
+
+
+controls = st.builds(control_of, st.integers(1, 4), st.integers(0, 9))
 
 
 class PowerCut(Exception):
@@ -101,8 +118,16 @@ class HostileBroker(RuleBasedStateMachine):
         self.runs: Counter[str] = Counter()
         self.heard: Counter[str] = Counter()
         self.rations: list[Ration] = []
+        self.on_topic: Control | None = None
+        """what the control topic held last on this connection"""
+        self.newest = CONTROL.revision
+        """of the controls that counted"""
+        self.epoch = 0
+        self.sequence = 0
+        """of the last state that the broker may have"""
         self.wake()
         self.happens(Controlled(CONTROL))
+        self.happens(Disconnected())
 
     # -- the dispenser, as devices/session/session.py runs it -------------------------------------------------
 
@@ -171,6 +196,9 @@ class HostileBroker(RuleBasedStateMachine):
                 self.to_pipeline.append(report)
             case RunMotor(cm=cm):
                 self.motor_starts(cm)
+            case StepKey(epoch=epoch):
+                assert epoch >= self.epoch, "no key goes back"
+                self.epoch = epoch
             case Closed():
                 self.person_hears(action)
 
@@ -250,13 +278,34 @@ class HostileBroker(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_connected)
     @rule()
     def connection_is_made(self) -> None:
-        self.is_connected = True
-        self.in_flight.clear()
-        self.happens(Connected())
+        if self.tries_to_connect():
+            self.is_connected = True
+            self.in_flight.clear()
+            self.happens(Connected())
 
+    @precondition(lambda self: not self.is_connected)
+    @rule()
+    def connection_fails_after_the_broker_got_the_will(self) -> None:
+        self.tries_to_connect()
+
+    @precondition(lambda self: self.is_connected)
     @rule()
     def connection_is_cut(self) -> None:
         self.is_connected = False
+        self.on_topic = None
+        self.happens(Disconnected())
+
+    @precondition(lambda self: self.is_connected)
+    @rule(control=controls)
+    def a_control_of_some_time_comes(self, control: Control) -> None:
+        self.on_topic = control
+        self.happens(Controlled(control))
+
+    @precondition(lambda self: self.is_connected)
+    @rule()
+    def the_control_topic_is_cleared_or_holds_nonsense(self) -> None:
+        self.on_topic = None
+        self.happens(ControlLost())
 
     @precondition(lambda self: self.to_pipeline)
     @rule(which=any_of_them, is_kept=st.booleans(), is_granted=st.booleans())
@@ -312,6 +361,17 @@ class HostileBroker(RuleBasedStateMachine):
             self.starts_again()
 
     # -- what holds -----------------------------------------------------------------------------------
+
+    @invariant()
+    def no_control_counts_but_the_newest_one_and_only_where_this_connection_brought_it(self) -> None:
+        control = self.state.control
+        if control is None:
+            return
+        assert self.is_connected
+        assert self.on_topic is not None
+        assert control.revision >= self.newest
+        assert control == control_of(*control.revision)
+        self.newest = control.revision
 
     @invariant()
     def no_motor_runs_twice_and_nobody_is_told_twice(self) -> None:
@@ -371,6 +431,7 @@ class HostileBroker(RuleBasedStateMachine):
             if self.motor:
                 self.motor_stops(1.0)
             assert self.state.is_free
+            self.tries_to_connect()
             self.is_connected = True
             self.happens(Connected())
             while self.state.memory.reports:
@@ -382,6 +443,16 @@ class HostileBroker(RuleBasedStateMachine):
         finally:
             self.journal.close()
             shutil.rmtree(self.folder)
+
+    def tries_to_connect(self) -> bool:
+        """Whether the power did not fail meanwhile. No state of a connection is numbered below an earlier will."""
+        boot = self.boot
+        self.happens(Connecting())
+        if self.boot != boot:
+            return False
+        assert self.state.first_sequence == 1 or self.state.first_sequence > self.sequence
+        self.sequence = self.state.will_sequence
+        return True
 
     def pipeline_gets(self, message: Request | Report, *, is_granted: bool) -> None:
         """The same answer for the same request, and a receipt for every report."""

@@ -175,7 +175,7 @@ def _tables() -> dict[str, dict[str, bool]]:
 def _schema(struct: type[Struct]) -> Any:
     """What the code reads, less the null of a template: only the pipeline itself writes that."""
     _, definitions = msgspec.json.schema_components([struct])
-    schema = _without_notes(definitions[struct.__name__])
+    schema = _resolved(definitions[struct.__name__], definitions)
     if "template" in schema["properties"]:
         schema["properties"]["template"] = schema["properties"]["template"]["anyOf"][0]
     return _in_javascript(schema)
@@ -194,15 +194,16 @@ def _in_javascript(schema: Any) -> Any:
             return schema
 
 
-def _resolved(schema: Any) -> Any:
-    """The same schema with each reference replaced by what it names."""
+def _resolved(schema: Any, definitions: dict[str, Any] = _ASYNCAPI["components"]["schemas"]) -> Any:
+    """The same schema with each reference replaced by what it names, next to what is said beside it."""
     if isinstance(schema, dict) and "$ref" in schema:
-        return _resolved(_ASYNCAPI["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+        beside = {word: value for word, value in schema.items() if word != "$ref"}
+        return _resolved(definitions[schema["$ref"].rpartition("/")[2]] | beside, definitions)
     match _without_notes(schema):
         case dict() as told:
-            return {word: _resolved(value) for word, value in told.items()}
-        case list() as several:
-            return [_resolved(one) for one in several]
+            return {word: _resolved(value, definitions) for word, value in told.items()}
+        case list() | tuple() as several:
+            return [_resolved(one, definitions) for one in several]
         case value:
             return value
 

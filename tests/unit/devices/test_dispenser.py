@@ -9,24 +9,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from devices.machine import camera_permission, dispenser, persistent_state, reports
+from devices.machine import camera_permission, connection, dispenser, persistent_state, reports
 from devices.machine.actions import (
     Action,
     Asked,
     Closed,
     Commanded,
     Connected,
+    Connecting,
     Controlled,
+    ControlLost,
+    Disconnected,
     Event,
     Measured,
     Ran,
     RunMotor,
     SendReport,
     SendRequest,
+    StepKey,
     TimePassed,
 )
 from devices.machine.dispenser import resume, step
-from devices.machine.persistent_state import MOST_REPORTS
+from devices.machine.persistent_state import MOST_REPORTS, Memory
 from devices.machine.reports import IN_FLIGHT
 from devices.machine.state import State
 from models.contract.messages import (
@@ -44,6 +48,7 @@ from models.contract.messages import (
     Refuse,
     Report,
     Request,
+    Revision,
     StaffPressed,
     Stock,
 )
@@ -51,6 +56,7 @@ from models.contract.messages import (
 PATIENCE_MS = 3_000
 ANN, BOB = (ButtonPressed(id=f"request-of-{name}-001") for name in ("ann", "bob"))
 STAFF = StaffPressed(id="request-of-staff-1")
+FIRST, SECOND, THIRD = Revision(1000, 7), Revision(1000, 8), Revision(2000, 3)
 FORGET = ForgetAsked(id="request-forget-01", model="synthetic/1", template=bytes(64))
 
 
@@ -101,12 +107,18 @@ class Gate:
 
 
 def control(
-    *, mode: Mode = "face", ration_cm: int = 40, ration_budget_cm: int = 6000, window_s: int = 540
+    *,
+    mode: Mode = "face",
+    ration_cm: int = 40,
+    ration_budget_cm: int = 6000,
+    window_s: int = 540,
+    revision: Revision = FIRST,
 ) -> Controlled:
     return Controlled(
         Control(
             site="park",
             mode=mode,
+            revision=revision,
             policy="0123456789ab",
             epoch=0,
             ration_cm=ration_cm,
@@ -469,16 +481,84 @@ def test_a_request_by_face_that_is_out_when_a_hold_comes_stays_open_and_is_answe
     gate = Gate()
     seen = FaceSeen(id="request-by-face-01", model="synthetic/1", template=bytes(64))
     assert gate.asks(seen) == [SendRequest(seen, 3)]
-    assert gate.happens(control(mode="held")) == []
+    assert gate.happens(control(mode="held")) == [StepKey(0)]
     assert gate.happens(TimePassed(), after=1_000) == [SendRequest(seen, 2)]
     assert gate.is_told(seen.id) == [RunMotor(60)]
+
+
+@pytest.mark.parametrize("older", [FIRST, Revision(0, 0)])
+def test_an_older_control_sets_nothing_and_steps_no_key(older: Revision) -> None:
+    gate = Gate()
+    gate.happens(control(mode="held", revision=SECOND))
+    assert gate.happens(control(revision=older)) == []
+    assert gate.state.control
+    assert (gate.state.control.mode, gate.state.control.revision) == ("held", SECOND)
+
+
+@pytest.mark.parametrize("revision", [SECOND, THIRD])
+def test_the_same_or_a_newer_revision_counts(revision: Revision) -> None:
+    gate = Gate()
+    gate.happens(control(mode="held", revision=SECOND))
+    assert gate.happens(control(revision=revision)) == [StepKey(0)]
+    assert gate.state.control
+    assert gate.state.control.mode == "face"
+
+
+def test_after_a_restart_an_older_control_is_no_control_of_the_connection() -> None:
+    gate = Gate()
+    gate.happens(control(mode="held", revision=SECOND))
+    gate.loses_power()
+    gate.happens(control(revision=FIRST))
+    assert gate.state.control is None
+    gate.happens(control(mode="held", revision=SECOND))
+    assert gate.state.control is not None
+
+
+@pytest.mark.parametrize("event", [ControlLost(), Disconnected()])
+def test_a_control_that_is_gone_is_none_until_one_comes_that_is_no_older(event: Event) -> None:
+    gate = Gate()
+    gate.happens(control(revision=SECOND, ration_cm=30))
+    gate.happens(event)
+    assert gate.state.control is None
+    gate.happens(control(revision=FIRST))
+    assert gate.state.control is None
+    assert gate.state.memory.ration_cm == 30
+    gate.happens(control(revision=SECOND))
+    assert gate.state.control is not None
+
+
+def sequences(gate: Gate) -> tuple[int, int]:
+    gate.happens(Connecting())
+    return gate.state.first_sequence, gate.state.will_sequence
+
+
+def test_states_of_a_connection_are_numbered_above_those_of_every_earlier_one_and_below_its_will() -> None:
+    gate = Gate()
+    found = [1]
+    for _ in range(200):
+        first, will = sequences(gate)
+        assert found[-1] <= first < will
+        found.append(will)
+        if gate.state.connection % 30 == 0:
+            gate.loses_power()
+    assert sequences(Gate()) == (1, 1_000_000)
+
+
+def test_connections_are_saved_many_at_a_time() -> None:
+    gate = Gate()
+    saves: list[Memory] = []
+    for _ in range(128):
+        gate.happens(Connecting())
+        if not saves or saves[-1] is not gate.state.memory:
+            saves.append(gate.state.memory)
+    assert len(saves) == 2
 
 
 def test_a_motor_that_stops_without_having_run_means_nothing() -> None:
     assert Gate().happens(Ran(60)) == []
 
 
-@pytest.mark.parametrize("module", [camera_permission, dispenser, persistent_state, reports])
+@pytest.mark.parametrize("module", [camera_permission, connection, dispenser, persistent_state, reports])
 @pytest.mark.parametrize("forbidden", ["time", "datetime", "random", "asyncio", "socket", "os", "sqlite3"])
 def test_no_clock_no_network_and_no_disk_is_ever_imported(forbidden: str, module: ModuleType) -> None:
     tree = ast.parse(Path(str(module.__file__)).read_text())

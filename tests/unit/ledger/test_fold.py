@@ -8,6 +8,7 @@ from models.contract.messages import (
     FaceSeen,
     LocalRation,
     Refuse,
+    Revision,
     Stock,
 )
 from models.ledger.events import Requested
@@ -16,7 +17,7 @@ from models.ledger.policy import Policy
 from models.ledger.rows import PARTITION_KEY, DispenserAccount, VisitorAccount, visitor_key
 from models.ledger.site import MAX_ENTRIES
 from models.ledger.template_index import TEMPLATE_BITS
-from tests.support.story import MODEL, RESERVED, SITE, Story, template
+from tests.support.story import MODEL, RESERVED, SITE, START, Story, template
 
 DOUBT = TEMPLATE_BITS - FACE_MODELS[MODEL].doubt
 SAME = TEMPLATE_BITS - FACE_MODELS[MODEL].same
@@ -235,7 +236,14 @@ def test_configuring_a_site_tells_its_dispensers() -> None:
     [changed] = Story().configure(policy, "button").outcomes
     assert isinstance(changed, ControlChanged)
     assert changed.control == Control(
-        site=SITE, mode="button", policy=policy.version, epoch=0, ration_cm=50, ration_budget_cm=6000, window_s=540
+        site=SITE,
+        mode="button",
+        revision=Revision(START, 1),
+        policy=policy.version,
+        epoch=0,
+        ration_cm=50,
+        ration_budget_cm=6000,
+        window_s=540,
     )
 
 

@@ -1,10 +1,13 @@
 """Hold and resume, epochs, placement: what a site forgets as a whole, and how it goes on."""
 
 import random
+from collections.abc import Callable
+
+from msgspec import structs
 
 from models.contract.codec import encode
 from models.contract.face_models import FACE_MODELS
-from models.contract.messages import Control, Dispense, FaceSeen, ForgetAsked, Forgotten
+from models.contract.messages import Control, Dispense, FaceSeen, ForgetAsked, Forgotten, Revision
 from models.ledger.codec import decode_row
 from models.ledger.decision import Decision
 from models.ledger.events import EpochEnded, Requested, SiteConfigured, SiteHeld, SiteResumed
@@ -178,6 +181,45 @@ def test_a_site_s_own_sign_reaches_its_dispensers_and_outlives_a_hold() -> None:
     story = Story()
     decision = story.happens(SiteConfigured(site=SITE, mode="face", policy=Policy(), sign="Ask us."))
     assert control(decision).sign == control(hold(story)).sign == "Ask us."
+
+
+def test_every_change_of_a_site_has_a_higher_revision_and_nothing_else_has() -> None:
+    story = crowd()
+    changes: list[Callable[[], Decision]] = [
+        lambda: hold(story),
+        lambda: resume(story),
+        lambda: story.configure(Policy()),
+        lambda: story.happens(EpochEnded(site=SITE, epoch=0)),
+    ]
+    found = [control(story.configure(Policy())).revision]
+    for change in changes:
+        story.wait(3)
+        found.append(control(change()).revision)
+        story.wait(3)
+        story.tick()
+        story.face("ann")
+        story.happens(SiteHeld(site="lake", why="another site"))
+    assert found == sorted(set(found))
+    settings = story.partition.sites[SITE].settings
+    assert settings
+    assert settings.revision == found[-1]
+
+
+def test_a_redelivered_change_has_the_revision_of_the_newest_one() -> None:
+    story = crowd()
+    held = control(hold(story))
+    for record in story.records:
+        if isinstance(record.event, SiteConfigured | SiteHeld):
+            assert control(story.partition.fold(record)) == held
+
+
+def test_a_revision_grows_where_the_time_falls_back() -> None:
+    story = crowd()
+    settings = story.partition.sites[SITE].settings
+    assert settings
+    later = settings.revision.at + 86_400_000
+    story.partition.sites[SITE].settings = structs.replace(settings, revision=Revision(later, 3))
+    assert control(hold(story)).revision == Revision(later, story.records[-1].offset)
 
 
 def test_a_site_can_be_held_before_it_is_configured() -> None:
