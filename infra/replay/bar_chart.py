@@ -6,7 +6,7 @@ from math import ceil, floor, log10
 from typing import Final, NamedTuple
 
 from infra.local_time import iso_hour
-from models.replay.comparison import Difference
+from models.replay.trial_totals import TrialCounts
 
 __all__ = ["picture"]
 
@@ -25,12 +25,12 @@ class _Panel(NamedTuple):
     tried: Sequence[float]
 
 
-def picture(title: str, hours: Mapping[int, Difference], note: str) -> str:
+def picture(title: str, hours: Mapping[int, TrialCounts], note: str) -> str:
     """What was granted and refused by hour, as SVG; `hours` by their beginnings, milliseconds since 1970."""
     cells, times = list(hours.values()), list(hours)
     panels = (
-        _Panel("Paper granted, metres", [c.cm_then / 100 for c in cells], [c.cm_tried / 100 for c in cells]),
-        _Panel("Refusals", [c.refused_then for c in cells], [c.refused_tried for c in cells]),
+        _Panel("Paper granted, metres", [c.cm_recorded / 100 for c in cells], [c.cm_trial / 100 for c in cells]),
+        _Panel("Refusals", [c.refused_recorded for c in cells], [c.refused_trial for c in cells]),
     )
     return "\n".join(
         (

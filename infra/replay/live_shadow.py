@@ -8,7 +8,7 @@ import click
 
 from models.errors import ConfigError
 from models.metrics.storage import bucket_name
-from models.replay.comparison import Difference
+from models.replay.trial_totals import TrialCounts
 from models.replay.what_if import Trial
 from models.settings import Settings
 from stream_processors.replay.live_shadow import follow
@@ -36,10 +36,10 @@ async def shadow(settings: Settings, trial: Trial, run: str) -> None:
     try:
         await following
     except asyncio.CancelledError:
-        click.echo(_sentence(begun[0].total if begun else Difference()))
+        click.echo(_sentence(begun[0].total if begun else TrialCounts()))
 
 
-def _sentence(total: Difference) -> str:
+def _sentence(total: TrialCounts) -> str:
     return (
         f"{total.answers:,} answers beside those on trial: {total.changed:,} changed, {total.granted_more:,} granted"
         f" more, {total.refused_more:,} refused more, {total.not_answerable:,} not answerable"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from models.contract.codec import encode
-from models.replay.replay import Likeness, Replayed
-from models.replay.summary import Filter, Row, Tally, rows
+from models.replay.replay import Comparison, Replayed
+from models.replay.summary import Filter, ReplayRow, Tally, rows
 from stream_processors.replay.player import Source, is_before
 
 __all__ = ["Sheet", "Telling"]
@@ -16,7 +16,7 @@ Sheet = Literal["json", "csv"]
 
 
 class Telling:
-    """Hears of each happening. The counts are of all that was asked for, rows only of what was not told before."""
+    """Hears of each recorded. The counts are of all that was asked for, rows only of what was not told before."""
 
     def __init__(self, source: Source, told: Filter, sheet: Sheet | None, begin: Mapping[int, int]) -> None:
         self._source = source
@@ -31,32 +31,32 @@ class Telling:
 
     def tell(self, replayed: Replayed) -> None:
         """Count it, and write its rows."""
-        happening = replayed.happening
+        recorded = replayed.recorded
         self._done += 1
         self.progress(self._done, self._source.total)
-        self.next[happening.partition] = happening.offset + 1
-        if happening.at < self._source.recording.since:
+        self.next[recorded.partition] = recorded.offset + 1
+        if recorded.at < self._source.recording.since:
             return
         self.tally.add(replayed)
-        if self._write and not is_before(happening, self._begin):
+        if self._write and not is_before(recorded, self._begin):
             for row in rows(replayed):
-                if self._filter.lets_pass(row):
+                if self._filter.matches(row):
                     self._write(row)
 
     @property
     def exit_code(self) -> int:
         """1 where the fold decides otherwise than it did, on all that it depends on."""
-        return int(any(counts.get(Likeness.DIFFERENT) for counts in self.tally.likeness.values()))
+        return int(any(counts.get(Comparison.DIFFERENT) for counts in self.tally.comparison.values()))
 
 
-def _writer(sheet: Sheet | None, *, is_new: bool) -> Callable[[Row], object] | None:
+def _writer(sheet: Sheet | None, *, is_new: bool) -> Callable[[ReplayRow], object] | None:
     match sheet:
         case None:
             return None
         case "json":
             return lambda row: sys.stdout.write(encode(row).decode() + "\n")
         case "csv":
-            names, table = Row.__struct_fields__, csv.writer(sys.stdout)
+            names, table = ReplayRow.__struct_fields__, csv.writer(sys.stdout)
             if is_new:
                 table.writerow(names)
             return lambda row: table.writerow([getattr(row, name) for name in names])

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from infra.tables import Table, stacked
-from models.replay.replay import Known, Likeness
+from models.replay.replay import Comparison, IdentitySource
 from models.replay.summary import Tally
 from stream_processors.replay.player import Source
 
@@ -46,10 +46,10 @@ def summary(tally: Tally, source: Source) -> Group:
 
 def _likeness(tally: Tally) -> Table:
     """What it says now beside what was said then."""
-    words = tuple(Likeness)
+    words = tuple(Comparison)
     table = Table("replayed", *words)
-    for kind in sorted(tally.likeness):
-        table.add_row(kind, *(f"{tally.likeness[kind].get(word, 0):,}" for word in words))
+    for kind in sorted(tally.comparison):
+        table.add_row(kind, *(f"{tally.comparison[kind].get(word, 0):,}" for word in words))
     return table
 
 
@@ -61,7 +61,9 @@ def _answers(tally: Tally) -> Table:
 
 
 def _sentences(tally: Tally, source: Source) -> Iterator[str]:
-    by_template, by_record = (tally.known.get(known, 0) for known in (Known.TEMPLATE, Known.RECORD))
+    by_template, by_record = (
+        tally.identity_sources.get(known, 0) for known in (IdentitySource.TEMPLATE, IdentitySource.RECORD)
+    )
     yield f"Who asked: {by_template:,} answers by their templates, {by_record:,} by the record of the decisions."
     if tally.unproven:
         yield (f"{tally.unproven:,} answers are not provable: a grant before the recording may have counted.")

@@ -21,11 +21,11 @@ from models.contract.codec import encode
 from models.contract.face_models import with_thresholds
 from models.errors import ConfigError
 from models.ledger.policy import Policies, parse_policies
-from models.replay.comparison import Comparison, Difference
 from models.replay.recording import Recording
+from models.replay.trial_totals import TrialCounts, TrialTotals
 from models.replay.what_if import Trial, WhatIf
 from models.settings import Settings
-from stream_processors.replay.sources import Asked, open_source
+from stream_processors.replay.sources import SourceSpec, open_source
 
 __all__ = ["Shown", "Thresholds", "hour_table", "try_out", "what_is_tried"]
 
@@ -70,20 +70,20 @@ def _read_policies(path: Path) -> Policies:
         raise ConfigError(f"cannot read the policy file {path}: {error}") from None
 
 
-async def try_out(settings: Settings, asked: Asked, trial: Trial, shown: Shown) -> None:
+async def try_out(settings: Settings, asked: SourceSpec, trial: Trial, shown: Shown) -> None:
     """Replay under the trial, and show what is different. Raises FairrollError; there is no picture then."""
     if shown.picture and shown.picture.exists():
         raise ConfigError(f"{shown.picture} is there already: choose another name, or remove it")
-    comparison, failures, done = Comparison(), 0, 0
+    comparison, failures, done = TrialTotals(), 0, 0
     async with open_source(settings, asked) as opened:
         source, since = opened.source, opened.source.recording.since
         tried = WhatIf(source.recording, opened.pipeline_secret, trial)
         with progress_bar("trying") as progress:
-            async for happening in source:
-                replayed, compared = tried.fold(happening)
+            async for recorded in source:
+                replayed, compared = tried.fold(recorded)
                 done, failures = done + 1, failures + bool(replayed.failure)
                 progress(done, source.total)
-                if compared and happening.at >= since and (not shown.sites or compared.then.site in shown.sites):
+                if compared and recorded.at >= since and (not shown.sites or compared.recorded.site in shown.sites):
                     comparison.add(compared)
     _write(shown.sheet, comparison)
     if shown.picture:
@@ -93,9 +93,9 @@ async def try_out(settings: Settings, asked: Asked, trial: Trial, shown: Shown) 
     Console(stderr=shown.sheet is not None).print(stacked(*tables, Text("\n".join(sentences))))
 
 
-def _write(sheet: Sheet | None, comparison: Comparison) -> None:
+def _write(sheet: Sheet | None, comparison: TrialTotals) -> None:
     """A row for each site and hour on standard output; the hour as ISO 8601, in UTC."""
-    counts = Difference.__struct_fields__
+    counts = TrialCounts.__struct_fields__
     rows = [
         {"site": site, "hour": _iso(hour)} | {name: getattr(cell, name) for name in counts}
         for (site, hour), cell in sorted(comparison.cells.items())
@@ -108,7 +108,7 @@ def _write(sheet: Sheet | None, comparison: Comparison) -> None:
         table.writerows(rows)
 
 
-def _draw(path: Path, comparison: Comparison) -> None:
+def _draw(path: Path, comparison: TrialTotals) -> None:
     total = comparison.total
     note = f"{total.answers:,} answers, {total.not_answerable:,} of them not answerable and on neither side"
     title = f"{total.granted_more:,} more granted, {total.refused_more:,} more refused"
@@ -118,7 +118,7 @@ def _draw(path: Path, comparison: Comparison) -> None:
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def _table(what: str, lines: Mapping[str, Difference]) -> Table:
+def _table(what: str, lines: Mapping[str, TrialCounts]) -> Table:
     heads = ("answers", "changed", "granted more", "refused more", "paper m", "refused", "longest wait s", "unanswered")
     table = Table(what, *heads)
     for name, line in lines.items():
@@ -126,20 +126,20 @@ def _table(what: str, lines: Mapping[str, Difference]) -> Table:
         table.add_row(
             name,
             *(f"{count:,}" for count in counts),
-            f"{line.cm_then / 100:,.2f} → {line.cm_tried / 100:,.2f}",
-            f"{line.refused_then:,} → {line.refused_tried:,}",
-            f"{line.longest_wait_then_s:,} → {line.longest_wait_tried_s:,}",
+            f"{line.cm_recorded / 100:,.2f} → {line.cm_trial / 100:,.2f}",
+            f"{line.refused_recorded:,} → {line.refused_trial:,}",
+            f"{line.longest_wait_recorded_s:,} → {line.longest_wait_trial_s:,}",
             f"{line.not_answerable:,}",
         )
     return table
 
 
-def hour_table(hours: Mapping[int, Difference]) -> Table:
+def hour_table(hours: Mapping[int, TrialCounts]) -> Table:
     """A line for each hour, `hours` by their beginnings in milliseconds since 1970; no two look alike."""
     return _table("hour", {iso_hour(at / 1000): line for at, line in hours.items()})
 
 
-def _sentences(total: Difference, trial: Trial, tried: WhatIf) -> Iterator[str]:
+def _sentences(total: TrialCounts, trial: Trial, tried: WhatIf) -> Iterator[str]:
     yield (
         f"{total.answers:,} answers: {total.from_templates:,} from templates, {total.without_face:,} without a face,"
         f" {total.not_answerable:,} not answerable (they count on neither side)."

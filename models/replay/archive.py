@@ -1,8 +1,8 @@
-"""The archive of a recording as lines of JSON, each with a link of a chain: the hash of all lines up to its own.
+"""The archive of a recording: lines of JSON, linked by a hash chain.
 
-The first line is the header, the last the trailer, each line between them a happening. The chain tells damage and
-whoever edits a line; against someone who writes the whole file anew, compare the hash with the one that was told when
-it was recorded.
+The first line is the header, the last the trailer, each line between them a recorded event. Every line ends with the
+first hex digits of the SHA-256 of the previous hash and the line. The chain detects damage and edited lines; to detect
+a file that was written again as a whole, compare its hash with the one that `fairroll record` printed.
 """
 
 import hashlib
@@ -12,42 +12,42 @@ import msgspec
 from msgspec import Meta, Struct
 
 from models.errors import FairrollError
-from models.replay.recording import Happening, Recording
+from models.replay.recording import RecordedEvent, Recording
 
-__all__ = ["VERSION", "Chain", "Header", "Trailer", "UnusableArchive", "read_happening", "read_header"]
+__all__ = ["VERSION", "HashChain", "Header", "Trailer", "UnusableArchive", "read_header", "read_line"]
 
 VERSION: Final = 1
 _LINK: Final = 16
-"""hex digits of each line's link; the trailer has the whole hash"""
+"""hex digits of the hash at the end of each line; the trailer has all 64"""
 _BEFORE, _AFTER = b',"chain":"', b'"}\n'
 _TAIL: Final = len(_BEFORE) + _LINK + len(_AFTER)
 
 
 class UnusableArchive(FairrollError):
-    """The archive is damaged, foreign or too new; the text names the place. Nothing of it was replayed."""
+    """The archive is damaged, foreign or of a newer version; the text names the record. Nothing of it was replayed."""
 
 
 class Header(Struct, frozen=True, kw_only=True):
-    """What an archive is of."""
+    """Where an archive comes from."""
 
     archive: Annotated[int, Meta(ge=1)] = VERSION
-    """the version of this format"""
+    """version of this format"""
     made_by: str
     made_at: int
     """milliseconds since 1970"""
     pipeline: str
-    """`pipeline_id` of the pipeline that was recorded"""
+    """`pipeline_id` of the recorded pipeline"""
     recording: Recording
 
 
 class Trailer(Struct, frozen=True, kw_only=True):
-    """What only the end can tell."""
+    """Counts and hash of a complete archive."""
 
-    happenings: int
+    events: int
     unreadable: int
-    """events that nobody could read; they are left out, since a template could hide in them"""
+    """events that could not be decoded; they are left out, since they could hold a template"""
     sha256: str
-    """of the chain up to here"""
+    """of the chain up to the trailer"""
 
 
 class _Format(Struct, frozen=True):
@@ -56,12 +56,12 @@ class _Format(Struct, frozen=True):
 
 _format: msgspec.json.Decoder[_Format] = msgspec.json.Decoder(_Format)
 _header: msgspec.json.Decoder[Header] = msgspec.json.Decoder(Header)
-_happening: msgspec.json.Decoder[Happening] = msgspec.json.Decoder(Happening)
+_happening: msgspec.json.Decoder[RecordedEvent] = msgspec.json.Decoder(RecordedEvent)
 _trailer: msgspec.json.Decoder[Trailer] = msgspec.json.Decoder(Trailer)
 
 
-class Chain:
-    """Links lines, and checks the links of lines. `place` names a line for a person."""
+class HashChain:
+    """Appends the hash to lines when writing and verifies it when reading."""
 
     def __init__(self) -> None:
         self._digest = b""
@@ -73,16 +73,16 @@ class Chain:
 
     @property
     def place(self) -> str:
-        """The line that comes next."""
+        """Name of the next line, for messages."""
         return f"record {self._lines}" if self._lines else "the header"
 
     def link(self, body: bytes) -> bytes:
-        """Make a line of a JSON object that is not empty."""
+        """Return the line of a non-empty JSON object."""
         self._add(body)
         return b"".join((body[:-1], _BEFORE, self.sha256[:_LINK].encode(), _AFTER))
 
     def check(self, line: bytes) -> bytes:
-        """The JSON object of a line. Raises UnusableArchive where it is not the one that was linked."""
+        """Return the JSON object of a line; raises UnusableArchive if its hash is wrong."""
         place, body = self.place, line[:-_TAIL] + b"}"
         self._add(body)
         if line[-_TAIL:] != b"".join((_BEFORE, self.sha256[:_LINK].encode(), _AFTER)):
@@ -95,8 +95,8 @@ class Chain:
         self._lines += 1
 
 
-def read_header(line: bytes, chain: Chain) -> Header:
-    """Raises UnusableArchive for what is no archive, or one of a version that this one does not know."""
+def read_header(line: bytes, chain: HashChain) -> Header:
+    """Decode the header; raises UnusableArchive for another kind of file or a newer version."""
     try:
         version = _format.decode(line).archive
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -109,12 +109,12 @@ def read_header(line: bytes, chain: Chain) -> Header:
         raise UnusableArchive(f"the header cannot be read: {error}") from None
 
 
-def read_happening(line: bytes, chain: Chain) -> Happening | Trailer:
-    """Read a line after the header. Raises UnusableArchive naming the record."""
+def read_line(line: bytes, chain: HashChain) -> RecordedEvent | Trailer:
+    """Decode a line after the header; raises UnusableArchive naming the record."""
     place = chain.place
     body = chain.check(line)
     try:
-        if body.startswith(b'{"happenings"'):
+        if body.startswith(b'{"events"'):
             return _trailer.decode(body)
         return _happening.decode(body)
     except msgspec.DecodeError as error:

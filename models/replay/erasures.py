@@ -1,4 +1,4 @@
-"""What was erased after a range of events: a replay of that range must not know it again."""
+"""Templates that were erased after the replayed range: a replay must not use them again. Pure."""
 
 from collections import defaultdict
 
@@ -12,10 +12,10 @@ __all__ = ["Erasures"]
 
 
 class Erasures:
-    """Takes in what happened since, and takes from earlier requests the templates that it erased.
+    """Collects later erasures and removes the erased templates from earlier requests.
 
-    Whoever asked to be forgotten is compared as the fold compares; where a site was held, went over to buttons or
-    ended an epoch, no earlier template of it is left. What they erased within a replay, the fold erases.
+    A request to be forgotten erases what the fold would match with it; a hold, a change to buttons and the end of an
+    epoch erase every earlier template of the site. Erasures within the range are the fold's.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Erasures:
         self._forgotten: defaultdict[tuple[str, str, int], TemplateIndex] = defaultdict(TemplateIndex)
 
     def note(self, event: Event) -> None:
-        """Take in a later event, its template opened where it can be."""
+        """Collect a later event, with its template if that can be read."""
         match event:
             case SiteHeld() | EpochEnded():
                 self._sites.add(event.site)
@@ -37,8 +37,8 @@ class Erasures:
             case _:
                 pass
 
-    def honour(self, event: Event) -> Event:
-        """An earlier event without what is erased by now."""
+    def apply(self, event: Event) -> Event:
+        """Return an earlier event without its template if that is erased."""
         return without_template(event) if isinstance(event, Requested) and self._is_erased(event) else event
 
     def _is_erased(self, event: Requested) -> bool:

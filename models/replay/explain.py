@@ -1,4 +1,4 @@
-"""Why a request was answered so: the ledger before and after, the limits, the policy, the score. No biometric."""
+"""Why a request got its answer: ledger before and after, limits, policy, score. Nothing biometric. Pure."""
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -13,16 +13,16 @@ from models.ledger.outcomes import Answered, By
 from models.ledger.quota import Charge, counting
 from models.ledger.rows import Account, DispenserAccount, Entry, device_of, visitor_key
 from models.ledger.site import Site
-from models.replay.recording import Happening
-from models.replay.replay import Known, Likeness, Replay, Replayed
+from models.replay.recording import RecordedEvent
+from models.replay.replay import Comparison, IdentitySource, Replay, Replayed
 
-__all__ = ["Explanation", "FaceFound", "Limit", "Line", "Motor", "explain", "reported"]
+__all__ = ["Explanation", "FaceFound", "Limit", "Line", "MotorReport", "explain", "motor_report"]
 
 _LIMITS: Final = {"visitor": "limit_cm", "button": "button_budget_cm", "dispenser": "dispenser_limit_cm"}
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """A request in an account."""
+    """A request as a line of an account."""
 
     at: int
     """milliseconds since 1970"""
@@ -30,17 +30,17 @@ class Line(Struct, frozen=True, kw_only=True):
     request: str
     by: By
     granted_cm: int
-    came_cm: int | None
-    """what reports told by then; None: nothing"""
+    dispensed_cm: int | None
+    """as reported by then; None: no report"""
     counts_cm: int
-    """what of it counts"""
+    """what counts against the limit"""
 
 
 class Limit(Struct, frozen=True, kw_only=True):
-    """A limit that was looked at, and what counted against it before this request."""
+    """A limit that was checked, and what counted against it before this request."""
 
     name: str
-    """in the policy"""
+    """field of the policy"""
     cm: int
     counted_cm: int
     has_room: bool
@@ -48,24 +48,24 @@ class Limit(Struct, frozen=True, kw_only=True):
 
 
 class FaceFound(Struct, frozen=True, kw_only=True):
-    """What the search said: equal bits with the nearest live template, of 512, and what they mean."""
+    """The result of the search: equal bits with the nearest live template, of 512, and their meaning."""
 
     identity: str
     visitor: str | None
     score: int | None
     same: int | None
-    """at or above: the same visitor"""
+    """threshold: at or above it, the same visitor"""
     doubt: int | None
-    """at or above, and below `same`: someone new, counted as doubt"""
+    """threshold: from it up to `same`, a new visitor, counted as doubt"""
     model: str
-    known: Known
+    identity_source: IdentitySource
 
 
-class Motor(Struct, frozen=True, kw_only=True):
-    """What a dispenser reported of a request."""
+class MotorReport(Struct, frozen=True, kw_only=True):
+    """A dispenser's report on a request."""
 
     at: int
-    """when the report came, milliseconds since 1970"""
+    """append time of the report, milliseconds since 1970"""
     device: str
     what: str
     cm: int
@@ -73,7 +73,7 @@ class Motor(Struct, frozen=True, kw_only=True):
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
-    """A request and all that decided it."""
+    """A request and everything that decided it."""
 
     partition: int
     offset: int
@@ -84,21 +84,21 @@ class Explanation(Struct, frozen=True, kw_only=True):
     device: str
     request: str
     answered: Answered | None
-    """None: it got no answer"""
+    """None: no answer"""
     face: FaceFound | None
     limits: tuple[Limit, ...]
     before: tuple[Line, ...]
-    """what counted of the visitor; of the dispenser's portions without a face, where nobody was known"""
+    """the visitor's account; without an identity, the dispenser's portions by button"""
     after: tuple[Line, ...]
     policy: dict[str, int]
-    """the lines of the policy that took part"""
+    """the fields of the policy that were used"""
     policy_version: str
-    likeness: Likeness
+    comparison: Comparison
     is_proven: bool
 
 
-class _Books:
-    """A site as one moment sees it; what reports told stays the same while a request is decided."""
+class _Accounts:
+    """A site's accounts at one moment."""
 
     def __init__(self, site: Site, at: int) -> None:
         self._site = site
@@ -110,7 +110,7 @@ class _Books:
         return sum(charge.cm for charge in counting(charges, now=self._at, horizon=self._horizon))
 
     def of(self, visitor: str | None, device: str) -> tuple[Line, ...]:
-        """The live entries of a visitor, or of what a dispenser gave without a face."""
+        """Return the live entries of a visitor, or of a dispenser's portions without an identity."""
         if visitor:
             account = self._accounts.get(visitor_key(self._site.name, visitor))
             found = account.entries if account else ()
@@ -128,34 +128,34 @@ class _Books:
         return self.cm(self._site.dispensed(device, self._horizon))
 
     def _line(self, entry: Entry) -> Line:
-        told = self._site.settlement(entry.device, entry.id, self._horizon)
+        settled = self._site.settlement(entry.device, entry.id, self._horizon)
         return Line(
             at=entry.at,
             device=entry.device,
             request=entry.id,
             by=entry.by,
             granted_cm=entry.granted_cm,
-            came_cm=told[1].cm if told else None,
+            dispensed_cm=settled[1].cm if settled else None,
             counts_cm=self.cm(self._site.charges([entry], self._horizon)),
         )
 
 
-def explain(replay: Replay, happening: Happening, event: Requested) -> Explanation:
-    """Fold a request, which is what happens, and tell why it is answered so."""
-    site = replay.site(happening) or Site(event.site, b"")
-    before = _Books(site, happening.at)
+def explain(replay: Replay, recorded: RecordedEvent, event: Requested) -> Explanation:
+    """Fold the recorded request and explain its answer."""
+    site = replay.site(recorded) or Site(event.site, b"")
+    before = _Accounts(site, recorded.at)
     counted = {"button": before.faceless(event.device), "dispenser": before.dispensed(event.device)}
-    replayed = replay.fold(happening)
+    replayed = replay.fold(recorded)
     answered = next((outcome for outcome in replayed.outcomes if isinstance(outcome, Answered)), None)
-    site = replay.site(happening) or site
+    site = replay.site(recorded) or site
     visitor = answered.visitor if answered else None
     lines = before.of(visitor, event.device)
     counted["visitor"] = sum(line.counts_cm for line in lines) if visitor else 0
-    limits = tuple(_limit(site, name, counted[name]) for name in _looked_at(answered))
+    limits = tuple(_limit(site, name, counted[name]) for name in _checked_limits(answered))
     return Explanation(
-        partition=happening.partition,
-        offset=happening.offset,
-        at=happening.at,
+        partition=recorded.partition,
+        offset=recorded.offset,
+        at=recorded.at,
         site=event.site,
         mode=site.mode,
         device=event.device,
@@ -164,29 +164,29 @@ def explain(replay: Replay, happening: Happening, event: Requested) -> Explanati
         face=_face(answered, replayed),
         limits=limits,
         before=lines,
-        after=_Books(site, happening.at).of(visitor, event.device),
+        after=_Accounts(site, recorded.at).of(visitor, event.device),
         policy={name: getattr(site.policy, name) for name in ("portion_cm", "window_s", *(one.name for one in limits))},
         policy_version=site.policy.version,
-        likeness=replayed.likeness,
+        comparison=replayed.comparison,
         is_proven=replayed.is_proven,
     )
 
 
-def reported(happening: Happening, request: str) -> Motor | None:
-    """What happens, if it is a report on that request."""
-    match happening.event:
+def motor_report(recorded: RecordedEvent, request: str) -> MotorReport | None:
+    """Return the recorded event as a report on that request, if it is one."""
+    match recorded.event:
         case Reported(device=device, report=(Dispensed() | LocalRation() | Declined()) as report) if (
             report.request == request
         ):
             cm, why = (0, report.reason) if isinstance(report, Declined) else (report.cm, report.fault or "")
             what = str(report.__struct_config__.tag)
-            return Motor(at=happening.at, device=device, what=what, cm=cm, why=why)
+            return MotorReport(at=recorded.at, device=device, what=what, cm=cm, why=why)
         case _:
             return None
 
 
-def _looked_at(answered: Answered | None) -> tuple[str, ...]:
-    """The limits that such an answer depends on, in the order in which the fold looks at them."""
+def _checked_limits(answered: Answered | None) -> tuple[str, ...]:
+    """Return the limits that such an answer depends on, in the order in which the fold checks them."""
     if answered is None or answered.repeated or answered.by in ("staff", "forget"):
         return ()
     by_face = answered.by == "face" and answered.identity not in (None, "unreadable")
@@ -210,5 +210,5 @@ def _face(answered: Answered | None, replayed: Replayed) -> FaceFound | None:
         same=model.same if model else None,
         doubt=model.doubt if model else None,
         model=answered.model,
-        known=replayed.known,
+        identity_source=replayed.identity_source,
     )

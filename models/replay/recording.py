@@ -1,4 +1,4 @@
-"""What a replay reads: happenings, each an event with what was said of it, and a description of the whole."""
+"""What a replay reads: recorded events, each with the outcomes that the decider published, and their description."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,85 +12,85 @@ from models.ledger.events import Event, Requested, Ticked
 from models.ledger.rows import SiteRow
 
 __all__ = [
-    "Happening",
+    "OutcomeHeader",
+    "RecordedEvent",
     "Recording",
-    "Saying",
-    "concerns",
-    "first_said",
-    "read_saying",
+    "first_outcomes",
+    "matches",
+    "read_outcome_header",
     "without_template",
 ]
 
 
 class Recording(Struct, frozen=True, kw_only=True):
-    """What happenings are of. Those before `since` are there to know what counted then; they are the warm-up."""
+    """The range that was recorded. Events before `since` are the warm-up: they tell what counted at `since`."""
 
     since: int
-    """milliseconds since 1970, of the first happening that is asked for"""
+    """append time of the first requested event, milliseconds since 1970"""
     until: int
-    """all happened before this"""
+    """append time, exclusive"""
     first: dict[int, int]
-    """the offset from which each partition was read; from 0 on nothing is missing"""
+    """Offset from which each partition was read; 0 means that nothing is missing."""
     settings: dict[int, dict[Name, SiteRow]] = {}
-    """By partition: how its sites worked before the first happening."""
+    """By partition: the settings of its sites before the first event."""
     guessed: tuple[Name, ...] = ()
-    """Of these it is not known any more; `settings` tells how they worked later."""
+    """Sites whose earlier settings are lost; `settings` holds later ones."""
     sites: tuple[Name, ...] = ()
-    """only these; (): all"""
+    """Filter; empty: all sites."""
     devices: tuple[Name, ...] = ()
-    """only these; (): all"""
+    """Filter; empty: all dispensers."""
     with_templates: bool = False
 
 
-class Happening(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An event, and what the decider said of it."""
+class RecordedEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An event and the outcomes of its decision."""
 
     partition: int
     offset: int
     at: int
-    """the partition's time, milliseconds since 1970: the latest append time up to here"""
+    """the partition's watermark at this event, milliseconds since 1970"""
     event: Event
-    said: tuple[Raw, ...] = ()
-    """Outcomes as Kafka has them, byte for byte: of `fairroll.decisions` and `fairroll.receipts`, repetitions apart."""
+    outcomes: tuple[Raw, ...] = ()
+    """Outcomes as Kafka stores them, byte for byte, without those of redeliveries."""
 
 
-class Saying(Struct, frozen=True):
-    """What of an outcome tells where it belongs, whatever version wrote it."""
+class OutcomeHeader(Struct, frozen=True):
+    """The fields that every version of an outcome has."""
 
     offset: int
     kind: str
     site: str = ""
 
 
-_saying: msgspec.json.Decoder[Saying] = msgspec.json.Decoder(Saying)
+_header: msgspec.json.Decoder[OutcomeHeader] = msgspec.json.Decoder(OutcomeHeader)
 
 
-def read_saying(value: bytes) -> Saying:
-    """Raises MalformedMessage where it is no outcome."""
+def read_outcome_header(value: bytes) -> OutcomeHeader:
+    """Decode the header of an outcome; raises MalformedMessage."""
     try:
-        return _saying.decode(value)
+        return _header.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedMessage(f"no outcome: {error}"[:300]) from None
 
 
-def first_said(sayings: Iterable[tuple[Saying, bytes]]) -> tuple[Raw, ...]:
-    """What was said of an event when it was decided; a redelivery was answered after that, and alike."""
+def first_outcomes(outcomes: Iterable[tuple[OutcomeHeader, bytes]]) -> tuple[Raw, ...]:
+    """Keep the first outcome of each kind and site; later ones answered a redelivery."""
     first: dict[tuple[str, str], bytes] = {}
-    for saying, value in sayings:
-        first.setdefault((saying.kind, saying.site), value)
+    for header, value in outcomes:
+        first.setdefault((header.kind, header.site), value)
     return tuple(Raw(value) for value in first.values())
 
 
 def without_template(event: Requested) -> Requested:
-    """The request with nothing that is or was a template."""
+    """Return the request without its template, open or sealed."""
     request = event.request
     if isinstance(request, FaceSeen | ForgetAsked):
         request = structs.replace(request, template=None)
     return structs.replace(event, request=request, sealed=None)
 
 
-def concerns(event: Event, sites: Sequence[str], devices: Sequence[str]) -> bool:
-    """Whether a filter lets an event pass; what is not of a site, or of no device, concerns all of them."""
+def matches(event: Event, sites: Sequence[str], devices: Sequence[str]) -> bool:
+    """Return whether an event passes the filter. Ticks always do, and a site's settings pass a device filter."""
     if isinstance(event, Ticked):
         return True
     device = getattr(event, "device", None)

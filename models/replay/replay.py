@@ -1,11 +1,11 @@
-"""A replay: happenings -> fold -> decisions, the same fold as live, beside what was said then. Pure.
+"""A replay: recorded events through the same fold as live, each compared with its recorded outcomes. Pure.
 
-A policy is tried by rewriting the `SiteConfigured` events, and a site's settings from before the recording alike;
-thresholds by other face models. Everything else is as it happened.
+A trial policy is applied by rewriting `SiteConfigured` events and the settings from before the recording, trial
+thresholds by other face models. Everything else is as recorded.
 
-Who somebody was is found by a template where it can be read, and taken from the decision of then where it cannot. Once
-a site needed the record, it is replayed on the record to its end: whoever was known by it has no template, so no search
-could find them again.
+An identity comes from the template where it can be read, and from the recorded decision where it cannot. Once a site
+needed a recorded identity, the rest of its replay uses recorded identities: a visitor who was identified by the record
+has no template, so no search could match them again.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,195 +24,195 @@ from models.ledger.outcomes import Answered, ControlChanged, EpochBegan, Held, O
 from models.ledger.partition import Partition
 from models.ledger.rows import Row, SiteRow, site_key
 from models.ledger.site import Site
-from models.replay.recording import Happening, Recording, read_saying, without_template
+from models.replay.recording import RecordedEvent, Recording, read_outcome_header, without_template
 
-__all__ = ["Known", "Likeness", "Replay", "Replayed", "Rewrite", "answered_then", "as_it_was"]
+__all__ = ["Comparison", "IdentitySource", "Replay", "Replayed", "Rewrite", "recorded_answer", "unchanged"]
 
 Rewrite = Callable[[SiteConfigured], SiteConfigured]
-"""What a site's settings are instead."""
+"""Replaces a site's settings."""
 
 
-def as_it_was(event: SiteConfigured) -> SiteConfigured:
-    """Rewrite nothing."""
+def unchanged(event: SiteConfigured) -> SiteConfigured:
+    """Keep the settings as recorded."""
     return event
 
 
-class Known(StrEnum):
-    """What told who somebody was."""
+class IdentitySource(StrEnum):
+    """Where the identity of a visitor came from."""
 
     TEMPLATE = "template"
     RECORD = "record"
     NOTHING = ""
-    """nobody was looked at, or could be known"""
+    """no face was compared"""
 
 
-class Likeness(StrEnum):
-    """What a replay says, beside what was said then."""
+class Comparison(StrEnum):
+    """A replayed decision compared with the recorded one."""
 
     EQUAL = "equal"
     """byte for byte"""
     DIFFERENT = "different"
     UNPROVEN = "unproven"
-    """different, and it depends on what the recording does not hold"""
-    UNSAID = "unsaid"
-    """nothing was said then, or the recording does not have it"""
+    """different, and it depends on something that the recording does not hold"""
+    MISSING = "missing"
+    """no recorded outcome"""
 
 
 class Replayed(NamedTuple):
-    """One happening, folded again."""
+    """A recorded event, folded again."""
 
-    happening: Happening
+    recorded: RecordedEvent
     outcomes: tuple[Outcome, ...]
-    """controls apart, which the record does not hold with their events"""
-    known: Known
+    """without controls, which are not recorded with their events"""
+    identity_source: IdentitySource
     is_proven: bool
-    """whether all that counts for it lies within the recording"""
-    likeness: Likeness
+    """whether everything that the decision depends on lies within the recording"""
+    comparison: Comparison
     failure: str = ""
-    """why the fold could not decide it: a fault of ours, and the event is passed over"""
+    """error of the fold; such an event is skipped"""
 
 
 class Replay:
-    """Folds happenings in the order of their partitions; in memory, and nothing else comes of it."""
+    """Folds recorded events, in offset order within each partition, in memory."""
 
     def __init__(
         self,
         recording: Recording,
         pipeline_secret: bytes,
-        rewrite: Rewrite = as_it_was,
+        rewrite: Rewrite = unchanged,
         models: Mapping[str, FaceModel] | None = None,
     ) -> None:
         self._recording = recording
         self._secret = pipeline_secret
         self._rewrite = rewrite
         self._models = models
-        self._is_trial = rewrite is not as_it_was or models is not None
-        """whether answers are to be other ones: then a difference tells nothing of what is not known"""
+        self._is_trial = rewrite is not unchanged or models is not None
+        """Answers are expected to differ, so a difference does not show missing knowledge."""
         self.partitions: dict[int, Partition] = {}
-        self._begun: dict[int, int] = {}
-        """the time of each partition's first happening; 0 where nothing is missing before it"""
-        self._astray: dict[str, int] = {}
-        """when it last gave an answer otherwise than then, for what it could not know"""
-        self._on_record: set[str] = set()
+        self._first_at: dict[int, int] = {}
+        """time of each partition's first event; 0 where nothing before it is missing"""
+        self._diverged_at: dict[str, int] = {}
+        """when a site last gave another answer than recorded, for something that the recording does not hold"""
+        self._by_record: set[str] = set()
+        """sites that use recorded identities"""
 
-    def fold(self, happening: Happening) -> Replayed:
-        """Decide it again. It never raises."""
-        partition = self._partition(happening)
-        event, known = self._known(happening)
-        is_proven = self._is_proven(partition, happening)
+    def fold(self, recorded: RecordedEvent) -> Replayed:
+        """Decide the event again. Never raises: an error of the fold is returned as `failure`."""
+        partition = self._partition(recorded)
+        event, source = self._with_identity(recorded)
+        is_proven = self._is_proven(partition, recorded)
         try:
-            said = partition.fold(Record(offset=happening.offset, at=happening.at, event=event)).outcomes
+            decided = partition.fold(Record(offset=recorded.offset, at=recorded.at, event=event)).outcomes
             failure = ""
-        except Exception as error:  # noqa: BLE001 - a fault of ours: told, and the others are replayed all the same
-            partition.pass_over(happening.offset, happening.at)
-            said, failure = (), f"the fold fails on it: {type(error).__name__}: {error}"
-        outcomes = tuple(outcome for outcome in said if not isinstance(outcome, ControlChanged))
-        likeness = self._likeness(happening, outcomes, is_proven)
-        if likeness is Likeness.UNPROVEN and isinstance(event, Requested) and not self._is_trial:
-            self._astray[event.site] = happening.at
-        if not any(_names_somebody(outcome) for outcome in outcomes):
-            known = Known.NOTHING
-        return Replayed(happening, outcomes, known, is_proven, likeness, failure)
+        except Exception as error:  # noqa: BLE001 - a defect of the fold: reported, and the other events are replayed
+            partition.pass_over(recorded.offset, recorded.at)
+            decided, failure = (), f"the fold fails on it: {type(error).__name__}: {error}"
+        outcomes = tuple(outcome for outcome in decided if not isinstance(outcome, ControlChanged))
+        comparison = self._compare(recorded, outcomes, is_proven)
+        if comparison is Comparison.UNPROVEN and isinstance(event, Requested) and not self._is_trial:
+            self._diverged_at[event.site] = recorded.at
+        if not any(_has_identity(outcome) for outcome in outcomes):
+            source = IdentitySource.NOTHING
+        return Replayed(recorded, outcomes, source, is_proven, comparison, failure)
 
-    def site(self, happening: Happening) -> Site | None:
-        """What is known now of the site that something happens at; None: nothing yet."""
-        event = happening.event
-        return None if isinstance(event, Ticked) else self._partition(happening).sites.get(event.site)
+    def site(self, recorded: RecordedEvent) -> Site | None:
+        """Return the present state of the event's site, if there is any."""
+        event = recorded.event
+        return None if isinstance(event, Ticked) else self._partition(recorded).sites.get(event.site)
 
-    def _partition(self, happening: Happening) -> Partition:
-        number = happening.partition
+    def _partition(self, recorded: RecordedEvent) -> Partition:
+        number = recorded.partition
         if number not in self.partitions:
             settings = self._recording.settings.get(number, {})
             rows = [(site_key(site), _rewritten(site, row, self._rewrite)) for site, row in settings.items()]
             self.partitions[number] = Partition(self._secret, rows, self._models or FACE_MODELS)
-            self._begun[number] = happening.at if self._recording.first.get(number) else 0
+            self._first_at[number] = recorded.at if self._recording.first.get(number) else 0
         return self.partitions[number]
 
-    def _known(self, happening: Happening) -> tuple[Event, Known]:
-        """The event as it is folded, and what tells who it was."""
-        event = happening.event
+    def _with_identity(self, recorded: RecordedEvent) -> tuple[Event, IdentitySource]:
+        """Return the event to fold, and where its identity comes from."""
+        event = recorded.event
         if isinstance(event, SiteConfigured):
-            return self._rewrite(event), Known.NOTHING
+            return self._rewrite(event), IdentitySource.NOTHING
         if not isinstance(event, Requested) or not isinstance(event.request, FaceSeen | ForgetAsked):
-            return event, Known.NOTHING
-        answered = answered_then(happening)
+            return event, IdentitySource.NOTHING
+        answered = recorded_answer(recorded)
         is_readable = event.request.template is not None and not (answered and answered.identity == "unreadable")
-        if is_readable and event.site not in self._on_record:
-            return event, Known.TEMPLATE
+        if is_readable and event.site not in self._by_record:
+            return event, IdentitySource.TEMPLATE
         recalled = _recalled(event, answered)
         if isinstance(recalled, Recalled) and recalled.identity != "unreadable":
-            self._on_record.add(event.site)
-        return recalled, Known.RECORD
+            self._by_record.add(event.site)
+        return recalled, IdentitySource.RECORD
 
-    def _is_proven(self, partition: Partition, happening: Happening) -> bool:
-        """Whether nothing that counts lies before the recording, beside it, or in what a record does not tell."""
+    def _is_proven(self, partition: Partition, recorded: RecordedEvent) -> bool:
         if self._recording.devices:
             return False
-        if self._begun[happening.partition] == 0 and not self._astray:
+        if self._first_at[recorded.partition] == 0 and not self._diverged_at:
             return True
-        names = _sites(happening) | (set(partition.sites) if isinstance(happening.event, Ticked) else set())
-        return all(self._is_site_proven(name, partition, happening.partition, happening.at) for name in names)
+        names = _sites(recorded) | (set(partition.sites) if isinstance(recorded.event, Ticked) else set())
+        return all(self._is_site_proven(name, partition, recorded) for name in names)
 
-    def _is_site_proven(self, name: str, partition: Partition, number: int, at: int) -> bool:
-        since = max(self._begun[number], self._astray.get(name, 0))
+    def _is_site_proven(self, name: str, partition: Partition, recorded: RecordedEvent) -> bool:
+        since = max(self._first_at[recorded.partition], self._diverged_at.get(name, 0))
         site = partition.sites.get(name)
-        return since == 0 or (site is not None and self._is_settled(name, number) and site.horizon(at) >= since)
+        has_settings = self._has_settings(name, recorded.partition)
+        return since == 0 or (site is not None and has_settings and site.horizon(recorded.at) >= since)
 
-    def _is_settled(self, site: str, partition: int) -> bool:
-        """Whether it is known how the site worked when the recording began: its policy, its epoch, a hold."""
+    def _has_settings(self, site: str, partition: int) -> bool:
+        """Return whether the site's policy, epoch and hold at the beginning of the recording are recorded."""
         recording = self._recording
-        known = recording.settings.get(partition, {}).keys() - set(recording.guessed)
-        return self._begun[partition] == 0 or site in known
+        recorded = recording.settings.get(partition, {}).keys() - set(recording.guessed)
+        return self._first_at[partition] == 0 or site in recorded
 
-    def _likeness(self, happening: Happening, outcomes: tuple[Outcome, ...], is_proven: bool) -> Likeness:
-        now, then = {encode(outcome) for outcome in outcomes}, {bytes(said) for said in happening.said}
-        if now == then:
-            return Likeness.EQUAL
-        if not then:
-            return Likeness.UNSAID
-        if not is_proven or self._sure(now, happening.partition) == self._sure(then, happening.partition):
-            return Likeness.UNPROVEN
-        return Likeness.DIFFERENT
+    def _compare(self, recorded: RecordedEvent, outcomes: tuple[Outcome, ...], is_proven: bool) -> Comparison:
+        now, before = {encode(outcome) for outcome in outcomes}, {bytes(outcome) for outcome in recorded.outcomes}
+        if now == before:
+            return Comparison.EQUAL
+        if not before:
+            return Comparison.MISSING
+        if not is_proven or self._comparable(now, recorded.partition) == self._comparable(before, recorded.partition):
+            return Comparison.UNPROVEN
+        return Comparison.DIFFERENT
 
-    def _sure(self, said: set[bytes], partition: int) -> set[bytes]:
-        """What of it does not depend on templates that nobody can read, or on what was before the recording."""
-        return {sure for value in said if (sure := self._without_doubt(value, partition))}
+    def _comparable(self, outcomes: set[bytes], partition: int) -> set[bytes]:
+        """Drop what depends on unreadable templates or on events before the recording."""
+        return {kept for value in outcomes if (kept := self._comparable_outcome(value, partition))}
 
-    def _without_doubt(self, value: bytes, partition: int) -> bytes | None:
+    def _comparable_outcome(self, value: bytes, partition: int) -> bytes | None:
         try:
             outcome = decode_outcome(value)
-        except MalformedMessage:  # another version's
+        except MalformedMessage:  # written by another version
             return value
         match outcome:
-            case SiteCounted() | Held() | EpochBegan() if outcome.site in self._on_record:  # they count templates
+            case SiteCounted() | Held() | EpochBegan() if outcome.site in self._by_record:  # they count templates
                 return None
-            case ReportKept() if self._begun[partition]:  # which numbers came before is not known
+            case ReportKept() if self._first_at[partition]:  # earlier report numbers are not recorded
                 return encode(structs.replace(outcome, missing=0, cm=0))
             case _:
                 return value
 
 
 def _rewritten(site: str, row: SiteRow, rewrite: Rewrite) -> Row:
-    """Settings from before the recording, rewritten as the event would be that set them."""
-    told = SiteConfigured(site=site, mode=row.mode, policy=row.policy, placement=row.placement)
-    new = rewrite(told)
+    """Rewrite the settings from before the recording like the event that set them."""
+    new = rewrite(SiteConfigured(site=site, mode=row.mode, policy=row.policy, placement=row.placement))
     mode = "button" if new.placement == "inside" else new.mode
     return structs.replace(row, mode=mode, policy=new.policy, placement=new.placement)
 
 
-def _sites(happening: Happening) -> set[str]:
-    """Of the event, or, of a tick, of what was said of it."""
-    if isinstance(happening.event, Ticked):
-        return {read_saying(bytes(said)).site for said in happening.said}
-    return {happening.event.site}
+def _sites(recorded: RecordedEvent) -> set[str]:
+    """Return the event's site; for a tick, the sites of its outcomes."""
+    if isinstance(recorded.event, Ticked):
+        return {read_outcome_header(bytes(outcome)).site for outcome in recorded.outcomes}
+    return {recorded.event.site}
 
 
-def answered_then(happening: Happening) -> Answered | None:
-    """What its dispenser was answered then."""
-    for said in happening.said:
+def recorded_answer(recorded: RecordedEvent) -> Answered | None:
+    """Return the answer that was recorded for a request."""
+    for value in recorded.outcomes:
         try:
-            outcome = decode_outcome(bytes(said))
-        except MalformedMessage:  # another version's
+            outcome = decode_outcome(bytes(value))
+        except MalformedMessage:  # written by another version
             continue
         if isinstance(outcome, Answered):
             return outcome
@@ -220,7 +220,7 @@ def answered_then(happening: Happening) -> Answered | None:
 
 
 def _recalled(event: Requested, answered: Answered | None) -> Requested:
-    """The request with what was found of it then, in the place of its template."""
+    """Return the request with its recorded identity in place of its template."""
     bare = without_template(event)
     if answered is None or answered.repeated or not (answered.identity or isinstance(answered.command, Forgotten)):
         return bare
@@ -236,8 +236,8 @@ def _recalled(event: Requested, answered: Answered | None) -> Requested:
     )
 
 
-def _names_somebody(outcome: Outcome) -> bool:
-    """Whether an answer depends on who asked."""
+def _has_identity(outcome: Outcome) -> bool:
+    """Return whether the outcome depends on who asked."""
     if not isinstance(outcome, Answered):
         return False
     return outcome.identity not in (None, "unreadable") or isinstance(outcome.command, Forgotten)

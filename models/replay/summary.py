@@ -1,4 +1,4 @@
-"""What a replay tells of itself: a flat row for each answer and report, filters over them, and counts. No biometric."""
+"""The output of a replay: a flat row for each answer and report, filters, and counts. Nothing biometric. Pure."""
 
 from collections.abc import Iterator
 from typing import Any, assert_never
@@ -9,13 +9,13 @@ from msgspec import Struct
 from models.contract.messages import Answer, Dispense, Forgotten, Refuse
 from models.ledger.events import EpochEnded, Event, Reported, Requested, SiteConfigured, SiteHeld, SiteResumed, Ticked
 from models.ledger.outcomes import Answered, ReportKept
-from models.replay.replay import Known, Likeness, Replayed
+from models.replay.replay import Comparison, IdentitySource, Replayed
 
-__all__ = ["Filter", "Row", "Tally", "rows"]
+__all__ = ["Filter", "ReplayRow", "Tally", "rows"]
 
 
-class Row(Struct, frozen=True, kw_only=True):
-    """One answer or report, replayed: the columns of CSV, the fields of JSON."""
+class ReplayRow(Struct, frozen=True, kw_only=True):
+    """A replayed answer or report: the columns of CSV, the fields of JSON."""
 
     partition: int
     offset: int
@@ -25,7 +25,7 @@ class Row(Struct, frozen=True, kw_only=True):
     device: str
     request: str = ""
     outcome: str
-    """dispense, refuse, forgotten, or what a report was of"""
+    """dispense, refuse, forgotten, or the kind of report"""
     reason: str = ""
     cm: int = 0
     retry_after_s: int | None = None
@@ -34,25 +34,25 @@ class Row(Struct, frozen=True, kw_only=True):
     visitor: str = ""
     score: int | None = None
     model: str = ""
-    known: str = ""
-    """what told who it was: template or record"""
+    identity_source: str = ""
+    """template or record"""
     is_proven: bool
-    """whether all that counts for it lies within the recording"""
-    likeness: str
-    """to what was said then: equal, different, unproven or unsaid"""
+    """whether everything that the decision depends on lies within the recording"""
+    comparison: str
+    """with the recorded outcome: equal, different, unproven or missing"""
 
 
 class Filter(Struct, frozen=True, kw_only=True):
-    """Which rows to tell; an empty tuple lets all pass. The fold sees everything in any case."""
+    """Which rows to print; an empty tuple selects all. The fold processes every event in any case."""
 
     sites: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     visitors: tuple[str, ...] = ()
     outcomes: tuple[str, ...] = ()
-    """words of a row: its outcome, reason, identity or likeness"""
+    """words of a row: its outcome, reason, identity or comparison"""
 
-    def lets_pass(self, row: Row) -> bool:
-        words = (row.outcome, row.reason, row.identity, row.likeness)
+    def matches(self, row: ReplayRow) -> bool:
+        words = (row.outcome, row.reason, row.identity, row.comparison)
         return (
             (not self.sites or row.site in self.sites)
             and (not self.devices or row.device in self.devices)
@@ -62,46 +62,46 @@ class Filter(Struct, frozen=True, kw_only=True):
 
 
 class Tally(Struct, kw_only=True):
-    """What was replayed so far, the warm-up apart."""
+    """Counts of what was replayed so far, without the warm-up."""
 
     events: int = 0
-    likeness: dict[str, dict[Likeness, int]] = msgspec.field(default_factory=dict)
-    """of requests, reports, ticks and settings"""
+    comparison: dict[str, dict[Comparison, int]] = msgspec.field(default_factory=dict)
+    """by kind of event: requests, reports, ticks, settings"""
     answers: dict[str, int] = msgspec.field(default_factory=dict)
     """by outcome and reason"""
-    known: dict[Known, int] = msgspec.field(default_factory=dict)
-    """answers by what told who it was; those that looked at nobody apart"""
+    identity_sources: dict[IdentitySource, int] = msgspec.field(default_factory=dict)
+    """answers that compared a face, by the source of the identity"""
     unproven: int = 0
-    """answers that depend on what the recording does not hold, whether they are equal or not"""
+    """answers that depend on something that the recording does not hold, equal or not"""
     failures: dict[str, int] = msgspec.field(default_factory=dict)
-    """what the fold failed on"""
+    """errors of the fold"""
 
     def add(self, replayed: Replayed) -> None:
-        """Count a happening."""
+        """Count an event."""
         self.events += 1
-        kind = _kind(replayed.happening.event)
-        _count(self.likeness.setdefault(kind, {}), replayed.likeness)
+        kind = _kind(replayed.recorded.event)
+        _count(self.comparison.setdefault(kind, {}), replayed.comparison)
         if replayed.failure:
             _count(self.failures, replayed.failure)
         for outcome in replayed.outcomes:
             if isinstance(outcome, Answered):
-                _count(self.answers, " ".join(_said(outcome.command)))
+                _count(self.answers, " ".join(_words(outcome.command)))
                 self.unproven += not replayed.is_proven
-                if replayed.known:
-                    _count(self.known, replayed.known)
+                if replayed.identity_source:
+                    _count(self.identity_sources, replayed.identity_source)
 
 
-def rows(replayed: Replayed) -> Iterator[Row]:
-    """What dispensers heard."""
+def rows(replayed: Replayed) -> Iterator[ReplayRow]:
+    """Return the rows of the answers and report acknowledgements of an event."""
     for outcome in replayed.outcomes:
         match outcome:
             case Answered(command=command):
-                said, *reason = _said(command)
+                word, *reason = _words(command)
                 yield _row(
                     replayed,
                     outcome,
                     request=command.request,
-                    outcome=said,
+                    outcome=word,
                     reason=" ".join(reason),
                     cm=command.cm if isinstance(command, Dispense) else 0,
                     retry_after_s=command.retry_after_s if isinstance(command, Refuse) else None,
@@ -118,22 +118,22 @@ def rows(replayed: Replayed) -> Iterator[Row]:
                 pass
 
 
-def _row(replayed: Replayed, heard: Answered | ReportKept, **columns: Any) -> Row:
-    return Row(
-        partition=replayed.happening.partition,
-        offset=heard.offset,
-        at=heard.at,
-        site=heard.site,
-        device=heard.device,
-        known=replayed.known,
+def _row(replayed: Replayed, published: Answered | ReportKept, **columns: Any) -> ReplayRow:
+    return ReplayRow(
+        partition=replayed.recorded.partition,
+        offset=published.offset,
+        at=published.at,
+        site=published.site,
+        device=published.device,
+        identity_source=replayed.identity_source,
         is_proven=replayed.is_proven,
-        likeness=replayed.likeness,
+        comparison=replayed.comparison,
         **columns,
     )
 
 
-def _said(command: Answer) -> tuple[str, ...]:
-    """An answer in words: what, and why not."""
+def _words(command: Answer) -> tuple[str, ...]:
+    """Return the kind of the answer and the reason of a refusal."""
     match command:
         case Dispense():
             return ("dispense",)

@@ -24,14 +24,14 @@ from models.ledger.policy import Policies
 from models.ledger.reports import settle
 from models.ledger.rows import PARTITION_KEY
 from models.ledger.site import Site
-from models.replay.recording import Happening, Recording
-from models.replay.replay import Known, Replay, Replayed, answered_then
+from models.replay.recording import RecordedEvent, Recording
+from models.replay.replay import IdentitySource, Replay, Replayed, recorded_answer
 
-__all__ = ["Basis", "Compared", "Trial", "WhatIf", "granted_cm"]
+__all__ = ["Basis", "Trial", "TrialAnswer", "WhatIf", "granted_cm"]
 
 
 class Basis(StrEnum):
-    """What an answer on trial rests on."""
+    """What a trial answer is based on."""
 
     TEMPLATES = "from templates"
     NO_FACE = "without a face"
@@ -40,32 +40,32 @@ class Basis(StrEnum):
 
 
 class Trial(Struct, frozen=True, kw_only=True):
-    """What is tried."""
+    """The policies and thresholds to try."""
 
     policies: Policies = Policies()
     models: Mapping[str, FaceModel] | None = None
-    """with other thresholds; None: as they were"""
+    """with trial thresholds; None: the present ones"""
     is_live: bool = False
-    """No site remembers anybody longer than it does without the trial."""
+    """Limits each trial window to the site's own, so that no template is kept longer."""
 
     def rewrite(self, event: SiteConfigured) -> SiteConfigured:
-        """A site's settings with its policy on trial."""
+        """Return a site's settings with its trial policy."""
         policy = self.policies.of(event.site) or event.policy
         if self.is_live:
             policy = structs.replace(policy, window_s=min(policy.window_s, event.policy.window_s))
         return structs.replace(event, policy=policy)
 
 
-class Compared(NamedTuple):
-    """One request, answered twice."""
+class TrialAnswer(NamedTuple):
+    """A request with its recorded answer and its trial answer."""
 
-    then: Answered
-    tried: Answered
+    recorded: Answered
+    trial: Answered
     basis: Basis
 
 
 class WhatIf:
-    """Folds happenings under what is on trial. Its memory is that of a replay, and of a window's differences."""
+    """Folds recorded events under a trial. Memory: that of a replay, and the differences of one window."""
 
     def __init__(self, recording: Recording, pipeline_secret: bytes, trial: Trial) -> None:
         self._trial = trial
@@ -73,42 +73,42 @@ class WhatIf:
         self._windows = {
             site: row.policy.window_ms for settings in recording.settings.values() for site, row in settings.items()
         }
-        """how long each site remembered then, milliseconds"""
+        """recorded window of each site, milliseconds"""
         self._motors: defaultdict[str, _Motors] = defaultdict(_Motors)
 
     @property
     def sites(self) -> frozenset[str]:
-        """All whose settings are known."""
+        """Sites with recorded settings."""
         return frozenset(self._windows)
 
     @property
     def longer_windows(self) -> dict[str, tuple[int, int]]:
-        """Sites that remember longer on trial than then, with both windows in seconds."""
+        """Sites whose trial window is longer, with the recorded and the trial window in seconds."""
         tried = {site: self._trial.policies.of(site) for site in sorted(self._windows)}
         windows = {site: (self._windows[site] // 1000, policy.window_s) for site, policy in tried.items() if policy}
-        return {site: (then, tried) for site, (then, tried) in windows.items() if tried > then}
+        return {site: (recorded, trial) for site, (recorded, trial) in windows.items() if trial > recorded}
 
     def holds_templates(self, partition: int) -> bool:
-        """Whether somebody's is in memory, live or not."""
+        """Return whether a template of the partition is in memory, live or expired."""
         known = self._replay.partitions.get(partition)
         return known is not None and any(site.captures(0) for site in known.sites.values())
 
-    def fold(self, happening: Happening) -> tuple[Replayed, Compared | None]:
-        """Decide it as on trial; None where nobody asked for paper, or where no answer of then is there."""
-        match happening.event:
-            case SiteConfigured(site=site, policy=policy):
-                self._windows[site] = policy.window_ms
-            case Reported(site=site) as event:
-                happening = structs.replace(happening, event=self._motors[site].told(event))
+    def fold(self, recorded: RecordedEvent) -> tuple[Replayed, TrialAnswer | None]:
+        """Decide the event under the trial; no TrialAnswer if it asks for no paper or has no recorded answer."""
+        match recorded.event:
+            case SiteConfigured(site=name, policy=policy):
+                self._windows[name] = policy.window_ms
+            case Reported(site=name) as event:
+                recorded = structs.replace(recorded, event=self._motors[name].rewritten(event))
             case _:
                 pass
-        replayed, then = self._replay.fold(happening), answered_then(happening)
-        tried = next((outcome for outcome in replayed.outcomes if isinstance(outcome, Answered)), None)
-        site_now = self._replay.site(happening)
-        if then is None or tried is None or site_now is None or then.repeated or isinstance(then.command, Forgotten):
+        replayed, before = self._replay.fold(recorded), recorded_answer(recorded)
+        trial = next((outcome for outcome in replayed.outcomes if isinstance(outcome, Answered)), None)
+        site = self._replay.site(recorded)
+        if before is None or trial is None or site is None or before.repeated or isinstance(before.command, Forgotten):
             return replayed, None
-        self._motors[site_now.name].answered(site_now, then, tried)
-        return replayed, Compared(then, tried, _basis(replayed))
+        self._motors[site.name].note_answer(site, before, trial)
+        return replayed, TrialAnswer(before, trial, _basis(replayed))
 
 
 def granted_cm(command: Answer) -> int:
@@ -117,48 +117,49 @@ def granted_cm(command: Answer) -> int:
 
 
 def _basis(replayed: Replayed) -> Basis:
-    if not replayed.is_proven or replayed.known is Known.RECORD:
+    if not replayed.is_proven or replayed.identity_source is IdentitySource.RECORD:
         return Basis.NOTHING
-    return Basis.NO_FACE if replayed.known is Known.NOTHING else Basis.TEMPLATES
+    return Basis.NO_FACE if replayed.identity_source is IdentitySource.NOTHING else Basis.TEMPLATES
 
 
 class _Motors:
-    """What the motors of a site would have done."""
+    """The reports that a site's motors would have sent under the trial."""
 
     def __init__(self) -> None:
         self._changed: dict[tuple[str, str], tuple[int, int]] = {}
-        """centimetres then and on trial, of requests whose portion changed, by device and id"""
+        """recorded and trial centimetres of requests whose portion changed, by device and request id"""
         self._ages: deque[tuple[int, tuple[str, str]]] = deque()
 
-    def answered(self, site: Site, then: Answered, tried: Answered) -> None:
-        """Remember a portion that changed, and settle one that nobody gave then."""
-        horizon = site.horizon(tried.at)
+    def note_answer(self, site: Site, recorded: Answered, trial: Answered) -> None:
+        """Store a portion that changed, and settle one that only the trial grants."""
+        horizon = site.horizon(trial.at)
         while self._ages and self._ages[0][0] <= horizon:
             self._changed.pop(self._ages.popleft()[1], None)
-        cm_then, cm = granted_cm(then.command), granted_cm(tried.command)
-        if cm_then == cm or tried.repeated:
+        cm_recorded, cm = granted_cm(recorded.command), granted_cm(trial.command)
+        if cm_recorded == cm or trial.repeated:
             return
-        asked = (tried.device, tried.command.request)
-        self._changed[asked] = (cm_then, cm)
-        self._ages.append((tried.at, asked))
-        if cm_then == 0:
-            _dispense(site, tried, cm)
+        request = (trial.device, trial.command.request)
+        self._changed[request] = (cm_recorded, cm)
+        self._ages.append((trial.at, request))
+        if cm_recorded == 0:
+            _dispense(site, trial, cm)
 
-    def told(self, event: Reported) -> Reported:
-        """A report on such a portion, as it would have been."""
+    def rewritten(self, event: Reported) -> Reported:
+        """Return a report on such a portion as it would have been."""
         report = event.report
         if not isinstance(report, Dispensed) or (event.device, report.request) not in self._changed:
             return event
-        cm_then, cm = self._changed[event.device, report.request]
-        came = cm if report.cm >= cm_then else min(report.cm, cm)
-        return structs.replace(event, report=structs.replace(report, cm=came, fault=report.fault if cm else None))
+        cm_recorded, cm = self._changed[event.device, report.request]
+        dispensed_cm = cm if report.cm >= cm_recorded else min(report.cm, cm)
+        fault = report.fault if cm else None
+        return structs.replace(event, report=structs.replace(report, cm=dispensed_cm, fault=fault))
 
 
 def _dispense(site: Site, answered: Answered, cm: int) -> None:
-    """Settle a grant in full. Its report has a number that is known, so that none of the real ones is taken for it."""
+    """Settle a grant in full, with a report number that was received before, so that no real number is used up."""
     number = max(site.numbering(answered.device).upto, 1)
     report = Dispensed(number=number, request=answered.command.request, cm=cm)
-    told = Reported(site=site.name, device=answered.device, report=report)
-    decision = settle(site, told, Moment(answered.at, answered.offset, site.horizon(answered.at)))
+    event = Reported(site=site.name, device=answered.device, report=report)
+    decision = settle(site, event, Moment(answered.at, answered.offset, site.horizon(answered.at)))
     if decision.row is not None and decision.key != PARTITION_KEY:
         site.put(decision.key, decision.row)

@@ -1,4 +1,4 @@
-"""Archives in files: zstd-compressed lines of JSON, which DuckDB, pandas and `zstdcat` open as they are."""
+"""Archive files: zstd-compressed lines of JSON, which DuckDB, pandas and `zstdcat` can open."""
 
 import io
 import os
@@ -15,8 +15,8 @@ from msgspec import structs
 from models.contract.codec import encode
 from models.errors import ConfigError
 from models.keys.key_files import pipeline_id
-from models.replay.archive import Chain, Header, Trailer, UnusableArchive, read_happening, read_header
-from models.replay.recording import Happening, Recording
+from models.replay.archive import HashChain, Header, Trailer, UnusableArchive, read_header, read_line
+from models.replay.recording import RecordedEvent, Recording
 from stream_processors.replay.template_access import Treat
 
 __all__ = ["Archive", "Writer", "header_of", "open_archive", "writing"]
@@ -24,41 +24,41 @@ __all__ = ["Archive", "Writer", "header_of", "open_archive", "writing"]
 _LEVEL: Final = 10
 _BUFFER: Final = 1 << 17
 _LONGEST: Final = 1 << 20
-"""Bytes of a line; the longest that a recording makes has some thousand."""
+"""Most bytes of a line; a recording's longest has some thousand."""
 
 
 def header_of(recording: Recording, pipeline_secret: bytes) -> Header:
-    """The header of an archive that is made now."""
+    """Return the header of an archive that is created now."""
     made_by, made_at = f"fairroll {version('fairroll')}", time.time_ns() // 1_000_000
     return Header(made_by=made_by, made_at=made_at, pipeline=pipeline_id(pipeline_secret), recording=recording)
 
 
 class Writer:
-    """What `writing` gives."""
+    """Writes an archive; created by `writing`."""
 
     def __init__(self, file: BinaryIO, header: Header) -> None:
         self._file = file
-        self._chain = Chain()
-        self.happenings = 0
+        self._chain = HashChain()
+        self.events = 0
         self._file.write(self._chain.link(encode(header)))
 
-    def put(self, happening: Happening) -> None:
-        """Append; in the order of each partition's offsets."""
-        self._file.write(self._chain.link(encode(happening)))
-        self.happenings += 1
+    def put(self, recorded: RecordedEvent) -> None:
+        """Append an event, in offset order within its partition."""
+        self._file.write(self._chain.link(encode(recorded)))
+        self.events += 1
 
     def close(self, unreadable: int) -> Trailer:
-        """Append the trailer: only now it is whole."""
-        trailer = Trailer(happenings=self.happenings, unreadable=unreadable, sha256=self._chain.sha256)
+        """Append the trailer, which completes the archive."""
+        trailer = Trailer(events=self.events, unreadable=unreadable, sha256=self._chain.sha256)
         self._file.write(self._chain.link(encode(trailer)))
         return trailer
 
 
 @contextmanager
 def writing(path: Path, header: Header) -> Iterator[Writer]:
-    """Write an archive that has its name only when the block ends well; its mode is 0600.
+    """Write an archive with mode 0600; the file gets its name only if the block succeeds.
 
-    Raises ConfigError where it cannot, or where there is something of that name.
+    Raises ConfigError if it cannot be written or the name exists.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     if path.exists():
@@ -79,7 +79,7 @@ def writing(path: Path, header: Header) -> Iterator[Writer]:
 
 
 class Archive:
-    """An archive that was read to its end once, and is whole: iterate it any number of times."""
+    """An archive whose hash chain was verified. It can be iterated any number of times."""
 
     def __init__(self, path: Path, header: Header, trailer: Trailer, treat: Treat | None) -> None:
         self._path = path
@@ -93,26 +93,26 @@ class Archive:
 
     @property
     def total(self) -> int:
-        return self.trailer.happenings
+        return self.trailer.events
 
     @property
     def unreadable(self) -> int:
         return self.trailer.unreadable
 
-    async def __aiter__(self) -> AsyncIterator[Happening]:
-        for happening in self:
-            yield happening
+    async def __aiter__(self) -> AsyncIterator[RecordedEvent]:
+        for recorded in self:
+            yield recorded
 
-    def __iter__(self) -> Iterator[Happening]:
+    def __iter__(self) -> Iterator[RecordedEvent]:
         for line in _read(self._path):
-            if isinstance(line, Happening):
+            if isinstance(line, RecordedEvent):
                 yield structs.replace(line, event=self._treat(line.event)) if self._treat else line
 
 
 def open_archive(path: Path, treat: Treat | None = None) -> Archive:
-    """Read it through, checking every link, before anybody uses the first record. `treat`: done to every event.
+    """Verify the whole hash chain and return the archive. `treat` is applied to every event that is iterated.
 
-    Raises UnusableArchive naming the record that is damaged, or where it was cut off.
+    Raises UnusableArchive naming the damaged record, or where the file is truncated.
     """
     header: Header | None = None
     for line in _read(path):
@@ -126,14 +126,14 @@ def open_archive(path: Path, treat: Treat | None = None) -> Archive:
     raise UnusableArchive(f"{path}: it is empty")
 
 
-def _read(path: Path) -> Iterator[Header | Happening | Trailer]:
-    chain = Chain()
+def _read(path: Path) -> Iterator[Header | RecordedEvent | Trailer]:
+    chain = HashChain()
     try:
         with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as raw:
             lines = io.BufferedReader(raw, _BUFFER)
             yield read_header(lines.readline(_LONGEST), chain)
             while line := lines.readline(_LONGEST):
-                read = read_happening(line, chain)
+                read = read_line(line, chain)
                 if isinstance(read, Trailer):
                     _check_end(lines.read(1))
                     yield read

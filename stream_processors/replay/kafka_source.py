@@ -1,94 +1,102 @@
-"""Happenings from Kafka: events in the order of time, each with what the decider said of it.
+"""Recorded events from Kafka: events in order of time, each joined with the outcomes of its decision.
 
-Reads without a consumer group and commits nothing, so that nobody else notices. Memory does not grow with the range.
+Reads without a consumer group and commits nothing. Memory does not grow with the range.
 """
 
 import heapq
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import Raw, Struct, structs
 
 from models.errors import ConfigError, MalformedMessage
 from models.ledger.codec import decode_event, decode_row
 from models.ledger.events import Event
 from models.ledger.rows import SiteRow
-from models.replay.recording import Happening, Recording, Saying, concerns, first_said, read_saying
+from models.replay.recording import (
+    OutcomeHeader,
+    RecordedEvent,
+    Recording,
+    first_outcomes,
+    matches,
+    read_outcome_header,
+)
 from models.settings import Settings
+from stream_processors.replay.partition_log import EndlessLog, Log
 from stream_processors.replay.template_access import Treat
 from stream_processors.runtime.kafka import open_consumer
 
-__all__ = ["Log", "Stream", "Wanted", "events_since", "open_stream", "time_of"]
+__all__ = ["Stream", "Wanted", "events_since", "open_stream", "time_of"]
 
-_BATCH: Final = 2_000
-_WAIT_MS: Final = 200
 _CLOCKS_MS: Final = 5_000
-"""How far the clocks of two brokers may differ: an event's is one's, its decision's another's."""
+"""Most difference between the clocks of two brokers, one of which appended the event and the other its decision."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """What to read of Kafka."""
+    """The range to read from Kafka."""
 
     since: int
-    """milliseconds since 1970, by Kafka's append time"""
+    """append time, milliseconds since 1970"""
     until: int
-    """all is before this, and before the time of asking"""
+    """append time, exclusive; the log end at the start bounds it too"""
     warm_up_ms: int
-    """how much to read before `since`: the longest window, so that all that counts then is known"""
+    """range before `since`: the longest window, which holds everything that counts at `since`"""
     sites: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     with_templates: bool = False
     is_endless: bool = False
-    """Go on with what comes, for ever. Of receipts, which are rare, nothing is read then."""
+    """Continue with new events, without end. Receipts, which are rare, are not read then."""
 
 
 class Stream:
-    """Iterate it once."""
+    """Recorded events of a range; can be iterated once."""
 
     def __init__(self, recording: Recording, total: int, partitions: Sequence["_Partition"], treat: Treat) -> None:
         self.recording = recording
         self.total = total
-        """events in the range, at most"""
+        """upper bound of the events in the range"""
         self._partitions = partitions
         self._treat = treat
 
     @property
     def unreadable(self) -> int:
-        """Events that nobody could read, so far."""
+        """Events that could not be decoded, so far."""
         return sum(partition.unreadable for partition in self._partitions)
 
-    def parts(self) -> list[AsyncIterator[Happening]]:
-        """Each partition alone: in an endless stream none waits for another."""
-        return [_part(partition, self._treat) for partition in self._partitions]
+    def by_partition(self) -> list[AsyncIterator[RecordedEvent]]:
+        """Return an iterator for each partition: in an endless stream no partition waits for another."""
+        return [_iterate(partition, self._treat) for partition in self._partitions]
 
-    async def __aiter__(self) -> AsyncIterator[Happening]:
-        """In the order of offsets in a partition, of time across partitions. Raises FairrollError."""
-        waiting: list[tuple[int, int, Happening, _Partition]] = []
+    async def __aiter__(self) -> AsyncIterator[RecordedEvent]:
+        """Iterate in offset order within a partition and time order across partitions. Raises FairrollError."""
+        waiting: list[tuple[int, int, RecordedEvent, _Partition]] = []
         for partition in self._partitions:
             await _take(waiting, partition, self._treat)
         while waiting:
-            _, _, happening, partition = heapq.heappop(waiting)
-            yield happening
+            _, _, recorded, partition = heapq.heappop(waiting)
+            yield recorded
             await _take(waiting, partition, self._treat)
 
 
-async def _take(waiting: "list[tuple[int, int, Happening, _Partition]]", partition: "_Partition", treat: Treat) -> None:
-    if happening := await partition.next(treat):
-        heapq.heappush(waiting, (happening.at, happening.partition, happening, partition))
+async def _take(
+    waiting: "list[tuple[int, int, RecordedEvent, _Partition]]", partition: "_Partition", treat: Treat
+) -> None:
+    if recorded := await partition.next(treat):
+        heapq.heappush(waiting, (recorded.at, recorded.partition, recorded, partition))
 
 
-async def _part(partition: "_Partition", treat: Treat) -> AsyncIterator[Happening]:
-    while happening := await partition.next(treat):
-        yield happening
+async def _iterate(partition: "_Partition", treat: Treat) -> AsyncIterator[RecordedEvent]:
+    while recorded := await partition.next(treat):
+        yield recorded
 
 
 @asynccontextmanager
 async def open_stream(settings: Settings, wanted: Wanted, treat: Treat) -> AsyncIterator[Stream]:
-    """Find the range in Kafka as it is now; what comes later is not read, unless it is to be endless."""
-    numbers, tail, topics = range(settings.partitions), _Tail if wanted.is_endless else Log, settings.topics
+    """Open the range as Kafka holds it now; later events are read only if `wanted.is_endless`."""
+    numbers, tail, topics = range(settings.partitions), EndlessLog if wanted.is_endless else Log, settings.topics
     sayings = (topics.decisions,) if wanted.is_endless else (topics.decisions, topics.receipts)
     read = (topics.events, topics.decisions, topics.receipts)
     logs = {topic: [TopicPartition(topic, number) for number in numbers] for topic in read}
@@ -113,7 +121,7 @@ async def open_stream(settings: Settings, wanted: Wanted, treat: Treat) -> Async
             _Partition(
                 wanted,
                 tail(consumer, logs[topics.events][number], ends[logs[topics.events][number]]),
-                _Sayings([tail(consumer, logs[topic][number]) for topic in sayings], wanted.sites),
+                _Outcomes([tail(consumer, logs[topic][number]) for topic in sayings], wanted.sites),
             )
             for number in numbers
         ]
@@ -121,7 +129,7 @@ async def open_stream(settings: Settings, wanted: Wanted, treat: Treat) -> Async
 
 
 async def events_since(settings: Settings, since: int) -> AsyncIterator[Event]:
-    """What happened from a time up to now, as far as it can be read."""
+    """Yield the events appended from a time up to now that can be decoded."""
     partitions = [TopicPartition(settings.topics.events, number) for number in range(settings.partitions)]
     async with open_consumer(settings, group=None) as consumer:
         consumer.assign(partitions)
@@ -137,7 +145,7 @@ async def events_since(settings: Settings, since: int) -> AsyncIterator[Event]:
 
 
 async def time_of(settings: Settings, number: int, offset: int) -> int:
-    """When the event at an offset was appended, milliseconds since 1970. Raises ConfigError where there is none."""
+    """Return the append time of an event, milliseconds since 1970. Raises ConfigError if the offset does not exist."""
     partition = TopicPartition(settings.topics.events, number)
     async with open_consumer(settings, group=None) as consumer:
         consumer.assign([partition])
@@ -153,7 +161,7 @@ async def time_of(settings: Settings, number: int, offset: int) -> int:
 async def _seek(
     consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition], since: int
 ) -> dict[TopicPartition, int]:
-    """Go to the first records that were appended then or later; returns their offsets."""
+    """Seek to the first records appended at `since` or later and return their offsets."""
     found = await consumer.offsets_for_times(dict.fromkeys(partitions, max(since, 0)))
     ends = await consumer.end_offsets(list(partitions))
     firsts = {p: found[p].offset if found[p] else ends[p] for p in partitions}
@@ -165,9 +173,9 @@ async def _seek(
 async def _settings(
     settings: Settings, firsts: dict[int, int]
 ) -> tuple[dict[int, dict[str, SiteRow]], tuple[str, ...]]:
-    """How the sites worked before these offsets, and of which that is a guess, for they have changed since.
+    """Return the settings of sites before these offsets, and the sites whose settings have changed since (a guess).
 
-    It is in the decider's changelog, which has the last row alone. Of visitors' rows nothing is looked at.
+    Source: the decider's changelog, which holds the last row only. Visitors' rows are not decoded.
     """
     changelog = settings.topics.accounts_changelog
     partitions = [TopicPartition(changelog, number) for number, first in firsts.items() if first]
@@ -192,7 +200,7 @@ async def _settings(
 
 
 def _as_before(row: SiteRow, first: int) -> SiteRow:
-    """A later row as if it had been written before; what it erased is not known to be erased then."""
+    """Return a later row as if written before `first`; what it erased counts as not yet erased."""
     return structs.replace(row, offset=first - 1, at=0, floor=0, erased=-1)
 
 
@@ -201,81 +209,45 @@ def _site_row(value: bytes | None) -> SiteRow | None:
     return row if isinstance(row, SiteRow) else None
 
 
-class Log:
-    """One partition of a topic, record by record, from where the consumer stands in it to an end.
-
-    Without one, to where it ends when what was there at first has been read: decisions come a moment after events.
-    """
-
-    def __init__(self, consumer: AIOKafkaConsumer, partition: TopicPartition, end: int | None = None) -> None:
-        self._consumer = consumer
-        self._partition = partition
-        self._end, self._is_final = end or 0, end is not None
-        self._records: deque[ConsumerRecord] = deque()
-
-    async def next(self) -> ConsumerRecord | None:
-        """None: there is no more."""
-        while not self._records:
-            if await self._is_at_end():
-                return None
-            found = await self._consumer.getmany(self._partition, timeout_ms=_WAIT_MS, max_records=_BATCH)
-            self._records.extend(found.get(self._partition, ()))
-        return self._records.popleft()
-
-    async def _is_at_end(self) -> bool:
-        position: int = await self._consumer.position(self._partition)
-        if position >= self._end and not self._is_final:
-            self._end = (await self._consumer.end_offsets([self._partition]))[self._partition]
-            self._is_final = position >= self._end
-        return position >= self._end
-
-
-class _Tail(Log):
-    """One that never ends."""
-
-    async def _is_at_end(self) -> bool:
-        return False
-
-
-class _Sayings:
-    """What was said of a partition's events, in several topics."""
+class _Outcomes:
+    """The outcomes of a partition's events, from several topics."""
 
     def __init__(self, logs: Sequence[Log], sites: Collection[str]) -> None:
         self._logs = logs
         self._sites = sites
         self._reached = [-1] * len(logs)
-        self._waiting: defaultdict[int, list[tuple[Saying, bytes]]] = defaultdict(list)
+        self._waiting: defaultdict[int, list[tuple[OutcomeHeader, bytes]]] = defaultdict(list)
 
     async def of(self, offset: int) -> tuple[Raw, ...]:
-        """What was said of an event; of those before it nothing is told any more."""
+        """Return the outcomes of an event and drop those of earlier events."""
         for number in range(len(self._logs)):
             await self._read_past(offset, number)
-        for gone in [earlier for earlier in self._waiting if earlier < offset]:
-            del self._waiting[gone]
-        return first_said(self._waiting.pop(offset, ()))
+        for earlier in [known for known in self._waiting if known < offset]:
+            del self._waiting[earlier]
+        return first_outcomes(self._waiting.pop(offset, ()))
 
     async def _read_past(self, offset: int, number: int) -> None:
-        """Decisions come in the order of their events; a redelivery repeats some of before."""
+        """Read until past `offset`: decisions have the order of their events, and redeliveries repeat earlier ones."""
         while self._reached[number] <= offset and (record := await self._logs[number].next()):
             value = record.value or b""
-            saying = read_saying(value)
-            self._reached[number] = max(self._reached[number], saying.offset)
-            if saying.offset >= offset and (not self._sites or saying.site in self._sites):
-                self._waiting[saying.offset].append((saying, value))
+            header = read_outcome_header(value)
+            self._reached[number] = max(self._reached[number], header.offset)
+            if header.offset >= offset and (not self._sites or header.site in self._sites):
+                self._waiting[header.offset].append((header, value))
 
 
 class _Partition:
-    """Events and sayings of one partition, joined."""
+    """Joins events and outcomes of one partition."""
 
-    def __init__(self, wanted: Wanted, events: Log, sayings: _Sayings) -> None:
+    def __init__(self, wanted: Wanted, events: Log, outcomes: _Outcomes) -> None:
         self._wanted = wanted
         self._events = events
-        self._sayings = sayings
+        self._outcomes = outcomes
         self._at = 0
         self.unreadable = 0
 
-    async def next(self, treat: Treat) -> Happening | None:
-        """None: there is no more."""
+    async def next(self, treat: Treat) -> RecordedEvent | None:
+        """Return the next recorded event; None at the end."""
         while (record := await self._events.next()) and record.timestamp < self._wanted.until:
             self._at = max(self._at, record.timestamp)
             try:
@@ -283,9 +255,12 @@ class _Partition:
             except MalformedMessage:
                 self.unreadable += 1
                 continue
-            if concerns(event, self._wanted.sites, self._wanted.devices):
-                said = await self._sayings.of(record.offset)
-                return Happening(
-                    partition=record.partition, offset=record.offset, at=self._at, event=treat(event), said=said
+            if matches(event, self._wanted.sites, self._wanted.devices):
+                return RecordedEvent(
+                    partition=record.partition,
+                    offset=record.offset,
+                    at=self._at,
+                    event=treat(event),
+                    outcomes=await self._outcomes.of(record.offset),
                 )
         return None

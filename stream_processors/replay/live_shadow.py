@@ -1,7 +1,7 @@
-"""Following the running stream with a shadow, until told to stop.
+"""A shadow of the running stream, until it is stopped.
 
-It reads Kafka without a group and writes to InfluxDB alone. It holds the templates that a decider holds, and erases
-them as a decider does, with the events of the stream. Where those stay away it ends, so that none outlives its window.
+It reads Kafka without a consumer group and writes to InfluxDB only. It holds and erases templates as a decider does,
+driven by the events of the stream; if no events come it ends, so that no template outlives its window.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from msgspec import structs
 from models.errors import FairrollError
 from models.ledger.events import Event, Requested
 from models.ledger.policy import Sites
-from models.replay.recording import Happening
+from models.replay.recording import RecordedEvent
 from models.replay.what_if import Trial
 from models.settings import Settings
 from stream_processors.decider.ledger import opened
@@ -30,15 +30,15 @@ __all__ = ["follow"]
 _ENDLESS: Final = 2**62
 _WRITE_EVERY_S = 1.0
 _MOST_LINES = 20_000
-"""Lines that wait for InfluxDB; what comes beyond them is dropped, and counted: a shadow that waits keeps templates."""
-_LOOK_EVERY_S, _SILENCE_S = 5.0, 60.0
-"""The decider says something every five seconds: what is silent for so long erases nothing any more."""
+"""Most lines that wait for InfluxDB; further ones are dropped and counted: a waiting shadow would keep templates."""
+_CHECK_EVERY_S, _SILENCE_S = 5.0, 60.0
+"""The decider publishes every five seconds; a partition silent for a minute erases nothing."""
 
 
 async def follow(settings: Settings, trial: Trial, sites: Sites, run: str, begin: Callable[[Shadow], None]) -> NoReturn:
-    """Warm up with one window and go on for ever; `begin` hears of the shadow before. Raises FairrollError.
+    """Warm up with one window and follow the stream; `begin` is called with the shadow first. Raises FairrollError.
 
-    When cancelled, what is told of closed periods is written.
+    When cancelled, the points of closed periods are written.
     """
     health = Health("shadow", settings.instance)
     now = time.time_ns() // 1_000_000
@@ -60,18 +60,18 @@ async def follow(settings: Settings, trial: Trial, sites: Sites, run: str, begin
         health.ready = True
         try:
             async with asyncio.TaskGroup() as tasks:
-                for number, part in enumerate(stream.parts()):
-                    heard = _Heard(shadow, number)
-                    tasks.create_task(_carry(part, shadow, keys, outbox, heard), name=f"partition {number}")
-                    tasks.create_task(heard.watch(), name=f"watch {number}")
+                for number, part in enumerate(stream.by_partition()):
+                    silence = _SilenceWatch(shadow, number)
+                    tasks.create_task(_carry(part, shadow, keys, outbox, silence), name=f"partition {number}")
+                    tasks.create_task(silence.watch(), name=f"watch {number}")
                 tasks.create_task(outbox.carry(), name="write")
         finally:
             await outbox.write()
-    raise AssertionError("it goes on for ever")
+    raise AssertionError("the stream is endless")
 
 
 class _Outbox:
-    """Lines on their way to InfluxDB."""
+    """Lines that wait for InfluxDB."""
 
     def __init__(self, influx: Influx, health: Health) -> None:
         self._influx = influx
@@ -89,14 +89,14 @@ class _Outbox:
             await self.write()
 
     async def write(self) -> None:
-        """Try once; what InfluxDB has not taken goes on waiting."""
+        """Try to write once; what InfluxDB does not accept keeps waiting."""
         offered = len(self._lines)
         left = await self._influx.offer(self._lines)
         self._lines[:offered] = left
 
 
-class _Heard:
-    """When a partition was heard of last."""
+class _SilenceWatch:
+    """Notices that a partition has become silent."""
 
     def __init__(self, shadow: Shadow, partition: int) -> None:
         self._shadow, self._partition = shadow, partition
@@ -106,22 +106,26 @@ class _Heard:
         self._last_s = time.monotonic()
 
     async def watch(self) -> NoReturn:
-        """Raises FairrollError where nothing tells any more what to erase."""
+        """Raise FairrollError if the partition is silent while templates are in memory."""
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_CHECK_EVERY_S)
             if time.monotonic() - self._last_s > _SILENCE_S and self._shadow.holds_templates(self._partition):
-                raise FairrollError(f"nothing was decided for {_SILENCE_S:.0f} s: the shadow forgets all, and ends")
+                raise FairrollError(
+                    f"no decision for {_SILENCE_S:.0f} s: the shadow ends, so that it keeps no template"
+                )
 
 
-async def _carry(part: AsyncIterator[Happening], shadow: Shadow, keys: Keys, outbox: _Outbox, heard: _Heard) -> None:
-    async for happening in part:
-        event = await _opened(happening.event, keys)
-        outbox.put(shadow.take(structs.replace(happening, event=event)))
-        heard.note()
+async def _carry(
+    part: AsyncIterator[RecordedEvent], shadow: Shadow, keys: Keys, outbox: _Outbox, silence: _SilenceWatch
+) -> None:
+    async for recorded in part:
+        event = await _opened(recorded.event, keys)
+        outbox.put(shadow.take(structs.replace(recorded, event=event)))
+        silence.note()
 
 
 async def _opened(event: Event, keys: Keys) -> Event:
-    """An event with its template, if its key is there or can be had; nothing sealed is carried along."""
+    """Return the event with its template if its key can be had, and without the sealed one."""
     if not isinstance(event, Requested) or event.sealed is None:
         return event
     if not keys.covers(event.site, event.sealed):

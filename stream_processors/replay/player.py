@@ -1,9 +1,9 @@
-"""Playing a source through the fold, at a pace."""
+"""Play a source through the fold, at a pace."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
-from models.replay.recording import Happening, Recording
+from models.replay.recording import RecordedEvent, Recording
 from models.replay.replay import Replay, Replayed
 from stream_processors.replay.pace import Pace
 
@@ -11,43 +11,43 @@ __all__ = ["Source", "is_before", "play"]
 
 
 class Source(Protocol):
-    """Where happenings come from: an archive, or Kafka."""
+    """A source of recorded events: an archive, or Kafka."""
 
     @property
     def recording(self) -> Recording:
-        """What they are of."""
+        """The recorded range."""
         ...
 
     @property
     def total(self) -> int:
-        """How many they are, at most."""
+        """Upper bound of the number of events."""
         ...
 
     @property
     def unreadable(self) -> int:
-        """How many events nobody could read, so far; they are left out."""
+        """Events that could not be decoded and were left out, so far."""
         ...
 
-    def __aiter__(self) -> AsyncIterator[Happening]:
-        """In the order of each partition's offsets."""
+    def __aiter__(self) -> AsyncIterator[RecordedEvent]:
+        """Iterate in offset order within each partition."""
         ...
 
 
 async def play(
-    source: Source, replay: Replay, pace: Pace, begin: Mapping[int, int], tell: Callable[[Replayed], None]
+    source: Source, replay: Replay, pace: Pace, begin: Mapping[int, int], report: Callable[[Replayed], None]
 ) -> None:
-    """Fold everything and tell of each happening; what is before the time asked for, or before `begin`, at full speed.
+    """Fold every event and report it; events of the warm-up and before `begin` are folded at full speed.
 
-    A replay that goes on begins anew for that reason: its ledger is stored nowhere, since a file of it would be a copy
-    that nobody can make expire.
+    A resumed replay therefore folds from the beginning: its ledger is stored nowhere, since a file of it would be a
+    copy of templates that does not expire.
     """
     since = source.recording.since
-    async for happening in source:
-        if happening.at >= since and not is_before(happening, begin):
-            await pace.reach(happening.at)
-        tell(replay.fold(happening))
+    async for recorded in source:
+        if recorded.at >= since and not is_before(recorded, begin):
+            await pace.reach(recorded.at)
+        report(replay.fold(recorded))
 
 
-def is_before(happening: Happening, begin: Mapping[int, int]) -> bool:
-    """Whether it lies before the offset that its partition begins with."""
-    return happening.offset < begin.get(happening.partition, 0)
+def is_before(recorded: RecordedEvent, begin: Mapping[int, int]) -> bool:
+    """Return whether the event lies before the offset at which its partition begins."""
+    return recorded.offset < begin.get(recorded.partition, 0)

@@ -1,4 +1,4 @@
-"""Recording: a range of Kafka into an archive."""
+"""Record a range of Kafka into an archive."""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -17,11 +17,11 @@ __all__ = ["record"]
 
 
 async def record(
-    settings: Settings, wanted: Wanted, sites: Sites, path: Path, tell: Callable[[int, int], None]
+    settings: Settings, wanted: Wanted, sites: Sites, path: Path, report: Callable[[int, int], None]
 ) -> Trailer:
-    """Write the archive and return its trailer. `tell` hears of each event: how many, of how many at most.
+    """Write the archive and return its trailer. `report` is called for each event with the count and its upper bound.
 
-    Raises ConfigError or a KafkaError; there is no file then.
+    Raises ConfigError or a KafkaError, and leaves no file then.
     """
     secret = pipeline_secret(settings, is_needed=wanted.with_templates)
     async with AsyncExitStack() as stack:
@@ -30,7 +30,7 @@ async def record(
             treat = of_simulated_sites(sites, await stack.enter_async_context(open_keys(settings, "decider")))
         stream = await stack.enter_async_context(open_stream(settings, wanted, treat))
         archive = stack.enter_context(writing(path, header_of(stream.recording, secret)))
-        async for happening in stream:
-            archive.put(happening)
-            tell(archive.happenings, stream.total)
+        async for recorded in stream:
+            archive.put(recorded)
+            report(archive.events, stream.total)
         return archive.close(stream.unreadable)

@@ -1,4 +1,4 @@
-"""Finding one request: its decisions in Kafka, and the reason for them in a source that is played."""
+"""Search for one request: its decisions in Kafka, and their reasons in a source that is replayed."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,10 @@ from models.errors import MalformedMessage
 from models.ledger.codec import decode_outcome
 from models.ledger.events import Requested
 from models.ledger.outcomes import Answered
-from models.replay.explain import Explanation, Motor, explain, reported
+from models.replay.explain import Explanation, MotorReport, explain, motor_report
 from models.replay.replay import Replay
 from models.settings import Settings
-from stream_processors.replay.kafka_source import Log
+from stream_processors.replay.partition_log import Log
 from stream_processors.replay.player import Source
 from stream_processors.runtime.kafka import open_consumer
 
@@ -19,15 +19,15 @@ __all__ = ["Found", "decisions_on", "find"]
 
 
 class Found(NamedTuple):
-    """All that a source holds of a request."""
+    """Everything that a source holds about a request."""
 
     explanations: list[Explanation]
-    """one for each time that it was asked"""
-    reports: list[Motor]
+    """one for each delivery"""
+    reports: list[MotorReport]
 
 
 async def decisions_on(settings: Settings, request: str) -> list[Answered]:
-    """Every answer to the request that Kafka still has, the oldest first."""
+    """Return every answer to the request that Kafka still has, oldest first."""
     partitions = [TopicPartition(settings.topics.decisions, number) for number in range(settings.partitions)]
     found: list[Answered] = []
     async with open_consumer(settings, group=None) as consumer:
@@ -46,20 +46,20 @@ def _answer(value: bytes, request: str) -> Answered | None:
         return None
     try:
         outcome = decode_outcome(value)
-    except MalformedMessage:  # another version's
+    except MalformedMessage:  # written by another version
         return None
     return outcome if isinstance(outcome, Answered) and outcome.command.request == request else None
 
 
 async def find(source: Source, pipeline_secret: bytes, request: str) -> Found:
-    """Fold the source to its end, and explain the request where it comes."""
+    """Fold the source to its end and explain the request wherever it occurs."""
     replay, found = Replay(source.recording, pipeline_secret), Found([], [])
-    async for happening in source:
-        match happening.event:
+    async for recorded in source:
+        match recorded.event:
             case Requested() as event if event.request.id == request:
-                found.explanations.append(explain(replay, happening, event))
+                found.explanations.append(explain(replay, recorded, event))
             case _:
-                replay.fold(happening)
-                if report := reported(happening, request):
+                replay.fold(recorded)
+                if report := motor_report(recorded, request):
                     found.reports.append(report)
     return found

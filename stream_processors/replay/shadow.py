@@ -1,6 +1,6 @@
-"""A shadow: the running stream folded under a policy on trial, told in points as the sink tells the live answers.
+"""A shadow: the running stream folded under a trial policy, as points like those that the sink writes for live answers.
 
-Its points are in a place of their own, under the names and times of the live ones. Pure.
+Its points have a bucket of their own, with the names and times of the live ones. Pure.
 """
 
 from collections import Counter, defaultdict
@@ -11,9 +11,9 @@ from models.ledger.outcomes import Answered, SiteCounted
 from models.ledger.policy import Sites
 from models.metrics import storage
 from models.metrics.catalogue import SHADOW, UNKNOWN
-from models.replay.comparison import Difference
-from models.replay.recording import Happening, Recording
-from models.replay.what_if import Basis, Compared, Trial, WhatIf
+from models.replay.recording import RecordedEvent, Recording
+from models.replay.trial_totals import TrialCounts
+from models.replay.what_if import Basis, Trial, TrialAnswer, WhatIf
 from models.settings import Settings
 from stream_processors.sink.points import NS_PER_MS
 from stream_processors.sink.rollups import Periods
@@ -27,7 +27,7 @@ def policy_of(run: str) -> str:
 
 
 def check_windows(trial: Trial, sites: Sites) -> None:
-    """Raises ConfigError where the trial would have a site remember people longer than it does."""
+    """Raise ConfigError if a trial window is longer than the site's own."""
     for site, spec in sites.sites.items():
         tried = trial.policies.of(site)
         if tried and tried.window_s > spec.policy.window_s:
@@ -38,47 +38,47 @@ def check_windows(trial: Trial, sites: Sites) -> None:
 
 
 class Shadow:
-    """What a happening brings of lines, in the order of each partition; `total` counts since the beginning."""
+    """Turns recorded events into lines for InfluxDB, in offset order within each partition; `total` counts all."""
 
     def __init__(self, settings: Settings, recording: Recording, secret: bytes, trial: Trial) -> None:
         self._since = recording.since
         self._what_if = WhatIf(recording, secret, trial)
-        self._periods: defaultdict[int, _Beside] = defaultdict(
-            lambda: _Beside(settings.metrics_period_s, settings.metrics_k)
+        self._periods: defaultdict[int, _PairedPeriods] = defaultdict(
+            lambda: _PairedPeriods(settings.metrics_period_s, settings.metrics_k)
         )
-        self.total = Difference()
+        self.total = TrialCounts()
 
-    def take(self, happening: Happening) -> list[str]:
-        """What is before the first whole period is only folded."""
-        replayed, compared = self._what_if.fold(happening)
-        if happening.at < self._since:
+    def take(self, recorded: RecordedEvent) -> list[str]:
+        """Fold an event and return its lines; events before the first whole period return none."""
+        replayed, compared = self._what_if.fold(recorded)
+        if recorded.at < self._since:
             return []
         if compared:
             self.total.add(compared)
         outcomes = [outcome for outcome in replayed.outcomes if isinstance(outcome, Answered | SiteCounted)]
-        return self._periods[happening.partition].take(happening.at, outcomes, compared)
+        return self._periods[recorded.partition].take(recorded.at, outcomes, compared)
 
     def holds_templates(self, partition: int) -> bool:
-        """Whether somebody's is in memory."""
+        """Return whether a template of the partition is in memory."""
         return self._what_if.holds_templates(partition)
 
 
-class _Beside:
-    """The periods of one partition: the answers on trial as the sink tells live ones, and the pairs of both."""
+class _PairedPeriods:
+    """The periods of one partition: trial answers as the sink writes live ones, and pairs of both."""
 
     def __init__(self, period_s: int, k: int) -> None:
         self._answers, self._count = Periods(period_s, k), 0
         self._period_ms, self._k, self._start = 1000 * period_s, k, 0
         self._pairs: Counter[tuple[str, str, str]] = Counter()
 
-    def take(self, at: int, outcomes: list[Answered | SiteCounted], compared: Compared | None) -> list[str]:
+    def take(self, at: int, outcomes: list[Answered | SiteCounted], compared: TrialAnswer | None) -> list[str]:
         lines = self._close(at)
-        for outcome in outcomes:  # nobody waits for a shadow: it answers at once
+        for outcome in outcomes:  # a shadow has no latency
             lines += self._answers.take(self._count, outcome, outcome.at)
             self._count += 1
         if compared:
-            tried = UNKNOWN if compared.basis is Basis.NOTHING else _word(compared.tried)
-            self._pairs[compared.then.site, _word(compared.then), tried] += 1
+            trial = UNKNOWN if compared.basis is Basis.NOTHING else _word(compared.trial)
+            self._pairs[compared.recorded.site, _word(compared.recorded), trial] += 1
         return lines
 
     def _close(self, at: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Opening what is to be replayed, with what it takes to read it."""
+"""Open a source to replay, with the keys that reading it needs."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,37 +19,37 @@ from stream_processors.replay.player import Source
 from stream_processors.replay.template_access import Treat, none_at_all, still_remembered
 from stream_processors.runtime.key_client import Keys, open_keys
 
-__all__ = ["KAFKA", "Asked", "Opened", "open_source", "pipeline_secret"]
+__all__ = ["KAFKA", "Opened", "SourceSpec", "open_source", "pipeline_secret"]
 
 KAFKA: Final = "kafka"
-"""The source that is no file."""
+"""Names Kafka as the source instead of a file."""
 
 
-class Asked(Struct, frozen=True, kw_only=True):
-    """What to replay."""
+class SourceSpec(Struct, frozen=True, kw_only=True):
+    """The source to replay."""
 
     source: str
     """a file, or KAFKA"""
     since: int = 0
-    """of Kafka, milliseconds since 1970"""
+    """for Kafka: append time, milliseconds since 1970"""
     until: int = 0
     warm_up_ms: int = 0
     on_record: bool = False
-    """read no template, though it could be read"""
+    """use recorded identities only"""
 
 
 class Opened(Struct, frozen=True, kw_only=True):
-    """A source that can be played."""
+    """An open source."""
 
     source: Source
     pipeline_secret: bytes
     mark: str
-    """of its content: the same source, opened again, has the same"""
+    """identifies the content: the same source opened again has the same mark"""
 
 
 @asynccontextmanager
-async def open_source(settings: Settings, asked: Asked) -> AsyncIterator[Opened]:
-    """Raises UnusableArchive, ConfigError or a KafkaError; nothing has been replayed then."""
+async def open_source(settings: Settings, asked: SourceSpec) -> AsyncIterator[Opened]:
+    """Open the source. Raises UnusableArchive, ConfigError or a KafkaError before anything is replayed."""
     if asked.source != KAFKA:
         yield _open_file(settings, asked)
         return
@@ -65,7 +65,7 @@ async def open_source(settings: Settings, asked: Asked) -> AsyncIterator[Opened]
 
 
 def pipeline_secret(settings: Settings, *, is_needed: bool) -> bytes:
-    """What new pseudonyms are made of. On the record they are there already, and nobody needs the secret."""
+    """Return the secret that pseudonyms are derived from; replays by record do not need it."""
     file = settings.secrets / PIPELINE_KEY
     try:
         return parse_key(file.read_text(), str(file))
@@ -75,20 +75,20 @@ def pipeline_secret(settings: Settings, *, is_needed: bool) -> bytes:
         raise ConfigError(f"cannot read the pipeline's key: {error}; without it replay --on-record") from None
 
 
-def _open_file(settings: Settings, asked: Asked) -> Opened:
+def _open_file(settings: Settings, asked: SourceSpec) -> Opened:
     archive = open_archive(Path(asked.source), none_at_all if asked.on_record else None)
     makes_pseudonyms = archive.recording.with_templates and not asked.on_record
     secret = pipeline_secret(settings, is_needed=makes_pseudonyms)
     if makes_pseudonyms and archive.header.pipeline != pipeline_id(secret):
         raise UnusableArchive(
-            f"{asked.source}: it is of another pipeline, whose pseudonyms the {PIPELINE_KEY} here cannot make:"
+            f"{asked.source}: it belongs to another pipeline, whose pseudonyms {PIPELINE_KEY} cannot derive:"
             " replay it --on-record"
         )
     return Opened(source=archive, pipeline_secret=secret, mark=archive.trailer.sha256)
 
 
 async def _erased_since(settings: Settings, until: int, keys: Keys) -> Erasures:
-    """What was erased between the end of the range and now."""
+    """Return the erasures between the end of the range and now."""
     erasures = Erasures()
     async for event in events_since(settings, until):
         erasures.note(opened(event, keys))

@@ -1,4 +1,4 @@
-"""What becomes of templates: a recording of a real site has none, a replay opens those whose keys are there."""
+"""Which templates are read: recordings of real sites contain none, replays open those whose keys still exist."""
 
 from collections.abc import Callable
 
@@ -15,16 +15,16 @@ from stream_processors.decider.ledger import Unseal, opened
 __all__ = ["Treat", "none_at_all", "of_simulated_sites", "still_remembered"]
 
 Treat = Callable[[Event], Event]
-"""What is done to an event as it is read: its template is opened, or taken out."""
+"""Applied to an event when it is read: opens its template or removes it."""
 
 
 def none_at_all(event: Event) -> Event:
-    """Take every template out."""
+    """Remove every template."""
     return without_template(event) if isinstance(event, Requested) else event
 
 
 def of_simulated_sites(sites: Sites, keys: Unseal) -> Treat:
-    """Open the templates of simulated faces at sites that the operator's file calls simulated; no others stay."""
+    """Open templates of synthetic models at sites marked `simulated`; remove all others."""
 
     def treat(event: Event) -> Event:
         if not isinstance(event, Requested):
@@ -39,11 +39,11 @@ def of_simulated_sites(sites: Sites, keys: Unseal) -> Treat:
 
 
 def still_remembered(keys: Unseal, erasures: Erasures) -> Treat:
-    """Open every template whose key is there, unless it was erased since."""
-    return lambda event: erasures.honour(_open(event, keys))
+    """Open every template whose key exists and that was not erased later."""
+    return lambda event: erasures.apply(_open(event, keys))
 
 
 def _open(event: Event, keys: Unseal) -> Event:
-    """Afterwards nothing sealed is carried along."""
+    """Open the template and drop the sealed one."""
     event = opened(event, keys)
     return structs.replace(event, sealed=None) if isinstance(event, Requested) else event

@@ -9,10 +9,10 @@ from msgspec import structs
 
 from models.contract.codec import encode
 from models.errors import ConfigError
-from models.replay.archive import VERSION, Chain, UnusableArchive
-from models.replay.recording import Happening
+from models.replay.archive import VERSION, HashChain, UnusableArchive
+from models.replay.recording import RecordedEvent
 from stream_processors.replay.archive_file import header_of, open_archive, writing
-from tests.experiments.replay_proof.recorded import happenings, recording
+from tests.experiments.replay_proof.recorded import recorded_events, recording
 from tests.replay.test_replaying import day
 from tests.support.story import SECRET
 
@@ -20,8 +20,8 @@ _ZSTD_END = 4
 """bytes at the end, zstd's own checksum: without them nothing of ours is missing"""
 
 
-def written(folder: Path) -> tuple[Path, list[Happening]]:
-    path, found = folder / "day.jsonl.zst", happenings(day().records)
+def written(folder: Path) -> tuple[Path, list[RecordedEvent]]:
+    path, found = folder / "day.jsonl.zst", recorded_events(day().records)
     with writing(path, header_of(recording(), SECRET)) as archive:
         for one in found:
             archive.put(one)
@@ -49,7 +49,7 @@ def test_what_is_written_is_read_again_any_number_of_times(tmp_path: Path) -> No
     archive = open_archive(path)
     assert [encode(one) for one in archive] == [encode(one) for one in found] == [encode(one) for one in archive]
     assert archive.header.recording == recording()
-    assert archive.trailer.happenings == len(found)
+    assert archive.trailer.events == len(found)
 
 
 def test_an_archive_is_for_its_owner_alone_and_replaces_nothing(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_an_archive_is_for_its_owner_alone_and_replaces_nothing(tmp_path: Path) 
 def test_a_recording_that_fails_leaves_no_file(tmp_path: Path) -> None:
     def fail() -> None:
         with writing(tmp_path / "day.jsonl.zst", header_of(recording(), SECRET)) as archive:
-            archive.put(happenings(day().records)[0])
+            archive.put(recorded_events(day().records)[0])
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -130,7 +130,7 @@ def test_what_is_no_archive_is_told_so(tmp_path: Path, content: bytes) -> None:
 
 def test_an_archive_of_a_newer_version_is_told_so(tmp_path: Path) -> None:
     header = structs.replace(header_of(recording(), SECRET), archive=VERSION + 1)
-    newer = rewritten(tmp_path / "newer", [Chain().link(encode(header)), b"who knows\n"])
+    newer = rewritten(tmp_path / "newer", [HashChain().link(encode(header)), b"who knows\n"])
     assert complaint(newer) == "the header says version 2, made by a newer fairroll: this one reads 1"
 
 

@@ -37,7 +37,7 @@ def unpacked(path: Path) -> list[dict[str, Any]]:
 
 
 def counts(screen: str, kind: str) -> list[int]:
-    """A row of the first table: equal, different, unproven, unsaid."""
+    """A row of the first table: equal, different, unproven, missing."""
     [row] = [line for line in screen.splitlines() if line.startswith(f"{kind} ")]
     return [int(cell.replace(",", "")) for cell in row.split()[1:]]
 
@@ -80,9 +80,9 @@ async def test_a_real_sites_archive_holds_no_template_and_is_replayed_on_the_rec
     archive = await recorded(pipeline, tmp_path / "real.jsonl.zst", *(w for site in REAL for w in ("--site", site)))
     ran = await fairroll(pipeline.settings, "replay", str(archive), FAIRROLL_SECRETS=str(tmp_path / "no secrets here"))
     assert ran.code == 0, ran.err
-    equal, different, unproven, unsaid = counts(ran.out, "requests")
+    equal, different, unproven, missing = counts(ran.out, "requests")
     assert equal > REQUESTS / 8
-    assert (different, unproven, unsaid) == (0, 0, 0)
+    assert (different, unproven, missing) == (0, 0, 0)
     assert "0 answers by their templates" in ran.out
 
 
@@ -115,7 +115,7 @@ async def test_rows_come_as_csv_and_as_json_and_are_filtered(pipeline: Recorded,
     objects = [json.loads(line) for line in as_json.out.splitlines()]
     assert [row["request"] for row in table] == [one["request"] for one in objects]
     assert {one["request"] for one in objects} == {answered.command.request for answered in refusals(pipeline)}
-    assert {(one["site"], one["reason"], one["likeness"]) for one in objects} == {("park", "quota", "equal")}
+    assert {(one["site"], one["reason"], one["comparison"]) for one in objects} == {("park", "quota", "equal")}
     [visitor] = {one["visitor"] for one in objects[:1]}
     only = await fairroll(pipeline.settings, "replay", archive, "--json", "--visitor", visitor)
     assert {json.loads(line)["visitor"] for line in only.out.splitlines()} == {visitor}
@@ -133,7 +133,10 @@ async def test_a_refusal_is_explained_alike_from_kafka_and_from_an_archive_witho
         [explanation] = json.loads(ran.out)["explanations"]
         told.append(explanation)
     by_template, by_record = told
-    assert (by_template["face"].pop("known"), by_record["face"].pop("known")) == ("template", "record")
+    assert (by_template["face"].pop("identity_source"), by_record["face"].pop("identity_source")) == (
+        "template",
+        "record",
+    )
     assert by_template == by_record
     assert by_record["answered"]["command"]["reason"] == "quota"
     assert by_record["limits"][0]["name"] == "limit_cm"
@@ -174,7 +177,7 @@ async def test_an_archive_of_another_pipeline_is_replayed_on_the_record_only(
     elsewhere = {"FAIRROLL_SECRETS": str(tmp_path / "secrets")}
     ran = await fairroll(pipeline.settings, "replay", archive, **elsewhere)
     assert ran.code == 1
-    assert "of another pipeline" in ran.err
+    assert "belongs to another pipeline" in ran.err
     on_record = await fairroll(pipeline.settings, "replay", archive, "--on-record", **elsewhere)
     assert on_record.code == 0, on_record.err
     assert counts(on_record.out, "requests")[1] == 0

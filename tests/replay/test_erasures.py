@@ -29,7 +29,7 @@ def is_known(event: Event, *later: Event) -> bool:
     erasures = Erasures()
     for one in later:
         erasures.note(one)
-    kept = erasures.honour(event)
+    kept = erasures.apply(event)
     assert isinstance(kept, Requested)
     assert isinstance(kept.request, FaceSeen)
     return kept.request.template is not None
@@ -67,7 +67,7 @@ async def test_a_range_of_kafka_is_replayed_without_those_who_were_forgotten_aft
         ran = await fairroll(settings, "replay", "kafka", "--until", until, "--json")
     assert ran.code == 0, ran.err
     rows = [json.loads(row) for row in ran.out.splitlines()]
-    assert {(row["site"], row["outcome"], row["known"], row["likeness"]) for row in rows} == {
+    assert {(row["site"], row["outcome"], row["identity_source"], row["comparison"]) for row in rows} == {
         ("meadow-1", "dispense", "record", "equal"),
         ("meadow-1", "refuse", "record", "equal"),
         ("meadow-2", "dispense", "template", "equal"),

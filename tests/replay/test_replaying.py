@@ -12,8 +12,8 @@ from models.ledger.outcomes import Answered
 from models.ledger.partition import Partition
 from models.ledger.policy import Policy
 from models.ledger.rows import SiteRow
-from models.replay.replay import Known, Likeness, Replay, Replayed
-from tests.experiments.replay_proof.recorded import forgotten, happenings, recording, replayed
+from models.replay.replay import Comparison, IdentitySource, Replay, Replayed
+from tests.experiments.replay_proof.recorded import forgotten, recorded_events, recording, replayed
 from tests.support.story import MODEL, RESERVED, SECRET, SITE, Story, folded, template
 from tests.unit.ledger.test_fold_properties import streams
 
@@ -41,61 +41,63 @@ def answers(told: list[Replayed]) -> list[Answered]:
     return [outcome for one in told for outcome in one.outcomes if isinstance(outcome, Answered)]
 
 
-def likeness(told: list[Replayed]) -> set[Likeness]:
-    return {one.likeness for one in told}
+def comparison(told: list[Replayed]) -> set[Comparison]:
+    return {one.comparison for one in told}
 
 
 @given(streams())
 def test_any_stream_whose_templates_can_be_read_is_replayed_byte_for_byte(records: list[Record]) -> None:
-    told = replayed(happenings(records))
-    assert likeness(told) == {Likeness.EQUAL}
+    told = replayed(recorded_events(records))
+    assert comparison(told) == {Comparison.EQUAL}
     assert all(one.is_proven for one in told)
 
 
 @given(streams())
 def test_any_stream_whose_templates_are_forgotten_differs_only_where_it_says_so(records: list[Record]) -> None:
-    told = replayed(forgotten(happenings(records)), secret=OTHER)
-    assert likeness(told) <= {Likeness.EQUAL, Likeness.UNPROVEN}
+    told = replayed(forgotten(recorded_events(records)), secret=OTHER)
+    assert comparison(told) <= {Comparison.EQUAL, Comparison.UNPROVEN}
 
 
 @given(streams())
 def test_what_is_proven_in_the_middle_of_a_stream_is_as_it_was(records: list[Record]) -> None:
-    found = happenings(records)
+    found = recorded_events(records)
     for first in (1, len(found) // 2):
         before, _ = folded(records[:first])
         settings = {name: site.settings for name, site in before.sites.items() if site.settings}
         told = replayed(found[first:], structs.replace(recording(first), settings={0: settings}))
-        assert likeness([one for one in told if one.is_proven]) <= {Likeness.EQUAL, Likeness.UNPROVEN}
+        assert comparison([one for one in told if one.is_proven]) <= {Comparison.EQUAL, Comparison.UNPROVEN}
 
 
 def test_on_the_record_every_answer_is_that_of_then_even_with_another_secret() -> None:
     story = day()
-    told = replayed(forgotten(happenings(story.records)), secret=OTHER)
+    told = replayed(forgotten(recorded_events(story.records)), secret=OTHER)
     then = [said for decision in story.decisions for said in decision.outcomes if isinstance(said, Answered)]
     assert [encode(answer) for answer in answers(told)] == [encode(answer) for answer in then]
-    assert [one.known for one in told if one.known] == [Known.RECORD] * 6
+    assert [one.identity_source for one in told if one.identity_source] == [IdentitySource.RECORD] * 6
 
 
 def test_what_tells_who_somebody_was_is_the_template_as_long_as_there_is_one() -> None:
-    assert [one.known for one in replayed(happenings(day().records)) if one.known] == [Known.TEMPLATE] * 6
+    assert [one.identity_source for one in replayed(recorded_events(day().records)) if one.identity_source] == [
+        IdentitySource.TEMPLATE
+    ] * 6
 
 
 def test_a_site_that_needed_the_record_once_stays_on_it() -> None:
-    found = happenings(day().records)
+    found = recorded_events(day().records)
     told = replayed([*forgotten(found[:2]), *found[2:]])
-    assert {one.known for one in told if one.known} == {Known.RECORD}
-    assert {one.likeness for one in told if answers([one])} == {Likeness.EQUAL}
+    assert {one.identity_source for one in told if one.identity_source} == {IdentitySource.RECORD}
+    assert {one.comparison for one in told if answers([one])} == {Comparison.EQUAL}
 
 
 def test_a_face_that_nobody_could_read_then_is_not_read_now() -> None:
     story = Story()
     unreadable = Requested(site=SITE, device="gate", request=FaceSeen(id=story.next_id(), model=MODEL, template=None))
     story.happens(unreadable)
-    found = happenings(story.records)
+    found = recorded_events(story.records)
     opened = structs.replace(unreadable.request, template=template("ann"))
     found[-1] = structs.replace(found[-1], event=structs.replace(unreadable, request=opened))
     [*_, last] = replayed(found)
-    assert (last.likeness, last.known) == (Likeness.EQUAL, Known.NOTHING)
+    assert (last.comparison, last.identity_source) == (Comparison.EQUAL, IdentitySource.NOTHING)
 
 
 def test_on_the_record_who_was_forgotten_is_unknown_and_no_answer_depends_on_it() -> None:
@@ -106,10 +108,10 @@ def test_on_the_record_who_was_forgotten_is_unknown_and_no_answer_depends_on_it(
     story.face("bob")
     story.wait(700)
     story.button()
-    told = replayed(forgotten(happenings(story.records)))
+    told = replayed(forgotten(recorded_events(story.records)))
     assert [answer.command for answer in answers(told[2:3])] == [Forgotten(request="request-0000000002", erased=1)]
     assert all(one.is_proven for one in told)
-    assert [one.likeness for one in told[1:]] == [Likeness.EQUAL] * 5
+    assert [one.comparison for one in told[1:]] == [Comparison.EQUAL] * 5
 
 
 def test_a_grant_before_the_recording_makes_an_answer_unproven() -> None:
@@ -120,9 +122,9 @@ def test_a_grant_before_the_recording_makes_an_answer_unproven() -> None:
     story.wait(700)
     story.face("ann")
     settings = {0: {SITE: structs.replace(settings_of(story), offset=0)}}
-    early, late = replayed(happenings(story.records)[2:], structs.replace(recording(2), settings=settings))
-    assert (early.is_proven, early.likeness) == (False, Likeness.UNPROVEN)
-    assert (late.is_proven, late.likeness) == (True, Likeness.EQUAL)
+    early, late = replayed(recorded_events(story.records)[2:], structs.replace(recording(2), settings=settings))
+    assert (early.is_proven, early.comparison) == (False, Comparison.UNPROVEN)
+    assert (late.is_proven, late.comparison) == (True, Comparison.EQUAL)
 
 
 def settings_of(story: Story) -> SiteRow:
@@ -135,7 +137,7 @@ def test_a_policy_can_be_tried_on_the_record_and_on_settings_from_before_it() ->
     story = Story(Policy(give_back=RESERVED))
     story.face("ann")
     story.face("ann")
-    found = forgotten(happenings(story.records))
+    found = forgotten(recorded_events(story.records))
 
     def doubled(event: SiteConfigured) -> SiteConfigured:
         return structs.replace(event, policy=structs.replace(event.policy, limit_cm=120))
@@ -149,15 +151,15 @@ def test_a_policy_can_be_tried_on_the_record_and_on_settings_from_before_it() ->
 
 
 def test_what_the_fold_fails_on_is_told_and_the_next_is_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = happenings(day().records)
+    found = recorded_events(day().records)
     replay = Replay(recording(), SECRET)
     replay.fold(found[0])
     with monkeypatch.context() as patched:
         patched.setattr(Partition, "decide", lambda *_: 1 / 0)
         failed = replay.fold(found[1])
-    assert (failed.likeness, failed.outcomes) == (Likeness.DIFFERENT, ())
+    assert (failed.comparison, failed.outcomes) == (Comparison.DIFFERENT, ())
     assert "ZeroDivisionError" in failed.failure
-    assert replay.fold(found[5]).likeness is Likeness.EQUAL
+    assert replay.fold(found[5]).comparison is Comparison.EQUAL
 
 
 def test_no_record_of_kafka_is_read_as_a_recalled_request() -> None:
@@ -167,6 +169,6 @@ def test_no_record_of_kafka_is_read_as_a_recalled_request() -> None:
 
 
 def test_an_outcome_of_another_version_is_different_and_breaks_nothing() -> None:
-    found = happenings(day().records)
-    newer = structs.replace(found[1], said=(Raw(b'{"kind":"pondered","site":"park","offset":1}'),))
-    assert replayed([found[0], newer])[1].likeness is Likeness.DIFFERENT
+    found = recorded_events(day().records)
+    newer = structs.replace(found[1], outcomes=(Raw(b'{"kind":"pondered","site":"park","offset":1}'),))
+    assert replayed([found[0], newer])[1].comparison is Comparison.DIFFERENT

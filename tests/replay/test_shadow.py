@@ -8,11 +8,11 @@ from msgspec import structs
 
 from models.errors import ConfigError
 from models.ledger.policy import Policies, Policy, parse_sites
-from models.replay.recording import Happening
+from models.replay.recording import RecordedEvent
 from models.replay.what_if import Trial
 from models.settings import Settings
 from stream_processors.replay.shadow import Shadow, check_windows, policy_of
-from tests.experiments.replay_proof.recorded import happenings, recording
+from tests.experiments.replay_proof.recorded import recorded_events, recording
 from tests.support.story import RESERVED, SECRET, SITE, START, Story
 
 PERIOD_S, K = 60, 3
@@ -28,9 +28,9 @@ def smaller(**changes: int) -> Trial:
     return Trial(policies=Policies(others=policy(**changes)), is_live=True)
 
 
-def told(found: Iterable[Happening], trial: Trial, since: int = 0) -> tuple[Shadow, list[str]]:
+def told(found: Iterable[RecordedEvent], trial: Trial, since: int = 0) -> tuple[Shadow, list[str]]:
     shadow = Shadow(SETTINGS, structs.replace(recording(), since=since), SECRET, trial)
-    return shadow, [line for happening in found for line in shadow.take(happening)]
+    return shadow, [line for recorded in found for line in shadow.take(recorded)]
 
 
 def pairs(lines: Iterable[str]) -> list[tuple[str, str, int]]:
@@ -54,7 +54,7 @@ def a_minute(twice: int, once: int) -> Story:
 
 
 def test_pairs_of_answers_are_counted_by_closed_period() -> None:
-    found = happenings(a_minute(twice=4, once=3).records)
+    found = recorded_events(a_minute(twice=4, once=3).records)
     _, lines = told(found, smaller(limit_cm=60))
     assert pairs(lines) == [("dispense", "dispense", 7), ("dispense", "quota", 4)]
     _, before = told(found[:-1], smaller(limit_cm=60))
@@ -62,13 +62,13 @@ def test_pairs_of_answers_are_counted_by_closed_period() -> None:
 
 
 def test_a_pair_of_fewer_than_k_is_not_told() -> None:
-    shadow, lines = told(happenings(a_minute(twice=K - 1, once=3).records), smaller(limit_cm=60))
+    shadow, lines = told(recorded_events(a_minute(twice=K - 1, once=3).records), smaller(limit_cm=60))
     assert pairs(lines) == [("dispense", "dispense", 5)]
     assert shadow.total.changed == K - 1
 
 
 def test_answers_on_trial_are_told_as_the_sink_tells_live_ones() -> None:
-    _, lines = told(happenings(a_minute(twice=4, once=3).records), smaller(limit_cm=60))
+    _, lines = told(recorded_events(a_minute(twice=4, once=3).records), smaller(limit_cm=60))
     [requests] = [line for line in lines if line.startswith("requests,") and " n=0i" not in line]
     assert requests.startswith("requests,site=park n=11i,suppressed=0i")
     answers = {line.rpartition(" ")[0] for line in lines if line.startswith("answers,")}
@@ -87,24 +87,24 @@ def test_what_happened_before_counts_and_is_not_told() -> None:
         story.face(f"{number}")
     story.wait(PERIOD_S)
     story.tick()
-    shadow, lines = told(happenings(story.records), smaller(limit_cm=60), since=START + 1_000)
+    shadow, lines = told(recorded_events(story.records), smaller(limit_cm=60), since=START + 1_000)
     assert pairs(lines) == [("dispense", "quota", K)]
     assert shadow.total.answers == K
 
 
 def test_the_policy_of_now_has_no_pair_of_two_words() -> None:
-    shadow, lines = told(happenings(a_minute(twice=5, once=5).records), Trial(is_live=True))
+    shadow, lines = told(recorded_events(a_minute(twice=5, once=5).records), Trial(is_live=True))
     assert pairs(lines) == [("dispense", "dispense", 15)]
     assert shadow.total.changed == 0
 
 
 def test_templates_are_gone_when_the_window_of_the_site_ends() -> None:
     story = a_minute(twice=1, once=1)
-    shadow, _ = told(happenings(story.records), smaller(limit_cm=60, window_s=3_600))
+    shadow, _ = told(recorded_events(story.records), smaller(limit_cm=60, window_s=3_600))
     assert shadow.holds_templates(0)
     story.wait(600)
     story.tick()
-    shadow, _ = told(happenings(story.records), smaller(limit_cm=60, window_s=3_600))
+    shadow, _ = told(recorded_events(story.records), smaller(limit_cm=60, window_s=3_600))
     assert not shadow.holds_templates(0)
 
 

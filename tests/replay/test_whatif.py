@@ -11,10 +11,10 @@ from models.contract.messages import Declined, Dispensed
 from models.errors import ConfigError
 from models.ledger.events import Record
 from models.ledger.policy import Policies, Policy, parse_policies
-from models.replay.comparison import Comparison, Difference
-from models.replay.recording import Happening, Recording
-from models.replay.what_if import Basis, Compared, Trial, WhatIf
-from tests.experiments.replay_proof.recorded import forgotten, happenings, recording
+from models.replay.recording import RecordedEvent, Recording
+from models.replay.trial_totals import TrialCounts, TrialTotals
+from models.replay.what_if import Basis, Trial, TrialAnswer, WhatIf
+from tests.experiments.replay_proof.recorded import forgotten, recorded_events, recording
 from tests.support.story import MODEL, RESERVED, SECRET, SITE, Story
 from tests.unit.ledger.test_fold_properties import streams
 
@@ -23,25 +23,25 @@ def policy(**changes: int) -> Policy:
     return structs.replace(Policy(give_back=RESERVED), **changes)
 
 
-def compared(found: Iterable[Happening], trial: Trial, of: Recording | None = None) -> list[Compared]:
+def compared(found: Iterable[RecordedEvent], trial: Trial, of: Recording | None = None) -> list[TrialAnswer]:
     tried = WhatIf(of or recording(), SECRET, trial)
-    return [one for happening in found if (one := tried.fold(happening)[1])]
+    return [one for recorded in found if (one := tried.fold(recorded)[1])]
 
 
 def under(policy: Policy) -> Trial:
     return Trial(policies=Policies(sites={SITE: policy}))
 
 
-def said(answers: Iterable[Compared]) -> list[str]:
-    return ["give" if one.tried.command.__struct_config__.tag == "dispense" else "refuse" for one in answers]
+def said(answers: Iterable[TrialAnswer]) -> list[str]:
+    return ["give" if one.trial.command.__struct_config__.tag == "dispense" else "refuse" for one in answers]
 
 
-def bases(answers: Iterable[Compared]) -> list[Basis]:
+def bases(answers: Iterable[TrialAnswer]) -> list[Basis]:
     return [one.basis for one in answers]
 
 
-def difference(answers: Iterable[Compared]) -> Difference:
-    comparison = Comparison()
+def difference(answers: Iterable[TrialAnswer]) -> TrialCounts:
+    comparison = TrialTotals()
     for one in answers:
         comparison.add(one)
     return comparison.total
@@ -59,47 +59,47 @@ def three_visits() -> Story:
 @settings(deadline=None)
 @given(streams())
 def test_the_policy_of_then_changes_nothing(records: list[Record]) -> None:
-    answers = compared(happenings(records), Trial())
-    assert [one.tried for one in answers] == [one.then for one in answers]
+    answers = compared(recorded_events(records), Trial())
+    assert [one.trial for one in answers] == [one.recorded for one in answers]
     assert Basis.NOTHING not in bases(answers)
 
 
 @settings(deadline=None)
 @given(streams())
 def test_the_policy_of_then_changes_nothing_on_the_record_either(records: list[Record]) -> None:
-    assert difference(compared(forgotten(happenings(records)), Trial())).changed == 0
+    assert difference(compared(forgotten(recorded_events(records)), Trial())).changed == 0
 
 
 def test_a_smaller_limit_refuses_more() -> None:
-    total = difference(compared(happenings(three_visits().records), under(policy(limit_cm=60))))
-    assert total == Difference(
+    total = difference(compared(recorded_events(three_visits().records), under(policy(limit_cm=60))))
+    assert total == TrialCounts(
         answers=3,
         from_templates=3,
         changed=1,
         refused_more=1,
-        cm_then=120,
-        cm_tried=60,
-        refused_then=1,
-        refused_tried=2,
-        longest_wait_then_s=540 - 120,
-        longest_wait_tried_s=540 - 60,
+        cm_recorded=120,
+        cm_trial=60,
+        refused_recorded=1,
+        refused_trial=2,
+        longest_wait_recorded_s=540 - 120,
+        longest_wait_trial_s=540 - 60,
     )
 
 
 def test_a_larger_limit_grants_more() -> None:
-    total = difference(compared(happenings(three_visits().records), under(policy(limit_cm=180))))
+    total = difference(compared(recorded_events(three_visits().records), under(policy(limit_cm=180))))
     assert (total.changed, total.granted_more, total.refused_more) == (1, 1, 0)
-    assert (total.cm_then, total.cm_tried, total.refused_tried, total.longest_wait_tried_s) == (120, 180, 0, 0)
+    assert (total.cm_recorded, total.cm_trial, total.refused_trial, total.longest_wait_trial_s) == (120, 180, 0, 0)
 
 
 def test_another_portion_is_a_change_of_every_grant() -> None:
-    total = difference(compared(happenings(three_visits().records), under(policy(portion_cm=40, limit_cm=120))))
-    assert (total.changed, total.granted_more, total.cm_then, total.cm_tried) == (3, 1, 120, 120)
+    total = difference(compared(recorded_events(three_visits().records), under(policy(portion_cm=40, limit_cm=120))))
+    assert (total.changed, total.granted_more, total.cm_recorded, total.cm_trial) == (3, 1, 120, 120)
 
 
 def test_sites_that_the_trial_does_not_name_keep_their_policy() -> None:
     trial = Trial(policies=Policies(sites={"square": policy()}))
-    assert difference(compared(happenings(three_visits().records), trial)).changed == 0
+    assert difference(compared(recorded_events(three_visits().records), trial)).changed == 0
 
 
 def test_counts_are_by_site_and_hour() -> None:
@@ -107,8 +107,8 @@ def test_counts_are_by_site_and_hour() -> None:
     for seconds in (0, 60, 7_200):
         story.wait(seconds)
         story.face("ann")
-    comparison = Comparison()
-    for one in compared(happenings(story.records), under(policy(limit_cm=120))):
+    comparison = TrialTotals()
+    for one in compared(recorded_events(story.records), under(policy(limit_cm=120))):
         comparison.add(one)
     assert [cell.answers for cell in comparison.by_hour().values()] == [2, 1]
     assert [cell.changed for cell in comparison.by_hour().values()] == [1, 0]
@@ -125,7 +125,7 @@ def test_a_portion_that_only_the_trial_grants_came_out_in_full() -> None:
     for seconds in (10, 130):  # longer than an unreported grant counts
         story.wait(seconds)
         story.face("ann")
-    assert said(compared(happenings(story.records), under(Policy(limit_cm=120)))) == ["give", "give", "refuse"]
+    assert said(compared(recorded_events(story.records), under(Policy(limit_cm=120)))) == ["give", "give", "refuse"]
 
 
 def test_a_portion_that_the_trial_refuses_did_not_come_out() -> None:
@@ -135,9 +135,9 @@ def test_a_portion_that_the_trial_refuses_did_not_come_out() -> None:
         story.report(Dispensed(number=number, request=grant.command.request, cm=60))
     story.face("bob")
     story.face("cleo")
-    assert said(compared(happenings(story.records), Trial())) == ["give", "give", "give", "refuse"]
+    assert said(compared(recorded_events(story.records), Trial())) == ["give", "give", "give", "refuse"]
     tried = under(Policy(limit_cm=60, dispenser_limit_cm=180))
-    assert said(compared(happenings(story.records), tried)) == ["give", "refuse", "give", "give"]
+    assert said(compared(recorded_events(story.records), tried)) == ["give", "refuse", "give", "give"]
 
 
 def test_what_a_motor_did_not_give_it_does_not_give_on_trial() -> None:
@@ -149,7 +149,7 @@ def test_what_a_motor_did_not_give_it_does_not_give_on_trial() -> None:
     story.report(Declined(number=2, request=late.command.request, reason="late"))
     story.face("bob")
     tried = under(policy(portion_cm=50, limit_cm=70))
-    assert said(compared(happenings(story.records), tried)) == ["give", "give", "give", "give"]
+    assert said(compared(recorded_events(story.records), tried)) == ["give", "give", "give", "give"]
 
 
 # -- what a recording can answer ----------------------------------------------------------------------
@@ -158,11 +158,11 @@ def test_what_a_motor_did_not_give_it_does_not_give_on_trial() -> None:
 def test_without_templates_a_face_is_not_answerable_and_counts_on_neither_side() -> None:
     story = three_visits()
     story.button()
-    answers = compared(forgotten(happenings(story.records)), under(policy(limit_cm=60)))
+    answers = compared(forgotten(recorded_events(story.records)), under(policy(limit_cm=60)))
     assert bases(answers) == [Basis.NOTHING] * 3 + [Basis.NO_FACE]
     total = difference(answers)
     assert (total.answers, total.from_templates, total.without_face, total.not_answerable) == (4, 0, 1, 3)
-    assert (total.changed, total.cm_then, total.cm_tried) == (0, 60, 60)
+    assert (total.changed, total.cm_recorded, total.cm_trial) == (0, 60, 60)
 
 
 def test_a_window_that_reaches_before_the_recording_is_not_answerable() -> None:
@@ -177,7 +177,7 @@ def test_a_window_that_reaches_before_the_recording_is_not_answerable() -> None:
     middle = Recording(
         since=0, until=2**60, first={0: 2}, settings={0: {SITE: structs.replace(row, offset=0, floor=0)}}
     )
-    answers = compared(happenings(story.records)[2:], under(policy(window_s=1_100)), middle)
+    answers = compared(recorded_events(story.records)[2:], under(policy(window_s=1_100)), middle)
     assert bases(answers) == [Basis.NOTHING, Basis.TEMPLATES]
 
 
@@ -191,7 +191,7 @@ def test_answers_after_the_beginning_are_answerable_however_much_the_trial_chang
     middle = Recording(
         since=0, until=2**60, first={0: 2}, settings={0: {SITE: structs.replace(row, offset=0, floor=0)}}
     )
-    answers = compared(happenings(story.records)[2:], under(policy(portion_cm=30, limit_cm=60)), middle)
+    answers = compared(recorded_events(story.records)[2:], under(policy(portion_cm=30, limit_cm=60)), middle)
     assert bases(answers)[-78:] == [Basis.TEMPLATES] * 78
     assert difference(answers).changed > 50
 
@@ -211,17 +211,17 @@ def two_looks(flipped: int) -> Story:
 
 
 def test_templates_answer_any_threshold() -> None:
-    found = happenings(two_looks(flipped=100).records)
+    found = recorded_events(two_looks(flipped=100).records)
     assert said(compared(found, at_thresholds(412))) == ["give", "refuse"]
     assert said(compared(found, at_thresholds(413))) == ["give", "give"]
-    [_, other] = compared(happenings(two_looks(flipped=200).records), at_thresholds(312))
-    assert (other.then.identity, other.tried.identity, other.basis) == ("new", "same", Basis.TEMPLATES)
+    [_, other] = compared(recorded_events(two_looks(flipped=200).records), at_thresholds(312))
+    assert (other.recorded.identity, other.trial.identity, other.basis) == ("new", "same", Basis.TEMPLATES)
 
 
 def test_a_lower_doubt_threshold_changes_no_answer() -> None:
-    answers = compared(happenings(two_looks(flipped=190).records), Trial(models=with_thresholds(None, 300)))
+    answers = compared(recorded_events(two_looks(flipped=190).records), Trial(models=with_thresholds(None, 300)))
     assert difference(answers).changed == 0
-    assert [one.tried.identity for one in answers] == ["new", "doubt"]
+    assert [one.trial.identity for one in answers] == ["new", "doubt"]
     assert MODEL == "synthetic/1"
 
 

@@ -131,8 +131,8 @@ async def test_a_smaller_limit_on_a_recording_refuses_every_second_visit(pipelin
         assert told["not_answerable"] == 3 * PEOPLE - from_templates
         changed = from_templates // 3
         assert (told["changed"], told["granted_more"], told["refused_more"]) == (changed, 0, changed)
-        assert (told["cm_then"], told["cm_tried"]) == (60 * (2 * changed + 3), 60 * (changed + 3))
-        assert (told["refused_then"], told["refused_tried"]) == (changed, 2 * changed)
+        assert (told["cm_recorded"], told["cm_trial"]) == (60 * (2 * changed + 3), 60 * (changed + 3))
+        assert (told["refused_recorded"], told["refused_trial"]) == (changed, 2 * changed)
     shown = await fairroll(pipeline, "replay", "kafka", "--policy", str(policy), "--json", "--picture", str(picture))
     assert sum(json.loads(line)["changed"] for line in shown.out.splitlines()) == PEOPLE
     assert f"{3 * PEOPLE} from templates, 3 without a face, 0 not answerable" in " ".join(shown.err.split())

@@ -14,10 +14,10 @@ from models.contract.codec import encode
 from models.contract.messages import Dispense, Forgotten, Refuse
 from models.errors import FairrollError
 from models.ledger.outcomes import Answered
-from models.replay.explain import Explanation, FaceFound, Line, Motor
+from models.replay.explain import Explanation, FaceFound, Line, MotorReport
 from models.settings import Settings
 from stream_processors.replay.request_search import Found, decisions_on, find
-from stream_processors.replay.sources import KAFKA, Asked, open_source
+from stream_processors.replay.sources import KAFKA, SourceSpec, open_source
 from stream_processors.runtime.site_file import read_sites
 
 __all__ = ["explain"]
@@ -46,7 +46,7 @@ def explain(request_id: str, source: str, *, as_json: bool) -> None:
 
 async def _find(settings: Settings, request_id: str, source: str) -> Found:
     """Raises FairrollError where nobody knows of the request, or its event is gone."""
-    asked, answer = Asked(source=source), ""
+    asked, answer = SourceSpec(source=source), ""
     if source == KAFKA:
         decisions = await decisions_on(settings, request_id)
         if not decisions:
@@ -54,7 +54,7 @@ async def _find(settings: Settings, request_id: str, source: str) -> Found:
         answer = f": its answer was {_answer(decisions[0])}; an archive of that time explains it"
         warm_up_ms = 1000 * read_sites(settings.sites).longest_window_s
         until = decisions[-1].at + _REPORTED_MS
-        asked = Asked(source=source, since=decisions[0].at, until=until, warm_up_ms=warm_up_ms)
+        asked = SourceSpec(source=source, since=decisions[0].at, until=until, warm_up_ms=warm_up_ms)
     async with open_source(settings, asked) as opened:
         found = await find(opened.source, opened.pipeline_secret, request_id)
     if not found.explanations:
@@ -97,18 +97,18 @@ def _answer(answered: Answered | None) -> str:
 
 def _proof(one: Explanation) -> str:
     if one.is_proven:
-        return f", {one.likeness} to what was decided then"
-    return f", {one.likeness} to what was decided then; not provable, for what counted before is not all here"
+        return f", {one.comparison} to what was decided then"
+    return f", {one.comparison} to what was decided then; not provable, for what counted before is not all here"
 
 
 def _face(face: FaceFound) -> str:
     if face.identity == "unreadable":
         return "its template could not be read, so that it was decided like a button"
     if face.score is None:
-        return f"{face.identity}, for there was nobody to compare it with ({face.model}, by its {face.known})"
+        return f"{face.identity}, for there was nobody to compare it with ({face.model}, by its {face.identity_source})"
     return (
         f"{face.identity}, {face.score} of 512 bits equal with the nearest; the same person from {face.same} on,"
-        f" in doubt from {face.doubt} ({face.model}, by its {face.known})"
+        f" in doubt from {face.doubt} ({face.model}, by its {face.identity_source})"
     )
 
 
@@ -122,15 +122,15 @@ def _limits(one: Explanation) -> Table:
 def _ledger(title: str, lines: tuple[Line, ...]) -> Table | Text:
     if not lines:
         return Text(f"{title}: nothing")
-    heads = ("asked", "dispenser", "request", "by", "granted cm", "came out cm", "counts cm")
+    heads = ("asked", "dispenser", "request", "by", "granted cm", "dispensed cm", "counts cm")
     table = Table(*heads, title=title)
     for line in lines:
-        came = "not told" if line.came_cm is None else str(line.came_cm)
+        came = "not told" if line.dispensed_cm is None else str(line.dispensed_cm)
         cm = (str(line.granted_cm), came, str(line.counts_cm))
         table.add_row(iso_local(line.at / 1000), line.device, line.request, line.by, *cm)
     return table
 
 
-def _motor(report: Motor) -> str:
+def _motor(report: MotorReport) -> str:
     why = f", {report.why}" if report.why else ""
     return f"{iso_local(report.at / 1000)} {report.device} reported: {report.what} {report.cm} cm{why}"

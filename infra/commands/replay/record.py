@@ -48,6 +48,6 @@ def record(
     )
     with progress_bar("recording") as tell:
         trailer = run_replay(settings, make_archive(settings, wanted, known, file, tell))
-    click.echo(f"{file}: {trailer.happenings} events, {file.stat().st_size:,} bytes, SHA-256 {trailer.sha256}")
+    click.echo(f"{file}: {trailer.events} events, {file.stat().st_size:,} bytes, SHA-256 {trailer.sha256}")
     if trailer.unreadable:
         click.echo(f"{trailer.unreadable} events that nobody could read were left out")

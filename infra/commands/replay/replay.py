@@ -26,7 +26,7 @@ from models.settings import Settings
 from stream_processors.replay.kafka_source import time_of
 from stream_processors.replay.pace import Pace
 from stream_processors.replay.player import play
-from stream_processors.replay.sources import KAFKA, Asked, open_source
+from stream_processors.replay.sources import KAFKA, SourceSpec, open_source
 from stream_processors.runtime.site_file import read_sites
 
 __all__ = ["replay"]
@@ -40,7 +40,7 @@ _NAMES: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 class _Stopped(Struct, frozen=True, kw_only=True):
     """Where a replay was stopped: no ledger and no outcome, only what to do and how far that came."""
 
-    asked: Asked
+    asked: SourceSpec
     filter: Filter
     sheet: Sheet | None
     mark: str = ""
@@ -107,7 +107,7 @@ def _asked_for(settings: Settings, source: str, options: dict[str, Any]) -> _Sto
         if options["offset"]:
             since = run_replay(settings, time_of(settings, *_place(options["offset"])))
     return _Stopped(
-        asked=Asked(
+        asked=SourceSpec(
             source=source, since=since, until=options["until"], warm_up_ms=warm_up_ms, on_record=options["on_record"]
         ),
         filter=Filter(**{name: options[name] for name in Filter.__struct_fields__}),

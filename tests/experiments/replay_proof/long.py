@@ -12,7 +12,7 @@ from models.ledger.events import Event, Record, Reported, Requested, SiteConfigu
 from models.ledger.outcomes import ControlChanged
 from models.ledger.partition import Partition
 from models.ledger.policy import Policy
-from models.replay.recording import Happening
+from models.replay.recording import RecordedEvent
 from tests.support.story import MODEL, SECRET, SITE, START, template
 
 __all__ = ["long_happenings"]
@@ -22,13 +22,13 @@ _APART_MS = 540
 _TICK_EVERY = 10
 
 
-def long_happenings(requests: int) -> Iterator[Happening]:
+def long_happenings(requests: int) -> Iterator[RecordedEvent]:
     """A thousand requests a window of 9 minutes, by 1,500 people, and what a plain fold says of each."""
     decider = Partition(SECRET)
     for offset, (at, event) in enumerate(_events(requests)):
         outcomes = decider.fold(Record(offset=offset, at=at, event=event)).outcomes
-        said = tuple(Raw(encode(outcome)) for outcome in outcomes if not isinstance(outcome, ControlChanged))
-        yield Happening(partition=0, offset=offset, at=at, event=event, said=said)
+        published = tuple(Raw(encode(outcome)) for outcome in outcomes if not isinstance(outcome, ControlChanged))
+        yield RecordedEvent(partition=0, offset=offset, at=at, event=event, outcomes=published)
 
 
 def _events(requests: int) -> Iterator[tuple[int, Event]]:

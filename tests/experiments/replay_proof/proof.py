@@ -10,11 +10,11 @@ from infra.local.stack import LocalStack
 from models.contract.codec import encode
 from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import Answered, ReportKept
-from models.replay.replay import Known, Replay, Replayed
+from models.replay.replay import IdentitySource, Replay, Replayed
 from models.settings import Settings
 from stream_processors.replay.pace import Pace
 from stream_processors.replay.player import play
-from stream_processors.replay.sources import KAFKA, Asked, open_source
+from stream_processors.replay.sources import KAFKA, SourceSpec, open_source
 from tests.experiments.chaos.checker import is_repetition
 from tests.experiments.replay_proof.stage import REAL, SIMULATED, fairroll
 
@@ -46,30 +46,32 @@ async def prove(stack: LocalStack, folder: Path, decisions: list[tuple[int, byte
     simulated = await _recorded(settings, folder / "simulated.jsonl.zst", SIMULATED, "--with-templates")
     real = await _recorded(settings, folder / "real.jsonl.zst", REAL)
     return [
-        await _prove(settings, "Kafka, all sites", Asked(source=KAFKA, until=until), (*SIMULATED, *REAL), decisions),
+        await _prove(
+            settings, "Kafka, all sites", SourceSpec(source=KAFKA, until=until), (*SIMULATED, *REAL), decisions
+        ),
         await _prove(settings, "archive of simulated sites, with templates", simulated, SIMULATED, decisions),
         await _prove(settings, "archive of real sites, without", real, REAL, decisions),
     ]
 
 
-async def _recorded(settings: Settings, file: Path, sites: Iterable[str], *options: str) -> Asked:
+async def _recorded(settings: Settings, file: Path, sites: Iterable[str], *options: str) -> SourceSpec:
     ran = await fairroll(settings, "record", str(file), *options, *(w for site in sites for w in ("--site", site)))
     assert ran.code == 0, ran.err
-    return Asked(source=str(file))
+    return SourceSpec(source=str(file))
 
 
 async def _prove(
-    settings: Settings, way: str, asked: Asked, sites: Collection[str], decisions: Iterable[tuple[int, bytes]]
+    settings: Settings, way: str, asked: SourceSpec, sites: Collection[str], decisions: Iterable[tuple[int, bytes]]
 ) -> Proof:
     again: Said = defaultdict(set)
-    known: Counter[Known] = Counter()
+    known: Counter[IdentitySource] = Counter()
 
     def tell(replayed: Replayed) -> None:
-        happening = replayed.happening
-        known[replayed.known] += 1
+        recorded = replayed.recorded
+        known[replayed.identity_source] += 1
         for outcome in replayed.outcomes:
             if isinstance(outcome, Answered | ReportKept):
-                again[happening.partition, happening.offset].add(encode(outcome))
+                again[recorded.partition, recorded.offset].add(encode(outcome))
 
     started = time.perf_counter()
     async with open_source(settings, asked) as opened:
@@ -83,7 +85,9 @@ async def _prove(
         print(f"{way}, event {spot}: said {live.get(spot)}, now {again.get(spot)}")
     requests = sum(any(isinstance(decode_outcome(value), Answered) for value in said) for said in live.values())
     equal = len(spots) - len(different)
-    return Proof(way, requests, known[Known.TEMPLATE], known[Known.RECORD], equal, len(different), took)
+    return Proof(
+        way, requests, known[IdentitySource.TEMPLATE], known[IdentitySource.RECORD], equal, len(different), took
+    )
 
 
 def _live(decisions: Iterable[tuple[int, bytes]], sites: Collection[str]) -> Said:

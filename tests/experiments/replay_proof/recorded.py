@@ -8,26 +8,28 @@ from models.contract.codec import encode
 from models.ledger.events import Record, Requested
 from models.ledger.outcomes import ControlChanged
 from models.ledger.partition import Partition
-from models.replay.recording import Happening, Recording, without_template
-from models.replay.replay import Replay, Replayed, Rewrite, as_it_was
+from models.replay.recording import RecordedEvent, Recording, without_template
+from models.replay.replay import Replay, Replayed, Rewrite, unchanged
 from tests.support.story import SECRET, START
 
 LONG_AFTER = START + 10**12
 
 
-def happenings(records: Sequence[Record], partition: int = 0) -> list[Happening]:
+def recorded_events(records: Sequence[Record], partition: int = 0) -> list[RecordedEvent]:
     """Each event with what a decider says of it."""
     decider, found, now = Partition(SECRET), [], 0
     for record in records:
         now = max(now, record.at)
-        said = tuple(
+        outcomes = tuple(
             Raw(encode(outcome)) for outcome in decider.fold(record).outcomes if not isinstance(outcome, ControlChanged)
         )
-        found.append(Happening(partition=partition, offset=record.offset, at=now, event=record.event, said=said))
+        found.append(
+            RecordedEvent(partition=partition, offset=record.offset, at=now, event=record.event, outcomes=outcomes)
+        )
     return found
 
 
-def forgotten(found: Iterable[Happening]) -> list[Happening]:
+def forgotten(found: Iterable[RecordedEvent]) -> list[RecordedEvent]:
     """The same with no template in it any more."""
     return [
         structs.replace(one, event=without_template(one.event)) if isinstance(one.event, Requested) else one
@@ -40,7 +42,7 @@ def recording(first: int = 0) -> Recording:
 
 
 def replayed(
-    found: Iterable[Happening], of: Recording | None = None, secret: bytes = SECRET, rewrite: Rewrite = as_it_was
+    found: Iterable[RecordedEvent], of: Recording | None = None, secret: bytes = SECRET, rewrite: Rewrite = unchanged
 ) -> list[Replayed]:
     replay = Replay(of or recording(), secret, rewrite)
     return [replay.fold(one) for one in found]

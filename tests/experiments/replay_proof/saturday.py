@@ -12,9 +12,9 @@ from infra.replay.bar_chart import picture
 from models.contract.messages import Dispensed, FaceSeen
 from models.ledger.events import Event, Record, Reported, Requested, SiteConfigured
 from models.ledger.policy import Policies, Policy
-from models.replay.comparison import Comparison
+from models.replay.trial_totals import TrialTotals
 from models.replay.what_if import Trial, WhatIf
-from tests.experiments.replay_proof.recorded import happenings, recording
+from tests.experiments.replay_proof.recorded import recorded_events, recording
 from tests.support.story import MODEL, SECRET, SITE, template
 
 OPENS = 1_777_708_800_000
@@ -47,9 +47,9 @@ def saturday(lots: Random, hours: float = HOURS, visitors: int = VISITORS) -> li
 def main() -> None:
     os.environ["TZ"] = "UTC"
     time.tzset()
-    tried, comparison = WhatIf(recording(), SECRET, Trial(policies=Policies(others=TRIED))), Comparison()
-    for happening in happenings(saturday(Random(5))):
-        _, compared = tried.fold(happening)
+    tried, comparison = WhatIf(recording(), SECRET, Trial(policies=Policies(others=TRIED))), TrialTotals()
+    for recorded in recorded_events(saturday(Random(5))):
+        _, compared = tried.fold(recorded)
         if compared:
             comparison.add(compared)
     total = comparison.total

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from infra.replay.output import Telling
 from models.ledger.events import Record
 from models.ledger.partition import Partition
-from models.replay.recording import Happening
-from models.replay.replay import Likeness, Replay
+from models.replay.recording import RecordedEvent
+from models.replay.replay import Comparison, Replay
 from models.replay.summary import Filter
 from stream_processors.replay.archive_file import header_of, open_archive, writing
 from stream_processors.replay.pace import Pace
@@ -41,12 +41,12 @@ class Speed(NamedTuple):
     """the first pass, which checks every link before anything is replayed"""
 
 
-def write_archive(path: Path, happenings: Iterable[Happening]) -> int:
+def write_archive(path: Path, recorded_events: Iterable[RecordedEvent]) -> int:
     """Returns how many they were."""
     with writing(path, header_of(recording(), SECRET)) as archive:
-        for happening in happenings:
-            archive.put(happening)
-        return archive.close(unreadable=0).happenings
+        for recorded in recorded_events:
+            archive.put(recorded)
+        return archive.close(unreadable=0).events
 
 
 def speed(path: Path) -> Speed:
@@ -71,7 +71,7 @@ def _replay(path: Path) -> float:
     started = time.process_time()
     asyncio.run(play(archive, Replay(archive.recording, SECRET), Pace(None), {}, telling.tell))
     took = time.process_time() - started
-    assert all(counts.keys() == {Likeness.EQUAL} for counts in telling.tally.likeness.values())
+    assert all(counts.keys() == {Comparison.EQUAL} for counts in telling.tally.comparison.values())
     return took
 
 

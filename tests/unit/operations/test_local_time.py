@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from infra.local_time import AmbiguousTime, iso_hour, iso_local, parse_moment
 from infra.replay.what_if import hour_table
 from infra.time_arguments import Moment
-from models.replay.comparison import Difference
+from models.replay.trial_totals import TrialCounts
 
 ZONES = ("Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Asia/Shanghai", "Africa/Casablanca", "UTC")
 AUTUMN = int(datetime(2026, 10, 25, 0, 30, tzinfo=UTC).timestamp())
@@ -92,7 +92,7 @@ def test_an_argument_with_an_offset_or_beside_the_change_is_taken(text: str, at_
 @pytest.mark.usefixtures("berlin")
 def test_no_two_hours_of_a_comparison_share_a_line() -> None:
     hours = [1000 * (AUTUMN // 3600 * 3600 + 3600 * n) for n in range(3)] + [1000 * (AUTUMN - 365 * 86_400)]
-    table = hour_table({hour: Difference() for hour in hours})
+    table = hour_table({hour: TrialCounts() for hour in hours})
     assert len(table) == 4
     assert [iso_hour(hour / 1000) for hour in hours] == [
         "2026-10-25T02:00+02:00",
