@@ -7,17 +7,21 @@ import sys
 import structlog
 from msgspec import structs
 
+from infra.environment_file import whole_environment
 from models.settings import Settings
 
 __all__ = ["operator_settings", "replay_settings"]
 
 
 def operator_settings() -> Settings:
-    """Read the environment once. aiokafka's log is silenced, since commands report an unreachable broker themselves."""
+    """Read the environment, and what `fairroll up` wrote for this folder, once.
+
+    aiokafka's log is silenced, since commands report an unreachable broker themselves.
+    """
     aiokafka = logging.getLogger("aiokafka")
     aiokafka.propagate = False
     aiokafka.addHandler(logging.NullHandler())
-    return Settings.from_environ(os.environ)
+    return Settings.from_environ(whole_environment(os.environ))
 
 
 def replay_settings() -> Settings:

@@ -8,24 +8,34 @@ from typing import assert_never
 import click
 import msgspec
 
+from infra.environment_file import how_to_find
 from infra.hold.hold import Said, Settled, say
 from infra.local_time import iso_local
 from models.ledger.outcomes import Held, Resumed
 from models.ledger.policy import SiteSpec
 from models.settings import Settings
+from stream_processors.runtime.key_client import read_facts
 
 __all__ = ["say_and_report"]
 
 
 def say_and_report(settings: Settings, wanted: Sequence[tuple[Said, SiteSpec]], *, as_json: bool) -> None:
     """Exit code 1 where a decider or the key holder did not confirm it."""
-    done = asyncio.run(say(settings, wanted))
+    done, silent = asyncio.run(_follow(settings, wanted))
     for settled in done:
-        click.echo(msgspec.json.encode(settled) if as_json else _sentences(settled))
+        click.echo(msgspec.json.encode(settled) if as_json else _sentences(settled, silent))
     sys.exit(any(settled.receipt is None or settled.keys_s is None for settled in done))
 
 
-def _sentences(settled: Settled) -> str:
+async def _follow(settings: Settings, wanted: Sequence[tuple[Said, SiteSpec]]) -> tuple[list[Settled], str]:
+    """What became of it, and what to do where the key holder did not answer at all."""
+    done = await say(settings, wanted)
+    if all(settled.keys_s is not None for settled in done) or await read_facts(settings):
+        return done, ""
+    return done, f"no key holder answers at {settings.key_addresses[0]}; {how_to_find(settings, 'keys')}"
+
+
+def _sentences(settled: Settled, silent: str) -> str:
     if settled.receipt is None:
         return (
             f"{settled.site}: NO DECIDER ANSWERED. What you said is kept and will be decided when one works:"
@@ -33,7 +43,8 @@ def _sentences(settled: Settled) -> str:
         )
     lines = [f"{settled.site}: {_headline(settled.receipt)}, {settled.decided_s:.2f} s after it was said"]
     if settled.keys_s is None:
-        lines.append("  keys: THE KEY HOLDER DOES NOT CONFIRM IT; look at `fairroll status`")
+        why = silent or "the key holder answers, and did not do it in time; look at `fairroll status` and its log"
+        lines.append(f"  keys: NOT CONFIRMED: {why}")
     else:
         done = "destroyed" if isinstance(settled.receipt, Held) else "as the mode needs"
         lines.append(f"  keys: {done}, after {settled.keys_s:.2f} s")

@@ -6,6 +6,7 @@ import time
 from aiokafka.errors import KafkaError
 
 from infra.dead_letters.reader import Filter, read_letters, summarize
+from infra.environment_file import how_to_find
 from infra.kafka_records import KafkaAway, read_records
 from infra.probes import PROBE_S, influx_fault, kafka_fault, mqtt_fault
 from infra.status.report import (
@@ -57,19 +58,19 @@ async def _services(settings: Settings) -> list[Service]:
 async def _brokers(settings: Settings) -> list[Broker]:
     faults = await asyncio.gather(mqtt_fault(settings), kafka_fault(settings), influx_fault(settings))
     named = (
-        ("MQTT", settings.mqtt, "FAIRROLL_MQTT"),
-        ("Kafka", settings.kafka, "FAIRROLL_KAFKA"),
-        ("InfluxDB", settings.influx_url, "FAIRROLL_INFLUX_URL"),
+        ("MQTT", settings.mqtt, "mqtt"),
+        ("Kafka", settings.kafka, "kafka"),
+        ("InfluxDB", settings.influx_url, "influx_url"),
     )
     return [
-        Broker(name=name, address=address, variable=variable, fault=fault)
-        for (name, address, variable), fault in zip(named, faults, strict=True)
+        Broker(name=name, address=address, hint=how_to_find(settings, field), fault=fault)
+        for (name, address, field), fault in zip(named, faults, strict=True)
     ]
 
 
 def _key_holder(settings: Settings, seals: SitesTold | None) -> Broker:
-    fault = "" if seals else "no answer to the auditor's role"
-    return Broker(name="key holder", address=settings.key_addresses[0], variable="FAIRROLL_KEYS", fault=fault)
+    fault, hint = "" if seals else "no answer to the auditor's role", how_to_find(settings, "keys")
+    return Broker(name="key holder", address=settings.key_addresses[0], hint=hint, fault=fault)
 
 
 async def _topics(settings: Settings, sites: Sites) -> KafkaSeen | str:

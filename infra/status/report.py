@@ -40,8 +40,8 @@ class Broker(Struct, frozen=True, kw_only=True):
 
     name: str
     address: str
-    variable: str
-    """the setting that names the address"""
+    hint: str
+    """which setting names the address, and what to do if that is not set"""
     fault: str = ""
     """why it does not answer; empty: it does"""
 
@@ -87,7 +87,7 @@ def problems(services: Iterable[Service], brokers: Sequence[Broker], kafka: Kafk
     `kafka`: what was seen of the topics, or why they cannot be read; without Kafka that needs no reason of its own.
     """
     away = [broker for broker in brokers if broker.fault]
-    found = [f"{one.name} does not answer at {one.address} ({one.variable}): {one.fault}" for one in away]
+    found = [f"{one.name} does not answer at {one.address}: {one.fault} ({one.hint})" for one in away]
     if isinstance(kafka, str) and "Kafka" not in {broker.name for broker in away}:
         found.append(f"the topics cannot be read: {kafka}")
     if isinstance(kafka, KafkaSeen):

@@ -53,7 +53,7 @@ def _service(service: Service) -> tuple[str | Text, ...]:
     if vitals is None:
         return "?", service.address, _state("does not answer")
     state = "stuck" if not vitals.alive else "ready" if vitals.ready else "not ready"
-    counts = ", ".join(f"{number} {name}" for name, number in vitals.counts.items())
+    counts = ", ".join(f"{number} {name}" for name, number in vitals.counts.items() if number)
     return f"{vitals.part} {vitals.instance}", service.address, _state(state), span(vitals.up_s), Text(counts)
 
 

@@ -13,11 +13,13 @@ from tests.e2e.looks import listen
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def fairroll(pipeline: LocalStack, *arguments: str) -> tuple[int | None, str]:
-    """Exit code, and what it says on either stream."""
+async def fairroll(pipeline: LocalStack, *arguments: str, without: str = "") -> tuple[int | None, str]:
+    """Exit code, and what it says on either stream. `without`: a variable that is not set."""
+    environ = os.environ | pipeline.settings.to_environ() | {"COLUMNS": "120"}
+    environ.pop(without, None)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "infra.cli", *arguments),
-        env=os.environ | pipeline.settings.to_environ() | {"COLUMNS": "120"},
+        env=environ,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -41,6 +43,15 @@ async def test_a_site_is_held_and_resumed_and_the_audit_log_tells_of_both(pipeli
     assert [(receipt["kind"], receipt["by"]) for receipt in mine] == [("held", "ann"), ("resumed", "bob")]
     code, told = await fairroll(pipeline, "receipts", "--since", "1h")
     assert "a complaint" in told
+
+
+async def test_a_key_holder_that_does_not_answer_is_named_with_what_to_do(pipeline: LocalStack) -> None:
+    code, told = await fairroll(pipeline, "resume", "hall", without="FAIRROLL_KEYS")
+    assert code == 1
+    assert (
+        "  keys: NOT CONFIRMED: no key holder answers at unix:/run/fairroll-keys; FAIRROLL_KEYS is not set: export it,"
+        " or type this in the folder in which `fairroll up` runs\n"
+    ) in told
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ async def test_what_is_ready_is_well_and_what_is_not_is_a_problem(brokers: Setti
     ):
         well = await look(structs.replace(brokers, services=ingress), sites)
         unwell = await look(structs.replace(brokers, services=f"{ingress},{sink},{LOOPBACK}:1"), sites)
-    no_keys = f"key holder does not answer at {brokers.keys} (FAIRROLL_KEYS): no answer to the auditor's role"
+    no_keys = f"key holder does not answer at {brokers.keys}: no answer to the auditor's role (FAIRROLL_KEYS names it)"
     assert well.problems == [no_keys]
     assert unwell.problems == [
         no_keys,

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shlex
 import signal
 import time
 from pathlib import Path
@@ -11,19 +10,21 @@ from typing import Literal
 import click
 from rich.console import Console
 
+from infra.environment_file import FILE_NAME, LOCAL_FOLDER, published
 from infra.local.ports import Ports
 from infra.local.programs import BROKERS, EVERYTHING, INSTEAD
 from infra.local.stack import LocalStack
 from infra.local.supervisor import Change, supervise
 from infra.local_time import iso_local
 from infra.tables import Table
-from models.settings import Settings
 
 __all__ = ["up"]
 
+_FOLDER = click.Path(path_type=Path)
+
 
 @click.command()
-@click.option("--folder", type=click.Path(path_type=Path), default=".local", show_default=True, help="Data and logs.")
+@click.option("--folder", type=_FOLDER, default=LOCAL_FOLDER, show_default=True, help="Data and logs.")
 @click.option("--ports", type=click.Choice(["fixed", "free"]), default="fixed", show_default=True)
 @click.option("--brokers", is_flag=True, help="Only the brokers, none of fairroll's own processes.")
 def up(folder: Path, ports: Literal["fixed", "free"], *, brokers: bool) -> None:
@@ -38,22 +39,23 @@ def up(folder: Path, ports: Literal["fixed", "free"], *, brokers: bool) -> None:
         environ=os.environ,
     )
     try:
-        asyncio.run(_up(stack, Console()))
+        asyncio.run(_up(stack, folder, Console()))
     except (KeyboardInterrupt, asyncio.CancelledError):
         click.echo("stopped")
 
 
-async def _up(stack: LocalStack, console: Console) -> None:
+async def _up(stack: LocalStack, folder: Path, console: Console) -> None:
     task = asyncio.current_task()
     if task:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    with console.status("starting") as status:
+    with published(folder) as publish, console.status("starting") as status:
         async with stack:
             status.stop()
             console.print(_table(stack))
             for notice in filter(None, (process.notice for process in stack)):
                 console.print(notice, soft_wrap=True, highlight=False)
-            console.print(f"In another terminal: {_exports(stack.settings)}", soft_wrap=True, highlight=False)
+            publish(stack.settings)
+            console.print(_how_to_find(folder), soft_wrap=True, highlight=False)
             console.print("What dies is started again. Ctrl-C stops all of it.")
             await supervise(stack, _tell)
 
@@ -71,8 +73,9 @@ def _table(stack: LocalStack) -> Table:
     return table
 
 
-def _exports(settings: Settings) -> str:
-    """What another terminal has to be told, for its commands to find this stack."""
-    usual = Settings().to_environ()
-    told = (f"{name}={value}" for name, value in settings.to_environ().items() if value != usual.get(name))
-    return shlex.join(["export", *told])
+def _how_to_find(folder: Path) -> str:
+    file = folder.absolute() / FILE_NAME
+    to_shell = f"`set -a; . {file}; set +a`"
+    if folder.absolute() == LOCAL_FOLDER.absolute():
+        return f"Commands typed in this folder find it. For `dispenser`, and elsewhere: {to_shell}"
+    return f"For another terminal: {to_shell}"

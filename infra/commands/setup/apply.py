@@ -1,11 +1,10 @@
 """`fairroll apply`."""
 
 import asyncio
-import os
 
 import click
 
-from models.settings import Settings
+from infra.operator_settings import operator_settings
 from stream_processors.runtime.site_file import configure_sites, read_sites
 
 __all__ = ["apply"]
@@ -18,7 +17,7 @@ def apply() -> None:
     Reads modes, policies and dispensers from FAIRROLL_SITES; ingress learns of a new site or dispenser when it
     starts again.
     """
-    settings = Settings.from_environ(os.environ)
+    settings = operator_settings()
     sites = read_sites(settings.sites)
     asyncio.run(configure_sites(settings, sites))
     for name, spec in sites.sites.items():

@@ -1,13 +1,12 @@
 """`fairroll init-metrics`."""
 
 import asyncio
-import os
 
 import aiohttp
 import click
 
+from infra.operator_settings import operator_settings
 from models.errors import ConfigError
-from models.settings import Settings
 from stream_processors.sink.influx_setup import set_up
 
 __all__ = ["init_metrics"]
@@ -19,7 +18,7 @@ def init_metrics() -> None:
 
     Repeating it is harmless; the sink does it too.
     """
-    settings = Settings.from_environ(os.environ)
+    settings = operator_settings()
     try:
         version = asyncio.run(set_up(settings))
     except (aiohttp.ClientError, TimeoutError):

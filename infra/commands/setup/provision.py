@@ -1,12 +1,11 @@
 """`fairroll provision`."""
 
 import asyncio
-import os
 
 import click
 
+from infra.operator_settings import operator_settings
 from infra.setup.provision import provision as make_what_is_missing
-from models.settings import Settings
 
 __all__ = ["provision"]
 
@@ -17,5 +16,5 @@ def provision() -> None:
 
     Repeating it is harmless.
     """
-    for sentence in asyncio.run(make_what_is_missing(Settings.from_environ(os.environ))) or ["everything is there"]:
+    for sentence in asyncio.run(make_what_is_missing(operator_settings())) or ["everything is there"]:
         click.echo(sentence)

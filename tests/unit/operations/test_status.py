@@ -23,7 +23,7 @@ from stream_processors.runtime.consumer_lag import Backlog
 from stream_processors.runtime.health import Fault, Vitals
 
 NOTHING = KafkaSeen(backlogs=[], rates={}, dispensers=[], dead_letters={})
-MQTT = Broker(name="MQTT", address="127.0.0.1:1883", variable="FAIRROLL_MQTT")
+MQTT = Broker(name="MQTT", address="127.0.0.1:1883", hint="FAIRROLL_MQTT names it")
 LOST = Fault(ago_s=75, text="broker lost: [Errno 104]")
 
 
@@ -54,9 +54,9 @@ def test_a_service_that_is_not_ready_is_not_well(told: Service, problem: str) ->
 
 
 def test_a_broker_that_is_away_is_not_well() -> None:
-    kafka = Broker(name="Kafka", address="127.0.0.1:9092", variable="FAIRROLL_KAFKA", fault="refused")
+    kafka = Broker(name="Kafka", address="127.0.0.1:9092", hint="FAIRROLL_KAFKA names it", fault="refused")
     assert problems([], [MQTT, kafka], "no Kafka") == [
-        "Kafka does not answer at 127.0.0.1:9092 (FAIRROLL_KAFKA): refused"
+        "Kafka does not answer at 127.0.0.1:9092: refused (FAIRROLL_KAFKA names it)"
     ]
 
 
