@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,8 @@ import click
 import msgspec
 import structlog
 
+from devices.hardware.buttons import typed_lines
+from devices.hardware.display import Display, GuardedDisplay, StandardOutput
 from devices.hardware.motor import SimulatedMotor
 from devices.hardware.panel import Panel, Press, said
 from devices.journal.port import InMemoryJournal, Journal
@@ -27,6 +28,7 @@ from models.contract.face_models import face_model
 from models.contract.messages import Placement
 from models.errors import ConfigError, FairrollError, first_of
 from models.settings import Settings
+from models.stop_signals import stop_on_signals
 
 if TYPE_CHECKING:
     from devices.hardware.vision import CameraEye
@@ -39,6 +41,7 @@ _CONTROL_S = 3.0
 
 def main() -> None:
     """The `dispenser` command; what is wrong is said in a line."""
+    stop_on_signals()
     # standard output belongs to what people and programs read
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     code = 0
@@ -72,13 +75,19 @@ def commands() -> None:
     show_default=True,
     help="Where it hangs; inside a restroom it takes no camera.",
 )
-@click.option("--patience", default=3.0, show_default=True, help="Seconds until it serves by itself.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(0.1, 60),
+    default=3.0,
+    show_default=True,
+    help="Seconds until it serves by itself.",
+)
 def run(site: str, device: str, photos: Path | None, model: str, placement: Placement, patience: float) -> None:
-    """Run one dispenser, until the end of standard input or SIGTERM.
+    """Run one dispenser, until the end of standard input, SIGINT or SIGTERM.
 
-    It reads what people do from standard input: face, button, staff, forget; a line each. Where there is a camera it
-    first shows the site's sign, and again when that says something new. Its journal, with the reports that are not
-    noted yet, outlives it.
+    It reads what people do from standard input: face, button, staff, forget; a line each. A press while somebody is
+    served is dropped. Where there is a camera it first shows the site's sign, and again when that says something new.
+    Its journal, with the reports that are not noted yet, outlives it.
     """
     settings = Settings.from_environ(os.environ)
     if placement == "inside" and photos:
@@ -88,7 +97,8 @@ def run(site: str, device: str, photos: Path | None, model: str, placement: Plac
     eye = _eye(settings, identity, photos) if photos else None
     motor = SimulatedMotor()
     dispenser = Dispenser(identity, motor, settings.mqtt, journal=journal, follower=eye, patience_s=patience)
-    asyncio.run(_run(Panel(dispenser, eye), dispenser))
+    with GuardedDisplay(StandardOutput()) as display:
+        asyncio.run(_run(Panel(dispenser, eye), dispenser, display))
 
 
 @commands.command()
@@ -109,29 +119,35 @@ def fleet(visitors: int, seconds: float, seed: int, *, journals: bool) -> None:
     click.echo(msgspec.json.encode(tally))
 
 
-async def _run(panel: Panel, dispenser: Dispenser) -> None:
-    """Serve whoever presses, until the end of standard input or SIGTERM; then stop the dispenser in order."""
+async def _run(panel: Panel, dispenser: Dispenser, display: Display) -> None:
+    """Serve whoever presses, until the end of standard input, SIGINT or SIGTERM; then stop the dispenser in order."""
     async with asyncio.TaskGroup() as tasks:
         session = tasks.create_task(dispenser.run(), name="session")
-        people = tasks.create_task(_serve(panel, dispenser), name="people")
-        sign = tasks.create_task(_keep_sign(panel, dispenser), name="sign")
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, people.cancel)
+        people = tasks.create_task(_serve(panel, dispenser, display), name="people")
+        sign = tasks.create_task(_keep_sign(panel, dispenser, display), name="sign")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, people.cancel)
         await asyncio.wait({people})
         sign.cancel()
         session.cancel()
 
 
-async def _serve(panel: Panel, dispenser: Dispenser) -> None:
-    await _until_controlled(dispenser)
-    presses = _typed()
-    while pressed := await presses.get():
-        if _is_press(pressed):
-            click.echo(said(await panel.press(pressed)))
-        else:
-            click.echo(f"{pressed}? press one of {', '.join(get_args(Press))}")
+async def _serve(panel: Panel, dispenser: Dispenser, display: Display) -> None:
+    """Take each press when it comes: whether somebody can be served then is the panel's to say."""
+    await _until_controlled(dispenser, display)
+    async with asyncio.TaskGroup() as presses:
+        async for typed in typed_lines(sys.stdin.fileno()):
+            if _is_press(typed):
+                presses.create_task(_press(panel, typed, display))
+            else:
+                display.show(f"{typed}? press one of {', '.join(get_args(Press))}")
 
 
-async def _keep_sign(panel: Panel, dispenser: Dispenser) -> None:
+async def _press(panel: Panel, press: Press, display: Display) -> None:
+    display.show(said(await panel.press(press)))
+
+
+async def _keep_sign(panel: Panel, dispenser: Dispenser, display: Display) -> None:
     """Show the sign, and show it again when it says something else."""
     shown = ""
     while True:
@@ -139,37 +155,20 @@ async def _keep_sign(panel: Panel, dispenser: Dispenser) -> None:
         dispenser.learned.clear()
         if panel.sign != shown:
             shown = panel.sign
-            click.echo(shown)
+            display.show(shown)
 
 
 def _is_press(pressed: str) -> TypeGuard[Press]:
     return pressed in get_args(Press)
 
 
-def _typed() -> asyncio.Queue[str]:
-    """The lines of standard input, "" at its end. The thread that waits for them keeps nothing from ending."""
-    typed: asyncio.Queue[str] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-
-    def read() -> None:
-        # unbuffered: Python's own buffer would be locked by this thread when the process ends
-        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as lines:
-            for line in lines:
-                if pressed := line.decode(errors="replace").strip():
-                    loop.call_soon_threadsafe(typed.put_nowait, pressed)
-        loop.call_soon_threadsafe(typed.put_nowait, "")
-
-    threading.Thread(target=read, name="standard input", daemon=True).start()
-    return typed
-
-
-async def _until_controlled(dispenser: Dispenser) -> None:
+async def _until_controlled(dispenser: Dispenser, display: Display) -> None:
     """Give the site a moment to tell its mode; without it the dispenser serves by itself."""
     try:
         async with asyncio.timeout(_CONTROL_S):
             await dispenser.controlled.wait()
     except TimeoutError:
-        click.echo("the site does not answer: buttons are served with a local ration, no face is looked at")
+        display.show("the site does not answer: buttons are served with a local ration, no face is looked at")
 
 
 async def _simulate(fleet: Fleet, visits: Visits) -> Tally:

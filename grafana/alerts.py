@@ -15,15 +15,24 @@ from grafana.boards.pipeline import PIPELINE
 from grafana.boards.privacy import PRIVACY, beyond_window
 from grafana.boards.site import SITE_BOARD
 from grafana.panels import Board
-from grafana.queries import Query, Select, highest, last, spread, total
-from models.metrics.catalogue import ANSWERS, AUDITS, DEAD_LETTERS, LAG, REPORTS, REQUESTS, SERVICES
+from grafana.queries import Over, Query, Select, growth, highest, last, total
+from models.metrics.catalogue import (
+    ANSWERS,
+    AUDITS,
+    DEAD_LETTERS,
+    LAG,
+    REPORTS,
+    REQUESTS,
+    SERVICES,
+    ServiceState,
+)
 
 __all__ = ["ALERTS", "DATA_SOURCE", "Alert", "rules"]
 
 DATA_SOURCE = "fairroll-influxdb"
 """Its uid, as in provisioning/datasources/influxdb.yaml."""
 _EXPRESSION = "__expr__"
-_EVERY = "1m"
+_EVERY = "30s"
 _LOOK_BACK_S = 604_800
 
 
@@ -52,15 +61,47 @@ def _since(span: str) -> str:
     return f"time > now() - {span}"
 
 
+def _state() -> Select:
+    """The best state of a service in its last four samples, so that a restart calls nobody."""
+    tags = ["part", "instance", "address"]
+    return Select(SERVICES, [highest("state")], by=tags, times=_since("45s"))
+
+
+def _grown(name: str) -> Over:
+    """How much a counter of the sink grew in a quarter of an hour; a restart, which sets it to 0, is no growth."""
+    inner = Select(SERVICES, [growth(name)], where={"part": "sink"}, by=["instance"], times=_since("15m"))
+    return Over(inner, {name: f'sum("{name}")'}, by=["instance"])
+
+
 ALERTS = (
+    Alert(
+        "silent-service",
+        "A service does not answer",
+        "Nothing answers at {{ $labels.address }} (last: {{ $labels.part }} {{ $labels.instance }}), or nobody asks",
+        [_state()],
+        ("lt", 1),
+        shown=(PIPELINE, "State of each service"),
+        urgent=True,
+        silence="Alerting",
+    ),
+    Alert(
+        "unready-service",
+        "A service is not ready",
+        "{{ $labels.part }} {{ $labels.instance }} at {{ $labels.address }} answers, and does no work",
+        [_state()],
+        ("gt", 0),
+        math=f"$RA > {ServiceState.SILENT:d} && $RA < {ServiceState.READY:d}",
+        shown=(PIPELINE, "State of each service"),
+        urgent=True,
+    ),
     Alert(
         "silent-site",
         "A site is silent",
         "No dispenser of {{ $labels.site }} has reported anything for an hour or more",
-        [Select(REPORTS, [total("n", "reports")], by=["site"], every="1h", fill="0", times=_since("7d"))],
+        [Select(REQUESTS, [total("reports")], by=["site"], times=_since("1h"))],
         ("lt", 1),
         shown=(CITY, "Paper by site"),
-        lasting="1h",
+        lasting="5m",
     ),
     Alert(
         "low-stock",
@@ -118,7 +159,6 @@ ALERTS = (
         shown=(PIPELINE, "Lag in seconds"),
         lasting="1m",
         urgent=True,
-        silence="Alerting",
     ),
     Alert(
         "dead-letters",
@@ -132,13 +172,10 @@ ALERTS = (
         "sink-drops",
         "The metrics sink drops points",
         "Sink {{ $labels.instance }} passed over records, or InfluxDB refused its points for good",
-        [
-            Select(SERVICES, [spread(name)], where={"part": "sink"}, by=["instance"], times=_since("15m"))
-            for name in ("rejected", "unreadable")
-        ],
+        [_grown("rejected"), _grown("unreadable")],
         ("gt", 0),
         math="$RA + $RB",
-        shown=(PIPELINE, "Drops of the sink"),
+        shown=(PIPELINE, "Drops of the sink a minute"),
     ),
     Alert(
         "old-template",

@@ -19,18 +19,21 @@ __all__ = [
     "Query",
     "Select",
     "each",
+    "growth",
     "highest",
     "last",
+    "lowest",
     "mean",
+    "pace",
     "rise",
-    "spread",
     "tag_values",
     "total",
 ]
 
 POINTS = "autogen"
 """The retention policy of points as they came."""
-Fill = Literal["", "0", "none", "previous"]
+Fill = Literal["", "0", "none", "null"]
+"""What an interval without points shows: `null` a gap, `none` nothing, so that a line joins what stands around it."""
 IN_RANGE = "$timeFilter"
 SINCE_LAST_WORD = "time >= ${__from}ms - 30d AND time <= ${__to}ms"
 """For states that are told when they change: the one that the range begins with was told before it."""
@@ -38,7 +41,7 @@ SINCE_LAST_WORD = "time >= ${__from}ms - 30d AND time <= ${__to}ms"
 
 @dataclass(frozen=True)
 class Column:
-    """`function("field")` under a name; without a function the field as it is."""
+    """A function of a field under a name, such as `sum({})`; without a function the field as it is."""
 
     field: str
     name: str
@@ -46,42 +49,52 @@ class Column:
 
     def __str__(self) -> str:
         quoted = f'"{self.field}"'
-        return f'{f"{self.function}({quoted})" if self.function else quoted} AS "{self.name}"'
+        return f'{self.function.format(quoted) if self.function else quoted} AS "{self.name}"'
 
 
 def total(field: str, name: str = "") -> Column:
     """All values together."""
-    return Column(field, name or field, "sum")
+    return Column(field, name or field, "sum({})")
 
 
 def last(field: str, name: str = "") -> Column:
     """The newest."""
-    return Column(field, name or field, "last")
+    return Column(field, name or field, "last({})")
 
 
 def highest(field: str, name: str = "") -> Column:
     """The largest."""
-    return Column(field, name or field, "max")
+    return Column(field, name or field, "max({})")
+
+
+def lowest(field: str, name: str = "") -> Column:
+    """The smallest."""
+    return Column(field, name or field, "min({})")
 
 
 def mean(field: str, name: str = "") -> Column:
     """The mean."""
-    return Column(field, name or field, "mean")
-
-
-def spread(field: str, name: str = "") -> Column:
-    """The highest less the lowest."""
-    return Column(field, name or field, "spread")
+    return Column(field, name or field, "mean({})")
 
 
 def rise(field: str, name: str = "") -> Column:
     """From one point to the next."""
-    return Column(field, name or field, "difference")
+    return Column(field, name or field, "difference({})")
+
+
+def growth(field: str, name: str = "") -> Column:
+    """From one point of a counter to the next; where the counter began anew there is none."""
+    return Column(field, name or field, "non_negative_difference({})")
 
 
 def each(field: str, name: str = "") -> Column:
     """Every point; of a tag, beside a field, its value."""
     return Column(field, name or field)
+
+
+def pace(field: str, name: str = "") -> Column:
+    """Growth of a counter a minute, from one interval to the next."""
+    return Column(field, name or field, "non_negative_derivative(max({}), 1m)")
 
 
 @dataclass(frozen=True)
@@ -145,13 +158,17 @@ class Select:
 
 @dataclass(frozen=True)
 class Over:
-    """Arithmetic on the columns of a Select: `names` to expressions over its quoted columns."""
+    """Arithmetic on the columns of a Select: `names` to expressions over its quoted columns.
+
+    With `every` the expressions aggregate by the dashboard's interval, and an interval without rows is a gap.
+    """
 
     inner: Select
     expressions: Mapping[str, str]
     _: KW_ONLY
     where: str = ""
     by: Sequence[str] = ()
+    every: bool = False
     alias: str = ""
 
     def __post_init__(self) -> None:
@@ -167,8 +184,10 @@ class Over:
     def text(self, scope: Sequence[str] = ()) -> str:
         """The statement."""
         columns = ", ".join(f'{expression} AS "{name}"' for name, expression in self.expressions.items())
-        where = f" WHERE {self.where}" if self.where else ""
-        return f"SELECT {columns} FROM ({self.inner.text(scope)}){where}{_group_by(self.by, every=False)}"
+        conditions = [*([self.where] if self.where else []), *([self.inner.times] if self.every else [])]
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        groups = f"{_group_by(self.by, every=self.every)}{' fill(null)' if self.every else ''}"
+        return f"SELECT {columns} FROM ({self.inner.text(scope)}){where}{groups}"
 
 
 Query = Select | Over

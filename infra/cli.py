@@ -11,6 +11,7 @@ from importlib import import_module
 import click
 
 from models.errors import FairrollError, first_of
+from models.stop_signals import stop_on_signals
 
 __all__ = ["main"]
 
@@ -51,6 +52,7 @@ class _Commands(click.Group):
 
 def main() -> None:
     """The `fairroll` command; what is wrong is said in a line."""
+    stop_on_signals()
     code = 0
     try:
         commands(prog_name="fairroll")

@@ -1,5 +1,6 @@
 """What tests of several folders stand on."""
 
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from infra.local.stack import LocalStack
 from infra.setup.provision import provision_topics
 from models.contract.topics import kafka_topics
 from models.settings import Settings
+from tests.support.leftovers import adopt_orphans, children, end
 
 _WINDOW_S = 540
 _TOGETHER = ("e2e", "grafana", "replay")
@@ -31,6 +33,27 @@ class _ByPipeline(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist ha
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
     """How `pytest -n 2` divides the tests."""
     return _ByPipeline(config, log)
+
+
+def pytest_configure() -> None:
+    """A run in the background may ignore SIGINT, and every child would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    adopt_orphans()
+
+
+def pytest_unconfigure() -> None:
+    """Fixtures have ended by now: what is left was left by one that failed."""
+    end(children())
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_running() -> Iterator[None]:
+    """Whatever a test starts ends with it; what its module shares was started before this."""
+    before = children()
+    yield
+    if left := end(children() - before):
+        pytest.fail(f"left running: {left}")
 
 
 @pytest.fixture

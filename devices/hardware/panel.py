@@ -33,16 +33,25 @@ class Panel:
         self._dispenser = dispenser
         self._eye = eye
         self._receipt_s = receipt_s
+        self._is_looking = False
+        self._asked = 0
+        """presses that asked for paper"""
 
     async def press(self, what: Press) -> Shown:
-        """Wait for what the person gets."""
+        """Wait for what the person gets. A press while somebody is served is dropped: "busy", and no look is taken.
+
+        A button that is pressed during a look is served, and the look yields no request by face: one visitor who
+        presses both gets one portion.
+        """
         match what:
             case "button":
-                return await self._dispenser.ask(ButtonPressed(id=new_id())) or "busy"
+                return await self._ask(ButtonPressed(id=new_id()))
             case "staff":
-                return await self._dispenser.ask(StaffPressed(id=new_id())) or "busy"
-            case "face" | "forget":
-                return await self._by_face(FaceSeen if what == "face" else ForgetAsked)
+                return await self._ask(StaffPressed(id=new_id()))
+            case "face":
+                return await self._by_face() if self._dispenser.is_free else "busy"
+            case "forget":
+                return await self._forget()
             case _:
                 assert_never(what)
 
@@ -52,29 +61,39 @@ class Panel:
         control = self._dispenser.control
         return sign(control, self._dispenser.faceless) if control and self._eye else ""
 
-    async def _by_face(self, kind: type[FaceSeen | ForgetAsked]) -> Shown:
-        seen = await self._look()
-        match seen:
-            case Seen():
-                request = kind(id=new_id(), model=seen.model, epoch=seen.epoch, template=seen.template)
-            case "held" if kind is ForgetAsked:
-                return "nothing_to_forget"
-            case _:
-                return seen
-        if isinstance(request, ForgetAsked):
-            return await self._forget(request)
+    async def _ask(self, request: ButtonPressed | StaffPressed | FaceSeen) -> Shown:
+        self._asked += 1
         return await self._dispenser.ask(request) or "busy"
 
-    async def _look(self) -> Seen | NotSeen | Faceless:
+    async def _by_face(self) -> Shown:
+        asked = self._asked
+        seen = await self._look()
+        if not isinstance(seen, Seen):
+            return seen
+        if self._asked != asked:
+            return "busy"
+        return await self._ask(FaceSeen(id=new_id(), model=seen.model, epoch=seen.epoch, template=seen.template))
+
+    async def _look(self) -> Seen | NotSeen | Faceless | Literal["busy"]:
         """Look, if that is allowed, and if it is still allowed after the look: whoever is seen then is dropped."""
         if self._eye is None:
             return "no_camera"
         if why := self._dispenser.faceless:
             return why
-        seen = await self._eye.look()
+        if self._is_looking:
+            return "busy"
+        self._is_looking = True
+        try:
+            seen = await self._eye.look()
+        finally:
+            self._is_looking = False
         return self._dispenser.faceless or seen
 
-    async def _forget(self, request: ForgetAsked) -> Shown:
+    async def _forget(self) -> Shown:
+        seen = await self._look()
+        if not isinstance(seen, Seen):
+            return "nothing_to_forget" if seen == "held" else seen
+        request = ForgetAsked(id=new_id(), model=seen.model, epoch=seen.epoch, template=seen.template)
         try:
             async with asyncio.timeout(self._receipt_s):
                 closed = await self._dispenser.ask(request)

@@ -123,6 +123,11 @@ class Dispenser:
             case _:
                 return "button"
 
+    @property
+    def is_free(self) -> bool:
+        """Whether somebody can ask for paper."""
+        return self.state.is_free
+
     async def ask(self, request: Request) -> Closed | None:
         """Ask, while `run` runs, and wait for what the person gets; None where somebody else is being served."""
         if not (self.state.is_free or isinstance(request, ForgetAsked)):

@@ -153,7 +153,7 @@ _OVER_TIME = [
                 REQUESTS,
                 [highest("p50_ms", "p50"), highest("p95_ms", "p95"), highest("p99_ms", "p99")],
                 every=True,
-                fill="none",
+                fill="null",
                 alias="$col",
             )
         ],

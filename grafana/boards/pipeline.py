@@ -1,46 +1,52 @@
 """Pipeline: whether the machinery keeps up, for operators."""
 
 from grafana.panels import Board, Panel, Row
-from grafana.queries import Select, each, highest, last, total
-from models.metrics.catalogue import DEAD_LETTERS, LAG, REQUESTS, SERVICES, SITES
+from grafana.queries import Over, Select, each, highest, last, lowest, pace, total
+from models.metrics.catalogue import DEAD_LETTERS, LAG, REQUESTS, SERVICES, SITES, ServiceState
 
 __all__ = ["PIPELINE"]
 
-_SINCE = "A counter since the process's start, so it falls to 0 at a restart."
-_WORDS = {"true": ("ready", "green"), "false": ("not ready", "red")}
+_STATES = {
+    str(ServiceState.READY.value): ("ready", "green"),
+    str(ServiceState.NOT_READY.value): ("not ready", "orange"),
+    str(ServiceState.STUCK.value): ("stuck", "red"),
+    str(ServiceState.SILENT.value): ("no answer", "red"),
+}
 
 
 def _counter(title: str, about: str, part: str, *names: str) -> Panel:
-    """How a service's counters grow."""
-    columns = [highest(name, name.replace("_", " ")) for name in names]
-    growth = Select(
-        SERVICES,
-        columns,
-        where={"part": part},
+    """How fast a service's counters grow; at a restart, where they begin at 0 again, nothing is shown."""
+    columns = [pace(name) for name in names]
+    inner = Select(SERVICES, columns, where={"part": part}, by=["instance"], every=True, fill="none")
+    grown = Over(
+        inner,
+        {name.replace("_", " "): f'last("{name}")' for name in names},
         by=["instance"],
         every=True,
-        fill="none",
         alias="$tag_instance $col",
     )
-    return Panel(title, f"{about} {_SINCE}", "lines", [growth], least_interval="10s")
+    return Panel(f"{title} a minute", about, "lines", [grown], least_interval="10s")
 
 
 _SERVICES = [
     Panel(
-        "Ready",
-        "As each service's /readyz says, asked every 10 s by the sink; where nothing answers there is no bar.",
+        "State of each service",
+        "What each address of FAIRROLL_SERVICES answers at /readyz, asked every 10 s by the sink; the worst of each"
+        " interval. No bar: nobody asked, so the sink or InfluxDB was down.",
         "states",
-        [Select(SERVICES, [each("ready")], by=["part", "instance"], alias="$tag_part $tag_instance")],
-        words=_WORDS,
-        width=12,
-    ),
-    Panel(
-        "Answers",
-        "Whether anything answers at each address of FAIRROLL_SERVICES.",
-        "states",
-        [Select(SERVICES, [each("answers")], by=["address"], alias="$tag_address")],
-        words={"true": ("answers", "green"), "false": ("silent", "red")},
-        width=12,
+        [
+            Select(
+                SERVICES,
+                [lowest("state")],
+                by=["part", "instance", "address"],
+                every=True,
+                fill="null",
+                alias="$tag_part $tag_instance $tag_address",
+            )
+        ],
+        words=_STATES,
+        width=24,
+        least_interval="10s",
     ),
 ]
 
@@ -56,7 +62,7 @@ _LAG = [
                 [highest("records", "messages")],
                 by=["group", "topic"],
                 every=True,
-                fill="none",
+                fill="null",
                 alias="$tag_group $tag_topic",
             )
         ],
@@ -74,7 +80,7 @@ _LAG = [
                 [highest("seconds", "age")],
                 by=["group", "topic"],
                 every=True,
-                fill="none",
+                fill="null",
                 alias="$tag_group $tag_topic",
             )
         ],
@@ -94,7 +100,7 @@ _LAG = [
         "From event to decision",
         "What a tick waits from Kafka's append to that of its decision: the longest of all sites.",
         "lines",
-        [Select(SITES, [highest("decided_ms", "longest")], every=True, fill="none", alias="$col")],
+        [Select(SITES, [highest("decided_ms", "longest")], every=True, fill="null", alias="$col")],
         unit="ms",
         width=8,
         height=6,
@@ -104,7 +110,7 @@ _LAG = [
         "p99 of all sites",
         "The worst site's p99 of a period: from Kafka's append of a request to that of its decision.",
         "lines",
-        [Select(REQUESTS, [highest("p99_ms", "p99")], every=True, fill="none", alias="$col")],
+        [Select(REQUESTS, [highest("p99_ms", "p99")], every=True, fill="null", alias="$col")],
         unit="ms",
         width=8,
         height=6,

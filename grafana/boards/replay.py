@@ -1,122 +1,122 @@
-"""Replay: what was decided beside what would have been, for analysts who think about a policy."""
+"""Replay: what was decided next to what would have been, for analysts who think about a policy."""
 
 from collections.abc import Sequence
 
 from grafana.panels import CM, Board, Panel, Row, Variable
 from grafana.queries import POINTS, Column, Select, highest, total
 from grafana.variables import SITE
-from models.metrics.catalogue import ANSWERS, FACES, REQUESTS, SITES
+from models.metrics.catalogue import FACES, SHADOW, SITES
 from models.metrics.schema import Measurement
 
-__all__ = ["REPLAY", "SHADOW"]
+__all__ = ["REPLAY"]
 
-SHADOW = Variable(
+_POLICY = Variable(
     "shadow",
     "Shadow",
     None,
     default="shadow",
     about="The retention policy, or second half of the bucket's name, that a replay's points are in",
 )
-_SIDE_BY_SIDE = (
-    "The shadow's points are in a place of their own, with the times of the live events, so that a replay of the same"
-    " events under the same policies shows two equal lines."
+_SAME = (
+    "Both numbers are of the same requests: those that the shadow has decided as well, in the range at the top. Pairs"
+    " of answers that fewer than k requests share are left out of both."
 )
 
 
-def _pair(
-    source: Measurement,
-    columns: Sequence[Column],
-    where: dict[str, str] | None = None,
-    *,
-    by: Sequence[str] = (),
-    every: bool = True,
-) -> list[Select]:
-    """The same question to what happened and to its shadow."""
-    named = " ".join(["$col" if len(columns) > 1 else "", *(f"$tag_{tag}" for tag in by)]).strip()
+def _beside(name: str, *, every: bool = False) -> Select:
+    """A number of the requests that were decided twice: as they were, and on trial."""
+    columns = [total(f"live_{name}", "live"), total(f"tried_{name}", "on trial")]
+    return Select(
+        SHADOW,
+        columns,
+        every=every,
+        fill="null" if every else "",
+        policy=f"${_POLICY.name}",
+        alias="$col",
+    )
+
+
+def _both(source: Measurement, column: Column, *, by: Sequence[str] = ()) -> list[Select]:
+    """The same question to the live points and to the shadow's, over time."""
+    named = " ".join(f"$tag_{tag}" for tag in by)
     return [
-        Select(
-            source,
-            columns,
-            where=where or {},
-            by=by,
-            every=every,
-            fill="none" if every else "",
-            policy=policy,
-            alias=f"{who} {named}".strip(),
-        )
-        for who, policy in (("live", POINTS), ("shadow", f"${SHADOW.name}"))
+        Select(source, [column], by=by, every=True, fill="null", policy=policy, alias=f"{who} {named}".strip())
+        for who, policy in (("live", POINTS), ("on trial", f"${_POLICY.name}"))
     ]
 
 
 _TOTALS = [
-    Panel(
-        "Portions",
-        f"Granted requests, live and in the shadow. {_SIDE_BY_SIDE}",
-        "stat",
-        _pair(ANSWERS, [total("n", "portions")], {"outcome": "dispense"}, every=False),
-        width=6,
-        height=5,
-    ),
-    Panel(
-        "Refusals",
-        f"Refused requests, live and in the shadow. {_SIDE_BY_SIDE}",
-        "stat",
-        _pair(ANSWERS, [total("n", "refusals")], {"outcome": "refuse"}, every=False),
-        width=6,
-        height=5,
-    ),
+    Panel("Portions", f"Granted requests. {_SAME}", "stat", [_beside("granted")], width=6, height=5),
+    Panel("Refusals", f"Refused requests. {_SAME}", "stat", [_beside("refused")], width=6, height=5),
     Panel(
         "Paper granted",
-        "What the portions hold. In the shadow nobody reacts: whoever would have been refused does not come back, and"
-        " no motor runs.",
+        "What the portions hold. On trial nobody reacts: whoever would have been refused does not come back, and no"
+        f" motor runs. {_SAME}",
         "stat",
-        _pair(ANSWERS, [total("cm", "granted")], {"outcome": "dispense"}, every=False),
+        [_beside("cm")],
         unit=CM,
         width=6,
         height=5,
     ),
     Panel(
-        "Left out for privacy",
-        "Requests in cells of fewer than k, in neither of the other numbers.",
+        "Requests",
+        "compared: decided twice. not answerable: of these, without an answer on trial, so in no number of the others."
+        " left out: in pairs of fewer than k.",
         "stat",
-        _pair(REQUESTS, [total("suppressed", "left out")], every=False),
+        [
+            Select(
+                SHADOW,
+                [total("n", "compared"), total("unanswerable", "not answerable"), total("suppressed", "left out")],
+                policy=f"${_POLICY.name}",
+                alias="$col",
+            )
+        ],
         width=6,
         height=5,
     ),
 ]
 
-_BESIDE = [
+_OVER_TIME = [
     Panel(
         "Portions over time",
-        f"Granted requests. {_SIDE_BY_SIDE}",
+        f"Granted requests. {_SAME}",
         "lines",
-        _pair(ANSWERS, [total("n", "portions")], {"outcome": "dispense"}),
+        [_beside("granted", every=True)],
         width=12,
         least_interval="1m",
     ),
     Panel(
-        "Refusals and why",
-        f"Refused requests by reason. {_SIDE_BY_SIDE}",
+        "Refusals over time",
+        f"Refused requests. {_SAME}",
         "lines",
-        _pair(ANSWERS, [total("n", "refusals")], {"outcome": "refuse"}, by=["reason"]),
+        [_beside("refused", every=True)],
         width=12,
         least_interval="1m",
+    ),
+    Panel(
+        "Pairs of answers",
+        "How requests were answered, how on trial, and how many: `dispense`, or why it was refused. Pairs of two"
+        " different words are what the trial changes.",
+        "table",
+        [Select(SHADOW, [total("n", "requests")], by=["live", "tried"], policy=f"${_POLICY.name}")],
+        width=8,
     ),
     Panel(
         "Faces known again, new, in doubt",
-        "A replay reads a template only while its key lives; later a face is unreadable there and decided like a"
-        " button.",
+        "Of all requests of each, so that the lines differ in length. A replay reads a template only while its key"
+        " lives; later a face is unreadable there and decided like a button.",
         "lines",
-        _pair(FACES, [total("n", "faces")], by=["identity"]),
-        width=12,
+        _both(FACES, total("n", "faces"), by=["identity"]),
+        width=8,
         least_interval="1m",
     ),
     Panel(
         "Templates alive",
         "What each of the two remembers.",
         "lines",
-        _pair(SITES, [highest("templates")]),
-        width=12,
+        _both(SITES, highest("templates")),
+        width=8,
+        least_interval="10s",
     ),
 ]
 
@@ -124,6 +124,6 @@ REPLAY = Board(
     "fairroll-replay",
     "Replay",
     "Live decisions beside those of a replay of the same events: a check that both are one, or a what-if.",
-    [SITE, SHADOW],
-    [Row("Sums", _TOTALS), Row("Side by side", _BESIDE)],
+    [SITE, _POLICY],
+    [Row("Of the same requests", _TOTALS), Row("Over time", _OVER_TIME)],
 )

@@ -91,7 +91,7 @@ _WAITS = [
                     highest("max_ms", "longest"),
                 ],
                 every=True,
-                fill="none",
+                fill="null",
                 alias="$col",
             )
         ],
@@ -148,10 +148,17 @@ _ANSWERS = [
         "lines",
         [
             Over(
-                Select(FACES, [total("score_sum", "bits"), total("scored", "faces")], by=["identity"], every=True),
-                {"score": '"bits" / "faces"'},
+                Select(
+                    FACES,
+                    [total("score_sum", "bits"), total("scored", "faces")],
+                    by=["identity"],
+                    every=True,
+                    fill="none",
+                ),
+                {"score": 'last("bits") / last("faces")'},
                 where='"faces" > 0',
                 by=["identity"],
+                every=True,
                 alias="$tag_identity",
             )
         ],
@@ -165,8 +172,9 @@ _ANSWERS = [
         " false match rate times the live templates. It is a bound out of docs/template-evaluation.md, not a count"
         " of people.",
         "lines",
-        [Select(SITES, [highest("wrongful", "for each face that asks")], every=True, fill="none", alias="$col")],
+        [Select(SITES, [highest("wrongful", "for each face that asks")], every=True, fill="null", alias="$col")],
         unit="sci",
+        least_interval="10s",
         steps=[(0.01, "yellow"), (0.1, "red")],
     ),
 ]

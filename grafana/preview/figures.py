@@ -62,19 +62,27 @@ def _bars(line: Line, view: View, colour: str, at: tuple[int, float]) -> go.Bar:
 
 
 def _line(line: Line, view: View, colour: str, shown: Defaults) -> go.Scatter:
-    """Points are shown where they are few, for a line of one point cannot be seen."""
-    points = len(line.times)
+    """A line with its gaps. Points are shown where they are few, or alone between gaps, for those have no line."""
+    points = sum(value is not None for value in line.values)
+    size = 8 if points <= _FEW_POINTS else 4
     return go.Scatter(
         name=line.name,
         x=_times(view, line.times),
         y=line.values,
-        mode="lines+markers" if points <= _MANY_POINTS else "lines",
+        mode="lines+markers",
         line={"color": colour, "width": 1.6},
-        marker={"size": 8 if points <= _FEW_POINTS else 4},
+        marker={"size": [size if points <= _MANY_POINTS or alone else 0 for alone in _alone(line.values)]},
+        connectgaps=False,
         cliponaxis=False,
         fill="tozeroy" if shown.custom.fill_opacity else None,
         fillcolor=_faint(colour, shown.custom.fill_opacity / 100),
     )
+
+
+def _alone(values: Sequence[Any]) -> list[bool]:
+    """Of each value, whether neither neighbour is there."""
+    around = [None, *values, None]
+    return [before is None and after is None for before, after in zip(around[:-2], around[2:], strict=True)]
 
 
 def _faint(colour: str, opacity: float) -> str:
@@ -139,12 +147,12 @@ def _state(name: str, state: tuple[int, int, Any], view: View, text: str, colour
 
 
 def _states(line: Line, view: View) -> Iterator[tuple[int, int, Any]]:
-    """Equal words in a row are one state, cut to the range."""
-    told = [pair for pair in zip(line.times, line.values, strict=True) if pair[1] is not None]
+    """Equal words in a row are one state, cut to the range; an interval without a word ends it, and is a gap."""
+    told = zip(line.times, line.values, strict=True)
     starts = [(next(group)[0], value) for value, group in groupby(told, itemgetter(1))]
     ends = [at for at, _ in starts[1:]] + [view.until_ms]
     for (since, value), until in zip(starts, ends, strict=True):
-        if until > view.since_ms:
+        if until > view.since_ms and value is not None:
             yield max(since, view.since_ms), until, value
 
 

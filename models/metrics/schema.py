@@ -17,7 +17,7 @@ Unit = Literal["", "cm", "ms", "s", "bytes", "percent", "bits"]
 Reader = Literal["analyst", "attendant", "operator", "privacy officer"]
 Kept = Literal["event", "period", "look"]
 """Where a point comes from: one record of Kafka, a closed period's sums, a look at running processes."""
-Hourly = Literal["sum", "mean", "max"]
+Hourly = Literal["sum", "mean", "max", "min"]
 """What becomes of an hour when it is downsampled."""
 
 

@@ -47,7 +47,10 @@ def run(settings: Settings) -> None:
     health = Health("decider", settings.instance, counts=counts, alive=lambda: watchdog.stuck(time.monotonic()) is None)
     keys = WorkerKeys(settings, health)
     secret = _pipeline_secret(settings.secrets / PIPELINE_KEY)
-    asyncio.run(_check_pipeline(settings, pipeline_id(secret), health))
+    try:
+        asyncio.run(_check_pipeline(settings, pipeline_id(secret), health))
+    except KeyboardInterrupt:
+        return
     watchdog.start()
     app = create_app(settings, secret, keys, health, watchdog)
     told = _Running(served(health, settings.health))

@@ -4,8 +4,9 @@ Its points have a bucket of their own, with the names and times of the live ones
 """
 
 from collections import Counter, defaultdict
+from typing import NamedTuple
 
-from models.contract.messages import Refuse
+from models.contract.messages import Dispense, Refuse
 from models.errors import ConfigError
 from models.ledger.outcomes import Answered, SiteCounted
 from models.ledger.policy import Sites
@@ -69,7 +70,7 @@ class _PairedPeriods:
     def __init__(self, period_s: int, k: int) -> None:
         self._answers, self._count = Periods(period_s, k), 0
         self._period_ms, self._k, self._start = 1000 * period_s, k, 0
-        self._pairs: Counter[tuple[str, str, str]] = Counter()
+        self._pairs: defaultdict[_Pair, Counter[str]] = defaultdict(Counter)
 
     def take(self, at: int, outcomes: list[Answered | SiteCounted], compared: TrialAnswer | None) -> list[str]:
         lines = self._close(at)
@@ -77,22 +78,47 @@ class _PairedPeriods:
             lines += self._answers.take(self._count, outcome, outcome.at)
             self._count += 1
         if compared:
-            trial = UNKNOWN if compared.basis is Basis.NOTHING else _word(compared.trial)
-            self._pairs[compared.recorded.site, _word(compared.recorded), trial] += 1
+            is_answerable = compared.basis is not Basis.NOTHING
+            tried = _word(compared.trial) if is_answerable else UNKNOWN
+            pair = _Pair(compared.recorded.site, _word(compared.recorded), tried)
+            self._pairs[pair].update(_sums(compared) if is_answerable else {"n": 1, "unanswerable": 1})
         return lines
 
     def _close(self, at: int) -> list[str]:
         start = at - at % self._period_ms
         if start <= self._start:
             return []
-        lines = [
-            SHADOW.line(self._start * NS_PER_MS, {"site": site, "live": live, "tried": tried}, {"n": n})
-            for (site, live, tried), n in self._pairs.items()
-            if n >= self._k
-        ]
+        at_ns, suppressed = self._start * NS_PER_MS, Counter[str]()
+        lines = []
+        for pair, sums in self._pairs.items():
+            is_told = sums["n"] >= self._k
+            suppressed[pair.site] += 0 if is_told else sums["n"]
+            lines += [SHADOW.line(at_ns, pair._asdict(), sums)] if is_told else []
+        lines += [SHADOW.line(at_ns, {"site": site}, {"suppressed": n}) for site, n in suppressed.items()]
         self._start = start
         self._pairs.clear()
         return lines
+
+
+class _Pair(NamedTuple):
+    """How requests of a site were answered, and how on trial."""
+
+    site: str
+    live: str
+    tried: str
+
+
+def _sums(compared: TrialAnswer) -> dict[str, int]:
+    """What a request adds to its pair."""
+    sums = {"n": 1, "unanswerable": 0}
+    for name, answered in (("live", compared.recorded), ("tried", compared.trial)):
+        command = answered.command
+        sums |= {
+            f"{name}_granted": int(isinstance(command, Dispense)),
+            f"{name}_refused": int(isinstance(command, Refuse)),
+            f"{name}_cm": command.cm if isinstance(command, Dispense) else 0,
+        }
+    return sums
 
 
 def _word(answered: Answered) -> str:

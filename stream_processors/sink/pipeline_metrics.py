@@ -1,8 +1,8 @@
-"""Metrics of the pipeline itself: its services and its consumer groups, looked at every ten seconds."""
+"""Metrics of the pipeline itself: its services and its consumer groups, read every ten seconds."""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import aiohttp
@@ -15,48 +15,64 @@ from stream_processors.runtime.health import Health, Vitals
 from stream_processors.sink.influx import Influx
 from stream_processors.sink.points import lag_point, service_point
 
-__all__ = ["ask_services", "watch"]
+__all__ = ["Sampler", "ask_services"]
 
 _EVERY_S = 10
 _PATIENCE_S = 5.0
 
 
-async def watch(settings: Settings, influx: Influx, health: Health, is_ours: Callable[[], bool]) -> NoReturn:
-    """Look while it is this instance's turn; never ends but when cancelled.
+class Sampler:
+    """Samples services and lag while it is this instance's turn, `is_ours`.
 
-    A look is of its moment: one that InfluxDB does not take at once is dropped, and counted.
+    A sample is of its moment: one that InfluxDB does not take is dropped, and counted. The two are sampled apart, so
+    that an outage of Kafka, which delays the lag, delays no service's state.
     """
-    while True:
-        await asyncio.sleep(_EVERY_S - time.time() % _EVERY_S)
-        if not is_ours():
-            continue
-        at = int(time.time()) // _EVERY_S * _EVERY_S * 1000
-        lines = [*await _services(settings, at), *await _groups(settings, health, at)]
-        dropped = await influx.offer(lines) if health.ready else lines
-        health.count("looks_dropped", len(dropped))
+
+    def __init__(self, settings: Settings, influx: Influx, health: Health, is_ours: Callable[[], bool]) -> None:
+        self._settings = settings
+        self._influx = influx
+        self._health = health
+        self._is_ours = is_ours
+        self._last: dict[str, Vitals] = {}
+        """what answered last at each address"""
+
+    async def sample_services(self) -> NoReturn:
+        """Never ends but when cancelled."""
+        await self._repeat(self._services)
+
+    async def sample_lag(self) -> NoReturn:
+        """Never ends but when cancelled."""
+        await self._repeat(self._lag)
+
+    async def _repeat(self, read: Callable[[int], Awaitable[list[str]]]) -> NoReturn:
+        while True:
+            await asyncio.sleep(_EVERY_S - time.time() % _EVERY_S)
+            if self._is_ours():
+                lines = await read(int(time.time()) // _EVERY_S * _EVERY_S * 1000)
+                self._health.count("looks_dropped", len(await self._influx.offer(lines)))
+
+    async def _services(self, at: int) -> list[str]:
+        asked = await ask_services(self._settings)
+        self._last |= {address: vitals for address, vitals in asked.items() if vitals}
+        return [service_point(address, vitals, at, self._last.get(address)) for address, vitals in asked.items()]
+
+    async def _lag(self, at: int) -> list[str]:
+        short = self._settings.topics.short
+        try:
+            async with asyncio.timeout(3 * _PATIENCE_S):
+                found = await read_backlogs(self._settings)
+        except (KafkaError, TimeoutError) as error:
+            self._health.fault(f"the lag of the consumer groups cannot be read: {error!r}")
+            return []
+        return [lag_point(short(one.group), short(one.topic), one.records, round(one.seconds, 3), at) for one in found]
 
 
 async def ask_services(settings: Settings) -> dict[str, Vitals | None]:
-    """What each service tells, by its address; None where none answers."""
+    """What each service answers, by its address; None where none does."""
     addresses = settings.service_addresses
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_PATIENCE_S)) as http:
         vitals = await asyncio.gather(*(_vitals(http, address) for address in addresses))
     return dict(zip(addresses, vitals, strict=True))
-
-
-async def _services(settings: Settings, at: int) -> list[str]:
-    return [service_point(address, vitals, at) for address, vitals in (await ask_services(settings)).items()]
-
-
-async def _groups(settings: Settings, health: Health, at: int) -> list[str]:
-    try:
-        async with asyncio.timeout(3 * _PATIENCE_S):
-            found = await read_backlogs(settings)
-    except (KafkaError, TimeoutError) as error:
-        health.fault(f"the groups' backlogs cannot be read: {error!r}")
-        return []
-    short = settings.topics.short
-    return [lag_point(short(one.group), short(one.topic), one.records, round(one.seconds, 3), at) for one in found]
 
 
 async def _vitals(http: aiohttp.ClientSession, address: str) -> Vitals | None:

@@ -19,7 +19,17 @@ from models.ledger.outcomes import (
     Resumed,
     SiteCounted,
 )
-from models.metrics.catalogue import CONTROLS, DEAD_LETTERS, DEVICES, LAG, RECEIPTS, REPORTS, SERVICES, SITES
+from models.metrics.catalogue import (
+    CONTROLS,
+    DEAD_LETTERS,
+    DEVICES,
+    LAG,
+    RECEIPTS,
+    REPORTS,
+    SERVICES,
+    SITES,
+    ServiceState,
+)
 from models.metrics.schema import Value
 from stream_processors.runtime.health import Vitals
 
@@ -81,15 +91,24 @@ def dead_letter_point(letter: DeadLetter, offset: int, appended: int) -> str:
     return DEAD_LETTERS.line(stamp(appended, offset), {}, fields)
 
 
-def service_point(address: str, vitals: Vitals | None, at: int) -> str:
-    """The line of a service that was asked at `at` ms; counts that no measurement knows are left out."""
+def service_point(address: str, vitals: Vitals | None, at: int, last: Vitals | None = None) -> str:
+    """The line of a service that was asked at `at` ms; counts that no measurement knows are left out.
+
+    `last`: what answered there before, which names a service that does not answer now.
+    """
+    named = vitals or last
+    tags = {"address": address, "part": named.part, "instance": named.instance} if named else {"address": address}
     if vitals is None:
-        return SERVICES.line(at * NS_PER_MS, {"address": address}, {"answers": False})
+        return SERVICES.line(at * NS_PER_MS, tags, {"state": ServiceState.SILENT})
     known = {field.name for field in SERVICES.fields}
     counts = {name: count for name, count in vitals.counts.items() if name in known}
-    told: Fields = {"answers": True, "alive": vitals.alive, "ready": vitals.ready, "up_s": vitals.up_s}
-    tags = {"address": address, "part": vitals.part, "instance": vitals.instance}
-    return SERVICES.line(at * NS_PER_MS, tags, {**counts, **told})
+    return SERVICES.line(at * NS_PER_MS, tags, {**counts, "state": _state(vitals), "up_s": vitals.up_s})
+
+
+def _state(vitals: Vitals) -> ServiceState:
+    if not vitals.alive:
+        return ServiceState.STUCK
+    return ServiceState.READY if vitals.ready else ServiceState.NOT_READY
 
 
 def lag_point(group: str, topic: str, records: int, seconds: float, at: int) -> str:

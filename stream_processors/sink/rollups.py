@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from models.contract.face_models import FACE_MODELS
 from models.contract.messages import Dispense, Forgotten, Refuse
-from models.ledger.outcomes import Answered, By, Identity, Outcome, SiteCounted
+from models.ledger.outcomes import Answered, By, Identity, Outcome, ReportKept, SiteCounted
 from models.metrics.catalogue import ANSWERS, FACES, REQUESTS
 from stream_processors.sink.points import NS_PER_MS, outcome_point
 
@@ -44,8 +44,13 @@ class Periods:
             return []
         self._latest = outcome.offset
         lines = self._close(outcome.at, offset)
-        if isinstance(outcome, Answered):
-            self._sites[outcome.site].add(outcome, max(0, appended - outcome.at))
+        match outcome:
+            case Answered():
+                self._sites[outcome.site].add(outcome, max(0, appended - outcome.at))
+            case ReportKept():
+                self._sites[outcome.site].reports += 1
+            case SiteCounted():
+                _ = self._sites[outcome.site]  # a site that did nothing has sums of 0: its silence can be seen
         own = outcome_point(outcome, appended)
         return [*lines, own] if own else lines
 
@@ -107,6 +112,7 @@ class _Sums:
         self._faces: defaultdict[_Face, Counter[str]] = defaultdict(Counter)
         self._waits: Counter[int] = Counter()
         self._repeats = 0
+        self.reports = 0
 
     def add(self, answered: Answered, wait_ms: int) -> None:
         if answered.repeated:
@@ -129,7 +135,13 @@ class _Sums:
         answers, suppressed = _told(self._answers, k)
         faces, suppressed_faces = _told(self._faces, k)
         n = self._waits.total()
-        fields = {"n": n, "suppressed": suppressed, "suppressed_faces": suppressed_faces, "repeats": self._repeats}
+        fields = {
+            "n": n,
+            "suppressed": suppressed,
+            "suppressed_faces": suppressed_faces,
+            "repeats": self._repeats,
+            "reports": self.reports,
+        }
         waits = _percentiles(self._waits) if n >= k else {}
         return [
             REQUESTS.line(at_ns, {"site": site}, fields | waits),

@@ -20,7 +20,7 @@ from stream_processors.runtime.kafka import commit, fetch, kafka_answers, open_c
 from stream_processors.runtime.pipeline_identity import check_kafka, own_id
 from stream_processors.runtime.service import announce_ready, serve, unbroken
 from stream_processors.sink.influx import Influx, open_influx
-from stream_processors.sink.pipeline_metrics import watch
+from stream_processors.sink.pipeline_metrics import Sampler
 from stream_processors.sink.points import control_point, dead_letter_point, outcome_point, state_point
 from stream_processors.sink.rollups import Periods
 
@@ -102,7 +102,9 @@ async def _carry(settings: Settings, health: Health) -> None:
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(health.watch(kafka=partial(kafka_answers, consumer), influxdb=influx.check), name="health")
-        tasks.create_task(watch(settings, influx, health, lambda: watched in consumer.assignment()), name="watch")
+        sampler = Sampler(settings, influx, health, lambda: watched in consumer.assignment())
+        tasks.create_task(sampler.sample_services(), name="services")
+        tasks.create_task(sampler.sample_lag(), name="lag")
         announce_ready("sink")
         points, ours = Points(settings, health), consumer.assignment()
         while True:

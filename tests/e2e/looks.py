@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from infra.local.stack import LocalStack
 from models.settings import Settings
 
-__all__ = ["Kept", "Talk", "dispenser", "eventually", "in_influx", "listen", "records"]
+__all__ = ["Kept", "Talk", "dispenser", "eventually", "in_influx", "listen", "pressed", "records", "shown"]
 
 T = TypeVar("T")
 WITHIN_S = 20.0
@@ -150,8 +150,8 @@ async def listen(pipeline: LocalStack, site: str, device: str) -> AsyncIterator[
         await talk.stop()
 
 
-async def dispenser(pipeline: LocalStack, *arguments: str, typed: str = "") -> list[str]:
-    """What a run of the `dispenser` command prints."""
+async def dispenser(pipeline: LocalStack, *arguments: str, presses: Sequence[str] = ()) -> list[str]:
+    """What a run of the `dispenser` command prints; each press comes after the line that the one before brought."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "devices.cli", *arguments),
         env=os.environ | pipeline.settings.to_environ(),
@@ -160,9 +160,25 @@ async def dispenser(pipeline: LocalStack, *arguments: str, typed: str = "") -> l
         stderr=subprocess.PIPE,
     )
     try:
-        told, complained = await asyncio.wait_for(process.communicate(typed.encode()), 120)
+        told = [await shown(process)] if presses else []
+        told += [await pressed(process, press) for press in presses]
+        rest, complained = await asyncio.wait_for(process.communicate(b""), 120)
     finally:
         if process.returncode is None:
             process.kill()
     assert process.returncode == 0, complained.decode()
-    return told.decode().splitlines()
+    return [*told, *rest.decode().splitlines()]
+
+
+async def pressed(process: asyncio.subprocess.Process, press: str) -> str:
+    """What a dispenser shows after a press."""
+    assert process.stdin
+    process.stdin.write(f"{press}\n".encode())
+    await process.stdin.drain()
+    return await shown(process)
+
+
+async def shown(process: asyncio.subprocess.Process) -> str:
+    """The next line of a dispenser's display; "" at its end."""
+    assert process.stdout
+    return (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()

@@ -17,14 +17,13 @@ from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from models.contract.codec import encode
 from models.ledger.events import SiteEvent, SiteHeld, SiteResumed
-from models.ledger.outcomes import Outcome
 from models.ledger.policy import parse_sites
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_producer
 from stream_processors.runtime.site_file import configure_sites
 from tests.e2e.looks import Talk, listen
 from tests.e2e.planting import JPEG, audited
-from tests.grafana.shadow import write_shadow
+from tests.grafana.shadow import Pair, write_shadow
 
 __all__ = ["PERIOD_S", "K", "Scene", "play"]
 
@@ -50,8 +49,8 @@ class Scene(Struct, frozen=True, kw_only=True):
     settings: Settings
     since_ms: int
     until_ms: int
-    shadow: list[Outcome]
-    """what would have been decided under twice the limit, in periods that were over"""
+    shadow: list[Pair]
+    """what was decided, and what would have been under twice the limit, in periods that were over"""
     findings: int
     """of the audit"""
 
@@ -65,7 +64,7 @@ async def play(folder: Path) -> AsyncIterator[Scene]:
     async with LocalStack(folder, ports=Ports.free(), environ=environ) as stack:
         since = int(1000 * time.time()) - 60_000
         await asyncio.gather(_people(stack.settings), _attendants(stack))
-        shadow = await write_shadow(stack.settings, limit_cm=120)
+        shadow = await write_shadow(stack.settings, parse_sites(SITES, "a test"), limit_cm=120)
         await _operators(stack.settings)
         findings = await _audit(stack.settings, folder / "recordings")
         await asyncio.sleep(2 * PERIOD_S + 6)  # the last period is over, and a tick and a look have told so

@@ -15,8 +15,10 @@ from grafana.boards import BOARDS
 from grafana.interpolation import ALL, interpolated
 from grafana.panels import CM, Board
 from grafana.queries import IN_RANGE, SINCE_LAST_WORD, Over, Select, total
-from models.metrics.catalogue import ANSWERS, REPORTS
+from models.metrics.catalogue import ANSWERS, FACES, LAG, REPORTS, REQUESTS, SERVICES, SITES
 
+REGULAR = [SERVICES, LAG, SITES, REQUESTS, FACES]
+"""measurements with a point for each sample, tick or period"""
 UNITS = {value for name, value in vars(units).items() if not name.startswith("_") and isinstance(value, str)} | {CM}
 PROVISIONING = HERE / "provisioning"
 RUNBOOKS = HERE.parent / "docs" / "runbooks"
@@ -93,6 +95,16 @@ def test_an_annotation_reads_columns_that_its_query_has(board: Board) -> None:
     for marks in board.annotations:
         assert {marks.text, *marks.tags} <= marks.query.names
         assert not marks.query.by
+
+
+@boards
+def test_what_is_measured_at_regular_times_has_gaps_where_it_was_not(board: Board) -> None:
+    for panel in board.panels:
+        for query in panel.queries if panel.kind in {"lines", "states"} else ():
+            source = (query.inner if isinstance(query, Over) else query).source
+            if source in REGULAR:
+                assert query.text().endswith("fill(null)"), panel.title
+                assert panel.least_interval, panel.title
 
 
 def rules() -> list[dict[str, Any]]:

@@ -2,8 +2,8 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pytest
 import pytest_asyncio
@@ -29,6 +29,15 @@ class Cell(NamedTuple):
     by: str
     outcome: str
     reason: str | None
+
+
+class Compared(NamedTuple):
+    """What one pair of the shadow stands for."""
+
+    site: str
+    period: int
+    live: str
+    tried: str
 
 
 class Counted(Struct, frozen=True, kw_only=True):
@@ -213,17 +222,32 @@ async def test_the_last_audit_is_shown_as_it_ended(scene: Scene) -> None:
     assert (audit.of("findings"), audit.of("unread")) == ([scene.findings], [0])
 
 
-async def test_a_shadow_under_a_higher_limit_stands_beside_what_happened(scene: Scene, counted: Counted) -> None:
-    shadow = count((outcome.at, outcome) for outcome in scene.shadow)
-    for title, column, outcome in (("Portions", "portions", "dispense"), ("Refusals", "refusals", "refuse")):
-        live, beside = [only(await shown(scene, "Replay", title, query=query), column) for query in range(2)]
-        assert live == counted.n(outcome)
-        assert beside == shadow.n(outcome)
-    assert shadow.n("refuse", site="meadow", reason="quota") < counted.n("refuse", site="meadow", reason="quota")
+async def test_a_shadow_under_a_higher_limit_stands_beside_the_same_requests(scene: Scene) -> None:
+    pairs = Counter[Compared]()
+    for live, tried in scene.shadow:
+        if not isinstance(live.command, Forgotten):
+            pairs[Compared(live.site, live.at // (1000 * PERIOD_S), word(live), word(tried))] += 1
+    told = {pair: n for pair, n in pairs.items() if n >= K}
+    assert told
+    [requests] = await shown(scene, "Replay", "Requests")
+    assert requests.of("compared") == [sum(told.values())]
+    assert requests.of("left out") == [pairs.total() - sum(told.values())]
+    for title, is_granted in (("Portions", True), ("Refusals", False)):
+        [both] = await shown(scene, "Replay", title)
+        for column, side in (("live", "live"), ("on trial", "tried")):
+            expected = sum(n for pair, n in told.items() if (getattr(pair, side) == "dispense") is is_granted)
+            assert both.of(column) == [expected], f"{title}, {column}"
+    changed = await shown(scene, "Replay", "Pairs of answers")
+    assert by(changed, "requests", "live", "tried") == count_by(told, "live", "tried")
+    assert count_by(told, "live", "tried")["quota dispense"] > 0
 
 
-def count_by(cells: dict[Cell, int], name: str) -> dict[str, int]:
+def word(answered: Answered) -> str:
+    return answered.command.reason if isinstance(answered.command, Refuse) else "dispense"
+
+
+def count_by(cells: Mapping[Any, int], *names: str) -> dict[str, int]:
     found = Counter[str]()
     for cell, n in cells.items():
-        found[getattr(cell, name)] += n
+        found[" ".join(getattr(cell, name) for name in names)] += n
     return dict(found)

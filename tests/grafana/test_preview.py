@@ -181,11 +181,11 @@ def test_a_panel_with_a_span_of_its_own_looks_back_that_far() -> None:
 
 def test_series_are_named_by_their_alias() -> None:
     live, shadow = (
-        Series(tags={"reason": "quota"}, columns=["time", "refusals"], values=[[1, 2]]),
-        Series(tags={"reason": "quota"}, columns=["time", "refusals"], values=[[1, 1]]),
+        Series(tags={"identity": "same"}, columns=["time", "faces"], values=[[1, 2]]),
+        Series(tags={"identity": "same"}, columns=["time", "faces"], values=[[1, 1]]),
     )
-    both = panel("replay", "Refusals and why")
-    assert [line.name for line in lines(both, [[live], [shadow]])] == ["live quota", "shadow quota"]
+    both = panel("replay", "Faces known again, new, in doubt")
+    assert [line.name for line in lines(both, [[live], [shadow]])] == ["live same", "on trial same"]
 
 
 def test_several_answers_become_one_row_of_what_they_share() -> None:
@@ -213,6 +213,28 @@ def test_a_state_lasts_until_the_next_word_and_begins_with_the_range() -> None:
     first, second = figure_of_states(online, VIEW, [told], []).data
     assert (first.x, second.x) == ((20,), (HOUR_MS - 20,))
     assert first.base[0].isoformat() == "2026-02-02T09:40:00"
+
+
+def test_a_state_ends_where_nobody_told_of_it() -> None:
+    services = panel("pipeline", "State of each service")
+    assert isinstance(services, StateTimeline)
+    times = [VIEW.since_ms + 10_000 * step for step in range(4)]
+    told = Line("decider 1", times, [3, None, None, 0])
+    ready, silent = figure_of_states(services, VIEW, [told], []).data
+    assert (ready.x, silent.x) == ((10_000,), (HOUR_MS - 30_000,))
+    assert [bar.marker.color for bar in (ready, silent)] == [COLOURS["green"], COLOURS["red"]]
+    assert "no answer" in silent.hovertemplate
+
+
+def test_a_line_has_gaps_and_a_point_between_two_of_them_is_seen() -> None:
+    lag = panel("pipeline", "Lag in seconds")
+    assert isinstance(lag, TimeSeries)
+    times = [VIEW.since_ms + 10_000 * step for step in range(100)]
+    values = [1.0] * 70 + [None, 5.0, None] + [1.0] * 27
+    [drawn] = over_time(lag, VIEW, [Line("decider", times, values)], 10_000, []).data
+    assert not drawn.connectgaps
+    assert drawn.y[70:73] == (None, 5.0, None)
+    assert [step for step, size in enumerate(drawn.marker.size) if size] == [71]
 
 
 def test_bars_stand_over_the_interval_that_they_sum_and_shares_fill_the_whole() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from msgspec import structs
 
 from grafana.boards import BOARDS
 from grafana.interpolation import ALL
@@ -21,6 +22,7 @@ from tests.grafana.scene import Scene
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
+boards = {board.title: board for board in BOARDS}
 NAMES = [board.title.lower() for board in BOARDS]
 NOT_DRAWN = """[...document.querySelectorAll('article')].filter(panel => {
     const plot = panel.querySelector('.plot');
@@ -153,7 +155,24 @@ async def test_what_is_typed_wrong_is_refused(
         await look(scene.settings, ["city"], scene.until_ms, since=since, until=until, typed=typed)
 
 
-async def test_an_influxdb_that_is_away_is_the_operator_s_to_mend() -> None:
-    away = Settings(influx_url="http://127.0.0.1:9")
-    with pytest.raises(ConfigError, match=r"InfluxDB at http://127\.0\.0\.1:9 \(FAIRROLL_INFLUX_URL\) cannot be asked"):
-        await look(away, ["city"], 0)
+async def test_a_board_without_its_shadow_says_so_and_the_others_are_drawn(scene: Scene, tmp_path: Path) -> None:
+    shown = await look(scene.settings, ["city", "replay"], scene.until_ms, typed={"shadow": "nowhere"})
+    text = write_page(tmp_path, shown).read_text()
+    assert text.count("No data: retention policy not found: nowhere") == len(boards["Replay"].panels)
+    assert text.count('<p class="nothing">') < len(boards["City"].panels) + len(boards["Replay"].panels)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"influx_url": "http://127.0.0.1:9"}, "Cannot connect to host"),
+        ({"influx_token": "wrong"}, "401: "),
+        ({"influx_bucket": "nowhere"}, "database not found: nowhere"),
+    ],
+)
+async def test_an_influxdb_that_answers_nothing_is_the_operator_s_to_mend(
+    changes: dict[str, str], complaint: str, scene: Scene
+) -> None:
+    settings = structs.replace(scene.settings, **changes)
+    with pytest.raises(ConfigError, match=rf"FAIRROLL_INFLUX_URL, .* cannot be asked: .*{complaint}"):
+        await look(settings, ["city"], scene.until_ms)

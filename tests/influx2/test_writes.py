@@ -21,6 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
         ("typed", f"m,kind=b n=2.5 {time.time_ns()}"),
         ("old", "m,kind=b n=1i 1000"),
     ],
+    ids=["parsed", "typed", "old"],
 )
 async def test_a_line_that_cannot_be_written_costs_no_other(server: Influxd2, name: str, bad: str) -> None:
     settings, health = structs.replace(server.settings, influx_bucket=name), Health("test", "1")

@@ -1,12 +1,8 @@
 """`fairroll` speaks in one line, and Ctrl-C stops all of it."""
 
-import asyncio
-import os
-import signal
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import click
 import pytest
@@ -55,21 +51,3 @@ def test_a_service_loads_nothing_of_what_operators_use() -> None:
     modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "infra.commands.run.egress" in modules
     assert not {"numpy", "infra.commands.operate", "infra.commands.run.ingress", "infra.audit"} & set(modules)
-
-
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-async def test_up_shows_where_it_listens_and_stops_when_told(tmp_path: Path, end: signal.Signals) -> None:
-    up = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "infra.cli", "up", "--brokers", "--ports", "free", "--folder", str(tmp_path)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={name: value for name, value in os.environ.items() if not name.startswith("FAIRROLL_")},
-        start_new_session=True,
-    )
-    assert up.stdout
-    shown = await asyncio.wait_for(up.stdout.readuntil(b"Ctrl-C"), 60)
-    assert all(part in shown for part in (b"mosquitto", b"kafka", b"influxd", b"gateway", b"127.0.0.1:"))
-    os.killpg(up.pid, end)
-    rest, _ = await asyncio.wait_for(up.communicate(), 30)
-    assert rest.endswith(b"stopped\n")
-    assert up.returncode == 0

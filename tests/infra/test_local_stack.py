@@ -20,6 +20,7 @@ from infra.local.programs import BROKERS, PROCESSES, Part, part_of
 from infra.local.stack import LocalStack
 from models.errors import ConfigError
 from models.settings import Settings
+from tests.support.leftovers import is_running
 
 _METRICS = ("influxd", "gateway")
 
@@ -39,7 +40,7 @@ asyncio.run(main())
 
 
 def _is_alive(pid: int | None) -> bool:
-    return pid is not None and Path(f"/proc/{pid}").exists()
+    return pid is not None and is_running(pid)
 
 
 async def _until_gone(*pids: int) -> None:

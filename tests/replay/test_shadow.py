@@ -16,7 +16,7 @@ from tests.experiments.replay_proof.recorded import recorded_events, recording
 from tests.support.story import RESERVED, SECRET, SITE, START, Story
 
 PERIOD_S, K = 60, 3
-PAIR = re.compile(r"shadow,site=park,live=(\w+),tried=(\w+) n=(\d+)i (\d+)")
+PAIR = re.compile(r"shadow,site=park,live=(\w+),tried=(\w+) n=(\d+)i,\S+ \d+")
 SETTINGS = Settings(metrics_period_s=PERIOD_S, metrics_k=K)
 
 
@@ -34,7 +34,7 @@ def told(found: Iterable[RecordedEvent], trial: Trial, since: int = 0) -> tuple[
 
 
 def pairs(lines: Iterable[str]) -> list[tuple[str, str, int]]:
-    found = [PAIR.fullmatch(line) for line in lines if line.startswith("shadow,")]
+    found = [PAIR.fullmatch(line) for line in lines if line.startswith("shadow,") and "live=" in line]
     assert all(found)
     return sorted((match[1], match[2], int(match[3])) for match in found if match)
 
@@ -61,10 +61,26 @@ def test_pairs_of_answers_are_counted_by_closed_period() -> None:
     assert pairs(before) == []
 
 
-def test_a_pair_of_fewer_than_k_is_not_told() -> None:
+def test_a_pair_of_fewer_than_k_is_only_a_number_of_its_site() -> None:
     shadow, lines = told(recorded_events(a_minute(twice=K - 1, once=3).records), smaller(limit_cm=60))
     assert pairs(lines) == [("dispense", "dispense", 5)]
     assert shadow.total.changed == K - 1
+    [left_out] = [line for line in lines if line.startswith("shadow,site=park suppressed")]
+    assert left_out.startswith(f"shadow,site=park suppressed={K - 1}i ")
+
+
+def test_a_pair_tells_both_sides_of_the_same_requests() -> None:
+    _, lines = told(recorded_events(a_minute(twice=4, once=3).records), smaller(limit_cm=60))
+    told_of = [line.split(" ")[1] for line in lines if line.startswith("shadow,site=park,live=")]
+    assert told_of == [
+        sums(7, live=(7, 0, 420), tried=(7, 0, 420)),
+        sums(4, live=(4, 0, 240), tried=(0, 4, 0)),
+    ]
+
+
+def sums(n: int, **sides: tuple[int, int, int]) -> str:
+    told = [f"{side}_granted={a}i,{side}_refused={b}i,{side}_cm={c}i" for side, (a, b, c) in sides.items()]
+    return ",".join([f"n={n}i,unanswerable=0i", *told])
 
 
 def test_answers_on_trial_are_told_as_the_sink_tells_live_ones() -> None:

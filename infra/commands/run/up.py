@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import time
 from pathlib import Path
 from typing import Literal
@@ -30,7 +29,7 @@ _FOLDER = click.Path(path_type=Path)
 def up(folder: Path, ports: Literal["fixed", "free"], *, brokers: bool) -> None:
     """Start the whole pipeline on this machine, until Ctrl-C.
 
-    A broker named by FAIRROLL_MQTT, FAIRROLL_KAFKA or FAIRROLL_INFLUX_URL is used, not started.
+    A broker named by FAIRROLL_MQTT, FAIRROLL_KAFKA or FAIRROLL_INFLUX_URL is used, not started. SIGTERM stops it too.
     """
     stack = LocalStack(
         folder,
@@ -40,14 +39,11 @@ def up(folder: Path, ports: Literal["fixed", "free"], *, brokers: bool) -> None:
     )
     try:
         asyncio.run(_up(stack, folder, Console()))
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except KeyboardInterrupt:
         click.echo("stopped")
 
 
 async def _up(stack: LocalStack, folder: Path, console: Console) -> None:
-    task = asyncio.current_task()
-    if task:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with published(folder) as publish, console.status("starting") as status:
         async with stack:
             status.stop()

@@ -113,16 +113,29 @@ def test_a_device_s_state_and_a_dead_letter_are_one_line() -> None:
     )
 
 
-def test_a_service_is_one_line_with_the_counts_that_the_table_knows() -> None:
+def vitals(*, alive: bool = True, ready: bool = True) -> Vitals:
     counts = {"decided": 7, "moonlight": 1}
-    vitals = Vitals(part="decider", instance="1", alive=True, ready=False, up_s=4, counts=counts)
-    assert service_point("10.0.0.1:9102", vitals, AT) == (
-        "services,address=10.0.0.1:9102,part=decider,instance=1"
-        " decided=7i,answers=true,alive=true,ready=false,up_s=4.0 1700000000123000000"
+    return Vitals(part="decider", instance="1", alive=alive, ready=ready, up_s=4, counts=counts)
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"),
+    [(vitals(), 3), (vitals(ready=False), 2), (vitals(alive=False), 1), (vitals(alive=False, ready=False), 1)],
+)
+def test_a_service_is_one_line_with_its_state_and_the_counts_that_the_table_knows(seen: Vitals, state: int) -> None:
+    assert service_point("10.0.0.1:9102", seen, AT) == (
+        f"services,address=10.0.0.1:9102,part=decider,instance=1 decided=7i,state={state}i,up_s=4.0 1700000000123000000"
     )
-    assert service_point("10.0.0.1:9102", None, AT) == (
-        "services,address=10.0.0.1:9102 answers=false 1700000000123000000"
+
+
+def test_no_answer_is_a_state_of_the_service_that_answered_there_before() -> None:
+    assert service_point("10.0.0.1:9102", None, AT, vitals()) == (
+        "services,address=10.0.0.1:9102,part=decider,instance=1 state=0i 1700000000123000000"
     )
+    assert service_point("10.0.0.1:9102", None, AT) == "services,address=10.0.0.1:9102 state=0i 1700000000123000000"
+
+
+def test_lag_is_one_line() -> None:
     assert lag_point("egress", "decisions", 3, 0.25, AT) == (
         "lag,group=egress,topic=decisions records=3i,seconds=0.25 1700000000123000000"
     )

@@ -90,6 +90,16 @@ def test_a_cell_of_fewer_than_k_is_only_a_number_of_the_suppressed() -> None:
     assert refused.fields["n"] == "5i"
 
 
+def test_a_site_where_nobody_came_and_nothing_was_reported_is_told_as_such() -> None:
+    ticks = [SiteCounted(site=site, offset=7, at=AT, templates=0, accounts=0, oldest_s=0.0) for site in ("a", "b")]
+    report = ReportKept(
+        site="b", device="gate", offset=8, at=AT + 8, command=Noted(numbers=(1,)), what="dispensed", cm=60
+    )
+    silent, reporting = told([*ticks, report])
+    assert (silent.tags, silent.fields["n"], silent.fields["reports"]) == ({"site": "a"}, "0i", "0i")
+    assert (reporting.tags, reporting.fields["n"], reporting.fields["reports"]) == ({"site": "b"}, "0i", "1i")
+
+
 def test_with_k_of_one_nothing_is_suppressed() -> None:
     requests, answers, faces = told([answered(0, identity="same")], k=1)
     assert (requests.fields["suppressed"], requests.fields["suppressed_faces"]) == ("0i", "0i")

@@ -20,6 +20,7 @@ from models.contract.dead_letters import DeadLetter
 from models.contract.messages import Control, DeviceState, Dispense, Noted, Refuse
 from models.contract.topics import kafka_topics
 from models.ledger.outcomes import Answered, Held, Outcome, ReportKept, SiteCounted
+from models.metrics.catalogue import ServiceState
 from models.metrics.storage import Storage
 from models.settings import Settings
 from stream_processors.runtime.consumer_lag import committed
@@ -146,7 +147,7 @@ async def test_one_sink_of_two_looks_at_services_and_groups(stack: LocalStack) -
             while not (lags := await query(settings, f"SELECT * FROM lag WHERE time > {since}")):
                 await asyncio.sleep(0.5)
         services = await query(settings, f"SELECT * FROM services WHERE time > {since}")
-    assert {(row["address"], row["answers"]) for row in services} == {(nobody, False)}
+    assert {(row["address"], row["state"]) for row in services} == {(nobody, ServiceState.SILENT)}
     assert {(row["group"], row["topic"]) for row in lags} >= {("decider", "events"), ("sink", "decisions")}
     assert len({(row["time"], row["group"], row["topic"]) for row in lags}) == len(lags)
     assert all(row["time"] % 10_000_000_000 == 0 for row in lags)
@@ -180,6 +181,7 @@ async def test_the_set_up_can_be_repeated_and_mends_what_differs(stack: LocalSta
 @pytest.mark.parametrize(
     ("name", "bad"),
     [("parsed", "this is no line"), ("typed", f"m,kind=b n=2.5 {time.time_ns()}"), ("old", "m,kind=b n=1i 1000")],
+    ids=["parsed", "typed", "old"],
 )
 async def test_a_line_that_cannot_be_written_costs_no_other(stack: LocalStack, name: str, bad: str) -> None:
     settings, health = structs.replace(stack.settings, influx_bucket=name), Health("test", "1")

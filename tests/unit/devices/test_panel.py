@@ -46,6 +46,10 @@ class Standing:
         self._is_cut_off = is_cut_off
         self._is_given_up = is_given_up
 
+    @property
+    def is_free(self) -> bool:
+        return not self._is_busy
+
     async def ask(self, request: Request) -> Closed | None:
         self.asked.append(request)
         if self._is_cut_off:
@@ -160,8 +164,73 @@ async def test_who_could_not_be_seen_is_told_why_and_nothing_is_asked() -> None:
 
 
 @pytest.mark.parametrize("press", ["face", "button", "staff"])
-async def test_who_comes_while_somebody_else_is_served_is_told_to_wait(press: Press) -> None:
-    assert await panel(Standing(is_busy=True), Eye()).press(press) == "busy"
+async def test_who_comes_while_somebody_else_is_served_is_told_to_wait_and_not_looked_at(press: Press) -> None:
+    eye = Eye()
+    assert await panel(Standing(is_busy=True), eye).press(press) == "busy"
+    assert eye.looks == 0
+
+
+TEN_QUICK: tuple[Press, ...] = ("face", "forget") * 5
+
+
+class SlowEye:
+    """Sees Ann as soon as a test lets it."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self.may_see = asyncio.Event()
+
+    async def look(self) -> Seen | NotSeen:
+        self.looks += 1
+        await self.may_see.wait()
+        return ANN
+
+
+async def pressed_during_a_look(first: Press, *others: Press) -> tuple[Shown, list[Shown], list[type[Request]]]:
+    """What the first press shows, what those that come during its look show, and what was asked."""
+    standing, eye = Standing(), SlowEye()
+    gate = Panel(cast("Dispenser", standing), eye)
+    looking = asyncio.create_task(gate.press(first))
+    await asyncio.sleep(0)
+    shown = [await asyncio.wait_for(gate.press(press), 5) for press in others]
+    eye.may_see.set()
+    assert eye.looks == 1
+    return await looking, shown, [type(request) for request in standing.asked]
+
+
+@pytest.mark.parametrize("first", ["face", "forget"])
+async def test_ten_quick_presses_for_a_look_are_one_look_and_one_request(first: Press) -> None:
+    shown, others, asked = await pressed_during_a_look(first, *TEN_QUICK)
+    assert isinstance(shown, Closed)
+    assert others == ["busy"] * 10
+    assert asked == [FaceSeen if first == "face" else ForgetAsked]
+
+
+@pytest.mark.parametrize("press", ["button", "staff"])
+async def test_a_button_pressed_during_a_look_is_served_and_the_look_gives_no_second_portion(press: Press) -> None:
+    shown, [served], asked = await pressed_during_a_look("face", press)
+    assert isinstance(served, Closed)
+    assert shown == "busy"
+    assert asked == [ButtonPressed if press == "button" else StaffPressed]
+
+
+async def test_who_asks_to_be_forgotten_is_forgotten_whoever_presses_the_button_meanwhile() -> None:
+    shown, [served], asked = await pressed_during_a_look("forget", "button")
+    assert isinstance(served, Closed)
+    assert isinstance(shown, Closed)
+    assert asked == [ButtonPressed, ForgetAsked]
+
+
+async def test_a_look_that_fails_leaves_the_eye_to_the_next_one() -> None:
+    def fail() -> None:
+        raise OSError("no camera")
+
+    standing, eye = Standing(), Eye(meanwhile=fail)
+    gate = panel(standing, eye)
+    for _ in range(2):
+        with pytest.raises(OSError, match="no camera"):
+            await gate.press("face")
+    assert eye.looks == 2
 
 
 async def test_nobody_waits_for_ever_to_be_forgotten() -> None:
