@@ -36,9 +36,8 @@ def over_time(panel: TimeSeries, view: View, drawn: Sequence[Line], interval_ms:
         colour = PALETTE[number % len(PALETTE)]
         width_ms = max(0.9 * interval_ms, _LEAST_BAR_PX * _ms_a_pixel(panel, view))
         middle_ms = interval_ms // 2
-        figure.add_trace(
-            _bars(line, view, colour, (middle_ms, width_ms)) if bars else _line(line, view, colour, panel.shown)
-        )
+        shape = (middle_ms, width_ms)
+        figure.add_traces([_bars(line, view, colour, shape)] if bars else [*_line(line, view, colour, panel.shown)])
     figure.update_layout(barmode="relative", barnorm="percent" if is_share else None)
     figure.update_yaxes(**_scale(panel.shown, drawn, is_share=is_share, is_bars=bars))
     return figure
@@ -61,28 +60,34 @@ def _bars(line: Line, view: View, colour: str, at: tuple[int, float]) -> go.Bar:
     )
 
 
-def _line(line: Line, view: View, colour: str, shown: Defaults) -> go.Scatter:
-    """A line with its gaps. Points are shown where they are few, or alone between gaps, for those have no line."""
+def _line(line: Line, view: View, colour: str, shown: Defaults) -> Iterator[go.Scatter]:
+    """A trace for each stretch without a gap, since plotly fills across gaps.
+
+    Points are shown where they are few, or alone between gaps, for those have no line.
+    """
     points = sum(value is not None for value in line.values)
     size = 8 if points <= _FEW_POINTS else 4
-    return go.Scatter(
-        name=line.name,
-        x=_times(view, line.times),
-        y=line.values,
-        mode="lines+markers",
-        line={"color": colour, "width": 1.6},
-        marker={"size": [size if points <= _MANY_POINTS or alone else 0 for alone in _alone(line.values)]},
-        connectgaps=False,
-        cliponaxis=False,
-        fill="tozeroy" if shown.custom.fill_opacity else None,
-        fillcolor=_faint(colour, shown.custom.fill_opacity / 100),
-    )
+    for stretch in _stretches(line):
+        is_shown = points <= _MANY_POINTS or len(stretch.values) == 1
+        yield go.Scatter(
+            name=line.name,
+            x=_times(view, stretch.times),
+            y=stretch.values,
+            mode="lines+markers" if is_shown else "lines",
+            line={"color": colour, "width": 1.6},
+            marker={"size": size},
+            cliponaxis=False,
+            fill="tozeroy" if shown.custom.fill_opacity else None,
+            fillcolor=_faint(colour, shown.custom.fill_opacity / 100),
+        )
 
 
-def _alone(values: Sequence[Any]) -> list[bool]:
-    """Of each value, whether neither neighbour is there."""
-    around = [None, *values, None]
-    return [before is None and after is None for before, after in zip(around[:-2], around[2:], strict=True)]
+def _stretches(line: Line) -> Iterator[Line]:
+    """What lies between gaps."""
+    for is_there, group in groupby(zip(line.times, line.values, strict=True), lambda pair: pair[1] is not None):
+        if is_there:
+            times, values = zip(*group, strict=True)
+            yield Line(line.name, list(times), list(values))
 
 
 def _faint(colour: str, opacity: float) -> str:

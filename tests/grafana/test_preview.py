@@ -231,10 +231,9 @@ def test_a_line_has_gaps_and_a_point_between_two_of_them_is_seen() -> None:
     assert isinstance(lag, TimeSeries)
     times = [VIEW.since_ms + 10_000 * step for step in range(100)]
     values = [1.0] * 70 + [None, 5.0, None] + [1.0] * 27
-    [drawn] = over_time(lag, VIEW, [Line("decider", times, values)], 10_000, []).data
-    assert not drawn.connectgaps
-    assert drawn.y[70:73] == (None, 5.0, None)
-    assert [step for step, size in enumerate(drawn.marker.size) if size] == [71]
+    before, alone, after = over_time(lag, VIEW, [Line("decider", times, values)], 10_000, []).data
+    assert [len(stretch.y) for stretch in (before, alone, after)] == [70, 1, 27]
+    assert [stretch.mode for stretch in (before, alone, after)] == ["lines", "lines+markers", "lines"]
 
 
 def test_bars_stand_over_the_interval_that_they_sum_and_shares_fill_the_whole() -> None:
