@@ -94,6 +94,7 @@ class Tally:
         self._seals: Counter[str] = Counter()
         self._looked_at = self._bytes = 0
         self._oldest_s: float | None = None
+        self._oldest_readable_s: float | None = None
         self._oldest_noise_s: float | None = None
 
     def scan(
@@ -157,6 +158,7 @@ class Tally:
             oldest_s=self._oldest_s,
             bound_s=self.bound_s,
             live=self._seals["live"],
+            oldest_readable_s=self._oldest_readable_s,
             noise=self._seals["noise"],
             oldest_noise_s=self._oldest_noise_s,
             why=redacted(self.why),
@@ -179,6 +181,8 @@ class Tally:
         age_s = max(0.0, self.known.now - 60 * sealed.minute)
         how = readable(sealed, self.known, is_open=is_open)
         self._seals[how] += 1
+        if how in {"live", "overdue", "held"}:
+            self._oldest_readable_s = max(age_s, self._oldest_readable_s or 0.0)
         match how:
             case "noise":
                 self._oldest_noise_s = max(age_s, self._oldest_noise_s or 0.0)

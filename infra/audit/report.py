@@ -45,6 +45,8 @@ class Place(Struct, frozen=True, kw_only=True):
     """how old that may be"""
     live: int = 0
     """sealed templates that can be read, within their window"""
+    oldest_readable_s: float | None = None
+    """age of the oldest sealed template that can be read, rightly or not, by the minute of its seal"""
     noise: int = 0
     """sealed templates whose key is gone"""
     oldest_noise_s: float | None = None
@@ -73,7 +75,7 @@ class Report(Struct, frozen=True, kw_only=True):
     @property
     def oldest_s(self) -> float:
         """Age of the oldest sealed template that can be read, 0 without any."""
-        return max((place.oldest_s or 0.0 for place in self.places if place.live), default=0.0)
+        return max((place.oldest_readable_s or 0.0 for place in self.places), default=0.0)
 
     @property
     def exit_code(self) -> int:

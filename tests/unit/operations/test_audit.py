@@ -224,6 +224,20 @@ def test_a_place_tells_what_is_live_and_what_is_noise() -> None:
     assert tallied(data, known(600), lambda _: True).verdict == "violated"
 
 
+def test_the_oldest_template_is_one_that_can_be_read_and_not_the_place_where_it_stands() -> None:
+    """The age of a record or a file says nothing of the templates in it."""
+    tally = Tally("data", known(600), Suspects())
+    tally.age(NOW - 6_000)
+    tally.scan(Where("journal"), encode(event(sealed_at(60))) + encode(event(sealed_at(6_000))), allowed={"sealed"})
+    report = Report(at=NOW, took_s=1, places=[tally.place()], findings=[])
+    assert tally.place().oldest_s == 6_000
+    assert 60 <= report.oldest_s < 120
+    assert (
+        Report(at=NOW, took_s=1, places=[tallied(encode(event(sealed_at(6_000))), known(600))], findings=[]).oldest_s
+        == 0
+    )
+
+
 def test_a_place_with_sealed_templates_is_unread_while_the_key_holder_is_silent() -> None:
     place = tallied(encode(event(sealed_at(60))), Known(now=NOW, told=None))
     assert place.verdict == "unread"
