@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from infra.audit.detection import Seen, Sight, redacted, see
 from infra.audit.report import Finding, Kind, Place, Verdict
-from models.keys.seal_chain import SitesTold
+from models.keys.seal_chain import SitesReply
 from models.keys.seals import Sealed
 
 __all__ = ["NOTHING", "SEAL_SLACK_S", "Known", "Opens", "Suspects", "Tally", "Where", "readable"]
@@ -40,7 +40,7 @@ class Known(Struct, frozen=True, kw_only=True):
 
     now: float
     """seconds since 1970, by this host's clock: the key holder's is not asked"""
-    told: SitesTold | None
+    told: SitesReply | None
     """what the key holder tells of its chains; None: nothing"""
     secrets: tuple[bytes, ...] = ()
     """the keys in files, as they are written there"""

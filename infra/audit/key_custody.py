@@ -8,7 +8,7 @@ from infra.audit.judgement import SEAL_SLACK_S, Tally
 from infra.audit.places import Unread
 from models.errors import ConfigError
 from models.settings import Settings
-from stream_processors.keyholder.key_file import KeysFile
+from stream_processors.keyholder.key_file import KeyFile
 
 __all__ = ["key_texts", "read_key_holder", "read_secrets"]
 
@@ -67,7 +67,7 @@ def _check_places(settings: Settings, tally: Tally) -> None:
     if file.parent not in folders:
         _check(file, tally)
     try:
-        KeysFile(file)
+        KeyFile(file)
     except ConfigError as error:
         tally.find("key", str(file), str(error))
 

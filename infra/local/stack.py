@@ -14,7 +14,7 @@ from infra.local.programs import BROKERS, EVERYTHING, INSTEAD, PROCESSES, Part, 
 from infra.setup.provision import provision
 from models.errors import ConfigError
 from models.settings import Settings
-from stream_processors.keyholder.key_file import KeysFile
+from stream_processors.keyholder.key_file import KeyFile
 from stream_processors.runtime.site_file import configure_sites, read_sites
 
 __all__ = ["LocalStack"]
@@ -115,7 +115,7 @@ class LocalStack:
         for process in reversed(tuple(self)):
             await process.stop()
         if "keyholder" in self._processes:  # nobody steps its keys any more
-            KeysFile(Path(self.settings.keys_file)).destroy()
+            KeyFile(Path(self.settings.keys_file)).destroy()
             shutil.rmtree(memory_folder(self._place.folder), ignore_errors=True)
 
 

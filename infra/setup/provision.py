@@ -29,7 +29,7 @@ _VISIBLE_S = 30
 async def provision(settings: Settings) -> list[str]:
     """Make what is missing, and return a sentence for each thing made or changed; repeating it is harmless.
 
-    Each site's key is stepped on to the epoch that its control names: not even this host keeps an older one.
+    Each site's key is step_chain on to the epoch that its control names: not even this host keeps an older one.
 
     Raises ConfigError for a bad file of sites, a key open to others, topics that belong to another pipeline, or topics
     of another number of partitions.
@@ -44,8 +44,8 @@ async def provision(settings: Settings) -> list[str]:
         await record_id(settings, own)
     # a topic of this moment names no epoch, and aiokafka complains of it while its leader moves in
     epochs = {} if f"created {settings.topics.controls}" in changes else await _epochs(settings, sites)
-    stepped = step_keys(settings.secrets, epochs)
-    return [f"made {key}" for key in keys] + changes + stepped
+    step_chain = step_keys(settings.secrets, epochs)
+    return [f"made {key}" for key in keys] + changes + step_chain
 
 
 async def _checked_id(settings: Settings, own: str) -> str:

@@ -20,7 +20,7 @@ from infra.status.report import (
     rates,
 )
 from models.contract.codec import decode_state
-from models.keys.seal_chain import SitesTold
+from models.keys.seal_chain import SitesReply
 from models.ledger.policy import Sites
 from models.settings import Settings
 from stream_processors.runtime.consumer_lag import partitions_of, read_backlogs, reads
@@ -68,7 +68,7 @@ async def _brokers(settings: Settings) -> list[Broker]:
     ]
 
 
-def _key_holder(settings: Settings, seals: SitesTold | None) -> Broker:
+def _key_holder(settings: Settings, seals: SitesReply | None) -> Broker:
     fault, hint = "" if seals else "no answer to the auditor's role", how_to_find(settings, "keys")
     return Broker(name="key holder", address=settings.key_addresses[0], hint=hint, fault=fault)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct, field
 
 from models.contract.messages import DeviceState
-from models.keys.seal_chain import SitesTold
+from models.keys.seal_chain import SitesReply
 from models.ledger.policy import Sites
 from stream_processors.runtime.consumer_lag import Backlog
 from stream_processors.runtime.health import Vitals
@@ -75,7 +75,7 @@ class Status(Struct, frozen=True, kw_only=True):
     brokers: list[Broker]
     kafka: KafkaSeen | None
     """None: nothing could be read"""
-    seals: SitesTold | None = None
+    seals: SitesReply | None = None
     """what the key holder tells of the sites' seal chains; None: nothing"""
     problems: list[str] = field(default_factory=list)
     """what is not ready, a sentence each; all is well without any"""

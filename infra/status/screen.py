@@ -8,7 +8,7 @@ from rich.text import Text
 
 from infra.status.report import Broker, Dispenser, Service, Status, last_faults
 from infra.tables import Table, stacked
-from models.keys.seal_chain import SitesTold
+from models.keys.seal_chain import SitesReply
 from stream_processors.runtime.consumer_lag import Backlog
 
 __all__ = ["screen", "span"]
@@ -93,7 +93,7 @@ def _names(names: list[str]) -> str:
     return f"{shown} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else shown
 
 
-def _seals(told: SitesTold) -> Table:
+def _seals(told: SitesReply) -> Table:
     table = Table("site", "seal chain", "for", "readable back to", "destroyed")
     for site, facts in sorted(told.sites.items()):
         since = span((told.at - facts.since) / 1000)

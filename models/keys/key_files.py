@@ -1,4 +1,4 @@
-"""Keys in files: 32 random bytes, in hex; before a site's key, the epoch that it is of."""
+"""Key files: 32 random bytes in hex; a site's key is preceded by its epoch."""
 
 import hashlib
 import hmac
@@ -20,39 +20,39 @@ __all__ = [
 
 KEY_BYTES = 32
 PIPELINE_KEY = "pipeline.key"
-"""The file of the secret that pseudonyms come from; only deciders and replay read it."""
+"""File of the secret that pseudonyms are derived from; read by deciders and replay only."""
 PIPELINE_ID = "pipeline.id"
-"""The file of its id, which is no secret."""
+"""File of the pipeline's id, which is public."""
 _ID_DIGITS = 16
 
 
 class SiteKey(NamedTuple):
-    """What a site's devices turn faces into templates with, in one epoch."""
+    """The key that protects a site's templates during one epoch."""
 
     epoch: int
     key: bytes
 
     def __str__(self) -> str:
-        """Its file's text: the epoch, a space, the key in hex. It is the secret itself."""
+        """Return the text of the file: epoch, space, key in hex. It contains the secret."""
         return f"{self.epoch} {self.key.hex()}\n"
 
     def __repr__(self) -> str:
-        """Without the key, for logs and tracebacks."""
+        """Return the epoch without the key, for logs and tracebacks."""
         return f"SiteKey(epoch={self.epoch})"
 
 
 def pipeline_id(pipeline_secret: bytes) -> str:
-    """Tell pipelines apart by their secrets, without telling those: 64 bits of HMAC-SHA256 in hex."""
+    """Return an id derived from the secret that does not reveal it: 64 bits of HMAC-SHA256 in hex."""
     return hmac.digest(pipeline_secret, b"fairroll pipeline", hashlib.sha256).hex()[:_ID_DIGITS]
 
 
 def site_key_name(site: str) -> str:
-    """The file of the key that a site's devices turn faces into templates with."""
+    """Return the file name of a site's template key."""
     return f"site-{site}.key"
 
 
 def parse_key(text: str, source: str) -> bytes:
-    """The key in a file's text; raises ConfigError naming the file."""
+    """Parse a key file; raises ConfigError naming the file."""
     try:
         key = bytes.fromhex(text)
     except ValueError:
@@ -63,7 +63,7 @@ def parse_key(text: str, source: str) -> bytes:
 
 
 def parse_site_key(text: str, source: str) -> SiteKey:
-    """The epoch and its key; a key alone, as older versions wrote it, is that of epoch 0. Raises ConfigError."""
+    """Parse epoch and key; a key without an epoch belongs to epoch 0. Raises ConfigError."""
     match text.split():
         case [epoch, key] if re.fullmatch("[0-9]{1,16}", epoch):
             return SiteKey(int(epoch), parse_key(key, source))

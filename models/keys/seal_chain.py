@@ -1,7 +1,7 @@
-"""What the key holder knows of each site: how it works, and its seal chain. Pure; time and randomness are arguments.
+"""The key holder's state of each site: its mode and its seal chain. Pure; time and randomness are arguments.
 
-A site that works with faces has a chain, one that is held or works by buttons has none. A chain's key is that of the
-oldest minute that a live template needs: what was sealed in minute m is noise from the end of minute m and one window.
+A site in face mode has a chain, a held site or one in button mode has none. The chain keeps the key of the oldest
+minute that a live template needs: what was sealed in minute m cannot be read one window after the end of minute m.
 """
 
 from collections.abc import Callable
@@ -11,98 +11,98 @@ from msgspec.structs import replace
 
 from models.contract.messages import Control, Mode
 from models.contract.topics import Name
-from models.keys.seals import ENTROPY_BYTES, FARTHEST, SealKey
+from models.keys.seals import ENTROPY_BYTES, MOST_STEPS, SealKey
 
 __all__ = [
     "MINUTE_MS",
     "Entropy",
-    "KeysTold",
+    "KeysReply",
     "SiteChain",
     "SiteFacts",
-    "SiteKey",
-    "SitesTold",
+    "SiteSealKey",
+    "SitesReply",
     "facts_of",
     "minute_of",
     "oldest_needed",
-    "stepped",
-    "told",
+    "step_chain",
+    "with_control",
 ]
 
 MINUTE_MS = 60_000
 
 Entropy = Callable[[int], bytes]
-"""So many random bytes; `secrets.token_bytes`."""
+"""Returns the given number of random bytes, as `secrets.token_bytes` does."""
 
 
 class SiteChain(Struct, frozen=True, kw_only=True):
-    """One site, as the holder knows it."""
+    """State of one site in the key holder."""
 
     mode: Mode
     window_s: int
     appended: int
-    """when Kafka appended the control that this is known from, milliseconds since 1970"""
+    """append time of the control that this state comes from, milliseconds since 1970"""
     offset: int
     """of that control"""
     key: SealKey | None
     """None: the site has no chain"""
     since: int
-    """since when it has this chain, or none; milliseconds since 1970"""
+    """when the present chain began, or the last one was destroyed; milliseconds since 1970"""
     destroyed: int = 0
-    """how many chains of this site were destroyed"""
+    """chains of this site that were destroyed"""
 
 
 class SiteFacts(Struct, frozen=True, kw_only=True):
-    """What everybody may know of a site's chain."""
+    """The public facts of a site's chain."""
 
     mode: Mode
     window_s: int
     chain: str | None
-    """its id; None: it has no chain, and what was sealed for it before is noise"""
+    """its id; None: no chain, so nothing that was sealed before can be read"""
     oldest: int | None
-    """the minute since which what was sealed can be read"""
+    """oldest minute whose seals can be read"""
     since: int
-    """since when it has this chain, or none, at least; milliseconds since 1970"""
+    """when the present chain began, or the last one was destroyed; milliseconds since 1970"""
     destroyed: int
-    """how many chains were destroyed since the holder's memory began: at the boot of its host, if not later"""
+    """chains destroyed since the holder's memory began: the boot of its host, or later"""
 
 
-class SitesTold(Struct, frozen=True, kw_only=True):
-    """The answer to everybody."""
+class SitesReply(Struct, frozen=True, kw_only=True):
+    """The reply with facts, for every role."""
 
     at: int
     """milliseconds since 1970, by the holder's clock"""
     sites: dict[Name, SiteFacts]
 
 
-class SiteKey(Struct, frozen=True, kw_only=True):
-    """What a process gets for a site: of its role's minute."""
+class SiteSealKey(Struct, frozen=True, kw_only=True):
+    """A site's key as a role gets it."""
 
     window_s: int
     key: SealKey | None
 
 
-class KeysTold(Struct, frozen=True, kw_only=True):
-    """The answer to ingress and decider: all sites, or the one that was asked for, if the holder knows it."""
+class KeysReply(Struct, frozen=True, kw_only=True):
+    """The reply with keys, for ingress and decider: all sites, or the requested one if it is known."""
 
     at: int
     """milliseconds since 1970, by the holder's clock"""
-    sites: dict[Name, SiteKey]
+    sites: dict[Name, SiteSealKey]
 
 
 def minute_of(at: int) -> int:
-    """The minute of a time in milliseconds since 1970."""
+    """Return the minute of a time in milliseconds since 1970."""
     return at // MINUTE_MS
 
 
 def oldest_needed(now: int, window_s: int) -> int:
-    """The minute of the oldest template that is live now, `now` in milliseconds since 1970."""
+    """Return the minute of the oldest live template; `now` in milliseconds since 1970."""
     return minute_of(now - 1000 * window_s)
 
 
-def told(known: SiteChain | None, control: Control, appended: int, offset: int, now: int) -> SiteChain:
-    """The site after a record of `fairroll.controls`; the same object where it tells nothing new.
+def with_control(known: SiteChain | None, control: Control, appended: int, offset: int, now: int) -> SiteChain:
+    """Apply a record of `fairroll.controls`; return the same object if it is not newer.
 
-    Another mode than faces destroys the chain at once. Faces want one: `stepped` begins it.
+    Any mode but `face` destroys the chain immediately. In face mode `step_chain` begins one.
     """
     if known and appended <= known.appended and offset <= known.offset:
         return known
@@ -119,8 +119,8 @@ def told(known: SiteChain | None, control: Control, appended: int, offset: int, 
     )
 
 
-def stepped(known: SiteChain, now: int, entropy: Entropy) -> SiteChain:
-    """The site as it should be now; the same object where it is: no key that no live template needs, none missing."""
+def step_chain(known: SiteChain, now: int, entropy: Entropy) -> SiteChain:
+    """Begin a missing chain and step past minutes that no live template needs; return the same object if unchanged."""
     if known.mode != "face":
         return known
     if known.key is None:
@@ -128,13 +128,13 @@ def stepped(known: SiteChain, now: int, entropy: Entropy) -> SiteChain:
     behind = oldest_needed(now, known.window_s) - known.key.minute
     if behind <= 0:
         return known
-    if behind > FARTHEST:  # nothing that it sealed is live
+    if behind > MOST_STEPS:  # nothing that it sealed is live
         return replace(known, key=_new(now, entropy), since=now, destroyed=known.destroyed + 1)
     return replace(known, key=known.key.at(known.key.minute + behind))
 
 
 def facts_of(known: SiteChain) -> SiteFacts:
-    """The site without its key."""
+    """Return the site without its key."""
     return SiteFacts(
         mode=known.mode,
         window_s=known.window_s,

@@ -1,12 +1,12 @@
-"""The seal chain: a template at rest is encrypted under a key of its minute, and that key is destroyed in time.
+"""The seal chain: a template at rest is encrypted under a key of its minute, and that key is destroyed when it expires.
 
-A site's chain has one key a minute. HKDF-SHA256 (RFC 5869, without salt) steps it to the next minute, and another
-branch of it gives the key that seals; neither can be turned back. So who holds the key of a minute reads what was
-sealed from then on, and nobody reads what was sealed before the oldest key that anybody holds.
+A site's chain has one key a minute. HKDF-SHA256 (RFC 5869, without salt) derives the next minute's key and, as another
+branch, the key that seals; neither can be inverted. The holder of a minute's key can read what was sealed from that
+minute on, and what was sealed before the oldest existing key cannot be read.
 
-What overwriting cannot do: keys in a `Keyring` are bytearrays, overwritten when they go, but Python, msgspec and
-OpenSSL make copies of their own (a `SealKey`'s bytes, a cipher's state) that stay until their memory is used again:
-mostly for seconds, but nothing bounds it. Whoever reads a process's whole memory may find one (docs/seal-chain.md).
+Limits of overwriting: a `Keyring` overwrites its bytearrays, but Python, msgspec and OpenSSL make copies (a `SealKey`'s
+bytes, a cipher's state) that stay until their memory is reused, usually seconds later, without a bound. A dump of the
+process's memory may contain one (docs/seal-chain.md).
 """
 
 import struct
@@ -20,18 +20,18 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Meta, Struct
 
-__all__ = ["ENTROPY_BYTES", "FARTHEST", "KEY_BYTES", "NONCE_BYTES", "Keyring", "SealKey", "Sealed", "binding"]
+__all__ = ["ENTROPY_BYTES", "KEY_BYTES", "MOST_STEPS", "NONCE_BYTES", "Keyring", "SealKey", "Sealed", "binding"]
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
-"""96 random bits: with a thousand seals a minute two of one key meet once in 10**23 minutes."""
-FARTHEST: Final = 100_000
-"""Minutes that one key is stepped at most, 69 days; a chain that is farther off has forgotten everything anyway."""
+"""96 random bits: with a thousand seals a minute, two nonces of one key collide once in 10**23 minutes."""
+MOST_STEPS: Final = 100_000
+"""Most minutes that a key is stepped, 69 days; no template lives that long."""
 _REACH: Final = 2 * 1440
-"""Minutes that a keyring looks ahead, twice the longest window: a wrong minute costs no more than 60 ms."""
+"""Most minutes that a keyring derives ahead, twice the longest window; it bounds a wrong minute's cost to 60 ms."""
 _CHAIN_BYTES: Final = 8
 ENTROPY_BYTES: Final = _CHAIN_BYTES + KEY_BYTES
-"""what a new chain is made of"""
+"""random bytes of a new chain"""
 _TAG_BYTES: Final = 16
 _FORMAT: Final = b"fairroll-s/1"
 _NEXT, _SEAL = b"fairroll seal chain", b"fairroll seal key"
@@ -44,7 +44,7 @@ _Box = Annotated[bytes, Meta(min_length=NONCE_BYTES + _TAG_BYTES, max_length=102
 
 
 class Sealed(Struct, frozen=True, array_like=True):
-    """A template as it is at rest: readable by whoever holds a key of its chain, of its minute or before."""
+    """A template at rest: readable with its chain's key of that minute or an earlier one."""
 
     chain: _ChainId
     minute: _Minute
@@ -53,7 +53,7 @@ class Sealed(Struct, frozen=True, array_like=True):
 
 
 class SealKey(Struct, frozen=True):
-    """The key of a chain at a minute: all later ones follow from it, and no earlier one."""
+    """A chain's key of a minute: later keys can be derived from it, earlier ones cannot."""
 
     chain: _ChainId
     minute: _Minute
@@ -61,15 +61,15 @@ class SealKey(Struct, frozen=True):
 
     @classmethod
     def first(cls, minute: int, entropy: bytes) -> "SealKey":
-        """Begin a chain at this minute from ENTROPY_BYTES random bytes; its id tells nothing of its key."""
+        """Begin a chain at this minute from ENTROPY_BYTES random bytes; id and key are independent."""
         if len(entropy) != ENTROPY_BYTES:
             raise ValueError(f"a chain is made of {ENTROPY_BYTES} random bytes, not {len(entropy)}")
         return cls(entropy[:_CHAIN_BYTES].hex(), minute, entropy[_CHAIN_BYTES:])
 
     def at(self, minute: int) -> "SealKey":
-        """Step to this minute. Raises ValueError for an earlier one, and for one that is too far off."""
-        if not 0 <= minute - self.minute <= FARTHEST:
-            raise ValueError(f"minute {minute} is not within {FARTHEST} after {self.minute}")
+        """Derive the key of this minute. Raises ValueError for an earlier minute or more than MOST_STEPS later."""
+        if not 0 <= minute - self.minute <= MOST_STEPS:
+            raise ValueError(f"minute {minute} is not within {MOST_STEPS} after {self.minute}")
         key = bytearray(self.key)
         for _ in range(minute - self.minute):
             _step(key)
@@ -82,24 +82,24 @@ class SealKey(Struct, frozen=True):
 
 
 def binding(site: str, device: str, request_id: str) -> bytes:
-    """What a sealed template belongs to: moved to another site, device or request it cannot be opened."""
+    """Return the associated data of a seal: it cannot be opened for another site, device or request."""
     return msgspec.json.encode([site, device, request_id])
 
 
 class Keyring:
-    """The keys that a process holds, by site. In memory, without a clock, not for several threads."""
+    """The keys that a process holds, by site. In memory, without a clock, not thread-safe."""
 
     def __init__(self) -> None:
         self._chains: dict[str, _Chain] = {}
 
     def put(self, site: str, key: SealKey | None) -> None:
-        """Hold the site's chain from this minute on; None: it has none, being held or unknown.
+        """Hold the site's chain from this minute on; None destroys it (the site is held or unknown).
 
-        A key of the chain that is held already only forgets what is before it: nothing older comes back.
+        A later key of the same chain destroys the earlier ones; an earlier one changes nothing.
         """
         chain = self._chains.get(site)
         if key and chain and chain.id == key.chain:
-            self.forget_before(site, key.minute)
+            self.destroy_before(site, key.minute)
             return
         if chain:
             del self._chains[site]
@@ -107,30 +107,30 @@ class Keyring:
         if key:
             self._chains[site] = _Chain(key)
 
-    def forget_before(self, site: str, minute: int) -> None:
-        """Destroy all keys of minutes before this one, so that a process whose holder is away forgets on time."""
+    def destroy_before(self, site: str, minute: int) -> None:
+        """Destroy the keys of earlier minutes. It needs no key holder, so keys expire while that is unreachable."""
         chain = self._chains.get(site)
-        if chain and minute - chain.oldest > FARTHEST:
+        if chain and minute - chain.oldest > MOST_STEPS:
             self.put(site, None)
         elif chain:
-            chain.forget_before(minute)
+            chain.destroy_before(minute)
 
     def since(self, site: str) -> int | None:
-        """The oldest minute whose key is held; None: the site has no chain here."""
+        """Return the oldest minute whose key is held; None: no chain."""
         chain = self._chains.get(site)
         return chain.oldest if chain else None
 
     def __iter__(self) -> Iterator[str]:
-        """The sites that have a chain."""
+        """Iterate over the sites that have a chain."""
         return iter(tuple(self._chains))
 
     def covers(self, site: str, sealed: Sealed) -> bool:
-        """Whether the site's key of that chain and minute is held or follows from what is held."""
+        """Return whether the key of that chain and minute is held or can be derived."""
         chain = self._chains.get(site)
         return chain is not None and chain.covers(sealed)
 
     def seal(self, site: str, template: bytes, binding: bytes, minute: int, nonce: bytes) -> Sealed | None:
-        """Seal under the key of this minute; None: it is not held. `nonce`: NONCE_BYTES random bytes."""
+        """Seal under the key of this minute; None if it is not held. `nonce`: NONCE_BYTES random bytes."""
         if len(nonce) != NONCE_BYTES:
             raise ValueError(f"a nonce has {NONCE_BYTES} bytes, not {len(nonce)}")
         chain = self._chains.get(site)
@@ -140,7 +140,7 @@ class Keyring:
         return Sealed(chain.id, minute, nonce + cipher.encrypt(nonce, template, _bound(chain.id, minute, binding)))
 
     def unseal(self, site: str, sealed: Sealed, binding: bytes) -> bytes | None:
-        """The template; None: its key is gone or of another chain, or it is not what was sealed for this binding."""
+        """Return the template; None if its key is not held or it was sealed for another binding."""
         chain = self._chains.get(site)
         if chain is None or not chain.covers(sealed):
             return None
@@ -153,7 +153,7 @@ class Keyring:
 
 
 class _Chain:
-    """One site's keys from `oldest` on: those of the minutes that were asked for, and what the rest follows from."""
+    """One site's keys from `oldest` on: derived ones, and the head from which later ones are derived."""
 
     def __init__(self, key: SealKey) -> None:
         self.id, self.oldest = key.chain, key.minute
@@ -167,13 +167,13 @@ class _Chain:
         return sealed.chain == self.id and self.reaches(sealed.minute)
 
     def key(self, minute: int) -> bytearray:
-        """The key that seals in a minute that it reaches; a day's are made in some 30 ms, once."""
+        """Return the sealing key of a reachable minute. Deriving a day of keys takes some 30 ms, once."""
         while self._head_minute <= minute:
             self._keys[self._head_minute] = _derived(self._head, _SEAL)
             self._step()
         return self._keys[minute]
 
-    def forget_before(self, minute: int) -> None:
+    def destroy_before(self, minute: int) -> None:
         for past in range(self.oldest, min(minute, self._head_minute)):
             _overwrite(self._keys.pop(past))
         while self._head_minute < minute:

@@ -124,7 +124,7 @@ class Decider:
     async def _send(self, message: Message, folded: Folded) -> None:
         for outcome in folded.outcomes:
             if isinstance(outcome, ControlChanged) and outcome.control.mode != "face":
-                self._keys.forget(outcome.site)
+                self._keys.destroy(outcome.site)
         for record in folded.records:
             is_letter = record.topic == self._settings.topics.dead_letters
             number = 0 if is_letter else message.partition  # co-partitioned by site; the dead letters have only one
@@ -134,7 +134,7 @@ class Decider:
 
     def _read_rows_again(self) -> None:
         """Rows that were read while the key holder was away have no templates: read them again once it answers."""
-        if self._is_without_keys and not self._keys.is_away:
+        if self._is_without_keys and not self._keys.is_unreachable:
             self._is_without_keys = False
             self._ledger.reread()
 
@@ -154,7 +154,7 @@ class Decider:
         """
         try:
             await self._keys.ready()
-            self._is_without_keys = self._keys.is_away
+            self._is_without_keys = self._keys.is_unreachable
             self._ledger.begin(self.accounts.data, self._partitions())
         except UnreadableRow as error:
             give_up(await described(self._settings, error))

@@ -30,18 +30,18 @@ class WorkerKeys(Service):  # type: ignore[misc]  # mode has no types
         await self._asked.wait()
 
     @property
-    def is_away(self) -> bool:
+    def is_unreachable(self) -> bool:
         """Whether the key holder does not answer, so that what has to be read may not be readable yet."""
-        return self._keys is None or self._keys.is_away
+        return self._keys is None or self._keys.is_unreachable
 
     def unseal(self, site: str, sealed: Sealed, bound_to: bytes, /) -> bytes | None:
         """The template; None where its key is gone."""
         return self._keys.unseal(site, sealed, bound_to) if self._keys else None
 
-    def forget(self, site: str) -> None:
+    def destroy(self, site: str) -> None:
         """Destroy what is held of a site, without waiting for the key holder to say so."""
         if self._keys:
-            self._keys.forget(site)
+            self._keys.destroy(site)
 
     async def fetch_for(self, event: Event) -> None:
         """Have the key of a template that is to be read. Without it nobody is known again, which must be heard of."""
@@ -51,7 +51,7 @@ class WorkerKeys(Service):  # type: ignore[misc]  # mode has no types
             await self._keys.fetch(event.site)
         if not self._keys.covers(event.site, event.sealed):
             self._vitals.count("unreadable_templates")
-            if not self.is_away:  # else that was told, once
+            if not self.is_unreachable:  # else that was told, once
                 self._vitals.fault(f"the key of a template at {event.site} is gone")
 
     async def _hold(self) -> None:

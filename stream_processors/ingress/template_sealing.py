@@ -31,7 +31,7 @@ class SealingKeys(Protocol):
         """Ask for it; returns at once where asking again is too early."""
         ...
 
-    def forget(self, site: str) -> None:
+    def destroy(self, site: str) -> None:
         """Destroy what is held of the site."""
         ...
 
@@ -49,7 +49,7 @@ class Seals:
             self._with_faces.add(control.site)
         else:
             self._with_faces.discard(control.site)
-            self._keys.forget(control.site)
+            self._keys.destroy(control.site)
 
     async def fetch_for(self, site: str) -> None:
         """Have a key before the first face of a site that has just begun to look at them."""

@@ -19,7 +19,7 @@ from models.contract.topics import Name
 from models.errors import ConfigError
 from models.keys.seal_chain import SiteChain
 
-__all__ = ["Kept", "KeysFile"]
+__all__ = ["Kept", "KeyFile"]
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ class Kept(Struct, frozen=True, kw_only=True):
     sites: dict[Name, SiteChain]
 
 
-class KeysFile:
+class KeyFile:
     """One holder's, of mode 0600. Raises ConfigError where its folder outlives a reboot or cannot be made."""
 
     def __init__(self, path: Path) -> None:

@@ -1,8 +1,8 @@
-"""The key holder: makes the sites' seal chains, steps them by its own clock, and gives each process its keys.
+"""The key holder: begins the sites' seal chains, steps them by its own clock, and serves keys to ingress and deciders.
 
-It alone decides when keys are destroyed. Sites, windows and modes come from `fairroll.controls`; while Kafka is away it
-goes on with those that it knows. Keys are in its memory and, where FAIRROLL_KEYS_FILE names one, in a file that no disk
-ever sees.
+It alone decides when keys are destroyed. Sites, windows and modes come from the controls topic; while Kafka is
+unreachable it continues with the last ones. Keys are in its memory and, if FAIRROLL_KEYS_FILE is set, in a file on a
+memory file system.
 """
 
 import asyncio
@@ -18,30 +18,40 @@ from aiokafka import ConsumerRecord
 
 from models.contract.codec import decode_control, encode
 from models.errors import MalformedMessage
-from models.keys.seal_chain import Entropy, KeysTold, SiteChain, SiteKey, SitesTold, facts_of, minute_of, stepped, told
+from models.keys.seal_chain import (
+    Entropy,
+    KeysReply,
+    SiteChain,
+    SiteSealKey,
+    SitesReply,
+    facts_of,
+    minute_of,
+    step_chain,
+    with_control,
+)
 from models.keys.seals import SealKey
 from models.settings import Settings
-from stream_processors.keyholder.key_file import Kept, KeysFile
+from stream_processors.keyholder.key_file import Kept, KeyFile
 from stream_processors.runtime.health import Health
 from stream_processors.runtime.kafka import kafka_answers, open_consumer
 from stream_processors.runtime.key_protocol import Role, boot_ms, listening, only_holder, role_of
 from stream_processors.runtime.pipeline_identity import check_kafka, own_id
 from stream_processors.runtime.service import again_after_outages, announce_ready, serve
 
-__all__ = ["Clock", "Holder", "run"]
+__all__ = ["Clock", "KeyHolder", "run"]
 
 _STEP_EVERY_S = 1.0
-"""How late a key may be destroyed."""
+"""Most delay of a key's destruction."""
 _MOST_RECORDS = 500
 
 
 class Clock:
-    """Milliseconds since 1970 that never go back: a clock that is set back keeps no key alive."""
+    """Milliseconds since 1970, monotonic: a wall clock that is set back prolongs no key."""
 
     def __init__(self, wall: Callable[[], int], boot: Callable[[], int]) -> None:
         self._wall, self._boot = wall, boot
         self.ahead_ms = 0
-        """of the time since the boot; a clock that is set forward is believed at once"""
+        """offset to the time since boot; grows immediately when the wall clock is set forward"""
 
     def now(self) -> int:
         boot = self._boot()
@@ -49,62 +59,64 @@ class Clock:
         return boot + self.ahead_ms
 
 
-class Holder:
-    """All chains. What changes is in the file, if there is one, before anybody is told of it."""
+class KeyHolder:
+    """All chains. A change is written to the file, if there is one, before any reply contains it."""
 
-    def __init__(self, file: KeysFile | None, clock: Clock, entropy: Entropy, health: Health) -> None:
+    def __init__(self, file: KeyFile | None, clock: Clock, entropy: Entropy, health: Health) -> None:
         self._file, self._clock, self._entropy, self._health = file, clock, entropy, health
         self._sites: dict[str, SiteChain] = {}
         self._current: dict[str, SealKey] = {}
-        """for ingress: of the minute in which it asked last"""
+        """by site: the key that ingress got last"""
 
     def resume(self) -> None:
-        """Go on from what the last holder left in the file, as if it had been stepped all the time."""
+        """Load the file of the previous process and step its chains to the present."""
         if self._file and (kept := self._file.read()):
             self._clock.ahead_ms = kept.ahead_ms
             self._sites = dict(kept.sites)
             self.step()
 
     def on_controls(self, records: Iterable[ConsumerRecord]) -> None:
-        """Take what `fairroll.controls` says, in order; chains that are wanted after all of it are begun."""
+        """Apply records of the controls topic in order, then begin the chains that are missing."""
         before = dict(self._sites)
         for record in records:
             try:
                 control = decode_control(record.value or b"")
-            except MalformedMessage as error:  # a newer decider's word; the other sites must go on
+            except MalformedMessage as error:  # written by a newer decider; other sites continue
                 self._health.count("unreadable")
                 self._health.fault(f"unreadable control at {record.partition}/{record.offset}: {error}")
             else:
                 known = self._sites.get(control.site)
-                self._sites[control.site] = told(known, control, record.timestamp, record.offset, self._clock.now())
+                self._sites[control.site] = with_control(
+                    known, control, record.timestamp, record.offset, self._clock.now()
+                )
                 self._health.count("controls")
         self._settle(before)
 
     def step(self) -> None:
-        """Destroy the keys that no live template needs any more."""
+        """Destroy the keys that no live template needs."""
         self._settle(dict(self._sites))
 
-    def keys(self, role: Role, site: str | None = None) -> KeysTold:
-        """Tell a role its keys: of one site, if it is known, or of all."""
+    def keys(self, role: Role, site: str | None = None) -> KeysReply:
+        """Return a role's keys for one site, if it is known, or for all."""
         now = self._clock.now()
         sites = self._sites if site is None else self._sites.keys() & {site}
-        return KeysTold(at=now, sites={name: self._key(role, name, now) for name in sites})
+        return KeysReply(at=now, sites={name: self._key(role, name, now) for name in sites})
 
-    def facts(self) -> SitesTold:
-        return SitesTold(at=self._clock.now(), sites={site: facts_of(known) for site, known in self._sites.items()})
+    def facts(self) -> SitesReply:
+        return SitesReply(at=self._clock.now(), sites={site: facts_of(known) for site, known in self._sites.items()})
 
-    def _key(self, role: Role, site: str, now: int) -> SiteKey:
+    def _key(self, role: Role, site: str, now: int) -> SiteSealKey:
         known = self._sites[site]
         key = known.key
         if key and role == "ingress":
             last = self._current.get(site)
             start = last if last and last.chain == key.chain and last.minute >= key.minute else key
             key = self._current[site] = start.at(max(start.minute, minute_of(now)))
-        return SiteKey(window_s=known.window_s, key=key)
+        return SiteSealKey(window_s=known.window_s, key=key)
 
     def _settle(self, before: dict[str, SiteChain]) -> None:
         now = self._clock.now()
-        self._sites = {site: stepped(known, now, self._entropy) for site, known in self._sites.items()}
+        self._sites = {site: step_chain(known, now, self._entropy) for site, known in self._sites.items()}
         if self._sites == before:
             return
         for site, known in self._sites.items():
@@ -119,19 +131,19 @@ class Holder:
             return
         try:
             self._file.write(Kept(ahead_ms=self._clock.ahead_ms, sites=self._sites))
-        except OSError as error:  # it took the file away: a restart forgets, and nothing is kept too long
-            self._health.fault(f"the file of keys cannot be written: {error.strerror or error}")
+        except OSError as error:  # the file was destroyed: a restart begins new chains, and no key is kept too long
+            self._health.fault(f"the key file cannot be written: {error.strerror or error}")
 
 
 def run(settings: Settings) -> None:
-    """Serve until told to stop; one a host, and for a site no other host's."""
+    """Serve until stopped. One instance a host, one key holder a site."""
     health = Health("keyholder", settings.instance)
-    file = KeysFile(Path(settings.keys_file)) if settings.keys_file else None
-    holder = Holder(file, Clock(lambda: time.time_ns() // 1_000_000, boot_ms), secrets.token_bytes, health)
+    file = KeyFile(Path(settings.keys_file)) if settings.keys_file else None
+    holder = KeyHolder(file, Clock(lambda: time.time_ns() // 1_000_000, boot_ms), secrets.token_bytes, health)
     serve(lambda: _hold(settings, holder, health), health, settings)
 
 
-async def _hold(settings: Settings, holder: Holder, health: Health) -> None:
+async def _hold(settings: Settings, holder: KeyHolder, health: Health) -> None:
     with only_holder(settings):
         holder.resume()
         async with listening(settings, _application(holder, health)), asyncio.TaskGroup() as tasks:
@@ -140,14 +152,14 @@ async def _hold(settings: Settings, holder: Holder, health: Health) -> None:
             announce_ready("keyholder")
 
 
-async def _step(holder: Holder) -> NoReturn:
+async def _step(holder: KeyHolder) -> NoReturn:
     while True:
         holder.step()
         await asyncio.sleep(_STEP_EVERY_S)
 
 
-async def _follow(settings: Settings, holder: Holder, health: Health) -> None:
-    """Read all controls from the beginning; those that are known tell nothing new."""
+async def _follow(settings: Settings, holder: KeyHolder, health: Health) -> None:
+    """Follow the controls topic from its beginning; records that are not newer change nothing."""
     await check_kafka(settings, own_id(settings))
     async with open_consumer(settings, settings.topics.controls, group=None) as controls, asyncio.TaskGroup() as tasks:
         tasks.create_task(health.watch(kafka=partial(kafka_answers, controls)), name="health")
@@ -156,19 +168,19 @@ async def _follow(settings: Settings, holder: Holder, health: Health) -> None:
             holder.on_controls(record for batch in batches.values() for record in batch)
 
 
-def _application(holder: Holder, health: Health) -> web.Application:
+def _application(holder: KeyHolder, health: Health) -> web.Application:
     async def keys(request: web.Request) -> web.Response:
         role = role_of(request)
         if role not in {"ingress", "decider"}:
             health.count("refused")
             raise web.HTTPForbidden(text="only ingress and decider get keys")
-        health.count("told")
+        health.count("served")
         return _json(holder.keys(role, request.match_info.get("site")))
 
     async def sites(request: web.Request) -> web.Response:
         if role_of(request) is None:
             health.count("refused")
-            raise web.HTTPForbidden(text="nobody's connection that has a role")
+            raise web.HTTPForbidden(text="this connection has no role")
         return _json(holder.facts())
 
     application = web.Application()
@@ -176,5 +188,5 @@ def _application(holder: Holder, health: Health) -> web.Application:
     return application
 
 
-def _json(told: KeysTold | SitesTold) -> web.Response:
-    return web.Response(body=encode(told), content_type="application/json")
+def _json(reply: KeysReply | SitesReply) -> web.Response:
+    return web.Response(body=encode(reply), content_type="application/json")

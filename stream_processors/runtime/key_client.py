@@ -1,7 +1,7 @@
-"""A process's keys: fetched from the key holder, stepped by its clock, and destroyed on time without it too.
+"""Client of the key holder: keys are fetched, stepped by the holder's clock, and destroyed in time even without it.
 
-That the holder is away is never its callers' error: what cannot be sealed or unsealed then is told as None and counted,
-and the fault is logged once.
+An unreachable key holder raises nothing: sealing and unsealing return None and are counted, and the fault is logged
+once.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from models.keys.seal_chain import KeysTold, SiteKey, SitesTold, minute_of, oldest_needed
+from models.keys.seal_chain import KeysReply, SiteSealKey, SitesReply, minute_of, oldest_needed
 from models.keys.seals import Keyring, Sealed
 from models.settings import Settings
 from stream_processors.runtime.health import Health
@@ -23,19 +23,19 @@ __all__ = ["Keys", "open_keys", "read_facts"]
 
 log = structlog.get_logger()
 
-_PATIENCE_S = 1.0
-"""How long one attempt may take; a holder on the same host answers in a millisecond."""
+_TIMEOUT_S = 1.0
+"""Timeout of one attempt; a holder on the same host answers in a millisecond."""
 _APART_MS = 1_000
-"""between two attempts for one site"""
+"""least time between two attempts for one site"""
 _STEP_EVERY_S, _REFRESH_EVERY_S = 1.0, 2.0
-_START_S, _LOOK_AGAIN_S = 5.0, 0.1
+_START_S, _POLL_S = 5.0, 0.1
 
-_keys: msgspec.json.Decoder[KeysTold] = msgspec.json.Decoder(KeysTold)
-_facts: msgspec.json.Decoder[SitesTold] = msgspec.json.Decoder(SitesTold)
+_keys: msgspec.json.Decoder[KeysReply] = msgspec.json.Decoder(KeysReply)
+_facts: msgspec.json.Decoder[SitesReply] = msgspec.json.Decoder(SitesReply)
 
 
 class Keys:
-    """What `open_keys` gives. Ingress seals, in the holder's present minute; a decider does both."""
+    """The keys of a role, from `open_keys`. Ingress seals in the holder's current minute; a decider unseals too."""
 
     def __init__(
         self,
@@ -48,14 +48,14 @@ class Keys:
         self._ring = Keyring()
         self._windows: dict[str, int] = {}
         self._ahead_ms = 0
-        """how far the holder's clock is ahead of the time since the boot"""
-        self.is_away = False
-        """whether the holder did not answer when it was asked last"""
+        """offset of the holder's clock to the time since boot"""
+        self.is_unreachable = False
+        """whether the last request to the key holder failed"""
         self._asked: dict[str, int] = {}
-        """when a site was asked for last, alone"""
+        """by site: time of the last single request"""
 
     def seal(self, site: str, template: bytes, binding: bytes, nonce: bytes) -> Sealed | None:
-        """Seal in the present minute; None: there is no key for it. `nonce`: NONCE_BYTES random bytes."""
+        """Seal in the current minute; None without a key. `nonce`: NONCE_BYTES random bytes."""
         minute = max(minute_of(self._now()), self._ring.since(site) or 0)
         sealed = self._ring.seal(site, template, binding, minute, nonce)
         if sealed is None:
@@ -63,46 +63,46 @@ class Keys:
         return sealed
 
     def covers(self, site: str, sealed: Sealed) -> bool:
-        """Whether its key is held. If not, `fetch` may bring it; afterwards it is gone."""
+        """Return whether its key is held. If not, `fetch` may get it; if it is still not held then, it is destroyed."""
         return self._ring.covers(site, sealed)
 
     def unseal(self, site: str, sealed: Sealed, binding: bytes) -> bytes | None:
-        """The template; None: its key is gone, or it was sealed for another binding."""
+        """Return the template; None if its key is not held or it was sealed for another binding."""
         return self._ring.unseal(site, sealed, binding)
 
     def has(self, site: str) -> bool:
-        """Whether any key of the site is held."""
+        """Return whether any key of the site is held."""
         return self._ring.since(site) is not None
 
-    def forget(self, site: str) -> None:
-        """Destroy what is held of the site, without waiting for the holder to say so: at a hold."""
+    def destroy(self, site: str) -> None:
+        """Destroy the site's keys, at a hold, without waiting for the key holder."""
         self._ring.put(site, None)
 
-    def forget_all(self) -> None:
-        """Destroy all that is held."""
+    def destroy_all(self) -> None:
+        """Destroy all keys."""
         for site in self._ring:
             self._ring.put(site, None)
 
     def step(self) -> None:
-        """Destroy what the role may not hold any more, whether the holder answers or not."""
+        """Destroy the keys that the role may no longer hold, whether or not the key holder answers."""
         now = self._now()
         for site in self._ring:
             needed = minute_of(now) if self._role == "ingress" else oldest_needed(now, self._windows[site])
-            self._ring.forget_before(site, needed)
+            self._ring.destroy_before(site, needed)
 
     async def fetch(self, site: str) -> None:
-        """Ask the holder for a site's key, once a second at most, and for no longer than a second.
+        """Request a site's key, at most once a second and with a timeout of a second.
 
-        While the holder does not answer this returns at once: one request waits for an outage, and no other.
+        While the key holder is unreachable this returns immediately, so an outage delays one request only.
         """
         now = self._boot()
-        if self.is_away or now < self._asked.get(site, 0) + _APART_MS:
+        if self.is_unreachable or now < self._asked.get(site, 0) + _APART_MS:
             return
         self._asked[site] = now
         await self._ask(site)
 
     async def fetch_all(self) -> None:
-        """Ask the holder for all sites' keys."""
+        """Request all sites' keys."""
         await self._ask(None)
 
     async def _ask(self, site: str | None) -> None:
@@ -110,30 +110,30 @@ class Keys:
         try:
             async with self._http.get("/v1/seal" if site is None else f"/v1/seal/{site}") as answer:
                 answer.raise_for_status()
-                told = _keys.decode(await answer.read())
+                reply = _keys.decode(await answer.read())
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
-            self._note_away(error)
+            self._note_failure(error)
             return
-        if self.is_away:
+        if self.is_unreachable:
             log.info("the key holder answers again")
-        self.is_away = False
-        self._ahead_ms = told.at - asked
-        for name in told.sites.keys() | (set(self._ring) if site is None else {site}):
-            self._take(name, told.sites.get(name))
+        self.is_unreachable = False
+        self._ahead_ms = reply.at - asked
+        for name in reply.sites.keys() | (set(self._ring) if site is None else {site}):
+            self._take(name, reply.sites.get(name))
 
-    def _take(self, site: str, told: SiteKey | None) -> None:
-        if told:
-            self._windows[site] = told.window_s
-        self._ring.put(site, told.key if told else None)
+    def _take(self, site: str, received: SiteSealKey | None) -> None:
+        if received:
+            self._windows[site] = received.window_s
+        self._ring.put(site, received.key if received else None)
 
-    def _note_away(self, error: Exception) -> None:
-        self._health.count("keys_away")
-        if not self.is_away:
+    def _note_failure(self, error: Exception) -> None:
+        self._health.count("keys_unreachable")
+        if not self.is_unreachable:
             self._health.fault(f"the key holder does not answer: {str(error) or 'in time'}")
-        self.is_away = True
+        self.is_unreachable = True
 
     def _now(self) -> int:
-        """The holder's time, milliseconds since 1970; ahead of it by no more than an answer took."""
+        """Return the holder's time, milliseconds since 1970; ahead of it by at most a reply's travel time."""
         return self._boot() + self._ahead_ms
 
 
@@ -141,11 +141,11 @@ class Keys:
 async def open_keys(
     settings: Settings, role: Literal["ingress", "decider"], health: Health | None = None
 ) -> AsyncIterator[Keys]:
-    """Hold the keys of a role, kept fresh; without a holder it begins empty. `health` gets counts and faults.
+    """Hold and refresh the keys of a role; without a reachable holder it starts empty. `health` gets counts and faults.
 
-    A decider waits 5 s for a holder that starts at the same time, since it reads its rows' templates once.
+    A decider waits 5 s for a holder that starts at the same time, since it opens its rows' templates once.
     """
-    async with calling(settings, role, _PATIENCE_S) as http, asyncio.TaskGroup() as tasks:
+    async with calling(settings, role, _TIMEOUT_S) as http, asyncio.TaskGroup() as tasks:
         keys = Keys(role, http, health or Health(role, settings.instance))
         await keys.fetch_all()
         if role == "decider":
@@ -159,12 +159,12 @@ async def open_keys(
         finally:
             for task in running:
                 task.cancel()
-            keys.forget_all()
+            keys.destroy_all()
 
 
-async def read_facts(settings: Settings) -> SitesTold | None:
-    """What the holder tells of its chains; None: it does not answer."""
-    async with calling(settings, "auditor", _PATIENCE_S) as http:
+async def read_facts(settings: Settings) -> SitesReply | None:
+    """Return the facts of all chains; None if the key holder does not answer."""
+    async with calling(settings, "auditor", _TIMEOUT_S) as http:
         try:
             async with http.get("/v1/sites") as answer:
                 answer.raise_for_status()
@@ -176,8 +176,8 @@ async def read_facts(settings: Settings) -> SitesTold | None:
 async def _until_there(keys: Keys) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(_START_S):
-            while keys.is_away:
-                await asyncio.sleep(_LOOK_AGAIN_S)
+            while keys.is_unreachable:
+                await asyncio.sleep(_POLL_S)
                 await keys.fetch_all()
 
 

@@ -1,7 +1,7 @@
-"""How the key holder is reached, and how it tells who asks: by the connection, never by what is asked.
+"""Transport to the key holder. The client's role is a property of the connection, not of the request.
 
-On a host: one folder with a socket for each role, for processes of the holder's own user (and root). Between hosts:
-TLS 1.3 with certificates of both sides; a certificate's common name is its role, and its authority is for keys alone.
+On one host: a folder with a Unix socket for each role, for processes of the holder's user and root. Between hosts: TLS
+1.3 with certificates on both sides; the common name is the role, and the CA signs nothing else.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ from models.settings import Settings, host_and_port
 __all__ = ["Role", "boot_ms", "calling", "listening", "only_holder", "role_of"]
 
 Role = Literal["ingress", "decider", "auditor"]
-"""Ingress gets the key of the current minute, a decider the oldest; an auditor looks at facts and gets none."""
+"""Ingress gets the key of the current minute, a decider the oldest; an auditor gets facts without keys."""
 
 _ROLES = get_args(Role)
 _PEER: Final = struct.Struct("3i")
@@ -34,13 +34,13 @@ _ROOT: Final = 0
 
 
 def boot_ms() -> int:
-    """Milliseconds since the host booted, those in which it slept included."""
+    """Return milliseconds since boot, including suspend."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
 @contextmanager
 def only_holder(settings: Settings) -> Iterator[None]:
-    """Make the folders of sockets and lock them. Raises ConfigError where it cannot, or another holder has one."""
+    """Create and lock the socket folders. Raises ConfigError if it cannot, or if another holder has one."""
     folders = [folder for address in settings.key_addresses if (folder := _folder(address))]
     with ExitStack() as locks:
         for folder in folders:
@@ -50,7 +50,7 @@ def only_holder(settings: Settings) -> Iterator[None]:
                 lock = locks.enter_context((folder / "lock").open("wb"))
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ConfigError(f"FAIRROLL_KEYS: another key holder has {folder}; one a host is enough") from None
+                raise ConfigError(f"FAIRROLL_KEYS: another key holder has locked {folder}; stop it first") from None
             except OSError as error:
                 raise ConfigError(f"FAIRROLL_KEYS: {folder}: {error.strerror or error}") from None
         yield
@@ -58,7 +58,7 @@ def only_holder(settings: Settings) -> Iterator[None]:
 
 @asynccontextmanager
 async def listening(settings: Settings, application: web.Application) -> AsyncIterator[None]:
-    """Serve the application at each address of FAIRROLL_KEYS; raises ConfigError naming it where it cannot."""
+    """Serve the application at each address of FAIRROLL_KEYS; raises ConfigError naming the address."""
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
@@ -69,8 +69,8 @@ async def listening(settings: Settings, application: web.Application) -> AsyncIt
         await runner.cleanup()
 
 
-def calling(settings: Settings, role: Role, patience_s: float) -> aiohttp.ClientSession:
-    """Make a session with the holder, whose base is its address. Raises ConfigError for certificates of no use."""
+def calling(settings: Settings, role: Role, timeout_s: float) -> aiohttp.ClientSession:
+    """Open an HTTP session with the key holder. Raises ConfigError for unusable certificates."""
     address = settings.key_addresses[0]
     connector: aiohttp.BaseConnector
     if folder := _folder(address):
@@ -78,11 +78,11 @@ def calling(settings: Settings, role: Role, patience_s: float) -> aiohttp.Client
     else:
         base = f"https://{_host(address)}"
         connector = aiohttp.TCPConnector(ssl=_context(ssl.Purpose.SERVER_AUTH, settings.keys_cert))
-    return aiohttp.ClientSession(base, connector=connector, timeout=aiohttp.ClientTimeout(total=patience_s))
+    return aiohttp.ClientSession(base, connector=connector, timeout=aiohttp.ClientTimeout(total=timeout_s))
 
 
 def role_of(request: web.Request) -> Role | None:
-    """Whose connection it came over; None: nobody's with a role."""
+    """Return the role of the request's connection, if it has one."""
     if request.transport is None:
         return None
     certificate = request.transport.get_extra_info("peercert")
@@ -128,14 +128,14 @@ def _common_name(certificate: dict[str, Any]) -> str:
 
 
 def _socket_name(connection: socket.socket) -> str:
-    """The role whose socket it is; empty where the peer is another user."""
+    """Return the role of the socket; empty if the peer is another user."""
     peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
     _, user, _ = _PEER.unpack(peer)
     return Path(connection.getsockname()).stem if user in {os.geteuid(), _ROOT} else ""
 
 
 def _folder(address: str) -> Path | None:
-    """Of sockets; None where the address is one between hosts."""
+    """Return the socket folder of a `unix:` address."""
     kind, _, place = address.partition(":")
     return Path(place) if kind == "unix" else None
 

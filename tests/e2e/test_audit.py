@@ -16,7 +16,7 @@ from infra.audit.detection import see
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.stack import LocalStack
 from models.contract.codec import encode
-from models.keys.seal_chain import KeysTold, SiteChain, SiteKey, SitesTold, facts_of, minute_of
+from models.keys.seal_chain import KeysReply, SiteChain, SiteSealKey, SitesReply, facts_of, minute_of
 from models.keys.seals import ENTROPY_BYTES, SealKey
 from models.settings import Settings
 from stream_processors.runtime.key_protocol import listening
@@ -116,10 +116,10 @@ async def late_holder(settings: Settings, memory: Path) -> AsyncIterator[tuple[S
     at = time.time_ns() // 1_000_000 - LATE_MS
     key = SealKey.first(minute_of(at), os.urandom(ENTROPY_BYTES))
     chain = SiteChain(mode="face", window_s=WINDOW_S, appended=at, offset=0, key=key, since=at)
-    keys = KeysTold(at=at, sites={"park": SiteKey(window_s=WINDOW_S, key=key)})
-    facts = SitesTold(at=at, sites={"park": facts_of(chain)})
+    keys = KeysReply(at=at, sites={"park": SiteSealKey(window_s=WINDOW_S, key=key)})
+    facts = SitesReply(at=at, sites={"park": facts_of(chain)})
 
-    def answer(told: KeysTold | SitesTold) -> Any:
+    def answer(told: KeysReply | SitesReply) -> Any:
         async def tell(_: web.Request) -> web.Response:
             return web.Response(body=encode(told), content_type="application/json")
 

@@ -55,7 +55,7 @@ class Keys:
         """The holder has begun a chain meanwhile."""
         self.ring.put(site, SealKey.first(7, bytes(range(ENTROPY_BYTES))))
 
-    def forget(self, site: str) -> None:
+    def destroy(self, site: str) -> None:
         self.ring.put(site, None)
 
 

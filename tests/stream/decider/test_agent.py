@@ -57,7 +57,7 @@ class Topic:
 class Keys:
     """Keys for which the agent has to wait; `meanwhile` happens then."""
 
-    is_away = False
+    is_unreachable = False
 
     def __init__(self) -> None:
         self.meanwhile: Callable[[], Awaitable[None]] | None = None

@@ -7,7 +7,7 @@ import pytest
 from models.errors import ConfigError
 from models.keys.seal_chain import SiteChain
 from models.keys.seals import SealKey
-from stream_processors.keyholder.key_file import Kept, KeysFile
+from stream_processors.keyholder.key_file import Kept, KeyFile
 
 KEY = SealKey.first(29_925_441, bytes(range(40)))
 KEPT = Kept(
@@ -23,15 +23,15 @@ def path(memory: Path) -> Path:
 
 
 def test_what_was_written_is_read(path: Path) -> None:
-    file = KeysFile(path)
+    file = KeyFile(path)
     assert file.read() is None
     for kept in (KEPT, LATER, KEPT):
         file.write(kept)
-        assert KeysFile(path).read() == kept
+        assert KeyFile(path).read() == kept
 
 
 def test_it_is_nobody_else_s(path: Path) -> None:
-    KeysFile(path).write(KEPT)
+    KeyFile(path).write(KEPT)
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert [file.name for file in path.parent.iterdir()] == ["chains"]
@@ -39,7 +39,7 @@ def test_it_is_nobody_else_s(path: Path) -> None:
 
 def test_what_it_held_before_is_overwritten(path: Path) -> None:
     """Seen through a descriptor that was open: the name is gone, the bytes are too."""
-    file = KeysFile(path)
+    file = KeyFile(path)
     file.write(KEPT)
     with path.open("rb") as before:
         file.write(LATER)
@@ -55,7 +55,7 @@ def test_what_it_held_before_is_overwritten(path: Path) -> None:
 def test_a_damaged_file_is_said_and_chains_begin_anew(
     path: Path, text: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = KeysFile(path)
+    file = KeyFile(path)
     file.write(KEPT)
     path.write_bytes(text)
     assert file.read() is None
@@ -64,7 +64,7 @@ def test_a_damaged_file_is_said_and_chains_begin_anew(
 
 
 def test_a_torn_file_does_not_show_its_keys(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = KeysFile(path)
+    file = KeyFile(path)
     file.write(KEPT)
     torn = path.read_bytes().replace(b'"minute":', b'"minute":"a')
     path.write_bytes(torn)
@@ -74,7 +74,7 @@ def test_a_torn_file_does_not_show_its_keys(path: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("mode", [0o640, 0o604])
 def test_a_file_that_was_open_to_others_is_not_trusted(path: Path, mode: int) -> None:
-    file = KeysFile(path)
+    file = KeyFile(path)
     file.write(KEPT)
     path.chmod(mode)
     assert file.read() is None
@@ -82,15 +82,15 @@ def test_a_file_that_was_open_to_others_is_not_trusted(path: Path, mode: int) ->
 
 
 def test_a_link_is_not_followed(path: Path, memory: Path) -> None:
-    file, elsewhere = KeysFile(path), memory / "elsewhere"
-    KeysFile(elsewhere).write(KEPT)
+    file, elsewhere = KeyFile(path), memory / "elsewhere"
+    KeyFile(elsewhere).write(KEPT)
     path.symlink_to(elsewhere)
     assert file.read() is None
-    assert KeysFile(elsewhere).read() == KEPT
+    assert KeyFile(elsewhere).read() == KEPT
 
 
 def test_what_a_killed_holder_was_writing_is_destroyed(path: Path) -> None:
-    file = KeysFile(path)
+    file = KeyFile(path)
     file.write(LATER)
     path.with_name("chains.new").write_bytes(b'{"half')
     assert file.read() == LATER
@@ -99,7 +99,7 @@ def test_what_a_killed_holder_was_writing_is_destroyed(path: Path) -> None:
 
 
 def test_a_write_that_fails_leaves_no_old_key(path: Path) -> None:
-    file = KeysFile(path)
+    file = KeyFile(path)
     file.write(KEPT)
     path.with_name("chains.new").mkdir()  # where it wants to write
     with path.open("rb") as before:
@@ -111,9 +111,9 @@ def test_a_write_that_fails_leaves_no_old_key(path: Path) -> None:
 
 def test_a_disk_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"FAIRROLL_KEYS_FILE='.*chains' is on .*, which may outlive a reboot"):
-        KeysFile(tmp_path / "chains")
+        KeyFile(tmp_path / "chains")
 
 
 def test_a_folder_that_cannot_be_made_is_told() -> None:
     with pytest.raises(ConfigError, match=r"FAIRROLL_KEYS_FILE='/proc/"):
-        KeysFile(Path("/proc/keys/chains"))
+        KeyFile(Path("/proc/keys/chains"))

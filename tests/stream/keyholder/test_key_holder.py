@@ -20,11 +20,11 @@ from infra.local.ports import LOOPBACK, Ports
 from models.contract.codec import encode
 from models.contract.messages import Control, Mode
 from models.errors import ConfigError
-from models.keys.seal_chain import MINUTE_MS, KeysTold, SiteChain, SiteFacts, SiteKey, minute_of
+from models.keys.seal_chain import MINUTE_MS, KeysReply, SiteChain, SiteFacts, SiteSealKey, minute_of
 from models.keys.seals import Keyring, Sealed, SealKey, binding
 from models.settings import Settings
-from stream_processors.keyholder.key_file import Kept, KeysFile
-from stream_processors.keyholder.service import Clock, Holder
+from stream_processors.keyholder.key_file import Kept, KeyFile
+from stream_processors.keyholder.service import Clock, KeyHolder
 from stream_processors.runtime.health import Health
 from stream_processors.runtime.kafka import open_producer
 from stream_processors.runtime.key_client import Keys, open_keys, read_facts
@@ -52,7 +52,7 @@ def leave_a_chain(settings: Settings, now: int | None = None, minutes: int = 1) 
     now = now or now_ms()
     key = SealKey.first(minute_of(now) - minutes, secrets.token_bytes(40))
     chain = SiteChain(mode="face", window_s=60 * minutes, appended=0, offset=0, key=key, since=now)
-    KeysFile(Path(settings.keys_file)).write(Kept(ahead_ms=now - boot_ms(), sites={"park": chain}))
+    KeyFile(Path(settings.keys_file)).write(Kept(ahead_ms=now - boot_ms(), sites={"park": chain}))
     return key
 
 
@@ -69,7 +69,7 @@ async def asked(settings: Settings, role: Role, path: str) -> tuple[int, bytes]:
 async def key_of(settings: Settings, role: Role) -> SealKey:
     status, body = await asked(settings, role, "/v1/seal/park")
     assert status == 200
-    key = msgspec.json.decode(body, type=KeysTold).sites["park"].key
+    key = msgspec.json.decode(body, type=KeysReply).sites["park"].key
     assert key
     return key
 
@@ -104,7 +104,7 @@ async def test_each_role_gets_its_own_key_and_no_older_one(settings: Settings) -
         status, body = await asked(settings, "auditor", "/v1/sites")
         assert base64.b64encode(first.key) not in body
         status, body = await asked(settings, "decider", "/v1/seal/moon")
-        assert (status, msgspec.json.decode(body, type=KeysTold).sites) == (200, {})
+        assert (status, msgspec.json.decode(body, type=KeysReply).sites) == (200, {})
 
 
 async def test_sockets_and_file_are_nobody_else_s(settings: Settings) -> None:
@@ -236,7 +236,7 @@ async def test_a_decider_waits_for_a_holder_that_starts_with_it(settings: Settin
     key = SealKey.first(minute_of(now_ms()), secrets.token_bytes(40))
 
     async def tell(_: web.Request) -> web.Response:
-        told = KeysTold(at=now_ms(), sites={"park": SiteKey(window_s=WINDOW_S, key=key)})
+        told = KeysReply(at=now_ms(), sites={"park": SiteSealKey(window_s=WINDOW_S, key=key)})
         return web.Response(body=encode(told))
 
     application = web.Application()
@@ -399,7 +399,7 @@ def test_after_a_window_the_holder_can_reach_no_key_of_it(settings: Settings) ->
     gone = leave_a_chain(settings, now, minutes=1)
     wall = [now]
     clock = Clock(lambda: wall[0], lambda: 0)
-    holder = Holder(KeysFile(Path(settings.keys_file)), clock, secrets.token_bytes, Health("keyholder", "1"))
+    holder = KeyHolder(KeyFile(Path(settings.keys_file)), clock, secrets.token_bytes, Health("keyholder", "1"))
     holder.resume()
     clock.ahead_ms = 0  # the file's is that of the host's own clock
     assert holder.keys("decider").sites["park"].key == gone

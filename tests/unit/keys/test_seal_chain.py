@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.contract.messages import Control, Mode
-from models.keys.seal_chain import MINUTE_MS, SiteChain, facts_of, minute_of, oldest_needed, stepped, told
-from models.keys.seals import ENTROPY_BYTES, FARTHEST, Keyring, binding
+from models.keys.seal_chain import MINUTE_MS, SiteChain, facts_of, minute_of, oldest_needed, step_chain, with_control
+from models.keys.seals import ENTROPY_BYTES, MOST_STEPS, Keyring, binding
 
 START = 29_925_441 * MINUTE_MS
 WINDOW_S = 540
@@ -34,7 +34,7 @@ def site(*modes: Mode, now: int = START, lots: Lots | None = None) -> SiteChain:
     known, lots = None, lots or Lots()
     for number, mode in enumerate(modes):
         at = now + 1000 * number
-        known = stepped(told(known, control(mode), at, number, at), at, lots)
+        known = step_chain(with_control(known, control(mode), at, number, at), at, lots)
     assert known
     return known
 
@@ -51,10 +51,10 @@ def test_only_a_site_that_works_with_faces_has_a_chain() -> None:
 def test_another_mode_destroys_the_chain_at_once_and_faces_begin_another(other: Mode) -> None:
     lots = Lots()
     before = site("face", lots=lots)
-    destroyed = told(before, control(other), START + 5_000, 1, START + 5_000)
+    destroyed = with_control(before, control(other), START + 5_000, 1, START + 5_000)
     assert (destroyed.key, destroyed.since, destroyed.destroyed) == (None, START + 5_000, 1)
-    assert stepped(destroyed, START + 9_000, lots) is destroyed
-    after = stepped(told(destroyed, control("face"), START + 9_000, 2, START + 9_000), START + 9_000, lots)
+    assert step_chain(destroyed, START + 9_000, lots) is destroyed
+    after = step_chain(with_control(destroyed, control("face"), START + 9_000, 2, START + 9_000), START + 9_000, lots)
     assert after.key
     assert before.key
     assert after.key.chain != before.key.chain
@@ -69,20 +69,20 @@ def test_the_same_mode_again_changes_neither_the_chain_nor_since_when_it_is() ->
 
 def test_a_control_that_is_read_again_destroys_nothing() -> None:
     known = site("held", "face")
-    assert told(known, control("held"), START, 0, START + 60_000) is known
-    assert told(known, control("face"), START + 1000, 1, START + 60_000) is known
+    assert with_control(known, control("held"), START, 0, START + 60_000) is known
+    assert with_control(known, control("face"), START + 1000, 1, START + 60_000) is known
 
 
 @pytest.mark.parametrize(("appended", "offset"), [(START + 9_000, 0), (START - 9_000, 7)])
 def test_a_control_of_a_new_topic_or_of_a_clock_set_back_still_counts(appended: int, offset: int) -> None:
-    assert told(site("face"), control("held"), appended, offset, START + 9_000).key is None
+    assert with_control(site("face"), control("held"), appended, offset, START + 9_000).key is None
 
 
 @given(st.integers(60, 86_400), st.integers(0, MINUTE_MS - 1))
 def test_a_sealed_template_is_readable_for_a_window_and_noise_a_minute_later(window_s: int, into_minute: int) -> None:
     """Sealed at any moment of minute m: readable for one window, and no more from the end of m and one window on."""
     lots, sealed_at = Lots(), START + into_minute
-    known = stepped(told(None, control("face", window_s), START, 0, START), START, lots)
+    known = step_chain(with_control(None, control("face", window_s), START, 0, START), START, lots)
     ring = Keyring()
     ring.put("park", known.key)
     sealed = ring.seal("park", b"t" * 64, BINDING, minute_of(sealed_at), bytes(12))
@@ -94,7 +94,7 @@ def test_a_sealed_template_is_readable_for_a_window_and_noise_a_minute_later(win
         (end_of_its_minute + 1000 * window_s, False),
     ]:
         at_that_time = Keyring()
-        at_that_time.put("park", stepped(known, now, lots).key)
+        at_that_time.put("park", step_chain(known, now, lots).key)
         assert at_that_time.covers("park", sealed) is is_readable
         assert (at_that_time.unseal("park", sealed, BINDING) is not None) is is_readable
 
@@ -105,28 +105,28 @@ def test_stepping_is_the_same_whenever_and_however_often_it_happens(waits: list[
     known, now = site("face", lots=lots), START
     for wait in waits:
         now += wait
-        known = stepped(known, now, lots)
+        known = step_chain(known, now, lots)
         assert known.key
         assert known.key.minute == max(minute_of(START), oldest_needed(now, WINDOW_S))
-    assert known == stepped(site("face"), now, Lots())
+    assert known == step_chain(site("face"), now, Lots())
 
 
 def test_a_shorter_window_destroys_sooner_and_a_longer_one_brings_nothing_back() -> None:
     lots, later = Lots(), START + 60 * MINUTE_MS
-    known = stepped(site("face", lots=lots), later, lots)
+    known = step_chain(site("face", lots=lots), later, lots)
     assert known.key
-    shorter = stepped(told(known, control("face", 60), later, 1, later), later, lots)
+    shorter = step_chain(with_control(known, control("face", 60), later, 1, later), later, lots)
     assert shorter.key
     assert shorter.key.minute == minute_of(later) - 1
-    longer = stepped(told(shorter, control("face", 86_400), later, 2, later), later, lots)
+    longer = step_chain(with_control(shorter, control("face", 86_400), later, 2, later), later, lots)
     assert longer.key == shorter.key
 
 
 def test_a_clock_that_jumps_months_ahead_begins_a_new_chain() -> None:
     lots = Lots()
     known = site("face", lots=lots)
-    much_later = START + 1000 * WINDOW_S + (FARTHEST + 1) * MINUTE_MS
-    new = stepped(known, much_later, lots)
+    much_later = START + 1000 * WINDOW_S + (MOST_STEPS + 1) * MINUTE_MS
+    new = step_chain(known, much_later, lots)
     assert known.key
     assert new.key
     assert (new.key.chain != known.key.chain, new.destroyed, new.since) == (True, 1, much_later)

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.keys.seals import FARTHEST, Keyring, Sealed, SealKey, binding
+from models.keys.seals import MOST_STEPS, Keyring, Sealed, SealKey, binding
 
 NOW = 29_925_441
 ENTROPY = bytes(range(40))
@@ -67,7 +67,7 @@ def test_what_was_sealed_is_unsealed_by_every_key_up_to_its_minute(
 def test_a_key_opens_nothing_that_was_sealed_before_its_minute(before: int, after: int) -> None:
     sealed = sealed_at(NOW + 30 - before)
     later = ring(FIRST.at(NOW + 30))
-    later.forget_before("park", NOW + 30 + after)
+    later.destroy_before("park", NOW + 30 + after)
     assert not later.covers("park", sealed)
     assert later.unseal("park", sealed, BINDING) is None
     with pytest.raises(ValueError, match="is not within"):
@@ -147,7 +147,7 @@ def test_keys_of_one_site_are_no_other_s() -> None:
 
 def test_nothing_is_sealed_for_a_minute_that_has_gone_or_is_far_off() -> None:
     keys = ring()
-    for minute in (NOW - 1, NOW + FARTHEST):
+    for minute in (NOW - 1, NOW + MOST_STEPS):
         assert keys.seal("park", TEMPLATE, BINDING, minute, NONCE) is None
     assert not keys.covers("park", msgspec.structs.replace(sealed_at(NOW), minute=2**53))
 
@@ -159,7 +159,7 @@ def test_a_keyring_reads_what_one_key_says_whatever_it_was_asked_before(steps: l
     for step, ahead in steps:
         minute = NOW + ahead
         if step == "forget":
-            keys.forget_before("park", minute)
+            keys.destroy_before("park", minute)
             oldest = max(oldest, minute)
         sealed = sealed_at(minute)
         expected = TEMPLATE if minute >= oldest else None
@@ -174,9 +174,9 @@ def test_stepping_far_is_as_stepping_often_and_too_far_is_refused() -> None:
         often = often.at(minute)
     assert once == often
     with pytest.raises(ValueError, match="is not within 100000"):
-        FIRST.at(NOW + FARTHEST + 1)
+        FIRST.at(NOW + MOST_STEPS + 1)
     keys = ring()
-    keys.forget_before("park", NOW + FARTHEST + 1)
+    keys.destroy_before("park", NOW + MOST_STEPS + 1)
     assert keys.since("park") is None
 
 

@@ -25,7 +25,7 @@ from infra.audit.report import CLEAN, UNREAD, VIOLATED, Place, Report
 from models.contract.codec import encode
 from models.contract.messages import ButtonPressed, FaceSeen, Mode
 from models.contract.topics import Topics, kafka_topics
-from models.keys.seal_chain import SiteFacts, SitesTold
+from models.keys.seal_chain import SiteFacts, SitesReply
 from models.keys.seals import ENTROPY_BYTES, NONCE_BYTES, Keyring, Sealed, SealKey, binding
 from models.ledger.events import Requested
 from models.ledger.policy import Policy
@@ -184,7 +184,7 @@ def known(oldest_ago_s: int | None, mode: Mode = "face") -> Known:
         since=0,
         destroyed=0,
     )
-    return Known(now=NOW, told=SitesTold(at=0, sites={"park": facts}))
+    return Known(now=NOW, told=SitesReply(at=0, sites={"park": facts}))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from infra.status.report import (
 )
 from infra.status.screen import screen, span
 from models.contract.messages import DeviceState
-from models.keys.seal_chain import SiteFacts, SitesTold
+from models.keys.seal_chain import SiteFacts, SitesReply
 from models.ledger.policy import Sites, SiteSpec
 from stream_processors.runtime.consumer_lag import Backlog
 from stream_processors.runtime.health import Fault, Vitals
@@ -128,7 +128,7 @@ def test_the_screen_shows_everything_in_eighty_columns() -> None:
         services=services,
         brokers=[MQTT],
         kafka=kafka,
-        seals=SitesTold(at=1_215_000, sites={"park": alive, "hall": held}),
+        seals=SitesReply(at=1_215_000, sites={"park": alive, "hall": held}),
         problems=problems(services, [MQTT], kafka),
     )
     lines = _shown(status)
