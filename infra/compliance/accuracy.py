@@ -1,4 +1,4 @@
-"""Lines about how often it is wrong, and what its templates give away. Pure."""
+"""Statements on recognition errors and on template protection. Pure."""
 
 from infra.compliance import rules
 from infra.compliance.facts import Facts
@@ -10,36 +10,38 @@ from models.contract.face_models import FACE_MODELS
 __all__ = ["errors", "protection"]
 
 _PROVEN = 0.001
-"""A false match rate that is bounded no lower says little about a crowd. Our own yardstick: no law sets one."""
+"""Highest acceptable bound of the false match rate. Our own yardstick; no law sets one."""
 _TOLERABLE = 0.01
-"""The share of requests by face that may wrong somebody. Our own yardstick as well."""
+"""Highest acceptable share of wrongful refusals among requests by face. Our own yardstick."""
 _UNLINKED = 0.05
 """D_sys, of 1, up to which we call templates unlinkable. Ours too."""
 _NEARLY_A_DAY_S = 86_000
-"""A day that was looked at begins with its first tick and ends with its last."""
+"""A day of records begins with its first tick and ends with its last."""
 _TICKS_S = 60
 """An epoch ends with a tick, every 5 s; a decider that was killed ticks again after some ten."""
 _STUDY = "docs/template-evaluation.md; make figures"
 
 
 def errors(facts: Facts) -> Section:
-    """How often it is wrong; nothing where nobody is looked at."""
+    """Return the statements on recognition errors; none for a site without faces."""
     rates = [line for model in facts.models for line in (_false_matches(model), _non_matches(model))]
     unknown = [unseen("False match and false non-match rate", rules.ASSESSMENT, _STUDY, _modelless(facts))]
     lines = [*(rates or unknown), _wrongful(facts), _groups(), _presentation()]
-    return Section(title="How often it is wrong", lines=lines if facts.looks else [])
+    return Section(title="How often it is wrong", lines=lines if facts.captures_faces else [])
 
 
 def protection(facts: Facts) -> Section:
-    """What a template gives away; nothing where none is made."""
+    """Return the statements on template protection; none for a site without faces."""
     known = [line for model in facts.models for line in _protected(model)]
     unknown = [unseen("What a template gives away", rules.IRREVERSIBILITY, _STUDY, _modelless(facts))]
     lines = [*(known or unknown), _epoch(facts)]
-    return Section(title="How well templates are protected", lines=lines if facts.looks else [])
+    return Section(title="How well templates are protected", lines=lines if facts.captures_faces else [])
 
 
 def _modelless(facts: Facts) -> str:
-    return "no dispenser told its face model" if facts.live else "the model is the dispensers' choice: none was asked"
+    return (
+        "no dispenser reported its face model" if facts.live else "the model is the dispensers' choice: none was asked"
+    )
 
 
 def _is_proven(name: str) -> bool:
@@ -51,7 +53,7 @@ def _is_proven(name: str) -> bool:
 def _basis(name: str) -> str:
     measured = MEASURED.get(name)
     if measured is None:
-        return "measured on nobody"
+        return "not measured on people"
     return f"upper 95 % bound; no false match among {measured.pairs:,} pairs, of {_people(measured)}"
 
 
@@ -79,13 +81,13 @@ def _non_matches(name: str) -> Line:
     found = f"{share} ({measured.non_matches:,} of {measured.mated:,}, of {_people(measured)})"
     source = f"README, Faces; {_STUDY}"
     if measured.people:
-        why = "who is not known again gets paper: it wrongs nobody, but counts when necessity is weighed"
+        why = "a visitor who is not recognised gets paper: no harm, but it counts when necessity is weighed"
         return counsel(fact, found, why, rules.ASSESSMENT, source)
-    return failed(fact, found, "measured on nobody", rules.ASSESSMENT, source)
+    return failed(fact, found, "not measured on people", rules.ASSESSMENT, source)
 
 
 def _unknown(fact: str, name: str) -> Line:
-    bad = f"of {name} nothing was measured on anybody"
+    bad = f"{name} was not measured on people"
     return failed(fact, "not measured", bad, rules.ASSESSMENT, _STUDY)
 
 
@@ -126,7 +128,7 @@ def _groups() -> Line:
     return failed(
         "Errors by skin tone, age and sex",
         "not measured",
-        "nobody knows whether it is wrong more often about some",
+        "it is unknown whether some groups are affected more often",
         rules.AI_ACT,
         "docs/template-evaluation.md, What this does not show",
     )
@@ -153,7 +155,7 @@ def _irreversible(name: str, measured: Measured) -> Line:
     return failed(
         f"A template of {name} turned back",
         f"with the site's key to a cosine of {measured.rebuilt:.2f} with the embedding; without it to 0",
-        "against whoever has the key, which is on the site's dispensers, it is pseudonymisation only",
+        "against a holder of the key, which is on the site's dispensers, it is pseudonymisation only",
         rules.IRREVERSIBILITY,
         _STUDY,
     )
@@ -174,16 +176,16 @@ def _unlinkable(name: str, measured: Measured) -> Line:
 
 
 def _epoch(facts: Facts) -> Line:
-    fact, source, told = "Age of the templates' key", "fairroll receipts; sites file, epoch_s", facts.counted
-    if told is None:
+    fact, source, last = "Age of the templates' key", "fairroll receipts; sites file, epoch_s", facts.counted
+    if last is None:
         return unseen(fact, rules.RENEWABILITY, source, facts.uncounted)
     limit_s = facts.spec.policy.epoch_s
     return judged(
         fact,
-        f"{span(told.epoch_age_s)}, epoch {told.epoch}; a new one every {span(limit_s)}",
+        f"{span(last.epoch_age_s)}, epoch {last.epoch}; a new one every {span(limit_s)}",
         rules.RENEWABILITY,
         source,
-        passes=told.epoch_age_s <= limit_s + _TICKS_S,
+        passes=last.epoch_age_s <= limit_s + _TICKS_S,
         good="the next makes all older templates useless",
         bad="the epoch should have ended",
     )

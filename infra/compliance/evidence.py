@@ -1,4 +1,4 @@
-"""What a running pipeline tells of a site, for its report. Nothing is written or committed."""
+"""Evidence about a site from a running pipeline. Nothing is written or committed."""
 
 import asyncio
 import time
@@ -16,12 +16,12 @@ from models.ledger.policy import Sites
 from models.settings import Settings
 from stream_processors.runtime.key_client import read_facts
 
-__all__ = ["look"]
+__all__ = ["gather"]
 
 _DAY_S = 86_400.0
 
 
-async def look(settings: Settings, sites: Sites, site: str, *, offline: bool) -> Facts:
+async def gather(settings: Settings, sites: Sites, site: str, *, offline: bool) -> Facts:
     """Gather what a report is made of. Raises ConfigError for an unknown site, KafkaAway where Kafka is silent."""
     if site not in sites.sites:
         raise ConfigError(f"no site {site!r} in {settings.sites} (FAIRROLL_SITES); there are {', '.join(sites.sites)}")
@@ -61,15 +61,13 @@ async def _live(settings: Settings, sites: Sites, site: str) -> Live:
 def _check(settings: Settings, wanted: tuple[KafkaTopic, ...], found: dict[str, dict[str, str]]) -> None:
     """A consumer would wait for a missing topic for ever."""
     if missing := [topic.name for topic in wanted if not found.get(topic.name)]:
-        raise ConfigError(
-            f"Kafka at {settings.kafka} has no {missing[0]}: run `fairroll provision`, or look with --offline"
-        )
+        raise ConfigError(f"Kafka at {settings.kafka} has no {missing[0]}: run `fairroll provision`, or use --offline")
 
 
 async def _control(settings: Settings, site: str) -> Control | None:
     records = await read_records(settings, settings.topics.controls)
-    told = [decode_control(record.value) for record in records if record.key == site.encode() and record.value]
-    return told[-1] if told else None
+    controls = [decode_control(record.value) for record in records if record.key == site.encode() and record.value]
+    return controls[-1] if controls else None
 
 
 async def _states(settings: Settings, site: str) -> dict[str, DeviceState]:
@@ -82,8 +80,8 @@ async def _states(settings: Settings, site: str) -> dict[str, DeviceState]:
 
 
 async def _seal(settings: Settings, site: str) -> Seal | None:
-    told = await read_facts(settings)
-    return Seal(at=told.at, site=told.sites.get(site)) if told else None
+    reply = await read_facts(settings)
+    return Seal(at=reply.at, site=reply.sites.get(site)) if reply else None
 
 
 async def _traffic(settings: Settings, site: str) -> Traffic:

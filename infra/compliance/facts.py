@@ -1,4 +1,4 @@
-"""What is known of a site when its report is written: its settings, and what a running pipeline told."""
+"""The facts about a site: its settings, and evidence from a running pipeline."""
 
 from msgspec import Struct, field
 
@@ -24,9 +24,9 @@ class Traffic(Struct, kw_only=True):
     faces: int = 0
     """requests by face that were compared with those who are remembered"""
     refused_as_known: int = 0
-    """of these: refused because somebody alike had used up their share"""
+    """of these: refused because a matching visitor had used up their share"""
     newcomers: int = 0
-    """of these: served, and remembered as somebody new"""
+    """of these: served as a new visitor"""
     uncompared: int = 0
     """requests by face that were answered by the rule for buttons: no key, or no face mode"""
     buttons: int = 0
@@ -96,7 +96,7 @@ class Traffic(Struct, kw_only=True):
 
 
 class Seal(Struct, frozen=True, kw_only=True):
-    """What the key holder told."""
+    """The key holder's reply."""
 
     at: int
     """by its clock, milliseconds since 1970"""
@@ -105,12 +105,12 @@ class Seal(Struct, frozen=True, kw_only=True):
 
 
 class Live(Struct, frozen=True, kw_only=True):
-    """What a running pipeline told of the site."""
+    """Evidence from a running pipeline."""
 
     topics: list[tuple[KafkaTopic, dict[str, str]]]
     """each as it should be, and the settings that Kafka has; none: there is no such topic"""
     control: Control | None
-    """how the site works now; None: the pipeline was never told of it"""
+    """the site's present control; None: the pipeline has none"""
     states: dict[str, DeviceState]
     """the last word of each dispenser that ever spoke"""
     traffic: Traffic
@@ -130,27 +130,27 @@ class Facts(Struct, frozen=True, kw_only=True):
     mqtt: str
     kafka: str
     at: int
-    """when it was looked at, milliseconds since 1970"""
+    """when the evidence was gathered, milliseconds since 1970"""
     live: Live | None = None
     """None: no running pipeline was asked"""
 
     @property
-    def looks(self) -> bool:
-        """Whether faces are looked at: by the settings, or by what the pipeline does."""
+    def captures_faces(self) -> bool:
+        """Whether faces are captured, by the settings or by the present control."""
         modes = {self.spec.mode, self.live.control.mode if self.live and self.live.control else None}
         return "face" in modes
 
     @property
     def models(self) -> list[str]:
-        """The face models that dispensers use, as far as they told."""
+        """The face models that dispensers reported."""
         if self.live is None:
             return []
-        told = {state.model for state in self.live.states.values() if state.online and state.model}
-        return sorted(told | self.live.traffic.models)
+        reported = {state.model for state in self.live.states.values() if state.online and state.model}
+        return sorted(reported | self.live.traffic.models)
 
     @property
     def counted(self) -> SiteCounted | None:
-        """What the site remembers now; None: nobody told, or not lately."""
+        """The last count of what the site remembers; None if there is none within a minute."""
         counted = self.live.traffic.counted if self.live else None
         return counted if counted and counted.at >= self.at - _STALE_MS else None
 

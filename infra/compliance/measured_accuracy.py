@@ -1,4 +1,4 @@
-"""What was measured of each face model, as docs/template-evaluation.md and README tell; `make figures` repeats it."""
+"""Measurements of each face model, as in docs/template-evaluation.md and README; `make figures` repeats them."""
 
 from msgspec import Struct
 
@@ -13,12 +13,12 @@ class Measured(Struct, frozen=True, kw_only=True):
     pairs: int
     """of people, behind `FaceModel.false_match_rate`: no false match among n bounds it to about 3 / n"""
     non_matches: int
-    """people who were not known again, of `mated` comparisons of two looks of one"""
+    """false non-matches among `mated` comparisons of two photos of one person"""
     mated: int
     rebuilt: float
     """cosine of what a thief with the key makes of a template with its embedding; without the key it is 0"""
     linked_sites: float
-    """D_sys of two sites' templates: 0 nobody can link them, 1 everybody can"""
+    """D_sys of two sites' templates: 0 unlinkable, 1 always linked"""
     linked_epochs: float
     by_chance: float
     """D_sys that mere noise gives at this number of comparisons: the larger of the two"""
@@ -46,7 +46,7 @@ MEASURED = {
         by_chance=0.003,
     ),
 }
-"""dlib-resnet/1: non-matches are of people whom the thresholds were not found on (README, Faces).
+"""dlib-resnet/1: non-matches are of people who took no part in finding the thresholds (README, Faces).
 
-A model that is missing here was measured on nobody: facenet-vggface2/1 carries numbers of synthetic/1.
+A model that is missing here was not measured on people; facenet-vggface2/1 uses the numbers of synthetic/1.
 """

@@ -30,7 +30,7 @@ PAGE = Template("""\
   strong.pass { color: #1b7a3d }
   strong.fail { color: #b3261e }
   strong.needs-counsel { color: #8a5a00 }
-  strong.not-looked-at { color: #5b6675 }
+  strong.not-checked { color: #5b6675 }
   @media print { html { font-size: 10px } body { margin: 0; padding: 0; max-width: none } }
 </style>
 $body</html>

@@ -1,4 +1,4 @@
-"""Lines about why, where and with whose agreement faces are looked at. Pure."""
+"""Statements on purpose, placement and consent. Pure."""
 
 from devices.machine.camera_permission import sign
 from infra.compliance import rules
@@ -12,7 +12,7 @@ __all__ = ["alternatives", "as_configured", "purpose"]
 
 def purpose(facts: Facts) -> Section:
     """What is processed, and what for."""
-    if facts.looks:
+    if facts.captures_faces:
         lines = [_necessity(facts), _placement(facts), _public_place(), _minors(facts), _consent(), _sign(facts)]
         lines += [_operator(facts), _assessment(), _high_risk()]
     else:
@@ -23,7 +23,7 @@ def purpose(facts: Facts) -> Section:
 def alternatives(facts: Facts) -> Section:
     """What there is instead of a face, and how to take it back."""
     lines = [_button(facts), _button_used(facts)]
-    return Section(title="What there is instead", lines=[*lines, _forgetting(facts)] if facts.looks else lines)
+    return Section(title="What there is instead", lines=[*lines, _forgetting(facts)] if facts.captures_faces else lines)
 
 
 def as_configured(facts: Facts) -> Section:
@@ -32,12 +32,12 @@ def as_configured(facts: Facts) -> Section:
 
 
 def _faceless(facts: Facts) -> Line:
-    """The one line that answers all rules on faces where none is looked at."""
+    """The single statement for a site without faces."""
     return passed(
-        "Faces are looked at",
+        "Faces are captured",
         f"no; the dispensers hang {'inside' if facts.spec.placement == 'inside' else 'at the entrance'}:"
         f" {', '.join(facts.spec.devices)}",
-        "no camera looks, wherever they hang: no face is processed",
+        "no camera captures, wherever they hang: no face is processed",
         rules.PRIVATE_SPACES,
         f"{facts.setting('mode')}, placement",
     )
@@ -45,8 +45,8 @@ def _faceless(facts: Facts) -> Line:
 
 def _necessity(facts: Facts) -> Line:
     return counsel(
-        fact="Faces are looked at",
-        found="yes: a template of 512 bits of whoever presses for it, to share the paper",
+        fact="Faces are captured",
+        found="yes: a template of 512 bits of each visitor who presses for it, to share the paper",
         why="whether sharing paper needs faces is the operator's to argue; a site works fully without",
         rule=rules.NECESSITY,
         source=facts.setting("mode"),
@@ -54,14 +54,14 @@ def _necessity(facts: Facts) -> Line:
 
 
 def _placement(facts: Facts) -> Line:
-    """The file of sites refuses faces inside; a pipeline that was told otherwise before may still look."""
+    """The sites file refuses faces inside; a pipeline with an older configuration may still capture them."""
     fact, rule, source = "Where the dispensers hang", rules.PRIVATE_SPACES, facts.setting("placement")
     found = f"{facts.spec.placement}: {', '.join(facts.spec.devices)}"
     control = facts.live.control if facts.live else None
     if "inside" in {facts.spec.placement, control.placement if control else None}:
-        bad = "faces are looked at, and the dispensers hang inside: fairroll hold, then fairroll apply"
+        bad = "faces are captured, and the dispensers hang inside: fairroll hold, then fairroll apply"
         return failed(fact, found, bad, rule, source)
-    return counsel(fact, found, "by the operator's word: look where each dispenser hangs", rule, source)
+    return counsel(fact, found, "as the operator states: check where each dispenser hangs", rule, source)
 
 
 def _public_place() -> Line:
@@ -78,7 +78,7 @@ def _minors(facts: Facts) -> Line:
     return counsel(
         fact="Children under 14 are expected",
         found="yes" if facts.spec.minors else "no",
-        why="by the operator's word: nobody asks for an age",
+        why="as the operator states: no age is asked",
         rule=rules.GUARDIANS,
         source=facts.setting("minors"),
     )
@@ -86,9 +86,9 @@ def _minors(facts: Facts) -> Line:
 
 def _consent() -> Line:
     return counsel(
-        fact="How somebody agrees",
-        found="by pressing FACE, or FORGET, beside the sign; nobody is looked at before",
-        why="whether a press beside a sign is a separate, informed consent",
+        fact="How a visitor consents",
+        found="by pressing FACE, or FORGET, next to the sign; the camera captures nothing before",
+        why="whether a press next to a sign is a separate, informed consent",
         rule=rules.CONSENT,
         source="devices/hardware/panel.py; docs/contract.md",
     )
@@ -128,7 +128,7 @@ def _as_told(facts: Facts) -> Control:
 def _operator(facts: Facts) -> Line:
     return counsel(
         fact="Who compares a face with how many",
-        found=f"the operator's pipeline, with everybody whom the site remembers:"
+        found=f"the operator's pipeline, with all visitors that the site remembers:"
         f" {span(facts.spec.policy.window_s)} at most, {facts.spec.policy.most_accounts:,} accounts at most",
         why="this is one-to-many storage held by an operator; it was rejected for airports. Button mode has none",
         rule=rules.EDPB,
@@ -139,7 +139,7 @@ def _operator(facts: Facts) -> Line:
 def _assessment() -> Line:
     return counsel(
         fact="An impact assessment was made",
-        found="nothing here can tell",
+        found="not known to the pipeline",
         why="these lines are facts for it, and are not it",
         rule=rules.ASSESSMENT,
         source="docs/compliance.md",
@@ -160,9 +160,9 @@ def _button(facts: Facts) -> Line:
     policy = facts.spec.policy
     return passed(
         "Paper without a face",
-        f"button: {policy.portion_cm} cm as by face, at once, up to {policy.button_budget_cm:,} cm from a dispenser in"
-        f" {span(policy.window_s)}; staff: always",
-        "an equal portion, and no reason is asked" if facts.looks else "it is the only way here",
+        f"button: {policy.portion_cm} cm as by face, immediately, up to {policy.button_budget_cm:,} cm from a dispenser"
+        f" in {span(policy.window_s)}; staff: always",
+        "an equal portion, and no reason is asked" if facts.captures_faces else "it is the only way here",
         rules.ALTERNATIVE,
         facts.setting("policy"),
     )
@@ -178,9 +178,9 @@ def _button_used(facts: Facts) -> Line:
         return unseen(fact, rule, source)
     traffic = facts.live.traffic
     if not traffic.buttons + traffic.uncompared:
-        return unseen(fact, rule, source, "nobody asked so")
+        return unseen(fact, rule, source, "no such request")
     found = (
-        f"{traffic.buttons:,} asked by button and {traffic.uncompared:,} by a face that was not compared, of whom"
+        f"{traffic.buttons:,} asked by button and {traffic.uncompared:,} by a face that was not compared; of these"
         f" {traffic.faceless_refused:,} were refused; helped by staff: {traffic.staff:,}"
     )
     if traffic.faceless_refused:
@@ -190,14 +190,14 @@ def _button_used(facts: Facts) -> Line:
 
 
 def _forgetting(facts: Facts) -> Line:
-    fact, rule = "Who asked to be forgotten, in the last day", rules.GDPR
+    fact, rule = "Requests to be forgotten, in the last day", rules.GDPR
     source = f"{facts.topics.decisions}; models/ledger/requests.py"
     if facts.live is None:
         return unseen(fact, rule, source)
     traffic = facts.live.traffic
     if not traffic.forgets:
-        return unseen(fact, rule, source, "nobody did")
-    good = "each got a receipt; whoever is not known again has nothing to be erased but what ends with its window"
+        return unseen(fact, rule, source, "no request")
+    good = "each was acknowledged; a visitor who is not recognised has only data that expires with its window"
     found = f"{traffic.forgets:,}; {traffic.erased:,} templates were erased"
     return passed(fact, found, good, rule, source)
 
@@ -208,8 +208,8 @@ def _control(facts: Facts) -> Line:
         return unseen(fact, rule, source)
     control = facts.live.control
     if control is None:
-        found = "the pipeline was never told of this site"
-        return failed(fact, found, "fairroll apply tells it", rule, source)
+        found = "the pipeline does not know this site"
+        return failed(fact, found, "run fairroll apply", rule, source)
     differs = _differences(facts, control)
     return judged(
         fact,
@@ -217,8 +217,8 @@ def _control(facts: Facts) -> Line:
         rule,
         source,
         passes=not differs,
-        good="as the file says, but for a hold",
-        bad=f"not as the file says: {', '.join(differs)}",
+        good="as the sites file, apart from a hold",
+        bad=f"differs from the sites file: {', '.join(differs)}",
     )
 
 
@@ -231,21 +231,21 @@ def _differences(facts: Facts, control: Control) -> list[str]:
 
 def _dispensers(facts: Facts) -> Line:
     fact, rule, source = (
-        "Dispensers that look at faces now",
+        "Dispensers in face mode now",
         rules.ASSESSMENT,
         f"{facts.topics.states}; fairroll status",
     )
     if facts.live is None:
         return unseen(fact, rule, source)
     states, control = facts.live.states, facts.live.control
-    looking = [device for device, state in sorted(states.items()) if state.online and state.mode == "face"]
+    capturing = [device for device, state in sorted(states.items()) if state.online and state.mode == "face"]
     silent = [device for device in facts.spec.devices if device not in states]
     return judged(
         fact,
-        (", ".join(looking) or "none") + (f"; never heard of: {', '.join(silent)}" if silent else ""),
+        (", ".join(capturing) or "none") + (f"; never connected: {', '.join(silent)}" if silent else ""),
         rule,
         source,
-        passes=not looking or (control is not None and control.mode == "face"),
-        good="none that should not, by their own word",
-        bad="the site does not work with faces now",
+        passes=not capturing or (control is not None and control.mode == "face"),
+        good="none that should not, by their own states",
+        bad="the site is not in face mode now",
     )

@@ -19,37 +19,37 @@ from infra.compliance.statement import VERDICTS, Line, Section, Verdict
 __all__ = ["count", "html", "lines", "markdown", "sections"]
 
 _NO_ADVICE = """\
-**This is no legal advice.** It puts facts beside rules, as we understand these from summaries: the official texts of
+**This is no legal advice.** It lists facts with rules, as we understand these from summaries: the official texts of
 China's Measures, of GB/T 41819 and of the ISO standards were not read in full. A pass is not an approval, and what a
-program writes is no impact assessment. Ask counsel before anybody is looked at."""
+program writes is no impact assessment. Ask counsel before any face is captured."""
 
 
 def sections(facts: Facts) -> list[Section]:
-    """All that there is to say, in the order of the report; where no face is looked at it is little."""
+    """Return all sections in the order of the report; few for a site without faces."""
     made = (purpose(facts), places(facts), times(facts), alternatives(facts), errors(facts), protection(facts))
     return [section for section in (*made, as_configured(facts)) if section.lines]
 
 
-def lines(told: Iterable[Section]) -> list[Line]:
+def lines(sections: Iterable[Section]) -> list[Line]:
     """The lines of all sections."""
-    return [line for section in told for line in section.lines]
+    return [line for section in sections for line in section.lines]
 
 
-def count(told: Iterable[Section]) -> dict[Verdict, int]:
+def count(sections: Iterable[Section]) -> dict[Verdict, int]:
     """How many lines have each verdict."""
-    found = Counter(line.verdict for line in lines(told))
+    found = Counter(line.verdict for line in lines(sections))
     return {verdict: found[verdict] for verdict in VERDICTS}
 
 
-def markdown(facts: Facts, told: list[Section]) -> str:
+def markdown(facts: Facts, sections: list[Section]) -> str:
     """The report as CommonMark with tables."""
-    return "\n".join(_blocks(facts, told)) + "\n"
+    return "\n".join(_blocks(facts, sections)) + "\n"
 
 
-def html(facts: Facts, told: list[Section]) -> str:
+def html(facts: Facts, sections: list[Section]) -> str:
     """The same as a page that needs nothing else, to be read on a screen or printed."""
     renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
-    body = renderer.render(markdown(facts, told))
+    body = renderer.render(markdown(facts, sections))
     return PAGE.substitute(title=escape(_title(facts)), body=_marked(body))
 
 
@@ -67,28 +67,28 @@ def _marked(body: str) -> str:
     )
 
 
-def _blocks(facts: Facts, told: list[Section]) -> Iterator[str]:
+def _blocks(facts: Facts, sections: list[Section]) -> Iterator[str]:
     yield f"# {_title(facts)}\n"
     yield f"{_NO_ADVICE}\n"
     yield f"{_cell(_basis(facts))}\n"
     yield from _table("verdict", "lines", "means")
-    yield from (_row(f"**{v}**", str(n), VERDICTS[v]) for v, n in count(told).items())
-    for section in told:
+    yield from (_row(f"**{v}**", str(n), VERDICTS[v]) for v, n in count(sections).items())
+    for section in sections:
         yield f"\n## {section.title}\n"
-        yield from _table("fact", "found", "verdict", "rule", "look yourself")
+        yield from _table("fact", "found", "verdict", "rule", "check it yourself")
         yield from map(_line, section.lines)
     yield "\n## The rules, and where their summaries come from\n"
     yield f"{MEASURES}\n"
     yield from _table("rule", "asks for", "summary from")
-    yield from (_row(_cell(r.law), _cell(r.asks), _cell(r.source)) for r in _rules(told))
+    yield from (_row(_cell(r.law), _cell(r.asks), _cell(r.source)) for r in _rules(sections))
 
 
 def _basis(facts: Facts) -> str:
     at = datetime.fromtimestamp(facts.at / 1000, UTC).strftime("%d %B %Y, %H:%M UTC")
-    seen = "the running pipeline" if facts.live else "no running pipeline: what only it can tell was not looked at"
-    played = " The file says that its dispensers are simulated." if facts.spec.simulated else ""
+    seen = "the running pipeline" if facts.live else "no running pipeline: what depends on one was not checked"
+    simulated = " The sites file marks its dispensers as simulated." if facts.spec.simulated else ""
     policy = facts.spec.policy.version
-    return f"Written {at} from {facts.sites_file} (policy {policy}) and {seen}.{played}"
+    return f"Written {at} from {facts.sites_file} (policy {policy}) and {seen}.{simulated}"
 
 
 def _line(line: Line) -> str:
@@ -97,9 +97,9 @@ def _line(line: Line) -> str:
     return _row(_cell(line.fact), _cell(line.found), verdict, rule, _cell(line.source))
 
 
-def _rules(told: Iterable[Section]) -> list[Rule]:
+def _rules(sections: Iterable[Section]) -> list[Rule]:
     """Each once, in the order of their first lines."""
-    return list(dict.fromkeys(line.rule for line in lines(told)))
+    return list(dict.fromkeys(line.rule for line in lines(sections)))
 
 
 def _table(*heads: str) -> tuple[str, str]:

@@ -18,15 +18,15 @@ _FILING = 100_000
 
 
 def places(facts: Facts) -> Section:
-    """Where it is processed; nothing where nobody is looked at."""
+    """Return the statements on where data is processed; none for a site without faces."""
     lines = [_pictures(facts), _transmission(facts), _filing(facts)]
-    return Section(title="Where", lines=lines if facts.looks else [])
+    return Section(title="Where", lines=lines if facts.captures_faces else [])
 
 
 def times(facts: Facts) -> Section:
     """How long."""
     always = [_templates(facts), _chain(facts), *_topics(facts)]
-    lines = [_window(facts), *always, _held(facts)] if facts.looks else always
+    lines = [_window(facts), *always, _held(facts)] if facts.captures_faces else always
     return Section(title="How long", lines=lines)
 
 
@@ -37,7 +37,7 @@ def _pictures(facts: Facts) -> Line:
     firmwares = {state.firmware for state in facts.live.states.values()}
     if not firmwares:
         return unseen(fact, rule, source, "no dispenser has spoken")
-    found = "in the dispenser's memory until the look is over, never on its disk or the network"
+    found = "in the dispenser's memory during a capture, never on its disk or the network"
     if foreign := sorted(firmware for firmware in firmwares if not firmware.startswith("fairroll-")):
         return counsel(fact, found, f"of another maker, who must say so: {', '.join(foreign)}", rule, source)
     return passed(fact, found, "so fairroll's own do", rule, source)
@@ -67,7 +67,7 @@ def _filing(facts: Facts) -> Line:
     return counsel(
         fact=fact,
         found=f"{traffic.most_templates:,} at once in the last {span(traffic.span_s)}, and never more than {most:,} (a"
-        f" setting); in that time {traffic.newcomers:,} were taken for somebody new, who may be fewer people",
+        f" setting); in that time {traffic.newcomers:,} were taken for new visitors, who may be fewer people",
         why=f"{reaches} {_FILING:,}; how people count who are forgotten within the window, and all sites of the"
         " operator together",
         rule=rules.FILING,
@@ -86,17 +86,17 @@ def _window(facts: Facts) -> Line:
 
 
 def _templates(facts: Facts) -> Line:
-    fact, source, told = "Templates alive", f"{facts.topics.decisions}, the last count; Grafana", facts.counted
-    if told is None:
+    fact, source, last = "Templates alive", f"{facts.topics.decisions}, the last count; Grafana", facts.counted
+    if last is None:
         return unseen(fact, rules.RETENTION, source, facts.uncounted)
     return judged(
         fact,
-        f"{told.templates}, the oldest {span(told.oldest_s)} old" if told.templates else "none",
+        f"{last.templates}, the oldest {span(last.oldest_s)} old" if last.templates else "none",
         rules.RETENTION,
         source,
-        passes=told.oldest_s <= facts.spec.policy.window_s,
+        passes=last.oldest_s <= facts.spec.policy.window_s,
         good="none is older than the window",
-        bad="older than the window that the file says",
+        bad="older than the window of the sites file",
     )
 
 
@@ -129,7 +129,7 @@ def _held(facts: Facts) -> Line:
     if control is None or control.mode != "held":
         return unseen(fact, rules.RETENTION, source, "no hold stands now")
     if seal is None or seal.site is None:
-        return unseen(fact, rules.RETENTION, source, "the key holder told nothing of the site")
+        return unseen(fact, rules.RETENTION, source, "the key holder does not know the site")
     holds = [receipt for receipt in facts.live.receipts if isinstance(receipt, Held)]
     erased = f"{holds[-1].templates} templates and {holds[-1].accounts} accounts erased" if holds else "no receipt"
     return judged(
@@ -138,7 +138,7 @@ def _held(facts: Facts) -> Line:
         rules.RETENTION,
         source,
         passes=bool(holds) and seal.site.chain is None,
-        good="accounts and keys are gone, and a receipt is kept",
+        good="accounts and keys are deleted, and a receipt is kept",
         bad="a hold leaves no key and gives a receipt",
     )
 

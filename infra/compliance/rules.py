@@ -1,4 +1,4 @@
-"""The rules that facts are held against: what a law or a standard asks, in short, and where that is said.
+"""The rules that facts are checked against: what a law or a standard asks, in short, and the source of the summary.
 
 Summaries, not the official texts (docs/field.md).
 """
@@ -65,7 +65,7 @@ NOTICE = Rule(law="China, PIPL Art. 26", asks="in public places a purpose of pub
 GUARDIANS = Rule(
     law="China, PIPL Art. 31", asks="under 14 a guardian's consent", source="docs/site-template.toml, a site for minors"
 )
-DELETION = Rule(law="GB/T 41819 (draft)", asks="delete face images at once")
+DELETION = Rule(law="GB/T 41819 (draft)", asks="delete face images immediately")
 GDPR = Rule(law="EU, GDPR Art. 9", asks="a ground such as consent, with an equal way without biometrics")
 EDPB = Rule(law="EU, EDPB opinion 11/2024", asks="no one-to-many storage held by the operator, even for 48 h")
 AI_ACT = Rule(law="EU, AI Act, Annex III", asks="duties of high-risk systems from 2027-12-02")

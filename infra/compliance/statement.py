@@ -1,4 +1,4 @@
-"""A line of a report."""
+"""Statements of a report."""
 
 from typing import Literal
 
@@ -8,13 +8,13 @@ from infra.compliance.rules import Rule
 
 __all__ = ["VERDICTS", "Line", "Section", "Verdict", "counsel", "failed", "judged", "passed", "unseen"]
 
-Verdict = Literal["pass", "fail", "needs counsel", "not looked at"]
+Verdict = Literal["pass", "fail", "needs counsel", "not checked"]
 
 VERDICTS: dict[Verdict, str] = {
     "pass": "what was found answers the rule, as we understand it",
     "fail": "what was found does not answer the rule, or what the rule wants measured is not",
     "needs counsel": "the fact is here, and whether it is enough is a question of law or of weighing",
-    "not looked at": "nothing was asked that could tell, or nobody answered",
+    "not checked": "nothing was asked, or no answer came",
 }
 
 
@@ -27,7 +27,7 @@ class Line(Struct, frozen=True, kw_only=True):
     why: str
     rule: Rule
     source: str
-    """the command, setting or file with which anybody can look for themselves"""
+    """the command, setting or file that shows it"""
 
 
 class Section(Struct, frozen=True, kw_only=True):
@@ -38,8 +38,8 @@ class Section(Struct, frozen=True, kw_only=True):
 
 
 def unseen(fact: str, rule: Rule, source: str, why: str = "no running pipeline was asked") -> Line:
-    """A fact that nobody looked at: it never passes."""
-    return Line(fact=fact, found="-", verdict="not looked at", why=why, rule=rule, source=source)
+    """Return a statement on an unchecked fact, which never passes."""
+    return Line(fact=fact, found="-", verdict="not checked", why=why, rule=rule, source=source)
 
 
 def passed(fact: str, found: str, why: str, rule: Rule, source: str) -> Line:
@@ -53,7 +53,7 @@ def failed(fact: str, found: str, why: str, rule: Rule, source: str) -> Line:
 
 
 def counsel(fact: str, found: str, why: str, rule: Rule, source: str) -> Line:
-    """A fact that only counsel, or whoever weighs it, can judge."""
+    """Return a statement for counsel to judge."""
     return Line(fact=fact, found=found, verdict="needs counsel", why=why, rule=rule, source=source)
 
 

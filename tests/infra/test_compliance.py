@@ -40,14 +40,14 @@ def offline(tmp_path: Path) -> Settings:
 async def test_offline_writes_both_forms_and_the_exit_code_tells_whether_a_line_fails(
     offline: Settings, tmp_path: Path
 ) -> None:
-    code, told, complained = await fairroll(offline, "compliance", "park", "--offline", "--out", str(tmp_path / "new"))
-    assert (code, complained) == (1, "")
-    assert "fail: Photos and masks before the camera" in told
-    assert told.endswith("This is no legal advice.\n")
+    code, output, errors = await fairroll(offline, "compliance", "park", "--offline", "--out", str(tmp_path / "new"))
+    assert (code, errors) == (1, "")
+    assert "fail: Photos and masks before the camera" in output
+    assert output.endswith("This is no legal advice.\n")
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"compliance-park.md", "compliance-park.html"}
-    code, told, _ = await fairroll(offline, "compliance", "hall", "--offline", "--out", str(tmp_path))
+    code, output, _ = await fairroll(offline, "compliance", "hall", "--offline", "--out", str(tmp_path))
     assert code == 0
-    assert "0 fail, 0 needs counsel" in told
+    assert "0 fail, 0 needs counsel" in output
 
 
 async def test_one_form_alone_is_written_where_it_is_wanted(offline: Settings, tmp_path: Path) -> None:
@@ -56,26 +56,26 @@ async def test_one_form_alone_is_written_where_it_is_wanted(offline: Settings, t
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("nowhere", "--offline"), "no site 'nowhere'"),
         (("park",), f"no Kafka answers at {LOOPBACK}:1"),
     ],
 )
 async def test_what_it_cannot_look_at_is_said_and_nothing_is_written(
-    offline: Settings, tmp_path: Path, arguments: tuple[str, ...], said: str
+    offline: Settings, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    code, _, complained = await fairroll(offline, "compliance", *arguments, "--out", str(tmp_path / "new"))
+    code, _, errors = await fairroll(offline, "compliance", *arguments, "--out", str(tmp_path / "new"))
     assert code == 2
-    assert said in complained
+    assert message in errors
     assert not (tmp_path / "new").exists()
 
 
 async def test_faces_inside_are_refused_before_anything_is_written(offline: Settings, tmp_path: Path) -> None:
     offline.sites.write_text('[sites.park]\ndevices = ["gate"]\nmode = "face"\nplacement = "inside"\n')
-    code, _, complained = await fairroll(offline, "compliance", "park", "--offline", "--out", str(tmp_path / "new"))
+    code, _, errors = await fairroll(offline, "compliance", "park", "--offline", "--out", str(tmp_path / "new"))
     assert code == 2
-    assert 'placement = "inside" forbids mode = "face"' in complained
+    assert 'placement = "inside" forbids mode = "face"' in errors
 
 
 @pytest_asyncio.fixture
@@ -103,16 +103,16 @@ async def test_a_report_of_a_running_site_says_what_was_done_and_then_that_it_wa
         assert "at most 4e-07" in found["False match rate of synthetic/1"]
         assert "1 asked by button and " in found["Who was served without a face, in the last day"]
         assert "0 were refused; helped by staff: 1" in found["Who was served without a face, in the last day"]
-        assert "1; 0 templates were erased" in found["Who asked to be forgotten, in the last day"]
+        assert "1; 0 templates were erased" in found["Requests to be forgotten, in the last day"]
         for fact in ("Since when sealed templates can be read", "How the site works now", "Pictures"):
             assert "**pass**" in found[fact], fact
         assert "**pass**: as fairroll provision sets it" in found["Kafka keeps fairroll.events"]
-        code, told, _ = await fairroll(settings, "compliance", "hall", "--out", str(tmp_path))
-        assert code == 0, told
+        code, output, _ = await fairroll(settings, "compliance", "hall", "--out", str(tmp_path))
+        assert code == 0, output
 
         await gate.say("state", {"online": True, "firmware": "fairroll-0.1.0", "mode": "held", "model": "synthetic/1"})
-    code, told, _ = await fairroll(settings, "hold", "park", "--why", "a test")
-    assert code == 0, told
+    code, output, _ = await fairroll(settings, "hold", "park", "--why", "a test")
+    assert code == 0, output
     await provision_topics(settings, kafka_topics(settings.topics, settings.partitions, DAY_S))
 
     found = await _report(settings, tmp_path)
@@ -125,7 +125,9 @@ async def test_a_report_of_a_running_site_says_what_was_done_and_then_that_it_wa
 async def _some_people_ask(gate: Talk) -> None:
     """One comes until she is known, for keys are some seconds on their way at a start; and others, in every way."""
     numbers = itertools.count()
-    await eventually(lambda: gate.ask(_by_face("face", next(numbers), "ann")), lambda told: told["kind"] == "refuse")
+    await eventually(
+        lambda: gate.ask(_by_face("face", next(numbers), "ann")), lambda output: output["kind"] == "refuse"
+    )
     await gate.ask(_by_face("face", next(numbers), "bob"))
     await gate.ask({"kind": "button", "id": "button-000000000000"})
     await gate.ask({"kind": "staff", "id": "staff-0000000000000"})
@@ -144,7 +146,7 @@ async def _counts(settings: Settings) -> list[SiteCounted]:
 
 async def _report(settings: Settings, folder: Path) -> dict[str, str]:
     """The lines of the Markdown report, by their facts."""
-    code, told, complained = await fairroll(settings, "compliance", "park", "--out", str(folder))
-    assert (code, complained) == (1, ""), told
+    code, output, errors = await fairroll(settings, "compliance", "park", "--out", str(folder))
+    assert (code, errors) == (1, ""), output
     rows = [row for row in (folder / "compliance-park.md").read_text().splitlines() if row.startswith("| ")]
     return {row.split(" | ")[0].removeprefix("| "): row for row in rows}

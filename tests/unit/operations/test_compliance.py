@@ -44,8 +44,8 @@ def control(mode: Mode = "face", spec: SiteSpec = FACE) -> Control:
 
 def seal(mode: Mode = "face", oldest: int | None = MINUTE - 9, destroyed: int = 0) -> Seal:
     chain = None if oldest is None else "c" * 16
-    told = SiteFacts(mode=mode, window_s=540, chain=chain, oldest=oldest, since=START, destroyed=destroyed)
-    return Seal(at=START, site=told)
+    found = SiteFacts(mode=mode, window_s=540, chain=chain, oldest=oldest, since=START, destroyed=destroyed)
+    return Seal(at=START, site=found)
 
 
 def traffic(outcomes: Iterable[Outcome] = ()) -> Traffic:
@@ -55,8 +55,8 @@ def traffic(outcomes: Iterable[Outcome] = ()) -> Traffic:
     return added
 
 
-def counted(**told: float) -> SiteCounted:
-    fields = {"site": "park", "offset": 1, "at": START, "templates": 0, "accounts": 0, "oldest_s": 0.0} | told
+def counted(**found: float) -> SiteCounted:
+    fields = {"site": "park", "offset": 1, "at": START, "templates": 0, "accounts": 0, "oldest_s": 0.0} | found
     return msgspec.convert(fields, SiteCounted)
 
 
@@ -86,9 +86,9 @@ def facts(spec: SiteSpec = FACE, seen: Live | None = None) -> Facts:
     )
 
 
-def line(told: Facts, fact: str) -> Line:
-    [found] = [line for line in lines(sections(told)) if line.fact.startswith(fact)]
-    return found
+def line(found: Facts, fact: str) -> Line:
+    [match] = [line for line in lines(sections(found)) if line.fact.startswith(fact)]
+    return match
 
 
 def day_of_faces() -> list[Outcome]:
@@ -102,23 +102,23 @@ def day_of_faces() -> list[Outcome]:
 
 
 def test_without_a_pipeline_nothing_passes_but_what_the_settings_tell() -> None:
-    told = sections(facts())
-    assert [line.fact for line in lines(told) if line.verdict == "pass"] == ["Paper without a face"]
-    assert count(told)["not looked at"] > count(told)["needs counsel"]
+    found = sections(facts())
+    assert [line.fact for line in lines(found) if line.verdict == "pass"] == ["Paper without a face"]
+    assert count(found)["not checked"] > count(found)["needs counsel"]
 
 
 def test_a_site_without_faces_has_nothing_that_fails_and_nothing_for_counsel() -> None:
     offline, running = count(sections(facts(BUTTON))), count(sections(facts(BUTTON, live(BUTTON))))
-    assert [(told["fail"], told["needs counsel"]) for told in (offline, running)] == [(0, 0), (0, 0)]
+    assert [(found["fail"], found["needs counsel"]) for found in (offline, running)] == [(0, 0), (0, 0)]
     assert (offline["pass"], running["pass"]) == (2, 11)
 
 
 def test_a_site_with_faces_needs_counsel_whatever_its_settings() -> None:
-    told = facts(FACE, live())
-    for fact in ("Faces are looked at", "Where the", "Purpose", "Children", "How somebody agrees", "An impact"):
-        assert line(told, fact).verdict == "needs counsel"
+    found = facts(FACE, live())
+    for fact in ("Faces are captured", "Where the", "Purpose", "Children", "How a visitor consents", "An impact"):
+        assert line(found, fact).verdict == "needs counsel"
     for fact in ("What leaves", "Who compares", "How many people", "How long a template", "Records"):
-        assert line(told, fact).verdict == "needs counsel"
+        assert line(found, fact).verdict == "needs counsel"
 
 
 def test_photos_before_the_camera_and_errors_by_group_fail_for_they_are_not_measured() -> None:
@@ -128,20 +128,20 @@ def test_photos_before_the_camera_and_errors_by_group_fail_for_they_are_not_meas
 
 def test_a_pipeline_that_looks_inside_after_the_file_has_changed_fails() -> None:
     still = structs.replace(live(BUTTON), control=control("face"))
-    told = line(facts(BUTTON, still), "Where the dispensers hang")
-    assert (told.verdict, "fairroll hold" in told.why) == ("fail", True)
+    found = line(facts(BUTTON, still), "Where the dispensers hang")
+    assert (found.verdict, "fairroll hold" in found.why) == ("fail", True)
 
 
 def test_the_default_sign_is_shown_with_the_sites_window_and_does_not_say_who_answers() -> None:
-    told = line(facts(structs.replace(FACE, policy=Policy(window_s=600))), "What people read")
-    assert "10 minutes at most" in told.found
-    assert "plate" in told.why
+    found = line(facts(structs.replace(FACE, policy=Policy(window_s=600))), "What people read")
+    assert "10 minutes at most" in found.found
+    assert "plate" in found.why
 
 
 def test_a_sign_of_ones_own_is_shown_and_left_to_a_reader() -> None:
-    told = line(facts(structs.replace(FACE, sign="Look here | <b>please</b>")), "What people read")
-    assert told.found == "Look here | <b>please</b>"
-    assert "for a reader" in told.why
+    found = line(facts(structs.replace(FACE, sign="Look here | <b>please</b>")), "What people read")
+    assert found.found == "Look here | <b>please</b>"
+    assert "for a reader" in found.why
 
 
 # -- how often it is wrong ----------------------------------------------------------------------------
@@ -153,19 +153,19 @@ def test_no_model_of_today_is_proven_on_people(model: str) -> None:
 
 
 def test_six_people_are_said_to_be_six_and_their_bound_is_said() -> None:
-    told = line(facts(FACE, live()), "False match rate").found
-    assert told == "at most 0.19 (upper 95 % bound; no false match among 15 pairs, of 6 people)"
+    found = line(facts(FACE, live()), "False match rate").found
+    assert found == "at most 0.19 (upper 95 % bound; no false match among 15 pairs, of 6 people)"
 
 
 def test_a_model_that_nobody_knows_fails() -> None:
-    told = facts(FACE, live(model="other/1"))
-    assert [line(told, fact).verdict for fact in ("False match", "False non-match")] == ["fail", "fail"]
+    found = facts(FACE, live(model="other/1"))
+    assert [line(found, fact).verdict for fact in ("False match", "False non-match")] == ["fail", "fail"]
 
 
 def test_a_model_that_was_measured_on_enough_people_is_left_to_counsel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FACE_MODELS, PROVEN.id, PROVEN)
-    told = facts(FACE, live())
-    assert [line(told, fact).verdict for fact in ("False match", "False non-match")] == ["needs counsel"] * 2
+    found = facts(FACE, live())
+    assert [line(found, fact).verdict for fact in ("False match", "False non-match")] == ["needs counsel"] * 2
 
 
 @pytest.mark.parametrize("name", sorted(MEASURED))
@@ -193,14 +193,14 @@ def test_a_repeated_answer_counts_no_more() -> None:
 
 
 def test_wrongful_refusals_are_never_more_than_the_refusals() -> None:
-    told = line(facts(FACE, live(outcomes=day_of_faces())), "Expected wrongful")
-    assert told.found.startswith(
+    found = line(facts(FACE, live(outcomes=day_of_faces())), "Expected wrongful")
+    assert found.found.startswith(
         "at most 2.4e-06, in 20 s of records, which is no day yet: 4 requests by face, up to 3 templates alive;"
     )
     crowded = [counted(wrongful=65.0), *day_of_faces()]
-    told = line(facts(FACE, live(outcomes=crowded)), "Expected wrongful")
-    assert told.found.startswith("at most 1, ")
-    assert told.found.endswith("by the false match rate at most 4; refused as known: 1")
+    found = line(facts(FACE, live(outcomes=crowded)), "Expected wrongful")
+    assert found.found.startswith("at most 1, ")
+    assert found.found.endswith("by the false match rate at most 4; refused as known: 1")
 
 
 def test_wrongful_refusals_pass_only_if_they_are_few_and_the_rate_is_proven(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,14 +210,14 @@ def test_wrongful_refusals_pass_only_if_they_are_few_and_the_rate_is_proven(monk
     ]
     few = facts(FACE, live(outcomes=by_dlib))
     many = facts(FACE, live(outcomes=[counted(wrongful=0.5), *by_dlib]))
-    assert [line(told, "Expected wrongful").verdict for told in (few, many)] == ["fail", "fail"]
+    assert [line(found, "Expected wrongful").verdict for found in (few, many)] == ["fail", "fail"]
     monkeypatch.setitem(FACE_MODELS, PROVEN.id, PROVEN)
     few = facts(FACE, live(outcomes=by_dlib))
-    assert [line(told, "Expected wrongful").verdict for told in (few, many)] == ["pass", "fail"]
+    assert [line(found, "Expected wrongful").verdict for found in (few, many)] == ["pass", "fail"]
 
 
 def test_a_day_without_faces_proves_nothing() -> None:
-    assert line(facts(FACE, live()), "Expected wrongful").verdict == "not looked at"
+    assert line(facts(FACE, live()), "Expected wrongful").verdict == "not checked"
 
 
 # -- how long -----------------------------------------------------------------------------------------
@@ -230,24 +230,24 @@ def test_a_template_that_is_older_than_the_window_fails(oldest_s: float, verdict
 
 
 def test_a_count_of_a_minute_ago_says_nothing_of_now() -> None:
-    told = facts(FACE, live(outcomes=[counted(at=START - 61_000)]))
-    assert [line(told, fact).verdict for fact in ("Templates alive", "Age of")] == ["not looked at"] * 2
+    found = facts(FACE, live(outcomes=[counted(at=START - 61_000)]))
+    assert [line(found, fact).verdict for fact in ("Templates alive", "Age of")] == ["not checked"] * 2
 
 
 @pytest.mark.parametrize(
-    ("told", "verdict"),
+    ("found", "verdict"),
     [
         (seal(), "pass"),
         (seal(oldest=MINUTE - 11), "fail"),
         (seal("button", oldest=MINUTE), "fail"),
         (seal(oldest=None), "fail"),
         (seal("held", oldest=None), "pass"),
-        (Seal(at=START, site=None), "not looked at"),
-        (None, "not looked at"),
+        (Seal(at=START, site=None), "not checked"),
+        (None, "not checked"),
     ],
 )
-def test_a_seal_chain_holds_the_window_and_no_more(told: Seal | None, verdict: str) -> None:
-    assert line(facts(FACE, structs.replace(live(), seal=told)), "Since when sealed").verdict == verdict
+def test_a_seal_chain_holds_the_window_and_no_more(found: Seal | None, verdict: str) -> None:
+    assert line(facts(FACE, structs.replace(live(), seal=found)), "Since when sealed").verdict == verdict
 
 
 def test_a_hold_passes_with_a_receipt_and_without_keys() -> None:
@@ -260,16 +260,16 @@ def test_a_hold_passes_with_a_receipt_and_without_keys() -> None:
 
 
 def test_a_site_that_is_not_held_shows_nothing_of_a_hold() -> None:
-    assert line(facts(FACE, live()), "Keys are destroyed").verdict == "not looked at"
+    assert line(facts(FACE, live()), "Keys are destroyed").verdict == "not checked"
 
 
 def test_a_topic_that_keeps_longer_than_it_should_fails_and_says_so() -> None:
     seen = live()
     topics = [(t, found | ({"retention.ms": "-1"} if t.name == TOPICS.events else {})) for t, found in seen.topics]
-    told = facts(FACE, structs.replace(seen, topics=topics))
-    assert line(told, f"Kafka keeps {TOPICS.events}").verdict == "fail"
-    assert line(told, f"Kafka keeps {TOPICS.events}").why == "retention.ms is -1, not 4140000"
-    assert line(told, f"Kafka keeps {TOPICS.decisions}").verdict == "pass"
+    found = facts(FACE, structs.replace(seen, topics=topics))
+    assert line(found, f"Kafka keeps {TOPICS.events}").verdict == "fail"
+    assert line(found, f"Kafka keeps {TOPICS.events}").why == "retention.ms is -1, not 4140000"
+    assert line(found, f"Kafka keeps {TOPICS.decisions}").verdict == "pass"
 
 
 @pytest.mark.parametrize(("age_s", "verdict"), [(86_400.0, "pass"), (90_000.0, "fail")])
@@ -293,15 +293,15 @@ def test_a_button_that_was_refused_is_a_question_for_counsel() -> None:
 
 def test_a_pipeline_that_works_otherwise_than_the_file_says_fails() -> None:
     other = structs.replace(live(), control=control("face", structs.replace(FACE, policy=Policy(window_s=3_600))))
-    told = line(facts(FACE, other), "How the site works now")
-    assert (told.verdict, told.why) == ("fail", "not as the file says: policy, window_s")
+    found = line(facts(FACE, other), "How the site works now")
+    assert (found.verdict, found.why) == ("fail", "differs from the sites file: policy, window_s")
     assert line(facts(FACE, structs.replace(live(), control=None)), "How the site works now").verdict == "fail"
 
 
 def test_a_dispenser_that_looks_at_faces_of_a_held_site_fails() -> None:
     looking = structs.replace(live(), control=control("held"))
-    assert line(facts(FACE, looking), "Dispensers that look").verdict == "fail"
-    assert line(facts(FACE, live()), "Dispensers that look").verdict == "pass"
+    assert line(facts(FACE, looking), "Dispensers in face").verdict == "fail"
+    assert line(facts(FACE, live()), "Dispensers in face").verdict == "pass"
 
 
 def test_a_dispenser_of_another_maker_is_not_vouched_for() -> None:
@@ -314,17 +314,17 @@ def test_a_dispenser_of_another_maker_is_not_vouched_for() -> None:
 
 
 def test_both_forms_say_the_same_lines_and_that_they_are_no_legal_advice() -> None:
-    told = facts(FACE, live(outcomes=day_of_faces()))
-    text, page = markdown(told, sections(told)), html(told, sections(told))
+    found = facts(FACE, live(outcomes=day_of_faces()))
+    text, page = markdown(found, sections(found)), html(found, sections(found))
     assert "**This is no legal advice.**" in text
     assert "<strong>This is no legal advice.</strong>" in page
     assert page.count("<tr>") == sum(row.startswith("|") and not row.startswith("| ---") for row in text.splitlines())
-    assert page.count('class="fail"') == 1 + count(sections(told))["fail"]
+    assert page.count('class="fail"') == 1 + count(sections(found))["fail"]
 
 
 def test_what_an_operator_writes_stays_text() -> None:
-    told = facts(structs.replace(FACE, sign="<script>x</script> | **no** [a](b) `c`"))
-    page = html(told, sections(told))
+    found = facts(structs.replace(FACE, sign="<script>x</script> | **no** [a](b) `c`"))
+    page = html(found, sections(found))
     assert "<script" not in page
     assert "<td>&lt;script&gt;x&lt;/script&gt; | **no** [a](b) `c`</td>" in page
 
