@@ -1,4 +1,4 @@
-"""An audit: every place is looked at, one after another, each within a time; the decisions come last."""
+"""An audit: reads one place after another, each with a timeout; the decisions topic comes last."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from infra.audit.influx import read_influx
 from infra.audit.judgement import Known, Suspects, Tally
 from infra.audit.key_custody import key_texts, read_key_holder, read_secrets
 from infra.audit.mqtt import read_retained
-from infra.audit.places import Look, Unread
+from infra.audit.places import PlaceReader, Unread
 from infra.audit.report import Place, Report
 from infra.audit.topics import TopicReader, topics_of
 from models.contract.topics import KafkaTopic, Topics, kafka_topics
@@ -31,7 +31,7 @@ _OTHERS = "another pipeline"
 
 
 class Scope(Struct, frozen=True, kw_only=True):
-    """Where to look, beyond what the settings name, and for how long."""
+    """Places beyond those of the settings, and the timeout of each."""
 
     broker_files: Path
     """the folder of Kafka's log.dirs"""
@@ -39,55 +39,57 @@ class Scope(Struct, frozen=True, kw_only=True):
     files: tuple[Path, ...] = ()
     """recordings, exports, copies: anything else"""
     skip: frozenset[str] = frozenset()
-    """of GROUPS: places that another audit looks at; they are listed as skipped"""
+    """of GROUPS: places of another audit; they are listed as skipped"""
     limit_s: float = 600.0
     """for each place"""
 
 
 async def audit(settings: Settings, sites: Sites, scope: Scope, progress: Callable[[str], None]) -> Report:
-    """Look at everything. What cannot be read is said in its place; nothing is written anywhere.
+    """Read every place. A place that cannot be read says why; nothing is written anywhere.
 
     Ages are those of the moment at which it begins.
     """
     started = time.monotonic()
     async with AsyncExitStack() as open_until_end:
         keys = await open_until_end.enter_async_context(open_keys(settings, "decider"))
-        known = Known(now=time.time(), told=await read_facts(settings), secrets=key_texts(settings))
+        known = Known(now=time.time(), facts=await read_facts(settings), secrets=key_texts(settings))
         suspects = Suspects()
         reader = TopicReader(settings, sites, keys, suspects)
-        looks = list(_looks(settings, scope)) + await _topic_looks(settings, sites, reader)
-        tallies = [await _taken(look, scope, Tally(look.name, known, suspects), progress) for look in looks]
+        readers = list(_readers(settings, scope)) + await _topic_readers(settings, sites, reader)
+        tallies = [await _read_place(place, scope, Tally(place.name, known, suspects), progress) for place in readers]
     return _report(settings.topics.decisions, known, suspects, tallies, time.monotonic() - started)
 
 
-def _looks(settings: Settings, scope: Scope) -> Iterator[Look]:
-    yield Look("key holder", "key-holder", partial(read_key_holder, settings))
-    yield Look("secrets", "secrets", partial(read_secrets, settings))
-    yield Look("MQTT, retained", "mqtt", partial(read_retained, settings))
-    yield Look("InfluxDB", "influxdb", partial(read_influx, settings))
-    yield Look("logs", "logs", partial(read_files, scope.logs))
+def _readers(settings: Settings, scope: Scope) -> Iterator[PlaceReader]:
+    yield PlaceReader("key holder", "key-holder", partial(read_key_holder, settings))
+    yield PlaceReader("secrets", "secrets", partial(read_secrets, settings))
+    yield PlaceReader("MQTT, retained", "mqtt", partial(read_retained, settings))
+    yield PlaceReader("InfluxDB", "influxdb", partial(read_influx, settings))
+    yield PlaceReader("logs", "logs", partial(read_files, scope.logs))
     elsewhere = (scope.broker_files, scope.logs, settings.secrets)
-    yield Look("data", "data", partial(read_files, settings.data, without=elsewhere))
+    yield PlaceReader("data", "data", partial(read_files, settings.data, without=elsewhere))
     for path in scope.files:
-        yield Look(f"files {path}", "files", partial(read_files, path))
-    yield Look("Kafka's own files", "broker-files", partial(read_broker_files, scope.broker_files))
+        yield PlaceReader(f"files {path}", "files", partial(read_files, path))
+    yield PlaceReader("Kafka's own files", "broker-files", partial(read_broker_files, scope.broker_files))
 
 
-async def _topic_looks(settings: Settings, sites: Sites, reader: TopicReader) -> list[Look]:
+async def _topic_readers(settings: Settings, sites: Sites, reader: TopicReader) -> list[PlaceReader]:
     """Every topic that is there or should be, the decisions last; a topic of ours that is not there is unread."""
     ours = kafka_topics(settings.topics, settings.partitions, sites.longest_window_s)
     try:
         there, why = await topics_of(settings), "no such topic: fairroll provision makes it"
     except Unread as error:
         there, why = {}, str(error)
-    looks = [Look(topic.name, "kafka", _reading(reader, topic, there, why)) for topic in ours]
+    readers = [PlaceReader(topic.name, "kafka", _reading(reader, topic, there, why)) for topic in ours]
     others = other_pipelines(there, settings.topics)
-    looks += [Look(f"{other.namespace}.*, of another pipeline", _OTHERS, partial(_fail, "")) for other in others]
+    readers += [
+        PlaceReader(f"{other.namespace}.*, of another pipeline", _OTHERS, partial(_fail, "")) for other in others
+    ]
     known = {topic.name for topics in (settings.topics, *others) for topic in kafka_topics(topics, 1, 0)}
     for name, count in sorted(there.items()):
         if name not in known:
-            looks.append(Look(name, "kafka", partial(reader.read_unknown, name, count)))
-    return sorted(looks, key=lambda look: look.name == settings.topics.decisions)
+            readers.append(PlaceReader(name, "kafka", partial(reader.read_unknown, name, count)))
+    return sorted(readers, key=lambda place: place.name == settings.topics.decisions)
 
 
 def other_pipelines(there: Iterable[str], ours: Topics) -> list[Topics]:
@@ -108,13 +110,13 @@ async def _fail(why: str, _: Tally) -> None:
     raise Unread(why)
 
 
-async def _taken(look: Look, scope: Scope, tally: Tally, progress: Callable[[str], None]) -> Tally | Place:
-    if look.group in {*scope.skip, _OTHERS}:
-        return Place(name=look.name, verdict="skipped")
-    progress(look.name)
+async def _read_place(place: PlaceReader, scope: Scope, tally: Tally, progress: Callable[[str], None]) -> Tally | Place:
+    if place.group in {*scope.skip, _OTHERS}:
+        return Place(name=place.name, verdict="skipped")
+    progress(place.name)
     try:
         async with asyncio.timeout(scope.limit_s):
-            await look.read(tally)
+            await place.read(tally)
     except Unread as error:
         tally.why = str(error)
     except TimeoutError:
@@ -128,7 +130,7 @@ def _report(last: str, known: Known, suspects: Suspects, tallies: list[Tally | P
     if suspects.is_full and isinstance(decisions, Tally):
         decisions.why = decisions.why or "too many words elsewhere could be visitors"
     if not isinstance(decisions, Tally) or decisions.why:
-        suspects.doubt(f"whether its words name visitors only {last} can tell, which were not read to the end")
+        suspects.doubt(f"whether its words name visitors is unknown, since {last} was not read to the end")
     return Report(
         at=known.now,
         took_s=took_s,

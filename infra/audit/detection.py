@@ -1,6 +1,6 @@
-"""What in these bytes tells of a person: from their shape alone. Pure.
+"""Detects biometric data, keys and pseudonyms in bytes, by their shape alone. Pure.
 
-A template is 64 random bytes, so raw it looks like any others: what is found is how programs write it down, which is
+A template is 64 random bytes, indistinguishable when raw: what is found is how programs write it, which is
 base64, hex or Python's own notation, also inside base64. Frames are found by the first bytes of their formats.
 """
 
@@ -46,7 +46,7 @@ class Sight(NamedTuple):
 
 
 def see(data: bytes, begin: int = 0, end: int | None = None) -> Iterator[Sight]:
-    """Tell of everything that begins in `data[begin:end]`; what stands before and behind is its context.
+    """Yield everything that begins in `data[begin:end]`; the bytes around are its context.
 
     What begins before `end` is seen whole if `data` goes on for LONGEST bytes behind it, or ends there.
     """
@@ -54,7 +54,7 @@ def see(data: bytes, begin: int = 0, end: int | None = None) -> Iterator[Sight]:
 
 
 def redacted(name: str) -> str:
-    """A name with hashes in the place of what nobody may read: paths and topics are shown, and may hold it too."""
+    """Return a name with hashes in place of findings, since paths and topics are displayed."""
     shown = data = name.encode(errors="surrogateescape")
     for sight in see(data):
         shown = shown.replace(sight.text, b"sha256:" + hashlib.sha256(sight.text).hexdigest()[:12].encode())
@@ -62,17 +62,17 @@ def redacted(name: str) -> str:
 
 
 def _see(data: bytes, begin: int, end: int, depth: int) -> Iterator[Sight]:
-    for pattern, tell in _SHAPES:
+    for pattern, recognise in _SHAPES:
         for match in pattern.finditer(data, begin):
             if match.start() >= end:
                 break
             if begin and match.start() == begin and _goes_on(match):
                 continue
-            yield from (Sight(what, match.start(), text) for what, text in tell(match[0], depth))
+            yield from (Sight(what, match.start(), text) for what, text in recognise(match[0], depth))
 
 
 def _goes_on(match: re.Match[bytes]) -> bool:
-    """Whether it is the end of something that begins before, which was told of already."""
+    """Return whether this is the end of an earlier finding."""
     longer = match.re.match(match.string, match.start() - 1)
     return longer is not None and longer.end() == match.end()
 
@@ -165,4 +165,4 @@ _SHAPES: tuple[tuple[re.Pattern[bytes], Callable[[bytes, int], _Told]], ...] = (
     (re.compile(rb'\["[0-9a-f]{16}",\d{1,16},"[A-Za-z0-9+/]{38,1400}={0,2}"\]'), _in_brackets),
     (re.compile(rb"(?<![A-Za-z0-9])[a-z2-7]{16}(?![A-Za-z0-9])"), _as("word")),
 )
-"""What may be something, and how to tell whether and what it is."""
+"""Candidate patterns, each with the function that recognises what it is."""

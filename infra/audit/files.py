@@ -26,7 +26,7 @@ __all__ = ["read_broker_files", "read_files"]
 
 _PIECE: Final = 1 << 20
 _BEFORE: Final = 512
-"""Bytes of the last piece that are looked at again, as what stands before."""
+"""Bytes of the last piece that are read again as context."""
 _NO_DATA = {".index", ".timeindex", ".txnindex"}
 """A broker's indexes: offsets and positions, and megabytes of zeros."""
 _SEALED: Final[frozenset[Seen]] = frozenset({"sealed"})
@@ -51,20 +51,20 @@ _OPENERS: dict[bytes, Callable[[BinaryIO], io.BufferedIOBase]] = {
     b"\x28\xb5\x2f\xfd": _zstd,
 }
 _CLOSED = {b"PK\x03\x04": "zip", b"7z\xbc\xaf\x27\x1c": "7z", b"\x04\x22\x4d\x18": "lz4"}
-"""What cannot be opened here, and says so: it never counts as clean."""
+"""Formats that are not unpacked here; such a file never counts as clean."""
 
 
 async def read_files(root: Path, tally: Tally, *, without: Collection[Path] = ()) -> None:
-    """Look at every file below a folder, or at the one, and at their names; what is sealed may be anywhere in them."""
+    """Read a file, or every file below a folder, and their names; sealed templates may be anywhere in them."""
     for path in _files(root, without):
         await _read(path, str(path.relative_to(root.parent)), _SEALED, tally)
 
 
 async def read_broker_files(root: Path, tally: Tally) -> None:
-    """Look at the segments of a broker's log, those that it has deleted and not yet unlinked included.
+    """Read the segments of a broker's log, including deleted ones that are not yet unlinked.
 
     In a segment keys and values stand together, so visitors may be where a topic has them in either. Compressed
-    batches are not looked into: then the place is not read to the end.
+    batches are not unpacked; the place is then not read to the end.
     """
     for path in _files(root, ()):
         if path.suffix in _NO_DATA:
@@ -119,7 +119,7 @@ def _is_regular(path: Path) -> bool:
 
 
 async def _read(path: Path, name: str, allowed: frozenset[Seen], tally: Tally) -> None:
-    """A file that goes away meanwhile is none any more."""
+    """Return the size; a file that was deleted meanwhile is skipped."""
     tally.scan_name(Where(f"name of {name}"), name.encode(errors="surrogateescape"))
     try:
         with path.open("rb") as raw:

@@ -30,13 +30,13 @@ _TIMEOUT_MS = 10_000
 
 
 class NotPublished(FairrollError):
-    """Nobody will see the audit in Grafana, whatever it found."""
+    """The result cannot be published for Grafana."""
 
     exit_code = UNREAD
 
 
 async def read_influx(settings: Settings, tally: Tally) -> None:
-    """Look at the tags and their values, and at the distinct values of text fields, in each retention policy."""
+    """Read tag names and values and the distinct values of text fields, in each retention policy."""
     try:
         policies = [row["name"] for row in await query(settings, "SHOW RETENTION POLICIES")]
         for policy in policies:
@@ -76,7 +76,7 @@ def _judge_tags(place: str, found: Iterable[Series], tally: Tally) -> None:
 
 
 async def _hidden(settings: Settings) -> list[str]:
-    """The buckets of version 2 that were not looked at; version 1 lists all of its retention policies."""
+    """The buckets of version 2 that were not read; version 1 lists all of its retention policies."""
     async with open_api(settings) as api:
         if (await api.version()).lstrip("v").startswith("1."):
             return []

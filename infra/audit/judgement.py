@@ -16,7 +16,7 @@ from models.keys.seals import Sealed
 __all__ = ["NOTHING", "SEAL_SLACK_S", "Known", "Opens", "Suspects", "Tally", "Where", "readable"]
 
 SEAL_SLACK_S: Final = 65
-"""A key is of a whole minute, and the key holder destroys it within seconds after that and the window."""
+"""A key belongs to a minute, and the key holder destroys it within seconds after that minute and the window."""
 _MOST_EXAMPLES = 5
 """of a place and a kind"""
 _MOST_WORDS = 200_000
@@ -26,7 +26,7 @@ NOTHING: Final[frozenset[Seen]] = frozenset()
 Opens = Callable[[Sealed], bool]
 """Whether the keys that a decider holds open it."""
 _WHAT: dict[str, str] = {
-    "template": "a template that anybody can read",
+    "template": "a readable template",
     "embedding": "an embedding",
     "picture": "a picture",
     "key": "a key outside of its place",
@@ -36,12 +36,12 @@ _WHAT: dict[str, str] = {
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """What the judging stands on."""
+    """What a judgement is based on."""
 
     now: float
     """seconds since 1970, by this host's clock: the key holder's is not asked"""
-    told: SitesReply | None
-    """what the key holder tells of its chains; None: nothing"""
+    facts: SitesReply | None
+    """the key holder's facts; None: it does not answer"""
     secrets: tuple[bytes, ...] = ()
     """the keys in files, as they are written there"""
 
@@ -57,26 +57,26 @@ class Where(NamedTuple):
 
 
 class Suspects:
-    """Words that are pseudonyms if there is such a visitor: the decisions tell, and they are read last."""
+    """Words that are pseudonyms if a decision names such a visitor; decisions are read last."""
 
     def __init__(self) -> None:
         self._words: dict[bytes, dict[Tally, str]] = {}
         self.is_full = False
 
     def add(self, word: bytes, tally: "Tally", where: str) -> None:
-        """Remember where a word stands first at a place."""
+        """Store the first position of a word at a place."""
         if word not in self._words and len(self._words) >= _MOST_WORDS:
             self.is_full = True
             return
         self._words.setdefault(word, {}).setdefault(tally, where)
 
     def accuse(self, pseudonym: str) -> None:
-        """There is such a visitor: each place where the word stands has a finding."""
+        """Report a finding at each place with this word: a decision names such a visitor."""
         for tally, where in self._words.pop(pseudonym.encode(), {}).items():
             tally.find("visitor", where, _WHAT["visitor"], pseudonym.encode())
 
     def doubt(self, why: str) -> None:
-        """Nobody can tell which visitors there are: where a word stands that could be one, the place is unread."""
+        """Mark each place with a suspected word as unread: the visitors are unknown."""
         for places in self._words.values():
             for tally in places:
                 tally.why = tally.why or why
@@ -106,7 +106,7 @@ class Tally:
         opens: Opens = lambda _: False,
         window: tuple[int, int] | None = None,
     ) -> None:
-        """Look at a record, a message, a value or a piece of a file, in which only `allowed` may be.
+        """Inspect a record, message, value or piece of a file that may hold `allowed` only.
 
         A sealed template is judged by its key and its age even where it may be. `window`: where in the bytes what is
         seen must begin, if not anywhere.
@@ -117,7 +117,7 @@ class Tally:
         self._look(where, data, (begin, end), allowed, opens)
 
     def scan_name(self, where: Where, name: bytes, allowed: Iterable[Seen] = NOTHING) -> None:
-        """Look at what something is called, which is not counted: a key, a topic, a path."""
+        """Inspect a name (key, topic, path), which is not counted as an item."""
         self._look(where, name, (0, len(name)), allowed, lambda _: False)
 
     def _look(self, where: Where, data: bytes, window: tuple[int, int], allowed: Iterable[Seen], opens: Opens) -> None:
@@ -144,9 +144,9 @@ class Tally:
         return age_s
 
     def place(self) -> Place:
-        """What is to be said of the place."""
+        """Return the result of the place."""
         if self._seals["unknown"] and not self.why:
-            self.why = "the key holder does not tell which sealed templates can be read"
+            self.why = "the key holder does not answer, so it is unknown which sealed templates can be read"
         found = self._found.total()
         verdict: Verdict = "violated" if found else "unread" if self.why else "clean"
         return Place(
@@ -196,17 +196,17 @@ class Tally:
 
 
 def readable(sealed: Sealed, known: Known, *, is_open: bool = False) -> str:
-    """Whether somebody can still read it: `noise` `live` `overdue` `held`, or `unknown` without a key holder.
+    """Return whether it can be read: `noise`, `live`, `overdue`, `held`, or `unknown` without a key holder.
 
-    `is_open`: it was opened, whatever the key holder tells.
+    `is_open`: it was opened, whatever the key holder answers.
     """
-    if known.told is None:
+    if known.facts is None:
         return "unknown"
     age_s = known.now - 60 * sealed.minute
-    for facts in known.told.sites.values():
+    for facts in known.facts.sites.values():
         if facts.chain == sealed.chain and facts.oldest is not None and (is_open or sealed.minute >= facts.oldest):
             return "held" if facts.mode != "face" else "live" if age_s <= facts.window_s + SEAL_SLACK_S else "overdue"
     if not is_open:
         return "noise"
-    longest_s = max((facts.window_s for facts in known.told.sites.values()), default=0)  # its chain has just begun
+    longest_s = max((facts.window_s for facts in known.facts.sites.values()), default=0)  # its chain has just begun
     return "live" if age_s <= longest_s + SEAL_SLACK_S else "overdue"

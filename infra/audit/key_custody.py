@@ -16,14 +16,14 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 async def read_key_holder(settings: Settings, tally: Tally) -> None:
-    """Ask which minutes can still be read, and look whether its file and its sockets are for its user alone.
+    """Ask which minutes can still be read, and check that its file and sockets belong to its user alone.
 
     Raises Unread where it does not answer.
     """
     _check_places(settings, tally)
-    if tally.known.told is None:
+    if tally.known.facts is None:
         raise Unread(f"no key holder answers at {settings.key_addresses[0]} (FAIRROLL_KEYS)")
-    for site, facts in tally.known.told.sites.items():
+    for site, facts in tally.known.facts.sites.items():
         if facts.oldest is None:
             continue
         age_s = tally.age(60 * facts.oldest)
@@ -35,7 +35,7 @@ async def read_key_holder(settings: Settings, tally: Tally) -> None:
 
 
 async def read_secrets(settings: Settings, tally: Tally) -> None:
-    """Look whether the folder of secrets and each file in it are for their user alone. Raises Unread."""
+    """Check that the folder of secrets and its files are accessible to their user alone. Raises Unread."""
     if not settings.secrets.is_dir():
         raise Unread(f"no folder {settings.secrets} (FAIRROLL_SECRETS)")
     _check_closed(settings.secrets, tally)
@@ -44,7 +44,7 @@ async def read_secrets(settings: Settings, tally: Tally) -> None:
 def key_texts(settings: Settings) -> tuple[bytes, ...]:
     """The keys of the folder of secrets as they stand in their files: nowhere else may they be.
 
-    Empty where the folder is closed to us; `read_secrets` tells of that.
+    Empty if the folder cannot be read; `read_secrets` reports that.
     """
     try:
         texts = [path.read_bytes() for path in sorted(settings.secrets.glob("*.key"))]
@@ -83,7 +83,7 @@ def _check_closed(folder: Path, tally: Tally) -> None:
 
 
 def _check(path: Path, tally: Tally) -> None:
-    """A lock tells nothing, and sockets are closed to others by their folder as well as by themselves."""
+    """Lock files hold nothing; sockets are protected by their folder and their own mode."""
     try:
         mode = stat.S_IMODE(os.lstat(path).st_mode)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What the MQTT broker retains, and gives to whoever subscribes."""
+"""Retained messages of the MQTT broker."""
 
 import asyncio
 import contextlib
@@ -14,12 +14,12 @@ from models.settings import Settings, host_and_port
 __all__ = ["read_retained"]
 
 _SILENCE_S = 1.5
-"""Retained messages come at once after the subscription: so long without another is their end."""
+"""Retained messages follow the subscription immediately; a pause of this length is their end."""
 _FIRST_REFUSAL = 0x80
 
 
 async def read_retained(settings: Settings, tally: Tally) -> None:
-    """Look at every retained message. What passes meanwhile is for its subscribers, and not looked at."""
+    """Read every retained message. Live messages are ignored."""
     host, port = host_and_port(settings.mqtt)
     client = Client(host, port, protocol=ProtocolVersion.V5, clean_start=True)
     try:
@@ -51,7 +51,7 @@ def _take(message: Message, topics: Topics, tally: Tally) -> None:
     tally.scan_name(Where(f"topic {topic}"), topic.encode())
     tally.scan(Where(topic), payload)
     if topics.is_mqtt(topic) and not _may_be_retained(topic, topics):
-        tally.find("retained", topic, "a message that nobody may retain", payload)
+        tally.find("retained", topic, "a message that may not be retained", payload)
 
 
 def _may_be_retained(topic: str, topics: Topics) -> bool:

@@ -6,14 +6,14 @@ from typing import NamedTuple
 from infra.audit.judgement import Tally
 from models.errors import FairrollError
 
-__all__ = ["Look", "Unread"]
+__all__ = ["PlaceReader", "Unread"]
 
 
 class Unread(FairrollError):
-    """A place that cannot be looked at to the end; the text says why, in a line."""
+    """A place that cannot be read to the end; the text is the reason, in one line."""
 
 
-class Look(NamedTuple):
+class PlaceReader(NamedTuple):
     """A place and how to read it."""
 
     name: str

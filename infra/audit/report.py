@@ -1,4 +1,4 @@
-"""What an audit says: each place that was looked at, and each thing that was found. Pure."""
+"""The result of an audit: places and findings. Pure."""
 
 from typing import Literal
 
@@ -9,16 +9,16 @@ __all__ = ["CLEAN", "UNREAD", "VIOLATED", "Finding", "Kind", "Place", "Report", 
 Kind = Literal[
     "template", "embedding", "picture", "key", "visitor", "sealed", "overdue", "unknown", "retained", "open to others"
 ]
-"""docs/audit.md tells what each means and what to do."""
+"""Explained in docs/audit.md."""
 Verdict = Literal["clean", "violated", "unread", "skipped"]
-"""`unread`: not to the end, and the reason is told; never clean. `skipped`: the operator said so."""
+"""`unread`: not read to the end, with the reason; never clean. `skipped`: by the operator's choice."""
 
 CLEAN, VIOLATED, UNREAD = 0, 1, 2
 """exit codes"""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One thing that is where or when it may not be; told by its hash, never itself."""
+    """Something at a place or time where it may not be, identified by its hash."""
 
     place: str
     where: str
@@ -48,7 +48,7 @@ class Place(Struct, frozen=True, kw_only=True):
     oldest_readable_s: float | None = None
     """age of the oldest sealed template that can be read, rightly or not, by the minute of its seal"""
     noise: int = 0
-    """sealed templates whose key is gone"""
+    """sealed templates whose key is destroyed"""
     oldest_noise_s: float | None = None
     why: str = ""
     """it was not read to the end"""

@@ -1,4 +1,4 @@
-"""What an audit says, for people."""
+"""An audit's result as text."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ def screen(report: Report) -> RenderableType:
 
 
 def _places(places: Iterable[Place]) -> Table:
-    table = Table("place", "looked at", "size", "oldest", "may be", "sealed: live, noise", "verdict")
+    table = Table("place", "read", "size", "oldest", "may be", "sealed: live, noise", "verdict")
     for place in places:
         table.add_row(
             Text(place.name),
@@ -71,7 +71,7 @@ def _findings(findings: Iterable[Finding]) -> Table:
 
 def _judgement(report: Report) -> Text:
     unread = f"{len(report.unread)} of {len(report.places)} places were not read to their end"
-    seconds = f"; looked for {report.took_s:.0f} s"
+    seconds = f"; took {report.took_s:.0f} s"
     match report.exit_code:
         case code if code == VIOLATED:
             more = f"; {unread}" if report.unread else ""
@@ -79,7 +79,7 @@ def _judgement(report: Report) -> Text:
         case code if code == UNREAD:
             return Text(f"nothing found, but {unread}{seconds}", "bold yellow")
         case _:
-            return Text(f"clean: nobody can read what nobody may read{seconds}", "green")
+            return Text(f"clean: no readable data where or when it may not be{seconds}", "green")
 
 
 def _age(seconds: float | None) -> str:

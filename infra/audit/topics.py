@@ -32,7 +32,7 @@ _TICKS_S = 30
 _COMPACTION_S = 300
 """and how long its key is in older records of the changelog: segments of 10 s, a minute for what is deleted"""
 _ROLL_S = 3_600
-"""How long after its retention a record may be there: segments of 10 min, and the broker looks every 5 min."""
+"""Delay of deletion after retention: segments of 10 min, and the broker checks every 5 min."""
 _PATIENCE_S = 60
 _MOST_RECORDS = 500
 _FETCH_MS = 500
@@ -59,7 +59,7 @@ class _Judge(Protocol):
     """What is known of a topic beyond the bytes of its records."""
 
     def take(self, record: ConsumerRecord, where: str) -> Opens:
-        """Judge a record, and tell whether what is sealed in it opens."""
+        """Judge a record; return whether its sealed template can be opened."""
         ...
 
     def end(self) -> None:
@@ -74,7 +74,7 @@ class TopicReader:
         self._settings, self._sites, self._keys, self._suspects = settings, sites, keys, suspects
 
     async def read(self, topic: KafkaTopic, tally: Tally) -> None:
-        """Look at one topic of ours."""
+        """Read one of the pipeline's topics."""
         judge = self._judge(topic, tally)
         async for record in _records(self._settings, topic.name, topic.partitions):
             where = f"{record.partition}/{record.offset}"
@@ -87,7 +87,7 @@ class TopicReader:
         judge.end()
 
     async def read_unknown(self, name: str, partitions: int, tally: Tally) -> None:
-        """Look at a topic that is none of ours: that it is there is a finding."""
+        """Read an unknown topic; its existence is a finding."""
         tally.find("unknown", name, "a topic that the pipeline does not know")
         await self.read(KafkaTopic(name, partitions, {}), tally)
 
@@ -135,7 +135,7 @@ class _Records:
 
 
 class _Decisions(_Records):
-    """They tell which visitors there are: every word elsewhere that names one is a finding."""
+    """Collect the visitors that decisions name: such a word anywhere else is a finding."""
 
     def __init__(self, tally: Tally, keeps_s: float | None, suspects: Suspects) -> None:
         super().__init__(tally, keeps_s)
@@ -143,7 +143,7 @@ class _Decisions(_Records):
 
     def take(self, record: ConsumerRecord, where: str) -> Opens:
         outcome = None
-        with contextlib.suppress(MalformedMessage):  # its bytes are looked at all the same
+        with contextlib.suppress(MalformedMessage):  # its bytes are inspected all the same
             outcome = decode_outcome(record.value or b"")
         if isinstance(outcome, Answered) and outcome.visitor:
             self._suspects.accuse(outcome.visitor)
@@ -173,12 +173,12 @@ class _Events:
 
 
 class _Rows:
-    """The decider's table: the last record of a key is its row, one without a value says that it is gone."""
+    """The decider's changelog: the last record of a key is its row, one without a value its tombstone."""
 
     def __init__(self, tally: Tally, sites: Sites, keys: Unseal) -> None:
         self._tally, self._sites, self._keys = tally, sites, keys
         self._visitors: dict[bytes, tuple[float, str]] = {}
-        """when the last grant was, in seconds since 1970, and where it says so"""
+        """time of the last grant, seconds since 1970, and its position"""
         tally.bound_s = sites.longest_window_s + _TICKS_S
 
     def take(self, record: ConsumerRecord, where: str) -> Opens:
@@ -195,7 +195,7 @@ class _Rows:
         return lambda _: False
 
     def end(self) -> None:
-        """Every row that is left is of somebody whom the site remembers now."""
+        """Judge the remaining rows: each belongs to a visitor whom the site remembers now."""
         for key, (at, where) in self._visitors.items():
             age_s = self._tally.age(at)
             site = site_of(key.decode(errors="replace").partition("/")[2])
@@ -206,8 +206,8 @@ class _Rows:
 
     def _is_without_faces(self, site: str) -> bool:
         """Whether it is held, or works by buttons, for so long that a tick has come."""
-        told, now = self._tally.known.told, self._tally.known.now
-        facts = told.sites.get(site) if told else None
+        reply, now = self._tally.known.facts, self._tally.known.now
+        facts = reply.sites.get(site) if reply else None
         return facts is not None and facts.mode != "face" and now - facts.since / 1000 > _TICKS_S
 
     def _check_compaction(self, record: ConsumerRecord, key: str, where: str) -> None:
@@ -217,13 +217,13 @@ class _Rows:
             self._tally.find("visitor", where, what, visitor_of(key).encode(), age_s)
 
     def _window_s(self, site: str) -> int:
-        """Of a site that is gone from the file, the longest."""
+        """Return the site's window; the longest one for a site that is no longer in the file."""
         spec = self._sites.sites.get(site)
         return spec.policy.window_s if spec else self._sites.longest_window_s
 
 
 def _check_retention(tally: Tally, record: ConsumerRecord, at: int, keeps_s: float | None, where: str) -> None:
-    """`at`: when what it tells of happened, milliseconds since 1970."""
+    """`at`: time of the event, milliseconds since 1970."""
     age_s = tally.known.now - at / 1000
     if keeps_s is not None and age_s > keeps_s + _ROLL_S:
         tally.find("overdue", where, "a record older than its topic keeps them", record.value or b"", age_s)

@@ -34,6 +34,6 @@ async def plant(settings: Settings, policy: str) -> None:
 
 async def audited(settings: Settings) -> tuple[Place, list[tuple[str, str]]]:
     """What an audit of InfluxDB alone says, and each finding's kind and place. Raises Unread."""
-    tally = Tally("InfluxDB", Known(now=time.time(), told=None), Suspects())
+    tally = Tally("InfluxDB", Known(now=time.time(), facts=None), Suspects())
     await read_influx(settings, tally)
     return tally.place(), [(finding.kind, finding.where) for finding in tally.examples]

@@ -9,7 +9,7 @@ import msgspec
 from rich.console import Console
 
 from infra.audit.audit import GROUPS, Scope
-from infra.audit.audit import audit as look_everywhere
+from infra.audit.audit import audit as audit_everywhere
 from infra.audit.influx import publish as write_point
 from infra.audit.screen import screen
 from infra.operator_settings import operator_settings
@@ -23,9 +23,9 @@ _FOLDER = click.Path(path_type=Path)
 
 @click.command()
 @click.option("--kafka-data", type=_FOLDER, help="The broker's log.dirs; FAIRROLL_DATA/kafka if not given.")
-@click.option("--logs", type=_FOLDER, help="Folder or file of logs; `logs` beside FAIRROLL_DATA if not given.")
+@click.option("--logs", type=_FOLDER, help="Folder or file of logs; `logs` next to FAIRROLL_DATA by default.")
 @click.option("--files", type=_FOLDER, multiple=True, help="Recordings, exports, copies; may be given several times.")
-@click.option("--skip", type=click.Choice(GROUPS), multiple=True, help="Places that another audit looks at.")
+@click.option("--skip", type=click.Choice(GROUPS), multiple=True, help="Places of another audit.")
 @click.option("--limit", default=600.0, show_default=True, help="Seconds for each place.")
 @click.option("--publish", is_flag=True, help="Write the result to InfluxDB, as a point of `audits`.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
@@ -42,7 +42,7 @@ def audit(
     """Search everything for readable faces (docs/audit.md).
 
     Templates, embeddings, pictures, keys and visitors' pseudonyms, in Kafka, MQTT, InfluxDB, logs and files.
-    Exit code 0 when all is clean, 1 when something was found, 2 when some place could not be looked at.
+    Exit code 0 when all is clean, 1 when something was found, 2 when a place could not be read.
     """
     log_to_stderr()
     settings = operator_settings()
@@ -55,8 +55,8 @@ def audit(
     )
     console = Console()
     sites = read_sites(settings.sites)
-    with Console(stderr=True).status("looking") as status:
-        report = asyncio.run(look_everywhere(settings, sites, scope, lambda name: status.update(f"looking at {name}")))
+    with Console(stderr=True).status("reading") as status:
+        report = asyncio.run(audit_everywhere(settings, sites, scope, lambda name: status.update(f"reading {name}")))
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:

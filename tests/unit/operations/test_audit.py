@@ -184,7 +184,7 @@ def known(oldest_ago_s: int | None, mode: Mode = "face") -> Known:
         since=0,
         destroyed=0,
     )
-    return Known(now=NOW, told=SitesReply(at=0, sites={"park": facts}))
+    return Known(now=NOW, facts=SitesReply(at=0, sites={"park": facts}))
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_place_tells_what_is_live_and_what_is_noise() -> None:
 
 
 def test_the_oldest_template_is_one_that_can_be_read_and_not_the_place_where_it_stands() -> None:
-    """The age of a record or a file says nothing of the templates in it."""
+    """The age of a record or a file is not that of the templates in it."""
     tally = Tally("data", known(600), Suspects())
     tally.age(NOW - 6_000)
     tally.scan(Where("journal"), encode(event(sealed_at(60))) + encode(event(sealed_at(6_000))), allowed={"sealed"})
@@ -239,7 +239,7 @@ def test_the_oldest_template_is_one_that_can_be_read_and_not_the_place_where_it_
 
 
 def test_a_place_with_sealed_templates_is_unread_while_the_key_holder_is_silent() -> None:
-    place = tallied(encode(event(sealed_at(60))), Known(now=NOW, told=None))
+    place = tallied(encode(event(sealed_at(60))), Known(now=NOW, facts=None))
     assert place.verdict == "unread"
     assert "key holder" in place.why
 
@@ -274,7 +274,7 @@ def test_a_name_that_holds_a_visitor_is_shown_without() -> None:
 
 
 def test_a_secret_outside_of_its_folder_is_found() -> None:
-    tally = Tally("data", Known(now=NOW, told=None, secrets=(b"5ec2e7" * 10,)), Suspects())
+    tally = Tally("data", Known(now=NOW, facts=None, secrets=(b"5ec2e7" * 10,)), Suspects())
     tally.scan(Where("backup", 0), b"key: " + b"5ec2e7" * 10)
     [finding] = tally.examples
     assert (finding.kind, finding.where) == ("key", "backup:5")
