@@ -1,6 +1,6 @@
 """`python -m grafana` writes the generated files.
 
-`--check` only compares, and fails where a file is not what the code says.
+`--check` only compares, and fails where a generated file differs from the code.
 """
 
 import sys
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
         if not only_check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(files[path])
-        sys.stdout.write(f"{path.relative_to(HERE.parent)}{' is not as the code says' if only_check else ''}\n")
+        sys.stdout.write(f"{path.relative_to(HERE.parent)}{' differs from the code' if only_check else ''}\n")
     return 1 if stale and only_check else 0
 
 

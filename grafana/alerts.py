@@ -1,6 +1,6 @@
 """Alerts, and the file from which Grafana provisions them.
 
-An alert's queries take no variables of a dashboard, so they tell their times themselves; each series is reduced to a
+An alert's queries take no dashboard variables, so they state their time ranges; each series is reduced to a
 number, and a number past the threshold fires for the tags of its series.
 """
 
@@ -38,7 +38,7 @@ _LOOK_BACK_S = 604_800
 
 @dataclass(frozen=True)
 class Alert:
-    """When to call somebody. `uid` is also the name of its page in docs/runbooks/."""
+    """An alert rule. `uid` is also the name of its runbook in docs/runbooks/."""
 
     uid: str
     title: str
@@ -62,7 +62,7 @@ def _since(span: str) -> str:
 
 
 def _state() -> Select:
-    """The best state of a service in its last four samples, so that a restart calls nobody."""
+    """The best state of a service in its last four samples, so that a restart raises no alert."""
     tags = ["part", "instance", "address"]
     return Select(SERVICES, [highest("state")], by=tags, times=_since("45s"))
 
@@ -77,7 +77,7 @@ ALERTS = (
     Alert(
         "silent-service",
         "A service does not answer",
-        "Nothing answers at {{ $labels.address }} (last: {{ $labels.part }} {{ $labels.instance }}), or nobody asks",
+        "No answer from {{ $labels.address }} (last: {{ $labels.part }} {{ $labels.instance }}), or no sample",
         [_state()],
         ("lt", 1),
         shown=(PIPELINE, "State of each service"),
@@ -155,7 +155,7 @@ ALERTS = (
                 times=_since("2m"),
             )
         ],
-        ("gt", 10),  # consumers commit every 3 s at best, so that less says nothing
+        ("gt", 10),  # consumers commit every 3 s, so that a lower lag means nothing
         shown=(PIPELINE, "Lag in seconds"),
         lasting="1m",
         urgent=True,
@@ -190,7 +190,7 @@ ALERTS = (
     Alert(
         "audit-failed",
         "An audit failed",
-        "The last audit found something that nobody may read, or could not read everything; or none ran for a day",
+        "The last audit found readable data where none may be, or could not read everything; or none ran for a day",
         [Select(AUDITS, [last(name)], times=_since("25h")) for name in ("findings", "unread")],
         ("gt", 0),
         math="$RA + $RB",

@@ -1,4 +1,4 @@
-"""What Grafana puts in place of a query's variables, for whoever runs queries without Grafana. Pure."""
+"""Grafana's interpolation of query variables, for queries that run without Grafana. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence

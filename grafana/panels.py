@@ -18,7 +18,7 @@ Step = tuple[float, str]
 
 @dataclass(frozen=True)
 class Panel:
-    """One question and its answer. `about` says what is shown, for whom, and what it does not show."""
+    """A panel. `about` describes what is shown, for whom, and what it does not show."""
 
     title: str
     about: str
@@ -54,7 +54,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Variable:
-    """What somebody chooses at the top of a dashboard; `query` None: a text that is typed, by default `default`."""
+    """A template variable; `query` None: a text box with `default`."""
 
     name: str
     label: str
@@ -72,9 +72,9 @@ class Annotation:
     name: str
     query: Query
     text: str
-    """the column that says what happened"""
+    """column with the text"""
     tags: Sequence[str]
-    """the columns that say where, and what else"""
+    """columns with the tags"""
     colour: str
 
 

@@ -33,10 +33,10 @@ __all__ = [
 POINTS = "autogen"
 """The retention policy of points as they came."""
 Fill = Literal["", "0", "none", "null"]
-"""What an interval without points shows: `null` a gap, `none` nothing, so that a line joins what stands around it."""
+"""What an interval without points shows: `null` a gap, `none` nothing, so that a line connects its neighbours."""
 IN_RANGE = "$timeFilter"
 SINCE_LAST_WORD = "time >= ${__from}ms - 30d AND time <= ${__to}ms"
-"""For states that are told when they change: the one that the range begins with was told before it."""
+"""For states that are published when they change: the state at the start of the range was published before it."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,12 @@ def rise(field: str, name: str = "") -> Column:
 
 
 def growth(field: str, name: str = "") -> Column:
-    """From one point of a counter to the next; where the counter began anew there is none."""
+    """Increase of a counter between points; none at a counter reset."""
     return Column(field, name or field, "non_negative_difference({})")
 
 
 def each(field: str, name: str = "") -> Column:
-    """Every point; of a tag, beside a field, its value."""
+    """Every point; for a tag next to a field, its value."""
     return Column(field, name or field)
 
 
@@ -138,7 +138,7 @@ class Select:
 
     @property
     def is_sum(self) -> bool:
-        """One row for each group, whose time says nothing; else each row has a time of its own."""
+        """One row for each group, with a meaningless time; otherwise each row has its own time."""
         return not self.every and all(column.function for column in self.columns)
 
     def text(self, scope: Sequence[str] = ()) -> str:

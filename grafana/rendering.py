@@ -157,7 +157,7 @@ def _stacked(mode: words.StackingMode) -> timeseries.Panel:
 
 
 def _as_table(builder: table.Panel, panel: Panel) -> None:
-    """One row for what several sums say of the same tags, without the times of their answers."""
+    """One row for several sums over the same tags, without their times."""
     if all(isinstance(query, Select) and query.is_sum for query in panel.queries):
         without_time = {"exclude": {"names": ["Time", "time"]}}
         builder.with_transformation(schema.DataTransformerConfig("filterFieldsByName", options=without_time))

@@ -27,7 +27,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     kafka: str = "127.0.0.1:9092"
     """host:port of a Kafka bootstrap server"""
     kafka_user: str = ""
-    """Who its clients are, by SCRAM-SHA-256; empty: nobody in particular"""
+    """User of its clients, by SCRAM-SHA-256; empty: anonymous"""
     kafka_password: str = ""
     kafka_ca: str = ""
     """For TLS: the file of the certificates that its brokers' own are signed with; empty: no TLS"""
@@ -39,9 +39,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     influx_bucket: str = DEFAULT_NAMESPACE
     """If the variable is not set, the namespace."""
     metrics_period_s: Annotated[int, Meta(ge=1, le=86_400)] = 60
-    """How long a period is, by whose sums metrics tell how people were answered."""
+    """Length of the periods whose sums are published, in seconds."""
     metrics_k: Annotated[int, Meta(ge=1)] = 5
-    """Fewer requests than this of a kind in a period are told of nobody; 1 tells of all."""
+    """Least number of requests in a published cell; 1 publishes all."""
     metrics_days: Annotated[int, Meta(ge=1)] = 30
     """How long InfluxDB keeps points."""
     metrics_hours_days: Annotated[int, Meta(ge=1)] = 730
@@ -49,7 +49,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     partitions: Annotated[int, Meta(ge=1, le=256)] = 4
     """How many partitions the Kafka topics have; fixed when they are created."""
     instance: str = "1"
-    """Tells apart several ingresses or egresses: the name of a session that outlives a restart."""
+    """Identifies one of several ingresses or egresses: the name of a session that outlives a restart."""
     sites: Path = Path("sites.toml")
     """The operator's file of sites, dispensers and policies."""
     secrets: Path = Path(".local/secrets")
@@ -57,9 +57,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     data: Path = Path(".local/data")
     """What a process may write: Faust's data folder, a dispenser's journal."""
     health: str = ""
-    """host:port where a service tells of its health; empty: nowhere"""
+    """host:port of a service's health pages; empty: none"""
     services: str = "127.0.0.1:9105,127.0.0.1:9101,127.0.0.1:9102,127.0.0.1:9103,127.0.0.1:9104"
-    """where `fairroll status` looks: one host:port or several, between commas"""
+    """health pages that `fairroll status` reads: one host:port or several, separated by commas"""
     keys: str = "unix:/run/fairroll-keys"
     """The key holder: `unix:` and its folder of sockets, or `tls://host:port`. It may itself listen at several,
     between commas; others go to the first."""
@@ -97,7 +97,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def kafka_named(self) -> str:
-        """Where Kafka is and how it is spoken to, with the variables that say so: whatever is wrong is one of these."""
+        """Kafka's address, user and CA with their variables, for error messages."""
         user = f" as {self.kafka_user} (FAIRROLL_KAFKA_USER, FAIRROLL_KAFKA_PASSWORD)" if self.kafka_user else ""
         tls = f" by TLS (FAIRROLL_KAFKA_CA={self.kafka_ca})" if self.kafka_ca else ""
         return f"{self.kafka} (FAIRROLL_KAFKA){user}{tls}"

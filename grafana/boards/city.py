@@ -1,4 +1,4 @@
-"""City: every site at a glance, for whoever pays for the paper and answers for it."""
+"""City: every site at a glance, for those who pay for the paper and are accountable for it."""
 
 from grafana.annotations import SITE_ANNOTATIONS
 from grafana.panels import CM, Board, Panel, Row, Variable
@@ -17,7 +17,7 @@ _PORTION = Variable(
     about="What a refused person would have got, for Paper saved: the policy's portion_cm",
 )
 STOCK_HOURS = 3
-"""How far back consumption is looked at for the forecast."""
+"""Range of consumption that the forecast uses."""
 
 
 def hours_left(times: str) -> Over:
@@ -47,7 +47,7 @@ _NUMBERS = [
     ),
     Panel(
         "Refusals",
-        f"Requests that were answered with a time to come back. The button and staff remain to everybody. {_ALL}",
+        f"Requests that were refused with a time to come back. Button and staff remain available. {_ALL}",
         "stat",
         [Select(ANSWERS, [total("n", "refusals")], where={"outcome": "refuse"})],
         width=4,
@@ -55,9 +55,9 @@ _NUMBERS = [
     ),
     Panel(
         "Paper saved, at most",
-        "Against a baseline without limits in which everybody who was refused would have got one more portion of the"
+        "Against a baseline without limits in which every refused visitor would have got one more portion of the"
         " length at the top. An upper bound: some would not have asked again without a limit to run into, and"
-        f" whoever is refused now may get paper later. {_ALL}",
+        f" a refused visitor may get paper later. {_ALL}",
         "stat",
         [
             Over(
@@ -72,7 +72,7 @@ _NUMBERS = [
     Panel(
         "Longest p99 wait",
         "From Kafka's append of a request to that of its decision: the worst site and period. A site's period with"
-        " fewer than k requests tells none.",
+        " fewer than k requests shows none.",
         "stat",
         [Select(REQUESTS, [highest("p99_ms", "p99")])],
         unit="ms",
@@ -108,7 +108,7 @@ _SITES = [
     ),
     Panel(
         "Dispensers offline or back",
-        "The last that each dispenser, or the broker in its place, said of itself in the last 30 days.",
+        "The last that each dispenser, or the broker in its place, reported in the last 30 days.",
         "table",
         [Select(DEVICES, [last("online"), last("mode")], by=["site", "device"])],
         over="30d",

@@ -32,7 +32,7 @@ _SERVICES = [
     Panel(
         "State of each service",
         "What each address of FAIRROLL_SERVICES answers at /readyz, asked every 10 s by the sink; the worst of each"
-        " interval. No bar: nobody asked, so the sink or InfluxDB was down.",
+        " interval. No bar: no sample, so the sink or InfluxDB was down.",
         "states",
         [
             Select(
@@ -90,7 +90,7 @@ _LAG = [
     ),
     Panel(
         "Sink queue",
-        "What the metrics sink has still to read or to commit, over all topics. Kafka keeps it while InfluxDB is away.",
+        "Records that the metrics sink has not committed, over all topics. Kafka keeps them while InfluxDB is down.",
         "stat",
         [Select(LAG, [last("records", "messages")], where={"group": "sink"}, by=["topic"], alias="$tag_topic")],
         width=8,
@@ -123,7 +123,7 @@ _TROUBLE = [
     _counter("Decided", "Events that the decider folded.", "decider", "decided"),
     _counter(
         "Rebalances",
-        "Times that a decider's partitions changed hands, once at its start. Nobody is answered meanwhile.",
+        "Times that a decider's partitions changed hands, once at its start. No request is answered meanwhile.",
         "decider",
         "rebalances",
     ),
@@ -135,7 +135,7 @@ _TROUBLE = [
     ),
     Panel(
         "Duplicates from dispensers",
-        "Requests that came again under their id, got the same answer and were charged to nobody.",
+        "Repeated requests: they got the same answer and were not charged again.",
         "bars",
         [Select(REQUESTS, [total("repeats")], every=True, fill="0", alias="$col")],
         least_interval="1m",
@@ -165,19 +165,19 @@ _TROUBLE = [
     _counter("Points", "What InfluxDB took.", "sink", "points"),
     _counter(
         "Drops of the sink",
-        "rejected: points that InfluxDB will never take; unreadable: records passed over; looks dropped: points of this"
-        " dashboard that InfluxDB did not take at once. The first two should be 0 for ever.",
+        "rejected: points that InfluxDB refuses for good; unreadable: skipped records; samples dropped: points of this"
+        " dashboard that InfluxDB did not accept immediately. The first two should stay 0.",
         "sink",
         "rejected",
         "unreadable",
-        "looks_dropped",
+        "samples_dropped",
     ),
 ]
 
 _LETTERS = [
     Panel(
         "Dead letters",
-        "Messages that nobody could read.",
+        "Messages that could not be decoded.",
         "bars",
         [Select(DEAD_LETTERS, [total("n", "dead letters")], every=True, fill="0", alias="$col")],
         least_interval="1m",
@@ -185,7 +185,7 @@ _LETTERS = [
     ),
     Panel(
         "Latest dead letters",
-        "Where each came from, why it could not be read, how long it was; never what it said. `fairroll dead-letters`"
+        "Where each came from, why it could not be read, how long it was; never its content. `fairroll dead-letters`"
         " counts them by reason.",
         "table",
         [Select(DEAD_LETTERS, [each("source"), each("reason"), each("size", "bytes")])],
@@ -197,13 +197,13 @@ _LETTERS = [
 PIPELINE = Board(
     "fairroll-pipeline",
     "Pipeline",
-    "Services, backlogs, repairs, dead letters, the sink.",
+    "Services, consumer lag, repairs, dead letters, the sink.",
     [],
     [
         Row("Services", _SERVICES),
-        Row("Backlogs and waits", _LAG),
+        Row("Consumer lag and latency", _LAG),
         Row("Repairs, repetitions, drops", _TROUBLE),
-        Row("What nobody could read", _LETTERS),
+        Row("Unreadable messages", _LETTERS),
     ],
     since="now-1h",
 )

@@ -8,7 +8,7 @@ from models.metrics.catalogue import ANSWERS, AUDITS, RECEIPTS, SITES
 
 __all__ = ["PRIVACY", "beyond_window"]
 
-_AUDITS = "By `fairroll audit --publish`, which looks at the live system."
+_AUDITS = "By `fairroll audit --publish`, which inspects the live system."
 
 
 def beyond_window(times: str) -> Over:
@@ -100,7 +100,7 @@ _LIVES = [
     ),
     Panel(
         "Forgotten on request",
-        "Templates that were erased because somebody asked; cells of fewer than k such requests are left out.",
+        "Templates erased on request; cells of fewer than k such requests are left out.",
         "bars",
         [
             Select(
@@ -131,7 +131,7 @@ _PROOF = [
     ),
     Panel(
         "Audit, last result",
-        "How many things the last audit found that nobody may read, and how many places it could not read to the end;"
+        "Findings of the last audit, and how many places it could not read to the end;"
         f" both should be 0. {_AUDITS} Nothing here: no audit ran in 30 days.",
         "table",
         [Select(AUDITS, [last("findings"), last("unread"), last("places"), last("oldest_s", "oldest template")])],

@@ -50,8 +50,8 @@ _TOTALS = [
     Panel("Refusals", f"Refused requests. {_SAME}", "stat", [_beside("refused")], width=6, height=5),
     Panel(
         "Paper granted",
-        "What the portions hold. On trial nobody reacts: whoever would have been refused does not come back, and no"
-        f" motor runs. {_SAME}",
+        "Centimetres of the portions. Visitors do not react to a trial: one who would have been refused does not come"
+        f" back, and no motor runs. {_SAME}",
         "stat",
         [_beside("cm")],
         unit=CM,
@@ -123,7 +123,7 @@ _OVER_TIME = [
 REPLAY = Board(
     "fairroll-replay",
     "Replay",
-    "Live decisions beside those of a replay of the same events: a check that both are one, or a what-if.",
+    "Live decisions next to those of a replay of the same events: a check that both are one, or a what-if.",
     [SITE, _POLICY],
     [Row("Of the same requests", _TOTALS), Row("Over time", _OVER_TIME)],
 )

@@ -14,7 +14,7 @@ _STATES = {"true": ("online", "green"), "false": ("offline", "red")}
 _DISPENSERS = [
     Panel(
         "Dispensers",
-        "The last that each said of itself, its roll and its battery in the last 30 days. Missing reports are numbers"
+        "The last report of each on itself, its roll and its battery in the last 30 days. Missing reports are numbers"
         " that have not come: they are still on the device, or lost with it.",
         "table",
         [
@@ -50,7 +50,7 @@ _DISPENSERS = [
     ),
     Panel(
         "Online",
-        "What each dispenser, or the broker in its place, said last at any moment. A bar lasts until the next word.",
+        "The last state of each dispenser, published by itself or its last will. A bar lasts until the next state.",
         "states",
         [Select(DEVICES, [each("online")], by=["device"], alias="$tag_device", times=SINCE_LAST_WORD)],
         words=_STATES,
@@ -58,7 +58,7 @@ _DISPENSERS = [
     ),
     Panel(
         "Mode",
-        "face, button or held, as each dispenser said last at any moment.",
+        "face, button or held, as each dispenser published last at any moment.",
         "states",
         [Select(DEVICES, [each("mode")], by=["device"], alias="$tag_device", times=SINCE_LAST_WORD)],
         words={"face": ("face", "blue"), "button": ("button", "green"), "held": ("held", "purple")},
@@ -70,7 +70,7 @@ _WAITS = [
     Panel(
         "Latency heatmap",
         "From Kafka's append of a tick to that of its decision: every five seconds a site's tick goes the way of a"
-        " request, so it shows the pipeline's wait at night as well and tells of no person.",
+        " request, so it shows the pipeline's latency at night as well and describes no visitor.",
         "heatmap",
         [Select(SITES, [each("decided_ms", "decided")], alias="decided")],
         unit="ms",
@@ -79,7 +79,7 @@ _WAITS = [
     Panel(
         "People's waits",
         "Half, 95, 99 and all of 100 requests of a period: from Kafka's append of a request to that of its decision."
-        " A period with fewer than k requests tells none.",
+        " A period with fewer than k requests shows none.",
         "lines",
         [
             Select(
@@ -104,14 +104,14 @@ _WAITS = [
 _ANSWERS = [
     Panel(
         "By face, button or staff",
-        f"Shares of all requests by how people asked. The button gives an equal portion to everybody. {_CELLS}",
+        f"Shares of all requests by how people asked. The button gives an equal portion. {_CELLS}",
         "shares",
         [Select(ANSWERS, [total("n", "requests")], by=["by"], every=True, fill="0", alias="$tag_by")],
         least_interval="1m",
     ),
     Panel(
         "Answers",
-        f"Portions, refusals and wishes to be forgotten. {_CELLS}",
+        f"Portions, refusals and requests to be forgotten. {_CELLS}",
         "bars",
         [Select(ANSWERS, [total("n", "answers")], by=["outcome"], every=True, fill="0", alias="$tag_outcome")],
         least_interval="1m",
@@ -197,8 +197,8 @@ _PAPER = [
     ),
     Panel(
         "Reports",
-        "What dispensers told: dispensed, declined (a command that was not obeyed), local (a ration without an answer),"
-        " stock, battery.",
+        "Reports of dispensers: dispensed, declined (a command that was not obeyed), local (a ration without an"
+        " answer), stock, battery.",
         "bars",
         [Select(REPORTS, [total("n", "reports")], by=["what"], every=True, fill="0", alias="$tag_what")],
         least_interval="1m",

@@ -1,4 +1,4 @@
-"""Panels without an axis, and what stands around all panels, as HTML. Pure."""
+"""Panels without an axis, and the frame of all panels, as HTML. Pure."""
 
 from collections.abc import Mapping, Sequence
 from html import escape

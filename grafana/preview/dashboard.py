@@ -1,4 +1,4 @@
-"""What a dashboard's JSON says, as far as our dashboards use Grafana's schema.
+"""A dashboard's JSON, as far as our dashboards use Grafana's schema.
 
 Whatever is not here cannot be drawn, and is refused by its name: a preview that silently leaves something out would be
 believed.
@@ -120,7 +120,7 @@ class Chosen(Struct, frozen=True):
 
 
 class Variable(Struct, frozen=True, rename="camel"):
-    """What somebody chooses at the top of a dashboard."""
+    """A template variable."""
 
     type: Literal["datasource", "query", "textbox"]
     name: str
@@ -187,7 +187,7 @@ class Dashboard(Struct, frozen=True):
 
 
 def read_dashboard(name: str, text: str | bytes) -> Dashboard:
-    """Of a file named `name`. Raises ConfigError that names what the preview cannot draw, and where it stands."""
+    """Of a file named `name`. Raises ConfigError naming what the preview cannot draw, and its place."""
     try:
         return msgspec.json.decode(text, type=Dashboard)
     except msgspec.DecodeError as error:

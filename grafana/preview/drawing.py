@@ -1,4 +1,4 @@
-"""From a panel and its answers to what stands in the page. Pure."""
+"""From a panel and its query results to HTML and figures. Pure."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -80,7 +80,7 @@ def _happened(annotation: Annotation, row: Mapping[str, Any]) -> Happened:
 
 
 def _told(name: str, row: Mapping[str, Any]) -> str:
-    """A word says what it is by itself, a number does not."""
+    """Return whether the value needs a label; a word does not."""
     return row[name] if isinstance(row[name], str) else f"{name} {row[name]}"
 
 
@@ -92,8 +92,8 @@ def draw_panel(
     answered = [answers[asked(panel, target, view)] for target in panel.targets]
     if refused := [answer.why for answer in answered if isinstance(answer, Refused)]:
         return Drawing(blocks.nothing(f"{panel.shown.no_value}: {refused[0]}"))
-    told = [answer for answer in answered if not isinstance(answer, Refused)]
-    drawn = lines(panel, told)
+    readable = [answer for answer in answered if not isinstance(answer, Refused)]
+    drawn = lines(panel, readable)
     if not any(value is not None for line in drawn for value in line.values):
         return Drawing(blocks.nothing(panel.shown.no_value))
     at = [one.mark for one in marks]
@@ -103,7 +103,7 @@ def draw_panel(
         case BarGauge():
             return Drawing(blocks.bars(panel, drawn))
         case Table():
-            return Drawing(blocks.table(panel, rows(panel, told), seen, places))
+            return Drawing(blocks.table(panel, rows(panel, readable), seen, places))
         case TimeSeries():
             return _plot(over_time(panel, seen, drawn, interval_ms(panel, view), at), _names(panel, drawn))
         case StateTimeline():

@@ -48,7 +48,7 @@ def _ms_a_pixel(panel: TimeSeries | StateTimeline, view: View) -> float:
 
 
 def _bars(line: Line, view: View, colour: str, at: tuple[int, float]) -> go.Bar:
-    """A bar stands over the interval that it sums. `at`: its middle after the time of its point, and its width."""
+    """A bar covers the interval that it sums. `at`: its middle after the time of its point, and its width."""
     middle_ms, width_ms = at
     return go.Bar(
         name=line.name,
@@ -153,8 +153,8 @@ def _state(name: str, state: tuple[int, int, Any], view: View, text: str, colour
 
 def _states(line: Line, view: View) -> Iterator[tuple[int, int, Any]]:
     """Equal words in a row are one state, cut to the range; an interval without a word ends it, and is a gap."""
-    told = zip(line.times, line.values, strict=True)
-    starts = [(next(group)[0], value) for value, group in groupby(told, itemgetter(1))]
+    points = zip(line.times, line.values, strict=True)
+    starts = [(next(group)[0], value) for value, group in groupby(points, itemgetter(1))]
     ends = [at for at, _ in starts[1:]] + [view.until_ms]
     for (since, value), until in zip(starts, ends, strict=True):
         if until > view.since_ms and value is not None:
@@ -189,7 +189,7 @@ def _figure(
     *,
     layer: Literal["above", "below"] = "above",
 ) -> Any:
-    """Axes and marks; the legend stands below, in HTML, where it covers nothing."""
+    """Axes and marks; the legend is HTML below the plot."""
     figure = go.Figure(layout={"template": "none"})
     figure.update_layout(
         margin={"l": 6, "r": 12, "t": 8, "b": 4},

@@ -36,7 +36,7 @@ class Rows(Struct, frozen=True):
 
 
 def lines(panel: Panel, answers: Sequence[Sequence[Series]]) -> list[Line]:
-    """A line for each value column of each series, named as the target's alias says. `answers`: one for each target."""
+    """A line for each value column of each series, named by the target's alias. `answers`: one for each target."""
     return [
         Line(_name(target, series, column), [row[0] for row in series.values], [row[place] for row in series.values])
         for target, answer in zip(panel.targets, answers, strict=True)
@@ -73,10 +73,10 @@ def _flat(answer: Sequence[Series]) -> Rows:
 def _merged(tables: Sequence[Rows]) -> Rows:
     """Rows that agree in all that their tables share, time apart, are one."""
     columns = list(dict.fromkeys(name for table in tables for name in table.columns))
-    told = [table for table in tables if table.columns]
-    shared = [name for name in columns if name != _TIME and all(name in table.columns for table in told)]
+    filled = [table for table in tables if table.columns]
+    shared = [name for name in columns if name != _TIME and all(name in table.columns for table in filled)]
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for table in told:
+    for table in filled:
         for row in table.cells:
             found.setdefault(tuple(row[name] for name in shared), {}).update(row)
     return Rows(columns, list(found.values()))

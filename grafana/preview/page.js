@@ -1,4 +1,4 @@
-// Draws each figure into its panel, from top to bottom; `drawn` is a promise for whoever takes a picture.
+// Draws each figure into its panel, from top to bottom; `drawn` is a promise that screenshots await.
 // The page has one width, on screen and on paper, so that nothing is drawn a second time.
 const scripts = [...document.querySelectorAll("script.figure")];
 async function draw() {

@@ -17,7 +17,7 @@ _MOST_MARKS = 12
 
 
 class Shown(Struct, frozen=True, kw_only=True):
-    """A dashboard, what is looked at, and what InfluxDB said."""
+    """A dashboard, its time range and variables, and InfluxDB's answers."""
 
     board: Dashboard
     view: View

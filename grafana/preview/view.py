@@ -1,4 +1,4 @@
-"""What somebody looks at: a time range and the chosen values; and the statements that ask for it. Pure."""
+"""A view: time range, chosen values, and the statements that query it. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ def moment(text: str, now_ms: int) -> int:
 
 
 def of_panel(panel: Panel, view: View) -> View:
-    """A panel with a span of its own looks back that far, as Grafana's relative time does."""
+    """A panel with a range of its own covers that range, as Grafana's relative time does."""
     if not panel.time_from:
         return view
     return View(

@@ -10,7 +10,7 @@ __all__ = ["MARK", "PAGE", "tables"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 MARK = "<!-- from here on written by python -m infra.setup.metric_docs, from models/metrics/catalogue.py -->\n"
-_KEPT = {"event": "a point for each", "period": "a point for each closed period", "look": "a point for each look"}
+_KEPT = {"event": "a point for each", "period": "a point for each closed period", "sample": "a point for each sample"}
 
 
 def tables() -> str:

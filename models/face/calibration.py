@@ -2,7 +2,7 @@
 
     python -m models.face.calibration FOLDER [--model ID] [--weights FOLDER] [--write FILE --source TEXT]
 
-FOLDER holds one folder a person with photos inside. How thresholds are chosen stands in models/face/scoring.py.
+FOLDER holds one folder a person with photos inside. models/face/scoring.py explains the choice of thresholds.
 """
 
 import argparse
@@ -34,10 +34,10 @@ from models.face.scoring import (
 )
 from models.face.vision import open_embedder
 
-__all__ = ["Look", "Photos", "look_at", "main", "people_of", "table"]
+__all__ = ["Photos", "Processed", "main", "people_of", "table"]
 
 
-class Look(Struct, frozen=True, kw_only=True, eq=False):
+class Processed(Struct, frozen=True, kw_only=True, eq=False):
     """What one photo gave: an embedding of its largest face, or the reason why not."""
 
     person: str
@@ -47,55 +47,55 @@ class Look(Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Photos(Struct, frozen=True, kw_only=True):
-    """What looks at photos for a calibration: as Vision does, up to the embedding."""
+    """Processes photos for a calibration like Vision, up to the embedding."""
 
     detector: FaceDetector
     gate: QualityGate
     embedder: Embedder
 
-    def look(self, path: Path) -> Look:
+    def process(self, path: Path) -> Processed:
         person, photo = path.parent.name, path.name
         try:
             with Image.open(path) as image:
                 image.load()
-                return self._look(image, person, photo)
+                return self._process(image, person, photo)
         except (OSError, UnidentifiedImageError):
-            return Look(person=person, photo=photo, reason="not_an_image")
+            return Processed(person=person, photo=photo, reason="not_an_image")
 
-    def _look(self, image: Image.Image, person: str, photo: str) -> Look:
+    def _process(self, image: Image.Image, person: str, photo: str) -> Processed:
         faces = self.detector.detect(image)
         reason = self.gate.judge(image, faces[0]) if faces else "no_face"
         if reason is not None:
-            return Look(person=person, photo=photo, reason=reason)
-        return Look(person=person, photo=photo, embedding=self.embedder.embed(image, faces[0]))
+            return Processed(person=person, photo=photo, reason=reason)
+        return Processed(person=person, photo=photo, embedding=self.embedder.embed(image, faces[0]))
 
 
-def look_at(folder: Path, photos: Photos) -> list[Look]:
-    """Look at every file of every person's folder. Raises ConfigError if there is none."""
+def process(folder: Path, photos: Photos) -> list[Processed]:
+    """Process every file of every person's folder. Raises ConfigError if there is none."""
     paths = sorted(path for path in folder.glob("*/*") if path.is_file() and not path.name.startswith("."))
     if not paths:
         raise ConfigError(f"{folder} holds no photos: it needs one folder a person with photos inside")
-    return [photos.look(path) for path in paths]
+    return [photos.process(path) for path in paths]
 
 
-def people_of(looks: list[Look]) -> People:
+def people_of(photos: list[Processed]) -> People:
     """Keep what passed; people are numbered in the order of their folders."""
-    order = sorted({look.person for look in looks})
-    passed = [(look.embedding, order.index(look.person)) for look in looks if look.embedding is not None]
+    order = sorted({photo.person for photo in photos})
+    passed = [(photo.embedding, order.index(photo.person)) for photo in photos if photo.embedding is not None]
     if not passed:
         raise ConfigError("no photo passed the quality gate")
     return People(np.stack([embedding for embedding, _ in passed]), np.array([who for _, who in passed]))
 
 
-def table(model: FaceModel, looks: list[Look], people: People) -> str:
-    """Say what passed, what failed and why, what was found, and what errors that makes."""
+def table(model: FaceModel, photos: list[Processed], people: People) -> str:
+    """Return the table of passed and failed photos, thresholds and errors."""
     keys = random_keys()
     same, strangers = left_out_scores(model, people, keys)
     found = thresholds(same, strangers)
     errors = judge(model, people, centre_of(people), found.same, keys)
-    reasons = Counter(look.reason for look in looks if look.embedding is None)
+    reasons = Counter(photo.reason for photo in photos if photo.embedding is None)
     rows = [
-        ("photos", f"{len(looks)}, {len(people.who)} passed, of {len(people.names)} people"),
+        ("photos", f"{len(photos)}, {len(people.who)} passed, of {len(people.names)} people"),
         *((f"  {reason}", str(count)) for reason, count in sorted(reasons.items())),
         ("keys", str(len(keys))),
         ("one person", f"{_spread(same)} equal bits, left out of the centre"),
@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         embedder = open_embedder(options.model, options.weights)
         photos = Photos(detector=FaceDetector(), gate=QualityGate(), embedder=embedder)
-        looks = look_at(options.folder, photos)
+        looks = process(options.folder, photos)
         people = people_of(looks)
         sys.stdout.write(table(embedder.model, looks, people) + "\n")
         if options.write is not None:
@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default="dlib-resnet/1", help="a face model's id")
     parser.add_argument("--weights", type=Path, default=Path(".cache"), help="where fetched weights are kept")
     parser.add_argument("--write", type=Path, help="the centre's file to write")
-    parser.add_argument("--source", default="not said", help="what the photos are, kept in the centre's file")
+    parser.add_argument("--source", default="not stated", help="what the photos are, kept in the centre's file")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What a look at the camera comes to. No vision library is needed to know it."""
+"""The result of a capture. Imports no vision library."""
 
 from typing import Literal
 

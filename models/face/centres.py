@@ -1,4 +1,4 @@
-"""The centre of each face model: where its embeddings gather, taken away before signs are taken."""
+"""The centre of each face model: the mean of its embeddings, subtracted before signs are taken."""
 
 import json
 import textwrap
@@ -41,7 +41,7 @@ def load_centre(model: FaceModel) -> NDArray[np.int64]:
 
 
 def to_scale(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return whole numbers: floor(x * SCALE + 0.5), in double precision as docs/template.md says."""
+    """Return whole numbers: floor(x * SCALE + 0.5), in double precision (docs/template.md)."""
     return np.floor(vector * SCALE + 0.5)
 
 

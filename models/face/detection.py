@@ -12,7 +12,7 @@ from models.face.image import Face, Landmarks, Point, upright_rgb
 __all__ = ["MIN_FACE_PX", "MIN_PROBABILITY", "FaceDetector"]
 
 MIN_FACE_PX: Final = 40
-"""Smaller faces are not looked for. Measured: half the time of the default, 20."""
+"""Least face width in pixels. Measured: half the time of the default, 20."""
 THRESHOLDS: Final = (0.6, 0.7, 0.9)
 """Of MTCNN's three stages. Measured on a group photo of six: the default's last stage, 0.7, gave two false faces."""
 MIN_PROBABILITY: Final = 0.95
@@ -20,7 +20,7 @@ MIN_PROBABILITY: Final = 0.95
 
 
 class FaceDetector:
-    """Finds faces on one torch thread: beside a busy neighbour two threads were 2 to 10 times slower."""
+    """Finds faces on one torch thread: next to a busy process two threads were 2 to 10 times slower."""
 
     def __init__(self) -> None:
         torch.set_num_threads(1)

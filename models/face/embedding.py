@@ -76,8 +76,8 @@ class DlibEmbedder:
         pixels = np.asarray(upright_rgb(image))
         shape = self._predict(pixels, dlib.rectangle(*(round(side) for side in face.box)))
         chip = dlib.get_face_chip(pixels, shape, _DLIB_SIDE, _DLIB_PADDING)
-        looks = [chip, np.ascontiguousarray(chip[:, ::-1])]
-        return _unit(np.sum([self._network.compute_face_descriptor(look) for look in looks], axis=0))
+        chips = [chip, np.ascontiguousarray(chip[:, ::-1])]
+        return _unit(np.sum([self._network.compute_face_descriptor(one) for one in chips], axis=0))
 
 
 def _unit(vector: NDArray[np.floating]) -> Embedding:

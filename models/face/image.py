@@ -1,4 +1,4 @@
-"""A face in an image, and the one orientation and mode in which every part of the vision looks at an image."""
+"""A face in an image, and the orientation and mode that all vision code uses."""
 
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class Landmarks(NamedTuple):
 
 
 class Face(Struct, frozen=True, kw_only=True):
-    """Where a face is in an upright image, and how sure the detector is of it."""
+    """Where a face is in an upright image, and the detector's confidence."""
 
     box: tuple[float, float, float, float]
     """left, top, right, bottom in pixels; may reach beyond the image"""
@@ -43,7 +43,7 @@ class Face(Struct, frozen=True, kw_only=True):
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Turn the image as its EXIF says, in mode RGB. An image that is so already is returned itself."""
+    """Apply the EXIF orientation and convert to RGB. An image that needs neither is returned itself."""
     if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         image = ImageOps.exif_transpose(image)
     return image if image.mode == "RGB" else image.convert("RGB")

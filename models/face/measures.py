@@ -4,7 +4,7 @@
 - Equal error rate: ISO/IEC 19795-1.
 - Linkability D<->(s) and D_sys: Gomez-Barrero, Galbally, Rathgeb, Busch, "General framework to evaluate unlinkability
   in biometric template protection systems", IEEE TIFS 13(6), 2018, with a prior ratio of 1. Mated: one person, two
-  keys. Non-mated: two people, two keys. 0: nobody can tell which is which. 1: everybody can, always.
+  keys. Non-mated: two people, two keys. 0: unlinkable. 1: always linked.
 - Upper bound: Clopper and Pearson, 1934; without failures it is the rule of three.
 """
 

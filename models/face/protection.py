@@ -1,7 +1,7 @@
 """The protected template: an embedding, centred and projected under the site's key, as 512 signs.
 
 The contract is docs/template.md, byte for byte the same on any machine. Revocable pseudonymisation, not
-encryption: whoever has the key can rebuild much of an embedding from its template.
+encryption: with the key, an attacker can rebuild much of an embedding from its template.
 """
 
 from typing import Final
@@ -63,7 +63,7 @@ class Protector:
     def protect(self, embedding: ArrayLike) -> bytes:
         """Return the 64-byte template of a unit vector of shape (model.dimensions,).
 
-        Raises ValueError if it is not one: an embedding of zeros would be everybody's.
+        Raises ValueError if it is not one: an embedding of zeros would match every face.
         """
         scaled = to_scale(_checked_embedding(embedding, self.model.dimensions))
         return np.packbits(self._rows @ (scaled - self._centre) >= 0).tobytes()

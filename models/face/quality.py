@@ -36,7 +36,7 @@ class QualityGate(Struct, frozen=True, kw_only=True):
     """Degrees. Rotated by 35: score 416; by 45 the worst photo lost 80 bits against itself."""
 
     def judge(self, image: Image.Image, face: Face) -> Poor | None:
-        """Say why the face is too poor for a template, the cheapest test first; None if it will do."""
+        """Return why the face is unfit for a template, cheapest test first; None if it is fit."""
         if min(face.width, face.height) < self.width_px:
             return "too_small"
         if face.probability < self.probability:
@@ -59,7 +59,7 @@ def sharpness(grey: NDArray[np.float64]) -> float:
 
 
 def turn(landmarks: Landmarks) -> float:
-    """How far the nose stands off the line from the eyes' middle to the mouth's, in lengths of that line.
+    """Distance of the nose from the line from the eyes' middle to the mouth's, in lengths of that line.
 
     About .42 times the sine of the yaw; positive where the nose points to the image's right. The line keeps
     its length when the head is turned, as the distance of the eyes does not.

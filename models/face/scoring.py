@@ -6,7 +6,7 @@ both of two strangers, are left out of the centre that they are judged with.
 
 The rule. `doubt` is the score that one in a hundred pairs of strangers reaches; `same` is the middle between that
 and the score that all but one in twenty pairs of one person reach. Both errors are not weighed alike: a false match
-refuses somebody who is in need, a false non-match costs a portion of paper, so one end is the 99th percentile
+refuses a visitor in need, a false non-match costs a portion of paper, so one end is the 99th percentile
 and the other only the 5th.
 """
 
@@ -42,7 +42,7 @@ KEYS: Final = 32
 """Thresholds from 32 keys were the same to a bit as from 64; from 8 keys they strayed by up to 7."""
 _STRANGERS_HIGH: Final = 99
 _SAME_LOW: Final = 5
-"""Percentiles; the module's docstring says why these."""
+"""Percentiles; explained in the module's docstring."""
 _LEAST_PEOPLE: Final = 3
 """Two strangers, and one more to make a centre without them."""
 
@@ -99,7 +99,7 @@ def random_keys(count: int = KEYS) -> list[bytes]:
 
 
 def centre_of(people: People) -> NDArray[np.int64]:
-    """Return the mean of the people's means, so that nobody counts more for having more photos; integers at SCALE."""
+    """Return the mean of the people's means, so that each person counts once; integers at SCALE."""
     means = [people.embeddings[people.who == name].mean(axis=0, dtype=np.float64) for name in people.names]
     return to_scale(np.mean(means, axis=0)).astype(np.int64)
 

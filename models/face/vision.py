@@ -19,7 +19,7 @@ from models.face.weights import FACENET_VGGFACE2, fetch
 __all__ = ["Vision", "open_embedder", "open_vision"]
 
 _BYSTANDER: Final = 0.5
-"""Heads are about one size, so a face less than half as wide as the largest stands more than twice as far away."""
+"""Heads are about one size, so a face less than half as wide as the largest is more than twice as far away."""
 
 
 class Vision(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ __all__ = ["FACENET_VGGFACE2", "WeightsFile", "fetch", "load_facenet"]
 
 
 class WeightsFile(Struct, frozen=True, kw_only=True):
-    """A file that somebody released, and how to know it again."""
+    """A released file and its identification."""
 
     name: str
     url: str
@@ -44,7 +44,7 @@ _TIMEOUT_S: Final = (10, 60)
 def fetch(file: WeightsFile, folder: Path) -> Path:
     """Return the file's path in `folder`, fetching what is missing of it; a cut download goes on where it stopped.
 
-    Raises ConfigError if it cannot be had whole and unchanged; the text says what to do.
+    Raises ConfigError, with what to do, if it is incomplete or changed.
     """
     target, part = folder / file.name, folder / f"{file.name}.part"
     try:

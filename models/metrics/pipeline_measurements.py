@@ -7,7 +7,7 @@ from models.metrics.schema import Field, Measurement, Tag
 __all__ = ["AUDITS", "DEAD_LETTERS", "LAG", "SERVICES", "ServiceState"]
 
 _ADDRESS = Tag(name="address", meaning="host:port, as in FAIRROLL_SERVICES")
-_PART = Tag(name="part", meaning="which service, as it tells")
+_PART = Tag(name="part", meaning="the service, by its own health page")
 _INSTANCE = Tag(name="instance", meaning="its FAIRROLL_INSTANCE")
 _GROUP = Tag(name="group", meaning="the consumer group", values=frozenset({"decider", "egress", "sink"}))
 _TOPIC = Tag(
@@ -36,7 +36,7 @@ def _count(name: str, meaning: str) -> Field:
 DEAD_LETTERS = Measurement(
     name="dead_letters",
     kept="event",
-    meaning="A message that nobody could read.",
+    meaning="A message that could not be decoded.",
     readers=("operator",),
     tags=(),
     fields=(
@@ -49,7 +49,7 @@ DEAD_LETTERS = Measurement(
 
 SERVICES = Measurement(
     name="services",
-    kept="look",
+    kept="sample",
     meaning="A process of the pipeline, asked every 10 s; counts are since its start.",
     readers=("operator",),
     tags=(_ADDRESS, _PART, _INSTANCE),
@@ -74,19 +74,19 @@ SERVICES = Measurement(
         _count("unreadable", "records that it passed over"),
         _count("unsealed", "ingress: templates that came when no key was there to seal them"),
         _count("keys_unreachable", "failed requests to the key holder"),
-        _count("unreadable_templates", "decider: templates whose key is gone"),
+        _count("unreadable_templates", "decider: templates whose key is destroyed"),
         _count("destroyed", "key holder: chains destroyed"),
         _count("served", "key holder: keys served"),
         _count("refused", "key holder: keys refused"),
         _count("points", "sink: points that InfluxDB has"),
         _count("rejected", "sink: points that InfluxDB will never take"),
-        _count("looks_dropped", "sink: points of `services` and `lag` that InfluxDB did not take at once"),
+        _count("samples_dropped", "sink: points of `services` and `lag` that InfluxDB did not accept immediately"),
     ),
 )
 
 LAG = Measurement(
     name="lag",
-    kept="look",
+    kept="sample",
     meaning="What a consumer group has still to do, every 10 s. The sink's is its queue, an open period included.",
     readers=("operator",),
     tags=(_GROUP, _TOPIC),
@@ -98,14 +98,14 @@ LAG = Measurement(
 
 AUDITS = Measurement(
     name="audits",
-    kept="look",
+    kept="sample",
     meaning="An audit of the whole (`fairroll audit --publish`): what can be read and should not.",
     readers=("privacy officer",),
     tags=(),
     fields=(
         Field(name="findings", kind="integer", meaning="what was found; any is a violation", hourly="max"),
         Field(name="unread", kind="integer", meaning="places that were not read to their end", hourly="max"),
-        Field(name="places", kind="integer", meaning="that were to be looked at", hourly="max"),
+        Field(name="places", kind="integer", meaning="places of the audit", hourly="max"),
         Field(
             name="oldest_s",
             kind="float",

@@ -15,8 +15,8 @@ Kind = Literal["integer", "float", "boolean", "string"]
 """A field's type in InfluxDB, which refuses a second one under the same name."""
 Unit = Literal["", "cm", "ms", "s", "bytes", "percent", "bits"]
 Reader = Literal["analyst", "attendant", "operator", "privacy officer"]
-Kept = Literal["event", "period", "look"]
-"""Where a point comes from: one record of Kafka, a closed period's sums, a look at running processes."""
+Kept = Literal["event", "period", "sample"]
+"""Where a point comes from: one record of Kafka, a closed period's sums, a sample of running processes."""
 Hourly = Literal["sum", "mean", "max", "min"]
 """What becomes of an hour when it is downsampled."""
 
@@ -38,7 +38,7 @@ class Field(Struct, frozen=True, kw_only=True):
     meaning: str
     unit: Unit = ""
     hourly: Hourly | None = None
-    """None: raw points only, gone when they are"""
+    """None: raw points only"""
 
     def text(self, value: Value) -> str:
         """The value in line protocol; raises TypeError for one of another type."""
@@ -92,7 +92,7 @@ def _dimension(tag: Tag, value: str) -> str:
 
 
 def _escaped(name: str) -> str:
-    """A tag's value as it stands in line protocol."""
+    """A tag's value in line protocol."""
     for special in ("\\", ",", "=", " "):
         name = name.replace(special, f"\\{special}")
     return name.replace("\n", "\\n")

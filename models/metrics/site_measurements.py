@@ -28,13 +28,13 @@ def _kinds(union: Any) -> frozenset[str]:
 
 _SITE = Tag(name="site", meaning="the site, as in the sites file")
 _DEVICE = Tag(name="device", meaning="the dispenser, as in the sites file")
-_BY = Tag(name="by", meaning="how somebody asked", values=frozenset(get_args(By)))
+_BY = Tag(name="by", meaning="how the visitor asked", values=frozenset(get_args(By)))
 _OUTCOME = Tag(name="outcome", meaning="the answer", values=_kinds(Answer))
 _REFUSED = Tag(name="reason", meaning="why it was refused", values=frozenset(get_args(RefusedBy)))
 _DECLINED = Tag(
     name="reason", meaning="why the dispenser did not obey a command", values=frozenset(get_args(DeclinedBecause))
 )
-_IDENTITY = Tag(name="identity", meaning="what the search said of a face", values=frozenset(get_args(Identity)))
+_IDENTITY = Tag(name="identity", meaning="result of the search for a face", values=frozenset(get_args(Identity)))
 _MODEL = Tag(name="model", meaning="the face model", values=frozenset(FACE_MODELS))
 _WHAT = Tag(name="what", meaning="the report's kind", values=_kinds(Report) | {"unreadable"})
 _FAULT = Tag(name="fault", meaning="what stopped the motor", values=frozenset(get_args(Fault)))
@@ -94,7 +94,7 @@ ANSWERS = Measurement(
 FACES = Measurement(
     name="faces",
     kept="period",
-    meaning="What the search said of faces; a cell of fewer than k is left out.",
+    meaning="Results of the search for faces; cells below k are left out.",
     readers=("analyst", "privacy officer"),
     tags=(_SITE, _MODEL, _IDENTITY),
     fields=(
@@ -119,12 +119,18 @@ REPORTS = Measurement(
     fields=(
         Field(name="n", kind="integer", meaning="1", hourly="sum"),
         Field(name="number", kind="integer", meaning="the report's: a repeated report has the same"),
-        Field(name="cm", kind="integer", unit="cm", meaning="what came out, and no report had told yet", hourly="sum"),
+        Field(
+            name="cm",
+            kind="integer",
+            unit="cm",
+            meaning="dispensed, as far as no earlier report stated it",
+            hourly="sum",
+        ),
         Field(
             name="excess_cm",
             kind="integer",
             unit="cm",
-            meaning="what the report says beyond what was granted: the dispenser measures or reports wrongly",
+            meaning="reported beyond the grant: the dispenser measures or reports wrongly",
             hourly="sum",
         ),
         Field(name="missing", kind="integer", meaning="the dispenser's reports that have not come", hourly="max"),
@@ -149,7 +155,7 @@ SITES = Measurement(
             name="decided_ms",
             kind="integer",
             unit="ms",
-            meaning="from Kafka's append of the tick to that of its decision: the pipeline's wait where nobody asks",
+            meaning="from Kafka's append of the tick to that of its decision: latency without a visitor",
             hourly="max",
         ),
         Field(name="window_s", kind="integer", unit="s", meaning="the longest that a template may live", hourly="max"),
@@ -175,7 +181,7 @@ DEVICES = Measurement(
     fields=(
         Field(name="online", kind="boolean", meaning="false by its own word or by the broker's last will"),
         Field(name="mode", kind="string", meaning="face, button or held"),
-        Field(name="firmware", kind="string", meaning="as it tells"),
+        Field(name="firmware", kind="string", meaning="as the dispenser reports it"),
     ),
 )
 
@@ -195,7 +201,7 @@ CONTROLS = Measurement(
 RECEIPTS = Measurement(
     name="receipts",
     kept="event",
-    meaning="An operator held or resumed a site, or its key began anew: an annotation.",
+    meaning="An operator held or resumed a site, or a new epoch began: an annotation.",
     readers=("operator", "privacy officer"),
     tags=(_SITE, _RECEIPT),
     fields=(

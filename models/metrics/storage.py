@@ -1,7 +1,7 @@
 """Where metrics are stored: one database, with a retention policy for each purpose. Pure.
 
 InfluxDB 2 has buckets instead. It serves the bucket `fairroll` to InfluxQL as the policy `autogen` of the database
-`fairroll`, and `fairroll/hours` as its policy `hours`, so that version 1 and 2 look alike to every reader.
+`fairroll`, and `fairroll/hours` as its policy `hours`, so that versions 1 and 2 are read alike.
 """
 
 from typing import NamedTuple

@@ -25,7 +25,7 @@ __all__ = ["Command", "on_outcome", "run"]
 
 _RECEIVE_MAXIMUM = 10
 _MOST_RECORDS = 200
-"""Of a batch: published together, and all that a stop has to wait for. aiomqtt slows down with more at once."""
+"""Most commands of a batch, which a stop waits for. aiomqtt slows down with more at once."""
 _COMMIT_EVERY_S = 0.5
 
 
@@ -38,7 +38,7 @@ class Command(NamedTuple):
 
 
 def on_outcome(outcome: Outcome, now_ms: int, topics: Topics) -> Command | None:
-    """Turn a decision into a dispenser's command; None where there is nobody to tell.
+    """Turn a decision into a dispenser's command; None for other outcomes.
 
     A command that comes too late is published all the same, for the dispenser's `declined` gives it back.
     """
@@ -59,7 +59,7 @@ def _expiry_s(left_ms: int) -> int:
 
 
 def run(settings: Settings) -> None:
-    """Serve until told to stop; several instances share the partitions."""
+    """Serve until stopped; several instances share the partitions."""
     health = Health("egress", settings.instance, counts=("commands", "controls", "unreadable"))
     serve(lambda: _carry(settings, health), health, settings)
 
@@ -100,7 +100,7 @@ async def _publish_commands(
 ) -> None:
     """Publish, then commit: after a crash some commands come twice, and dispensers know them again.
 
-    When told to stop, the batch under way is published to its end and committed.
+    On a stop, the current batch is published and committed.
     """
     published: dict[TopicPartition, int] = {}
     committed = time.monotonic()

@@ -1,6 +1,6 @@
 """InfluxDB, version 1 or 2: set up, and written to until it has the points.
 
-`docs/metrics.md` lists what both answer. A batch that is refused is halved until what cannot be written stands alone:
+`docs/metrics.md` lists what both answer. A refused batch is halved until the unwritable line is isolated:
 one bad line, or a proxy's limit on bodies, costs no other point. Writing a point twice is harmless.
 """
 
@@ -36,7 +36,7 @@ _WRONG_TOKEN = frozenset({401, 403})
 
 
 class WriteRefused(FairrollError):
-    """InfluxDB takes no points now: the text is its answer, and the setting to look at."""
+    """InfluxDB takes no points now; the text has its answer and the setting to check."""
 
 
 class Outcome(Enum):

@@ -24,7 +24,7 @@ _PATIENCE_S = 5.0
 class Sampler:
     """Samples services and lag while it is this instance's turn, `is_ours`.
 
-    A sample is of its moment: one that InfluxDB does not take is dropped, and counted. The two are sampled apart, so
+    A sample is of its moment: one that InfluxDB does not accept is dropped and counted. The two are sampled apart, so
     that an outage of Kafka, which delays the lag, delays no service's state.
     """
 
@@ -49,7 +49,7 @@ class Sampler:
             await asyncio.sleep(_EVERY_S - time.time() % _EVERY_S)
             if self._is_ours():
                 lines = await read(int(time.time()) // _EVERY_S * _EVERY_S * 1000)
-                self._health.count("looks_dropped", len(await self._influx.offer(lines)))
+                self._health.count("samples_dropped", len(await self._influx.offer(lines)))
 
     async def _services(self, at: int) -> list[str]:
         asked = await ask_services(self._settings)
@@ -76,7 +76,7 @@ async def ask_services(settings: Settings) -> dict[str, Vitals | None]:
 
 
 async def _vitals(http: aiohttp.ClientSession, address: str) -> Vitals | None:
-    """The body says the same as the status, and more."""
+    """The body is decoded whatever the status."""
     try:
         async with http.get(f"http://{address}/readyz") as answer:
             return msgspec.json.decode(await answer.read(), type=Vitals)

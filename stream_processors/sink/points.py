@@ -1,4 +1,4 @@
-"""Metrics of single records: a machine's report, a tick, a state, a control, a dead letter, a look. Pure.
+"""Metrics of single records: a machine's report, a tick, a state, a control, a dead letter, a sample. Pure.
 
 How people were answered is no point here: `stream_processors/sink/rollups.py` sums it up.
 """
@@ -58,7 +58,7 @@ def stamp(at: int, offset: int) -> int:
 
 
 def outcome_point(outcome: Outcome, appended: int) -> str | None:
-    """The line of a decision, which Kafka appended at `appended` ms; None for what is summed up or told elsewhere."""
+    """The line of a decision, which Kafka appended at `appended` ms; None for what is summed or published elsewhere."""
     at = stamp(outcome.at, outcome.offset)
     match outcome:
         case ReportKept():
@@ -86,7 +86,7 @@ def control_point(control: Control, offset: int, appended: int) -> str:
 
 
 def dead_letter_point(letter: DeadLetter, offset: int, appended: int) -> str:
-    """The line of a message that nobody could read."""
+    """Return the line of a dead letter."""
     fields: Fields = {"n": 1, "size": letter.size, "reason": letter.reason, "source": letter.source}
     return DEAD_LETTERS.line(stamp(appended, offset), {}, fields)
 
@@ -133,7 +133,7 @@ def _counted(outcome: SiteCounted, appended: int, at: int) -> str:
 
 
 def _receipt(outcome: Receipt, at: int) -> str:
-    """Neither who did it nor in what words: both are an operator's, and `fairroll receipts` tells them."""
+    """Without operator and reason, which `fairroll receipts` shows."""
     erased = None if isinstance(outcome, Resumed) else outcome
     fields: Fields = {
         "templates": erased.templates if erased else 0,

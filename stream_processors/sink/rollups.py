@@ -1,4 +1,4 @@
-"""How people were answered, as sums of closed periods: nothing is told of one person. Pure.
+"""Sums of answers over closed periods; no point describes one visitor. Pure.
 
 A period closes when a later decision, a tick's at the latest, moves the partition's time past its end. Its points carry
 the time of its beginning, so that summing it up again overwrites them.
@@ -23,9 +23,9 @@ _PERCENTILES = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99, "max_ms": 100}
 class Periods:
     """The points of one partition of `fairroll.decisions`, and its open period. Feed it every record, in order.
 
-    `begun` is the offset that the open period began with. Whoever starts to read there, with a new object, makes the
+    `begun` is the offset that the open period began with. A new object that starts to read there produces the
     same points again: it may be committed once all lines so far are written. A record that does not follow the last
-    one, as after a rebalance, begins anew.
+    one, as after a rebalance, starts over.
     """
 
     def __init__(self, period_s: int, k: int) -> None:
@@ -36,8 +36,8 @@ class Periods:
     def take(self, offset: int, outcome: Outcome, appended: int) -> list[str]:
         """The lines that a record brings: its own, and those of the period that it closes.
 
-        What the decider had said before brings none. It is known by its event's offset, which is not above all others
-        so far. Only what is new begins a period, so whoever starts to read there knows that too.
+        Outcomes that were published before bring none. It is known by its event's offset, which is not above all others
+        so far. Only what is new begins a period, so a consumer that starts there knows that too.
         """
         self._follow(offset)
         if self._is_known(outcome):
@@ -131,7 +131,7 @@ class _Sums:
             face.update(n=1, scored=int(score is not None), score_sum=score or 0)
 
     def lines(self, site: str, at_ns: int, k: int) -> list[str]:
-        """All that is told of the period; cells of fewer than `k` only as a part of `suppressed`."""
+        """The lines of the period; cells below `k` count in `suppressed` only."""
         answers, suppressed = _told(self._answers, k)
         faces, suppressed_faces = _told(self._faces, k)
         n = self._waits.total()
@@ -152,8 +152,8 @@ class _Sums:
 
 def _told(cells: Mapping[_Cell, Counter[str]], k: int) -> tuple[dict[_Cell, Counter[str]], int]:
     """The cells of `k` or more, and how many are in the others."""
-    told = {cell: sums for cell, sums in cells.items() if sums["n"] >= k}
-    return told, sum(sums["n"] for sums in cells.values()) - sum(sums["n"] for sums in told.values())
+    published = {cell: sums for cell, sums in cells.items() if sums["n"] >= k}
+    return published, sum(sums["n"] for sums in cells.values()) - sum(sums["n"] for sums in published.values())
 
 
 def _percentiles(waits: Counter[int]) -> dict[str, int]:

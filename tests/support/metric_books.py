@@ -15,7 +15,7 @@ from stream_processors.sink.service import Points
 __all__ = ["Book", "Key", "expected", "stored", "until_stored"]
 
 _VALUE = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^,]+)')
-_KEPT = [measurement for measurement in MEASUREMENTS if measurement.kept != "look"]
+_KEPT = [measurement for measurement in MEASUREMENTS if measurement.kept != "sample"]
 
 
 class Key(NamedTuple):

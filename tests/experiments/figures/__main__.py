@@ -14,7 +14,7 @@ from rich.console import Console
 
 from models.contract.face_models import face_model
 from models.errors import FairrollError
-from models.face.calibration import Photos, look_at, people_of
+from models.face.calibration import Photos, people_of, process
 from models.face.detection import FaceDetector
 from models.face.quality import QualityGate
 from models.face.vision import open_embedder
@@ -50,7 +50,7 @@ def _photos(options: argparse.Namespace, rng: np.random.Generator) -> list[tuple
         return []
     embedder = open_embedder(options.model, options.weights)
     photos = Photos(detector=FaceDetector(), gate=QualityGate(), embedder=embedder)
-    people = people_of(look_at(options.faces, photos))
+    people = people_of(process(options.faces, photos))
     return [study_photos(embedder.model, people, max(_PHOTO_KEYS // options.quick, 1), rng)]
 
 

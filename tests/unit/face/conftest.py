@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from models.face.calibration import Look, Photos, look_at
+from models.face.calibration import Photos, Processed, process
 from models.face.detection import FaceDetector
 from models.face.embedding import DlibEmbedder
 from models.face.image import Face
@@ -40,8 +40,8 @@ def astronauts_face(detector: FaceDetector, astronaut: Image.Image) -> Face:
 
 
 @pytest.fixture(scope="session")
-def looks(detector: FaceDetector, embedder: DlibEmbedder) -> list[Look]:
+def looks(detector: FaceDetector, embedder: DlibEmbedder) -> list[Processed]:
     """What every photo of the six people gives; takes half of the suite's time, so once."""
     if not FACES.is_dir():
         pytest.skip("the photos of six people are not beside the repository")
-    return look_at(FACES, Photos(detector=detector, gate=QualityGate(), embedder=embedder))
+    return process(FACES, Photos(detector=detector, gate=QualityGate(), embedder=embedder))

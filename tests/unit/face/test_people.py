@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from models.contract.face_models import face_model
 from models.errors import ConfigError
-from models.face.calibration import Look, people_of, table
+from models.face.calibration import Processed, people_of, table
 from models.face.centres import load_centre
 from models.face.protection import KEY_BYTES
 from models.face.scoring import Errors, People, centre_of, judge, left_out_scores, scores, thresholds
@@ -27,23 +27,23 @@ class Split(Struct, frozen=True, kw_only=True):
     first_and_second: Errors
 
 
-def first_and_second(looks: list[Look], people: People) -> People:
+def first_and_second(looks: list[Processed], people: People) -> People:
     photos = np.array([look.photo for look in looks if look.embedding is not None])
     chosen = np.isin(photos, ["1.jpg", "2.jpg"])
     return People(people.embeddings[chosen], people.who[chosen])
 
 
 @pytest.fixture(scope="module")
-def people(looks: list[Look]) -> People:
+def people(looks: list[Processed]) -> People:
     return people_of(looks)
 
 
 @pytest.fixture(scope="module")
-def splits(looks: list[Look], people: People) -> list[Split]:
+def splits(looks: list[Processed], people: People) -> list[Split]:
     return [_split(half, people, first_and_second(looks, people)) for half in combinations(people.names, 3)]
 
 
-def test_every_photo_passes_the_gate(looks: list[Look]) -> None:
+def test_every_photo_passes_the_gate(looks: list[Processed]) -> None:
     assert [(look.person, look.photo, look.reason) for look in looks if look.embedding is None] == []
     assert (len(looks), len({look.person for look in looks})) == (29, 6)
 
@@ -84,7 +84,7 @@ def test_shipped_thresholds_judge_every_split_rightly(people: People) -> None:
         assert errors.false_non_match_rate <= 0.02, half
 
 
-def test_shipped_model_keeps_the_six_apart_and_knows_them_again(looks: list[Look], people: People) -> None:
+def test_shipped_model_keeps_the_six_apart_and_knows_them_again(looks: list[Processed], people: People) -> None:
     every = judge(DLIB, people, centre_of(people), DLIB.same, KEYS)
     pair = judge(DLIB, first_and_second(looks, people), centre_of(people), DLIB.same, KEYS)
     print(f"shipped: all pairs {_said(every)}; first and second {_said(pair)}")
@@ -101,8 +101,8 @@ def test_a_centre_is_what_makes_people_tell_apart(people: People) -> None:
     assert table_[:, first[strangers], second[strangers]].mean() > DLIB.same
 
 
-def test_table_says_what_passed_and_what_failed_the_gate(looks: list[Look]) -> None:
-    failed = [*looks, Look(person="p01", photo="dark.jpg", reason="blurred")]
+def test_table_says_what_passed_and_what_failed_the_gate(looks: list[Processed]) -> None:
+    failed = [*looks, Processed(person="p01", photo="dark.jpg", reason="blurred")]
     text = table(DLIB, failed, people_of(failed))
     assert "30, 29 passed, of 6 people" in text
     assert "  blurred           1" in text
