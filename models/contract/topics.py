@@ -8,10 +8,19 @@ from msgspec import Struct
 
 from models.errors import MalformedMessage
 
-__all__ = ["DEFAULT_NAMESPACE", "Channel", "DeviceTopic", "KafkaTopic", "Name", "Topics", "kafka_topics"]
+__all__ = [
+    "DEFAULT_NAMESPACE",
+    "NAME_PATTERN",
+    "Channel",
+    "DeviceTopic",
+    "KafkaTopic",
+    "Name",
+    "Topics",
+    "kafka_topics",
+]
 
-_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z"
-Name = Annotated[str, msgspec.Meta(pattern=_NAME)]
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z"
+Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
 """A site, a device or a namespace: lower-case letters, digits and hyphens, 63 at most (a DNS label, RFC 1123)."""
 
 Channel = Literal["request", "command", "report", "state"]
@@ -49,7 +58,7 @@ class Topics(Struct, frozen=True):
         match topic.split("/"):
             case [self.namespace, "v1", site, device, channel] if channel in get_args(Channel):
                 for name in (site, device):
-                    if not re.match(_NAME, name):
+                    if not re.match(NAME_PATTERN, name):
                         raise MalformedMessage("bad name in the topic")
                 return DeviceTopic(site, device, channel)  # type: ignore[arg-type]  # narrowed by the guard above
             case [self.namespace, version, *_] if version != "v1":

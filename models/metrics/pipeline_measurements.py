@@ -71,6 +71,7 @@ SERVICES = Measurement(
         _count("rebalances", "times that its partitions changed hands"),
         _count("commands", "egress: commands acknowledged by the broker"),
         _count("controls", "egress: controls published"),
+        _count("repaired_controls", "egress: of these, controls that the MQTT broker should have retained"),
         _count("unreadable", "records that it passed over"),
         _count("unsealed", "ingress: templates that came when no key was there to seal them"),
         _count("keys_unreachable", "failed requests to the key holder"),

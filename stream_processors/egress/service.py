@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from models.contract.codec import decode_control, encode
+from models.contract.codec import encode
 from models.contract.messages import MAX_EXPIRY_S
 from models.contract.topics import Topics
 from models.errors import MalformedMessage
 from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import Answered, Outcome, ReportKept
 from models.settings import Settings
+from stream_processors.egress.controls import ControlKeeper
 from stream_processors.runtime.health import Health
 from stream_processors.runtime.kafka import commit, fetch, kafka_answers, next_offsets, open_consumer
 from stream_processors.runtime.mqtt import Session, open_session, read_retained
@@ -60,7 +61,7 @@ def _expiry_s(left_ms: int) -> int:
 
 def run(settings: Settings) -> None:
     """Serve until stopped; several instances share the partitions."""
-    health = Health("egress", settings.instance, counts=("commands", "controls", "unreadable"))
+    health = Health("egress", settings.instance, counts=("commands", "controls", "repaired_controls", "unreadable"))
     serve(lambda: _carry(settings, health), health, settings)
 
 
@@ -76,23 +77,12 @@ async def _carry(settings: Settings, health: Health) -> None:
     ):
         if recorded and not retained:
             await session.publish(settings.topics.mqtt_pipeline, recorded.encode(), retain=True)
-        connection = tasks.create_task(session.until_lost(), name="connection")
+        keeper = ControlKeeper(session, controls, settings.topics, health)
+        connection = tasks.create_task(keeper.watch(), name="connection")
         tasks.create_task(health.watch(kafka=partial(kafka_answers, decisions)), name="health")
-        tasks.create_task(_publish_controls(session, controls, settings.topics, health), name="controls")
+        tasks.create_task(keeper.publish(), name="controls")
         tasks.create_task(_publish_commands(session, decisions, settings.topics, connection, health), name="commands")
         announce_ready(f"egress {settings.instance}")
-
-
-async def _publish_controls(session: Session, controls: AIOKafkaConsumer, topics: Topics, health: Health) -> None:
-    """Publish every site's control, retained, from the beginning: the broker may have lost what it retained."""
-    async for record in controls:
-        try:
-            control = decode_control(record.value or b"")
-        except MalformedMessage as error:  # a newer decider's word; the other sites must go on
-            _note_unreadable("control", record, error, health)
-        else:
-            await session.publish(topics.control(control.site), encode(control), retain=True)
-            health.count("controls")
 
 
 async def _publish_commands(
@@ -137,10 +127,6 @@ def _command(record: ConsumerRecord, now_ms: int, topics: Topics, health: Health
     try:
         return on_outcome(decode_outcome(record.value or b""), now_ms, topics)
     except MalformedMessage as error:  # a newer decider's word; the partition must go on
-        _note_unreadable("decision", record, error, health)
+        health.count("unreadable")
+        health.fault(f"unreadable decision at {record.partition}/{record.offset}: {error}")
         return None
-
-
-def _note_unreadable(what: str, record: ConsumerRecord, error: MalformedMessage, health: Health) -> None:
-    health.count("unreadable")
-    health.fault(f"unreadable {what} at {record.partition}/{record.offset}: {error}")

@@ -62,11 +62,6 @@ class Session:
         """What comes, in order; raises MqttError when the broker is lost."""
         return self._received()
 
-    async def until_lost(self) -> None:
-        """For those who subscribe to nothing: raises MqttError when the broker is lost."""
-        async for _ in self._client.messages:
-            pass
-
     async def subscribe(self, *filters: str) -> None:
         async with asyncio.timeout(_SUBACK_S):
             await self._client.subscribe([(topic, QOS_AT_LEAST_ONCE) for topic in filters])
