@@ -1,27 +1,28 @@
 """A seeded city, and how many series its metrics have: bounded by its dispensers, whoever and however many come."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
 
 from msgspec import Struct
 
-from infra.influxql import query
+from infra.influxql import query, read_series
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from models.contract.codec import encode
 from models.contract.messages import ButtonPressed, DeviceState, Dispensed, FaceSeen, Stock
 from models.ledger.events import Reported, Requested
-from models.metrics.catalogue import REQUESTS
+from models.metrics.catalogue import MEASUREMENTS, REQUESTS
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_producer
+from stream_processors.runtime.key_client import read_facts
 from tests.experiments.replay_proof.stage import decide
 
-__all__ = ["MOST_GROWTH", "City", "Counted", "grow"]
+__all__ = ["City", "Counted", "grow", "most_series"]
 
-MOST_GROWTH = 1.05
-"""A rare kind of answer may come late; a series a visitor would make it four times as many."""
+_SAMPLED = {measurement.name for measurement in MEASUREMENTS if measurement.kept == "look"}
+"""Their series are those of services and consumer groups, and are there once they were sampled."""
 
 _PARTS = ("mosquitto", "kafka", "influxd", "gateway", "keyholder", "decider", "sink")
 _PERIOD_S = 2
@@ -47,9 +48,32 @@ class Counted(Struct, frozen=True, kw_only=True):
     """What InfluxDB has after a part of the visitors."""
 
     visitors: int
-    series: int
+    series: dict[str, int]
+    """by measurement, of those that are made of records"""
     points: int
     """of requests: what is told of them all"""
+
+    @property
+    def total(self) -> int:
+        return sum(self.series.values())
+
+    def beyond(self, most: Mapping[str, int]) -> dict[str, int]:
+        """The measurements that have more series than that, or that should not be there."""
+        return {name: number for name, number in self.series.items() if number > most.get(name, 0)}
+
+
+def most_series(city: City) -> dict[str, int]:
+    """By measurement: all that sites and dispensers can have here, of which there are far fewer than visitors."""
+    dispensers = city.sites * city.dispensers
+    return {
+        "requests": city.sites,
+        "answers": 3 * city.sites,  # dispensed by face, by button; refused to a face that resembles another
+        "faces": 3 * city.sites,  # new; in doubt or the same, where two resemble each other
+        "sites": city.sites,
+        "controls": city.sites,
+        "devices": dispensers,
+        "reports": 2 * dispensers,  # stock, dispensed
+    }
 
 
 async def grow(folder: Path, city: City) -> list[Counted]:
@@ -63,6 +87,7 @@ async def grow(folder: Path, city: City) -> list[Counted]:
     counted: list[Counted] = []
     async with LocalStack(folder, parts=_PARTS, ports=Ports.free(), environ=environ) as stack:
         await _come_online(stack.settings, city)
+        await _until_every_site_has_a_key(stack.settings, city)
         each = city.visitors // city.parts
         for part in range(city.parts):
             await decide(stack.settings, _visits(city, part * each, each))
@@ -93,6 +118,16 @@ async def _come_online(settings: Settings, city: City) -> None:
         await producer.flush()
 
 
+async def _until_every_site_has_a_key(settings: Settings, city: City) -> None:
+    """Before that a template cannot be sealed, and its face is unreadable to the decider."""
+    async with asyncio.timeout(_WITHIN_S):
+        while True:
+            facts = await read_facts(settings)
+            if facts and all(site in facts.sites and facts.sites[site].chain for site in _sites(city)):
+                return
+            await asyncio.sleep(0.2)
+
+
 def _visits(city: City, first: int, number: int) -> Iterator[Requested | Reported]:
     """Every dispenser tells its stock once; then people come, each with a face of their own."""
     lots = Random(f"{city.seed}/{first}")
@@ -117,5 +152,6 @@ async def _count(settings: Settings, visitors: int) -> Counted:
             await asyncio.sleep(1)
             rows = await query(settings, f'SELECT sum("{REQUESTS["n"].name}") AS n FROM "{REQUESTS.name}"')
             told = int(rows[0]["n"]) if rows else 0
-    measurements = await query(settings, f'SHOW SERIES EXACT CARDINALITY ON "{settings.influx_bucket}"')
-    return Counted(visitors=visitors, series=sum(int(row["count"]) for row in measurements), points=told)
+    counts = await read_series(settings, f'SHOW SERIES EXACT CARDINALITY ON "{settings.influx_bucket}"')
+    series = {one.name: int(one.of("count")[0]) for one in counts if one.name not in _SAMPLED}
+    return Counted(visitors=visitors, series=series, points=told)
