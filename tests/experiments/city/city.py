@@ -21,7 +21,7 @@ from tests.experiments.replay_proof.stage import decide
 
 __all__ = ["City", "Counted", "grow", "most_series"]
 
-_SAMPLED = {measurement.name for measurement in MEASUREMENTS if measurement.kept == "look"}
+_SAMPLED = {measurement.name for measurement in MEASUREMENTS if measurement.kept == "sample"}
 """Their series are those of services and consumer groups, and are there once they were sampled."""
 
 _PARTS = ("mosquitto", "kafka", "influxd", "gateway", "keyholder", "decider", "sink")
