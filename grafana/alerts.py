@@ -63,13 +63,13 @@ def _since(span: str) -> str:
 
 def _state() -> Select:
     """The best state of a service in its last four samples, so that a restart raises no alert."""
-    tags = ["part", "instance", "address"]
+    tags = ["service", "instance", "address"]
     return Select(SERVICES, [highest("state")], by=tags, times=_since("45s"))
 
 
 def _grown(name: str) -> Over:
     """How much a counter of the sink grew in a quarter of an hour; a restart, which sets it to 0, is no growth."""
-    inner = Select(SERVICES, [growth(name)], where={"part": "sink"}, by=["instance"], times=_since("15m"))
+    inner = Select(SERVICES, [growth(name)], where={"service": "sink"}, by=["instance"], times=_since("15m"))
     return Over(inner, {name: f'sum("{name}")'}, by=["instance"])
 
 
@@ -77,7 +77,7 @@ ALERTS = (
     Alert(
         "silent-service",
         "A service does not answer",
-        "No answer from {{ $labels.address }} (last: {{ $labels.part }} {{ $labels.instance }}), or no sample",
+        "No answer from {{ $labels.address }} (last: {{ $labels.service }} {{ $labels.instance }}), or no sample",
         [_state()],
         ("lt", 1),
         shown=(PIPELINE, "State of each service"),
@@ -87,7 +87,7 @@ ALERTS = (
     Alert(
         "unready-service",
         "A service is not ready",
-        "{{ $labels.part }} {{ $labels.instance }} at {{ $labels.address }} answers, and does no work",
+        "{{ $labels.service }} {{ $labels.instance }} at {{ $labels.address }} answers, and does no work",
         [_state()],
         ("gt", 0),
         math=f"$RA > {ServiceState.SILENT:d} && $RA < {ServiceState.READY:d}",

@@ -51,7 +51,7 @@ class _Commands(click.Group):
 
 
 def main() -> None:
-    """The `fairroll` command; what is wrong is said in a line."""
+    """The `fairroll` command; an error is printed in one line."""
     stop_on_signals()
     code = 0
     try:

@@ -30,14 +30,14 @@ from models.settings import Settings
 __all__ = ["FILE_NAME", "LOCAL_FOLDER", "how_to_find", "published", "whole_environment"]
 
 LOCAL_FOLDER = Path(".local")
-"""Where `fairroll up` keeps its stack, unless told otherwise."""
+"""Default folder of the stack of `fairroll up`."""
 FILE_NAME = "fairroll.env"
 _HEAD = "# Written by `fairroll up`, and true while it runs. For a shell: set -a; . {file}; set +a\n"
 _ADDRESSES = ("MQTT", "KAFKA", "INFLUX_URL", "KEYS", "SERVICES", "NAMESPACE")
-"""What tells one pipeline from another."""
+"""The variables that identify a pipeline."""
 _OF_ONE_SERVICE = ("FAIRROLL_HEALTH", "FAIRROLL_INSTANCE")
 _TRIES, _APART_S = 10, 0.05
-"""A command that looks whether the file is locked locks it for a moment."""
+"""A command that checks the lock holds it for a moment."""
 
 
 @contextmanager

@@ -48,7 +48,7 @@ async def kafka_fault(settings: Settings) -> str:
 
 
 async def influx_fault(settings: Settings) -> str:
-    """InfluxDB, or what stands before it, answers `/ping`."""
+    """InfluxDB, or a proxy before it, answers `/ping`."""
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_S)) as http,
@@ -63,7 +63,7 @@ async def influx_fault(settings: Settings) -> str:
 
 @contextmanager
 def _complaints_of_aiokafka() -> Iterator[list[str]]:
-    """Take what aiokafka logs: why a connection failed stands there, and not in the error that it raises."""
+    """Collect aiokafka's log: it has the reason of a failed connection, which the exception lacks."""
     complaints: list[str] = []
     logger, handler = logging.getLogger("aiokafka"), logging.Handler(logging.WARNING)
     handler.emit = lambda record: complaints.append(record.getMessage())  # type: ignore[method-assign]  # one sink

@@ -69,7 +69,7 @@ async def brokers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Set
 
     Only addresses come out of it: a test runs in a loop of its own.
     """
-    async with LocalStack(tmp_path_factory.mktemp("brokers"), parts=BROKERS, ports=Ports.free()) as stack:
+    async with LocalStack(tmp_path_factory.mktemp("brokers"), programs=BROKERS, ports=Ports.free()) as stack:
         await provision_topics(
             stack.settings, kafka_topics(stack.settings.topics, stack.settings.partitions, _WINDOW_S)
         )

@@ -14,10 +14,10 @@ _STATES = {
 }
 
 
-def _counter(title: str, about: str, part: str, *names: str) -> Panel:
+def _counter(title: str, about: str, service: str, *names: str) -> Panel:
     """How fast a service's counters grow; at a restart, where they begin at 0 again, nothing is shown."""
     columns = [pace(name) for name in names]
-    inner = Select(SERVICES, columns, where={"part": part}, by=["instance"], every=True, fill="none")
+    inner = Select(SERVICES, columns, where={"service": service}, by=["instance"], every=True, fill="none")
     grown = Over(
         inner,
         {name.replace("_", " "): f'last("{name}")' for name in names},
@@ -38,7 +38,7 @@ _SERVICES = [
             Select(
                 SERVICES,
                 [lowest("state")],
-                by=["part", "instance", "address"],
+                by=["service", "instance", "address"],
                 every=True,
                 fill="null",
                 alias="$tag_part $tag_instance $tag_address",

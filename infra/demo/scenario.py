@@ -24,7 +24,7 @@ from devices.simulation.fleet import Tally, Visits
 from infra.demo.screen import Scene, screen, summary
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
-from infra.preview.page import look, write_page
+from infra.preview.page import query_boards, write_page
 from models.contract.face_models import face_model
 from models.errors import ConfigError
 from models.face.vision import open_vision
@@ -37,7 +37,7 @@ _SITE, _DEVICE, _MODEL = "park", "gate", "dlib-resnet/1"
 _SIMULATED, _SIMULATED_SITES, _DISPENSERS = "simulated-{number}", 4, 10
 _MOST_PEOPLE = 12
 _PERIOD_S = 5
-"""Of metrics: at the end nobody should wait for a minute to close."""
+"""Metrics period, short so that the demo need not wait for a minute to close."""
 _LEFT_BEHIND = ("config", "data", "logs", "secrets")
 """By an earlier demo, whose visitors would be remembered."""
 _SITES_TOML = """\
@@ -85,11 +85,11 @@ async def _demonstrate(
 
 
 async def _preview(settings: Settings, folder: Path, started_ms: int) -> Path:
-    """The dashboards of what was just shown, in a page that stays when InfluxDB is gone."""
+    """The dashboards of what was just shown, as a page that stays after InfluxDB has stopped."""
     now_ms, minute_ms = int(1000 * time.time()), started_ms // 60_000 * 60_000
     since = datetime.fromtimestamp(minute_ms / 1000, UTC).isoformat()
-    city = await look(settings, ["city"], now_ms, since=since)
-    site = await look(settings, ["site"], now_ms, since=since, typed={"site": _SIMULATED.format(number=1)})
+    city = await query_boards(settings, ["city"], now_ms, since=since)
+    site = await query_boards(settings, ["site"], now_ms, since=since, typed={"site": _SIMULATED.format(number=1)})
     return write_page(folder, city + site)
 
 
@@ -106,7 +106,7 @@ async def _play(stack: LocalStack, people: list[tuple[str, Path]], visits: Visit
 
 
 async def _at_the_gate(settings: Settings, people: list[tuple[str, Path]], scene: Scene) -> None:
-    """Each person asks by face, asks again, presses the button; at the end the staff helps somebody."""
+    """Each person asks by face, asks again, presses the button; at the end the staff helps one."""
     chain = open_chain(site_key_file(settings, _SITE), face_model(_MODEL))
     identity = Identity(site=_SITE, device=_DEVICE, model=_MODEL, namespace=settings.namespace)
     dispenser = Dispenser(identity, SimulatedMotor(), settings.mqtt, follower=chain)
@@ -145,7 +145,7 @@ async def _fleet(settings: Settings, visits: Visits, scene: Scene) -> None:
         async for line in process.stdout:
             scene.tally = msgspec.json.decode(line, type=Tally)
         if await process.wait():
-            raise ConfigError("the fleet ended with an error; it is told above")
+            raise ConfigError("the fleet ended with the error above")
     finally:
         if process.returncode is None:
             process.terminate()
@@ -153,7 +153,7 @@ async def _fleet(settings: Settings, visits: Visits, scene: Scene) -> None:
 
 
 def _people(own: Path | None) -> Iterator[tuple[str, Path]]:
-    """Name and photos of each person: a folder each, or single files; the astronaut where nobody brought any."""
+    """Name and photos of each person: a folder each, or single files; the astronaut by default."""
     if own is None:
         yield "an astronaut", Path(str(files("skimage.data") / "astronaut.png"))
         return
@@ -172,7 +172,7 @@ def _sites() -> str:
 
 
 def _point_on(console: Console, folder: Path) -> None:
-    """Where to look next."""
+    """Return the hints for what to do next."""
     console.print(f"\nEverything is stopped. The logs are in {folder / 'logs'}. Next:", soft_wrap=True)
     for what, why in (
         ("make up", "the same pipeline, to stay"),

@@ -1,4 +1,4 @@
-"""What the demo shows: two tables while it runs, and at the end what the dispensers and InfluxDB tell."""
+"""The demo's output: two tables while it runs, and a summary from dispensers and InfluxDB at the end."""
 
 import asyncio
 import contextlib
@@ -51,7 +51,7 @@ def screen(scene: Scene) -> RenderableType:
 
 
 async def summary(settings: Settings, sites: Sites, scene: Scene) -> Table:
-    """What the dispensers tell, beside what the pipeline wrote into InfluxDB."""
+    """Counts of the dispensers, next to those in InfluxDB."""
     tally, gate = scene.tally, Tally()
     for closed in scene.closed:
         gate.count(closed)

@@ -18,7 +18,7 @@ by_option = click.option("--by", default=getpass.getuser, show_default="your log
 def chosen_sites(sites: Sites, site: str | None, *, everywhere: bool) -> list[tuple[str, SiteSpec]]:
     """The named site or all of them. Raises UsageError or ConfigError where that names none."""
     if (site is None) is not everywhere:
-        raise click.UsageError("name one site, or say --all")
+        raise click.UsageError("name one site, or use --all")
     if site is None:
         return list(sites.sites.items())
     if site not in sites.sites:

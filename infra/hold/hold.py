@@ -1,4 +1,4 @@
-"""Hold and resume: said to the decider, and followed until every part has told what became of it."""
+"""Hold and resume: appended to the events topic, and followed until every service has applied them."""
 
 import asyncio
 import time
@@ -22,32 +22,33 @@ from stream_processors.runtime.consumer_lag import partitions_of
 from stream_processors.runtime.kafka import open_consumer, open_producer
 from stream_processors.runtime.key_client import read_facts
 
-__all__ = ["Said", "Settled", "read_receipts", "say"]
+__all__ = ["Order", "Settled", "read_receipts", "submit"]
 
 _RECEIPT_S = 15.0
 """A decider that was killed decides again after some nine seconds."""
 _FOLLOW_S = 5.0
-"""For key holder and dispensers: who is connected hears of it within a second."""
+"""Timeout for key holder and dispensers; a connected one applies it within a second."""
 _LOOK_AGAIN_S = 0.1
 
-Said = SiteHeld | SiteResumed
+Order = SiteHeld | SiteResumed
 _Spot = tuple[int, int]
 """partition and offset of an event"""
 
 
 class Settled(Struct, frozen=True, kw_only=True):
-    """What became of it at a site; seconds are since it was said."""
+    """The outcome at one site; seconds count from the append."""
 
     site: str
     receipt: Held | Resumed | None
-    """None: no decider answered. What was said is in Kafka and will be decided before all that comes later."""
+    """None: no decider answered. The event is in Kafka and will be decided before all later ones."""
     decided_s: float | None = None
     keys_s: float | None = None
-    """until the key holder had destroyed the site's chain, or begun one; None: it did not tell"""
-    told: dict[str, float]
-    """until each dispenser told that it works so"""
-    not_told: tuple[str, ...]
-    """dispensers that are offline, or did not tell in time: they learn it when they connect, before any face"""
+    """until the key holder had destroyed the site's chain, or begun one; None: not confirmed"""
+    confirmed: dict[str, float]
+    """until each dispenser published the new mode"""
+    unconfirmed: tuple[str, ...]
+    """dispensers that are offline or did not confirm in time: they get the control when they connect, before any
+    capture"""
 
 
 class _Decided(NamedTuple):
@@ -59,8 +60,8 @@ class _Decided(NamedTuple):
         return "held" if isinstance(self.receipt, Held) else self.receipt.mode
 
 
-async def say(settings: Settings, wanted: Sequence[tuple[Said, SiteSpec]]) -> list[Settled]:
-    """Say it to every site at once, and follow it through the pipeline. Raises KafkaAway where it cannot be said."""
+async def submit(settings: Settings, wanted: Sequence[tuple[Order, SiteSpec]]) -> list[Settled]:
+    """Append the event of every site and follow it through the pipeline. Raises KafkaAway if it cannot be appended."""
     started, topics = time.monotonic(), settings.topics
     async with (
         _reading(settings, topics.receipts, from_now=True) as receipts,
@@ -69,9 +70,9 @@ async def say(settings: Settings, wanted: Sequence[tuple[Said, SiteSpec]]) -> li
         spots = await _append(settings, [event for event, _ in wanted])
         decided = await _decided(receipts, set(spots), started)
         modes = {found.receipt.site: found.mode for found in decided.values()}
-        keys, told = await asyncio.gather(_keys(settings, modes, started), _told(states, modes, started))
+        keys, confirmed = await asyncio.gather(_keys(settings, modes, started), _confirmed(states, modes, started))
     return [
-        _settled(event.site, spec, decided.get(spot), keys.get(event.site), told.get(event.site, {}))
+        _settled(event.site, spec, decided.get(spot), keys.get(event.site), confirmed.get(event.site, {}))
         for spot, (event, spec) in zip(spots, wanted, strict=True)
     ]
 
@@ -84,25 +85,25 @@ async def read_receipts(settings: Settings, newest_s: float | None = None) -> li
 
 
 def _settled(
-    site: str, spec: SiteSpec, decided: _Decided | None, keys_s: float | None, told: dict[str, float]
+    site: str, spec: SiteSpec, decided: _Decided | None, keys_s: float | None, confirmed: dict[str, float]
 ) -> Settled:
     return Settled(
         site=site,
         receipt=decided.receipt if decided else None,
         decided_s=decided.seconds if decided else None,
         keys_s=keys_s,
-        told=told,
-        not_told=tuple(device for device in spec.devices if device not in told),
+        confirmed=confirmed,
+        unconfirmed=tuple(device for device in spec.devices if device not in confirmed),
     )
 
 
-async def _append(settings: Settings, events: Iterable[Said]) -> list[_Spot]:
+async def _append(settings: Settings, events: Iterable[Order]) -> list[_Spot]:
     try:
         async with asyncio.timeout(_RECEIPT_S), open_producer(settings) as producer:
             sent = [await producer.send(settings.topics.events, encode(event), event.site.encode()) for event in events]
             kept = await asyncio.gather(*sent)
     except (KafkaError, TimeoutError) as error:
-        raise KafkaAway(f"it could not be said: no Kafka at {settings.kafka_named}: {error!r}") from None
+        raise KafkaAway(f"it could not be appended: no Kafka at {settings.kafka_named}: {error!r}") from None
     return [(record.partition, record.offset) for record in kept]
 
 
@@ -141,18 +142,20 @@ async def _keys(settings: Settings, modes: Mapping[str, Mode], started: float) -
     done: dict[str, float] = {}
     until = time.monotonic() + _FOLLOW_S
     while done.keys() != modes.keys() and time.monotonic() < until:
-        if told := await read_facts(settings):
+        if reply := await read_facts(settings):
             as_wanted = {
-                s for s, f in told.sites.items() if s in modes and (f.chain is not None) is (modes[s] == "face")
+                s for s, f in reply.sites.items() if s in modes and (f.chain is not None) is (modes[s] == "face")
             }
             done |= dict.fromkeys(as_wanted - done.keys(), time.monotonic() - started)
         await asyncio.sleep(_LOOK_AGAIN_S)
     return done
 
 
-async def _told(states: AIOKafkaConsumer, modes: Mapping[str, Mode], started: float) -> dict[str, dict[str, float]]:
-    """When each dispenser that is online told that it works so, by site; all of them, or those that do in time."""
-    told: dict[str, dict[str, float]] = {}
+async def _confirmed(
+    states: AIOKafkaConsumer, modes: Mapping[str, Mode], started: float
+) -> dict[str, dict[str, float]]:
+    """Return by site the seconds until each online dispenser published the new mode; late ones are missing."""
+    confirmed: dict[str, dict[str, float]] = {}
     waiting: set[bytes] = set()
     until = time.monotonic() + _FOLLOW_S
     while time.monotonic() < until:
@@ -164,9 +167,9 @@ async def _told(states: AIOKafkaConsumer, modes: Mapping[str, Mode], started: fl
             if site not in modes or not state.online:
                 continue
             if (state.mode == "held") is (modes[site] == "held"):  # else without a camera, say, it works by buttons
-                told.setdefault(site, {}).setdefault(device, time.monotonic() - started)
+                confirmed.setdefault(site, {}).setdefault(device, time.monotonic() - started)
             else:
                 waiting.add(record.key)
         if not batches and not waiting:
             break
-    return told
+    return confirmed

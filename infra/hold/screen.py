@@ -9,17 +9,17 @@ import click
 import msgspec
 
 from infra.environment_file import how_to_find
-from infra.hold.hold import Said, Settled, say
+from infra.hold.hold import Order, Settled, submit
 from infra.local_time import iso_local
 from models.ledger.outcomes import Held, Resumed
 from models.ledger.policy import SiteSpec
 from models.settings import Settings
 from stream_processors.runtime.key_client import read_facts
 
-__all__ = ["say_and_report"]
+__all__ = ["submit_and_report"]
 
 
-def say_and_report(settings: Settings, wanted: Sequence[tuple[Said, SiteSpec]], *, as_json: bool) -> None:
+def submit_and_report(settings: Settings, wanted: Sequence[tuple[Order, SiteSpec]], *, as_json: bool) -> None:
     """Exit code 1 where a decider or the key holder did not confirm it."""
     done, silent = asyncio.run(_follow(settings, wanted))
     for settled in done:
@@ -27,9 +27,9 @@ def say_and_report(settings: Settings, wanted: Sequence[tuple[Said, SiteSpec]], 
     sys.exit(any(settled.receipt is None or settled.keys_s is None for settled in done))
 
 
-async def _follow(settings: Settings, wanted: Sequence[tuple[Said, SiteSpec]]) -> tuple[list[Settled], str]:
+async def _follow(settings: Settings, wanted: Sequence[tuple[Order, SiteSpec]]) -> tuple[list[Settled], str]:
     """What became of it, and what to do where the key holder did not answer at all."""
-    done = await say(settings, wanted)
+    done = await submit(settings, wanted)
     if all(settled.keys_s is not None for settled in done) or await read_facts(settings):
         return done, ""
     return done, f"no key holder answers at {settings.key_addresses[0]}; {how_to_find(settings, 'keys')}"
@@ -38,19 +38,19 @@ async def _follow(settings: Settings, wanted: Sequence[tuple[Said, SiteSpec]]) -
 def _sentences(settled: Settled, silent: str) -> str:
     if settled.receipt is None:
         return (
-            f"{settled.site}: NO DECIDER ANSWERED. What you said is kept and will be decided when one works:"
-            " look at `fairroll status`, then at `fairroll receipts`"
+            f"{settled.site}: NO DECIDER ANSWERED. The event is stored and will be decided when one works:"
+            " see `fairroll status`, then `fairroll receipts`"
         )
-    lines = [f"{settled.site}: {_headline(settled.receipt)}, {settled.decided_s:.2f} s after it was said"]
+    lines = [f"{settled.site}: {_headline(settled.receipt)}, {settled.decided_s:.2f} s after the append"]
     if settled.keys_s is None:
-        why = silent or "the key holder answers, and did not do it in time; look at `fairroll status` and its log"
+        why = silent or "the key holder answers, and did not confirm in time; see `fairroll status` and its log"
         lines.append(f"  keys: NOT CONFIRMED: {why}")
     else:
         done = "destroyed" if isinstance(settled.receipt, Held) else "as the mode needs"
         lines.append(f"  keys: {done}, after {settled.keys_s:.2f} s")
-    lines += [f"  {device}: told, after {seconds:.2f} s" for device, seconds in settled.told.items()]
-    if settled.not_told:
-        lines.append(f"  offline, they learn it first when they connect: {', '.join(settled.not_told)}")
+    lines += [f"  {device}: confirmed, after {seconds:.2f} s" for device, seconds in settled.confirmed.items()]
+    if settled.unconfirmed:
+        lines.append(f"  offline, they learn it first when they connect: {', '.join(settled.unconfirmed)}")
     at = iso_local(settled.receipt.at / 1000)
     lines.append(f"  receipt: offset {settled.receipt.offset}, {at}; `fairroll receipts` keeps it")
     return "\n".join(lines)
@@ -60,7 +60,7 @@ def _headline(receipt: Held | Resumed) -> str:
     match receipt:
         case Held():
             return (
-                f"held; {receipt.templates} templates and {receipt.accounts} accounts are gone,"
+                f"held; {receipt.templates} templates and {receipt.accounts} accounts are deleted,"
                 f" the oldest {receipt.oldest_s:.0f} s old"
             )
         case Resumed():

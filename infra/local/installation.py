@@ -17,7 +17,7 @@ KAFKA_LIB = Path(__file__).parents[2] / ".local" / "kafka" / "lib"
 """Where `make setup` puts Kafka's jars."""
 _TEMPLATES = Path(__file__).parent
 _SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
-"""Where servers are installed, and where not everybody's PATH looks."""
+"""Folders of server programs that a user's PATH may lack."""
 
 
 class _Config(Template):
@@ -34,17 +34,17 @@ class Place:
     ports: Ports
     settings: Settings
 
-    def data(self, part: str) -> Path:
-        """The part's own folder, made if need be."""
-        folder = self.folder / "data" / part
+    def data(self, program: str) -> Path:
+        """The program's own folder, made if need be."""
+        folder = self.folder / "data" / program
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def log(self, part: str) -> Path:
-        """The file that the part's output goes to."""
+    def log(self, program: str) -> Path:
+        """The file that the program's output goes to."""
         folder = self.folder / "logs"
         folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{part}.log"
+        return folder / f"{program}.log"
 
     def config(self, template: str, **words: object) -> Path:
         """Fill the template of that name; ports are words of every template. Returns the file to start with."""

@@ -8,7 +8,7 @@ __all__ = ["LOOPBACK", "Ports", "is_taken"]
 
 LOOPBACK = "127.0.0.1"
 _BELOW_CLIENTS = range(20_000, 32_000)
-"""Linux gives its clients ports from 32768 on: one of those could be gone again before a part listens there."""
+"""Linux gives its clients ports from 32768 on: such a port could be taken before a program listens on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Ports:
     influx: int = 18086
     influx_rpc: int = 18088
     keyholder: int = 9105
-    """where the pipeline's own processes tell their health"""
+    """health pages of the services"""
     ingress: int = 9101
     egress: int = 9102
     decider: int = 9103
@@ -32,13 +32,13 @@ class Ports:
 
     @classmethod
     def free(cls) -> "Ports":
-        """Ports that nobody listens on now, and that no client is given while the parts start."""
+        """Return free ports outside the range of client ports."""
         untaken = (port for port in random.sample(_BELOW_CLIENTS, len(_BELOW_CLIENTS)) if not is_taken(port))
         return cls(**{field.name: next(untaken) for field in fields(cls)})
 
 
 def is_taken(port: int) -> bool:
-    """True where a part could not listen."""
+    """Return whether a program could not listen on the port."""
     try:
         socket.create_server((LOOPBACK, port)).close()
     except OSError:

@@ -1,4 +1,4 @@
-"""A part while it runs: one process of the operating system, its output in a log file."""
+"""A running program: one OS process with its output in a log file."""
 
 import asyncio
 import os
@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.local.programs import Part
+from infra.local.programs import Program
 from models.errors import FairrollError
 
-__all__ = ["PartDied", "Process"]
+__all__ = ["Process", "ProgramDied"]
 
 _START_S = 60
 _STOP_S = 15
@@ -21,18 +21,18 @@ _TAIL_LINES = 20
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
 
 
-class PartDied(FairrollError):
-    """A part ended by itself, or never became ready. The text names it and gives the end of its log."""
+class ProgramDied(FairrollError):
+    """A program ended by itself, or never became ready. The text names it and gives the end of its log."""
 
 
 class Process:
-    """In a session of its own: Ctrl-C in a terminal reaches only the stack, which then stops its parts in order.
+    """In a session of its own: Ctrl-C in a terminal reaches the stack only, which then stops its programs in order.
 
     On Linux it also ends (SIGTERM) when the stack's own process is killed.
     """
 
-    def __init__(self, part: Part, log: Path) -> None:
-        self.part = part
+    def __init__(self, program: Program, log: Path) -> None:
+        self.program = program
         self.log = log
         self.notice = ""
         """what the operator should know of the last start"""
@@ -50,23 +50,23 @@ class Process:
         return self._child.pid if self._child else None
 
     async def start(self) -> None:
-        """Returns before the part is ready."""
-        await self.part.prepare()
+        """Start the process; returns before it is ready."""
+        await self.program.prepare()
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._child = await asyncio.create_subprocess_exec(
                 *_ending_with_us(),
-                *self.part.command,
+                *self.program.command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=os.environ | self.part.environ,
+                env=os.environ | self.program.environ,
                 start_new_session=True,
             )
         self._is_wanted = True
 
     async def until_ready(self) -> None:
-        """Wait until it does its work. Raises PartDied if it ends before, or takes longer than a minute.
+        """Wait until it is ready. Raises ProgramDied if it ends before, or takes longer than a minute.
 
         A program that ends by itself may be unable to read its state file. It is started once more without the file,
         which is kept under another name if that helps and put back if it does not.
@@ -74,12 +74,12 @@ class Process:
         self.notice = ""
         try:
             await self._until_ready()
-        except PartDied:
-            if not (self._failed and self.part.state and self.part.state.exists()):
+        except ProgramDied:
+            if not (self._failed and self.program.state and self.program.state.exists()):
                 raise
-            with _set_aside(self.part.state) as aside:
+            with _set_aside(self.program.state) as aside:
                 await self._start_again()
-            self.notice = f"{self.part.name} could not read {self.part.state}, which was moved to {aside.name}"
+            self.notice = f"{self.program.name} could not read {self.program.state}, which was moved to {aside.name}"
 
     async def _start_again(self) -> None:
         try:
@@ -97,11 +97,11 @@ class Process:
                     await asyncio.sleep(_LOOK_AGAIN_S)
                 self.check()
         except TimeoutError:
-            raise PartDied(f"{self.part.name} was not ready after {_START_S} s; {self._last_words()}") from None
+            raise ProgramDied(f"{self.program.name} was not ready after {_START_S} s; {self._last_words()}") from None
 
     @property
     def ending(self) -> str | None:
-        """How it ended, if it did and nobody had asked for that: a signal's name or an exit code."""
+        """How it ended without being asked to: a signal's name or an exit code; else empty."""
         if self._is_wanted and self._child and self._child.returncode is not None:
             return _told(self._child.returncode)
         return None
@@ -113,12 +113,12 @@ class Process:
         return returncode > 0 or -returncode in _CRASHES
 
     def check(self) -> None:
-        """Raises PartDied if it ended and nobody had asked for that."""
+        """Raises ProgramDied if it ended without being asked to."""
         if self.ending:
-            raise PartDied(f"{self.part.name} died ({self.ending}); {self._last_words()}")
+            raise ProgramDied(f"{self.program.name} died ({self.ending}); {self._last_words()}")
 
     async def stop(self) -> None:
-        """SIGTERM, and SIGKILL after 15 s; returns when it is gone."""
+        """SIGTERM, and SIGKILL after 15 s; returns when it has ended."""
         self._is_wanted = False
         if not (self._child and self.is_running):
             return
@@ -130,15 +130,15 @@ class Process:
             await self.kill()
 
     async def kill(self) -> None:
-        """SIGKILL, to whatever it started too; returns when it is gone."""
+        """SIGKILL, also to its children; returns when it has ended."""
         self._is_wanted = False
         if self._child and self.is_running:
             os.killpg(self._child.pid, signal.SIGKILL)
             await self._child.wait()
 
     async def _is_ready(self) -> bool:
-        if self.part.ready:
-            return await self.part.ready()
+        if self.program.ready:
+            return await self.program.ready()
         return any(line.startswith("ready") for line in self._output())
 
     def _output(self) -> list[str]:

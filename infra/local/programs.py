@@ -15,7 +15,7 @@ from infra.local.installation import Place, kafka_classpath, program
 from infra.local.ports import LOOPBACK
 from models.errors import ConfigError
 
-__all__ = ["BROKERS", "EVERYTHING", "INSTEAD", "PROCESSES", "Part", "part_of"]
+__all__ = ["BROKERS", "EVERYTHING", "INSTEAD", "PROCESSES", "Program", "program_of"]
 
 PROCESSES = ("keyholder", "ingress", "egress", "decider", "sink")
 """The pipeline's own, each `fairroll <name>`, in the order in which they start."""
@@ -52,15 +52,15 @@ async def _nothing() -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """A program, and how to tell that it does its work."""
+class Program:
+    """A program to run, with its readiness check."""
 
     name: str
     command: tuple[str, ...]
     ports: tuple[int, ...] = ()
     """where it listens; the first is the one that others use"""
     environ: Mapping[str, str] = field(default_factory=dict)
-    """what it gets beside the environment of the stack"""
+    """environment variables in addition to the stack's"""
     prepare: Callable[[], Awaitable[None]] = _nothing
     """runs before every start"""
     ready: Callable[[], Awaitable[bool]] | None = None
@@ -74,15 +74,15 @@ class Part:
         return f"{LOOPBACK}:{self.ports[0]}" if self.ports else ""
 
 
-def part_of(name: str, place: Place) -> Part:
-    """The part of that name, with its configuration written. Raises ConfigError where its program is missing."""
+def program_of(name: str, place: Place) -> Program:
+    """The program of that name, with its configuration written. Raises ConfigError where its program is missing."""
     return _BROKERS[name](place) if name in _BROKERS else _process(name, place)
 
 
-def _mosquitto(place: Place) -> Part:
+def _mosquitto(place: Place) -> Program:
     data = place.data("mosquitto")
     config = place.config("mosquitto.conf", data=data)
-    return Part(
+    return Program(
         name="mosquitto",
         command=(program("mosquitto"), "-c", str(config)),
         ports=(place.ports.mqtt,),
@@ -91,10 +91,10 @@ def _mosquitto(place: Place) -> Part:
     )
 
 
-def _kafka(place: Place) -> Part:
+def _kafka(place: Place) -> Program:
     config = place.config("kafka.properties", data=place.data("kafka"))
     java = (program("java"), *_JVM, _WARNINGS, "-cp", kafka_classpath())
-    return Part(
+    return Program(
         name="kafka",
         command=(*java, "kafka.Kafka", str(config)),
         ports=(place.ports.kafka, place.ports.controller),
@@ -112,15 +112,15 @@ async def _format_storage(place: Place, command: tuple[str, ...]) -> None:
     tool = await asyncio.create_subprocess_exec(
         *command, f"--cluster-id={cluster}", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    said, _ = await tool.communicate()
+    output, _ = await tool.communicate()
     if tool.returncode:
-        raise ConfigError(f"Kafka's storage could not be formatted: {said.decode(errors='replace')}")
+        raise ConfigError(f"Kafka's storage could not be formatted: {output.decode(errors='replace')}")
 
 
-def _influxd(place: Place) -> Part:
+def _influxd(place: Place) -> Program:
     config = place.config("influxdb.conf", data=place.data("influxd"))
     database = _plain("FAIRROLL_INFLUX_BUCKET", place.settings.influx_bucket)
-    return Part(
+    return Program(
         name="influxd",
         command=(program("influxd"), "-config", str(config)),
         ports=(place.ports.influx, place.ports.influx_rpc),
@@ -129,11 +129,11 @@ def _influxd(place: Place) -> Part:
     )
 
 
-def _gateway(place: Place) -> Part:
+def _gateway(place: Place) -> Program:
     token = _plain("FAIRROLL_INFLUX_TOKEN", place.settings.influx_token)
     data = place.data("gateway")
     config = place.config("gateway.conf", data=data, token=token)
-    return Part(
+    return Program(
         name="gateway",
         command=(program("nginx"), "-p", str(data), "-e", "stderr", "-c", str(config)),
         ports=(place.ports.gateway,),
@@ -148,9 +148,9 @@ def _plain(variable: str, text: str) -> str:
     return text
 
 
-def _process(name: str, place: Place) -> Part:
+def _process(name: str, place: Place) -> Program:
     port = getattr(place.ports, name)
-    return Part(
+    return Program(
         name=name,
         command=(sys.executable, "-m", "infra.cli", name),
         ports=(port,),
@@ -158,7 +158,7 @@ def _process(name: str, place: Place) -> Part:
     )
 
 
-_BROKERS: dict[str, Callable[[Place], Part]] = {
+_BROKERS: dict[str, Callable[[Place], Program]] = {
     "mosquitto": _mosquitto,
     "kafka": _kafka,
     "influxd": _influxd,

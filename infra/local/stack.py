@@ -10,7 +10,7 @@ from typing import NoReturn, Self
 from infra.local.installation import Place, memory_folder
 from infra.local.ports import LOOPBACK, Ports, is_taken
 from infra.local.process import Process
-from infra.local.programs import BROKERS, EVERYTHING, INSTEAD, PROCESSES, Part, part_of
+from infra.local.programs import BROKERS, EVERYTHING, INSTEAD, PROCESSES, Program, program_of
 from infra.setup.provision import provision
 from models.errors import ConfigError
 from models.settings import Settings
@@ -23,19 +23,19 @@ _WATCH_S = 0.2
 
 
 class LocalStack:
-    """`async with` starts the parts, waits until all are ready, tells them the sites, and stops them after.
+    """`async with` starts the programs, waits until all are ready, applies the sites file, and stops them afterwards.
 
-    A broker whose variable (`FAIRROLL_MQTT`, `FAIRROLL_KAFKA`, `FAIRROLL_INFLUX_URL`) stands in `environ` runs
+    A broker whose variable (`FAIRROLL_MQTT`, `FAIRROLL_KAFKA`, `FAIRROLL_INFLUX_URL`) is set in `environ` runs
     elsewhere already: it is `external` and not started. Starting raises ConfigError before anything runs (a port is
-    taken, a program or the file of sites is missing) and PartDied after. The folder gets `config`, `data`, `logs` and
-    `secrets`. The keys of the seal chains are in memory only, and end with the stack.
+    taken, a program or the file of sites is missing) and ProgramDied after. The folder gets `config`, `data`, `logs`
+    and `secrets`. The keys of the seal chains are in memory only, and end with the stack.
     """
 
     def __init__(
         self,
         folder: Path,
         *,
-        parts: Collection[str] = EVERYTHING,
+        programs: Collection[str] = EVERYTHING,
         ports: Ports | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
@@ -43,18 +43,18 @@ class LocalStack:
         ports = ports or Ports()
         folder = folder.absolute()
         self.settings = Settings.from_environ({**_addresses(folder, ports), **environ})
-        self.external = tuple(name for name in parts if INSTEAD.get(name, "") in environ)
-        self._names = tuple(name for name in EVERYTHING if name in parts and name not in self.external)
+        self.external = tuple(name for name in programs if INSTEAD.get(name, "") in environ)
+        self._names = tuple(name for name in EVERYTHING if name in programs and name not in self.external)
         self._place = Place(folder, ports, self.settings)
         self._processes: dict[str, Process] = {}
 
     async def __aenter__(self) -> Self:
-        parts = [part_of(name, self._place) for name in self._names]
-        for part in parts:
-            _check_ports(part)
+        programs = [program_of(name, self._place) for name in self._names]
+        for program in programs:
+            _check_ports(program)
         has_processes = not set(PROCESSES).isdisjoint(self._names)
         sites = read_sites(self.settings.sites) if has_processes else None
-        self._processes = {part.name: Process(part, self._place.log(part.name)) for part in parts}
+        self._processes = {program.name: Process(program, self._place.log(program.name)) for program in programs}
         try:
             await self._start_all(BROKERS)
             if sites:
@@ -72,30 +72,30 @@ class LocalStack:
         await self._stop_all()
 
     def __iter__(self) -> Iterator[Process]:
-        """The parts that it started, in order."""
+        """The programs that it started, in order."""
         return iter(self._processes.values())
 
     def __getitem__(self, name: str) -> Process:
         return self._processes[name]
 
     async def watch(self) -> NoReturn:
-        """Never returns; raises PartDied when a part ends that was not stopped or killed here."""
+        """Never returns; raises ProgramDied when a program ends that was not stopped or killed here."""
         while True:
             for process in self:
                 process.check()
             await asyncio.sleep(_WATCH_S)
 
     async def start(self, name: str) -> None:
-        """Start a part that was stopped or killed, and wait until it is ready."""
+        """Start a program that was stopped or killed, and wait until it is ready."""
         await self[name].start()
         await self[name].until_ready()
 
     async def stop(self, name: str) -> None:
-        """SIGTERM; returns when it is gone."""
+        """SIGTERM; returns when it has ended."""
         await self[name].stop()
 
     async def kill(self, name: str) -> None:
-        """SIGKILL; returns when it is gone."""
+        """SIGKILL; returns when it has ended."""
         await self[name].kill()
 
     async def restart(self, name: str) -> None:
@@ -105,7 +105,7 @@ class LocalStack:
 
     async def _start_all(self, names: Collection[str]) -> None:
         """All start before the first is waited for: together they need the time of the slowest."""
-        chosen = [process for process in self if process.part.name in names]
+        chosen = [process for process in self if process.program.name in names]
         for process in chosen:
             await process.start()
         for process in chosen:
@@ -114,7 +114,7 @@ class LocalStack:
     async def _stop_all(self) -> None:
         for process in reversed(tuple(self)):
             await process.stop()
-        if "keyholder" in self._processes:  # nobody steps its keys any more
+        if "keyholder" in self._processes:  # its keys would not be stepped any more
             KeyFile(Path(self.settings.keys_file)).destroy()
             shutil.rmtree(memory_folder(self._place.folder), ignore_errors=True)
 
@@ -132,11 +132,13 @@ def _addresses(folder: Path, ports: Ports) -> dict[str, str]:
     }
 
 
-def _check_ports(part: Part) -> None:
-    for port in part.ports:
+def _check_ports(program: Program) -> None:
+    for port in program.ports:
         if is_taken(port):
-            elsewhere = f", or set {INSTEAD[part.name]} to use one that runs already" if part.name in INSTEAD else ""
+            elsewhere = (
+                f", or set {INSTEAD[program.name]} to use one that runs already" if program.name in INSTEAD else ""
+            )
             raise ConfigError(
-                f"port {port}, which {part.name} needs, is taken: choose other ports with"
+                f"port {port}, which {program.name} needs, is taken: choose other ports with"
                 f" `fairroll up --ports free`{elsewhere}"
             )

@@ -1,4 +1,4 @@
-"""Supervision: what dies is started again, and every step is told."""
+"""Supervision: restarts programs that die, and reports each step."""
 
 import asyncio
 import random
@@ -20,42 +20,42 @@ _WORKED_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Died:
-    """A part ended by itself, or did not become ready."""
+    """A program ended by itself, or did not become ready."""
 
-    part: str
+    program: str
     how: str
     back_in_s: float
 
     def __str__(self) -> str:
-        return f"{self.part} died ({self.how}); it is started again in {self.back_in_s:.1f} s"
+        return f"{self.program} died ({self.how}); it is started again in {self.back_in_s:.1f} s"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Returned:
-    """A part is ready again."""
+    """A program is ready again."""
 
-    part: str
+    program: str
     away_s: float
     """since it was found dead"""
     notice: str = ""
-    """what its start did beside starting it"""
+    """remark of the restart, such as a state file that was moved aside"""
 
     def __str__(self) -> str:
-        return f"{self.part} is ready again, after {self.away_s:.1f} s{'; ' * bool(self.notice)}{self.notice}"
+        return f"{self.program} is ready again, after {self.away_s:.1f} s{'; ' * bool(self.notice)}{self.notice}"
 
 
 Change = Died | Returned
 
 
-async def supervise(processes: Iterable[Process], tell: Callable[[Change], None]) -> None:
+async def supervise(processes: Iterable[Process], report: Callable[[Change], None]) -> None:
     """Runs until it is cancelled. What was stopped or killed through its Process stays down."""
     async with asyncio.TaskGroup() as tasks:
         for process in processes:
-            tasks.create_task(_keep(process, tell), name=f"keep {process.part.name}")
+            tasks.create_task(_keep(process, report), name=f"keep {process.program.name}")
 
 
-async def _keep(process: Process, tell: Callable[[Change], None]) -> NoReturn:
-    name, clock = process.part.name, asyncio.get_running_loop().time
+async def _keep(process: Process, report: Callable[[Change], None]) -> NoReturn:
+    name, clock = process.program.name, asyncio.get_running_loop().time
     backoff, ready_at = Backoff(random.uniform, _FIRST_WAIT_S, _LONGEST_WAIT_S, _WORKED_S), clock()
     while True:
         how: str | None = await _ending(process)
@@ -63,11 +63,11 @@ async def _keep(process: Process, tell: Callable[[Change], None]) -> NoReturn:
         lasted_s = died_at - ready_at
         while how:
             back_in_s = backoff.after(lasted_s)
-            tell(Died(part=name, how=how, back_in_s=back_in_s))
+            report(Died(program=name, how=how, back_in_s=back_in_s))
             await asyncio.sleep(back_in_s)
             how, lasted_s = await _start(process), 0.0
         ready_at = clock()
-        tell(Returned(part=name, away_s=ready_at - died_at, notice=process.notice))
+        report(Returned(program=name, away_s=ready_at - died_at, notice=process.notice))
 
 
 async def _ending(process: Process) -> str:

@@ -1,4 +1,4 @@
-"""A page in a real browser without a screen: what it logs, what it holds, how it looks.
+"""A page in a headless browser: its console, its content, its picture.
 
 Chromium is led by its DevTools protocol (https://chromedevtools.github.io/devtools-protocol/), over a socket on
 loopback. It is needed for pictures and for tests only.
@@ -35,7 +35,7 @@ def chromium() -> str | None:
 
 
 class Page:
-    """A page that is drawn. `complaints`: what it said to the console."""
+    """A rendered page. `complaints`: its console errors."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -58,18 +58,18 @@ class Page:
         return base64.b64decode(taken["data"])
 
     async def call(self, method: str, **parameters: object) -> dict[str, Any]:
-        """A command and its answer; what else the browser tells meanwhile is kept."""
+        """Send a command and return its result; console errors in between are collected."""
         number = next(self._ids)
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
         async with asyncio.timeout(_PATIENCE_S):
             while True:
-                told = await self._socket.receive_json()
-                if told.get("method") in _COMPLAINTS:
-                    self.complaints.append(str(told["params"]))
-                if told.get("id") == number:
-                    if "error" in told:
-                        raise ConfigError(f"Chromium refuses {method}: {told['error']['message']}")
-                    result: dict[str, Any] = told["result"]
+                message = await self._socket.receive_json()
+                if message.get("method") in _COMPLAINTS:
+                    self.complaints.append(str(message["params"]))
+                if message.get("id") == number:
+                    if "error" in message:
+                        raise ConfigError(f"Chromium refuses {method}: {message['error']['message']}")
+                    result: dict[str, Any] = message["result"]
                     return result
 
 
@@ -122,10 +122,10 @@ async def _running(program: str, profile: str) -> AsyncIterator[str]:
 
 
 async def _address(log: asyncio.StreamReader) -> str:
-    """Chromium says it when it listens."""
-    said = []
+    """Return the DevTools address that Chromium prints."""
+    output = []
     async for line in log:
-        said.append(line.decode(errors="replace").strip())
-        if found := re.match(r"DevTools listening on ws://([^/]+)/", said[-1]):
+        output.append(line.decode(errors="replace").strip())
+        if found := re.match(r"DevTools listening on ws://([^/]+)/", output[-1]):
             return found[1]
-    raise ConfigError(f"chromium does not start: {' '.join(said[-3:])}")
+    raise ConfigError(f"chromium does not start: {' '.join(output[-3:])}")

@@ -20,12 +20,12 @@ from infra.preview.chromium import open_page
 from models.errors import ConfigError
 from models.settings import Settings
 
-__all__ = ["look", "write_page", "write_pictures"]
+__all__ = ["query_boards", "write_page", "write_pictures"]
 
 _AT_ONCE = 6
 
 
-async def look(
+async def query_boards(
     settings: Settings,
     names: Sequence[str],
     now_ms: int,
@@ -122,7 +122,7 @@ def write_page(folder: Path, boards: Sequence[Shown]) -> Path:
 
 
 async def write_pictures(path: Path, boards: Sequence[Shown]) -> list[Path]:
-    """A PNG of each dashboard beside the page. Raises ConfigError without Chromium."""
+    """Write a PNG of each dashboard next to the page. Raises ConfigError without Chromium."""
     written = []
     async with open_page(path) as drawn:
         for shown in boards:

@@ -1,4 +1,4 @@
-"""Hours as pairs of bars, then beside on trial: an SVG of our own, for any browser, without a drawing library."""
+"""Hours as pairs of bars, recorded and trial: an SVG of our own, for any browser, without a drawing library."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape

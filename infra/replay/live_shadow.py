@@ -1,4 +1,4 @@
-"""`fairroll replay --live`: a shadow in the foreground, until it is told to stop."""
+"""`fairroll replay --live`: a shadow in the foreground, until it is stopped."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ __all__ = ["shadow"]
 
 
 async def shadow(settings: Settings, trial: Trial, run: str) -> None:
-    """Follow the stream until SIGINT or SIGTERM, then say what was different. Raises FairrollError."""
+    """Follow the stream until SIGINT or SIGTERM, then print the differences. Raises FairrollError."""
     if run and not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", run):
         raise ConfigError(f"--run {run!r} is no name of small letters, digits and hyphens")
     sites = read_sites(settings.sites)
@@ -41,6 +41,6 @@ async def shadow(settings: Settings, trial: Trial, run: str) -> None:
 
 def _sentence(total: TrialCounts) -> str:
     return (
-        f"{total.answers:,} answers beside those on trial: {total.changed:,} changed, {total.granted_more:,} granted"
+        f"{total.answers:,} answers compared with the trial: {total.changed:,} changed, {total.granted_more:,} granted"
         f" more, {total.refused_more:,} refused more, {total.not_answerable:,} not answerable"
     )

@@ -1,4 +1,4 @@
-"""What a running replay tells: its counts, its rows on standard output, how far it is."""
+"""The output of a running replay: counts, rows on standard output, progress."""
 
 import csv
 import sys
@@ -16,11 +16,11 @@ Sheet = Literal["json", "csv"]
 
 
 class Telling:
-    """Hears of each recorded. The counts are of all that was asked for, rows only of what was not told before."""
+    """Receives each replayed event. Counts cover the requested range, rows only what was not printed before."""
 
-    def __init__(self, source: Source, told: Filter, sheet: Sheet | None, begin: Mapping[int, int]) -> None:
+    def __init__(self, source: Source, rows: Filter, sheet: Sheet | None, begin: Mapping[int, int]) -> None:
         self._source = source
-        self._filter = told
+        self._filter = rows
         self._write = _writer(sheet, is_new=not begin)
         self._begin = begin
         self._done = 0
@@ -29,7 +29,7 @@ class Telling:
         self.next: dict[int, int] = {}
         """the next offset of each partition"""
 
-    def tell(self, replayed: Replayed) -> None:
+    def report(self, replayed: Replayed) -> None:
         """Count it, and write its rows."""
         recorded = replayed.recorded
         self._done += 1

@@ -17,7 +17,7 @@ from stream_processors.replay.player import Source
 __all__ = ["progress_bar", "summary"]
 
 _EVERY: Final = 512
-"""events between two looks at the bar"""
+"""events between two updates of the bar"""
 
 
 class _Rate(ProgressColumn):
@@ -27,16 +27,16 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function that is told how many events are done, of how many; on standard error, if that is a terminal."""
+    """Yield a function that shows done and total events, on standard error if that is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(what, total=None)
 
-        def tell(done: int, total: int) -> None:
+        def report(done: int, total: int) -> None:
             if done % _EVERY == 0 or done == total:
                 progress.update(task, completed=done, total=total)
 
-        yield tell
+        yield report
 
 
 def summary(tally: Tally, source: Source) -> Group:
@@ -45,7 +45,7 @@ def summary(tally: Tally, source: Source) -> Group:
 
 
 def _likeness(tally: Tally) -> Table:
-    """What it says now beside what was said then."""
+    """Counts of replayed events by comparison with the recorded outcomes."""
     words = tuple(Comparison)
     table = Table("replayed", *words)
     for kind in sorted(tally.comparison):
@@ -72,7 +72,7 @@ def _sentences(tally: Tally, source: Source) -> Iterator[str]:
     if source.recording.guessed:
         yield f"How these sites worked before is not known any more: {', '.join(source.recording.guessed)}."
     if source.unreadable:
-        yield f"{source.unreadable:,} events that nobody could read are left out."
+        yield f"{source.unreadable:,} unreadable events are left out."
     for failure, times in tally.failures.items():
         yield f"{times:,} times {failure}"
     yield "Nothing was sent anywhere."

@@ -135,7 +135,7 @@ def _table(what: str, lines: Mapping[str, TrialCounts]) -> Table:
 
 
 def hour_table(hours: Mapping[int, TrialCounts]) -> Table:
-    """A line for each hour, `hours` by their beginnings in milliseconds since 1970; no two look alike."""
+    """A line for each hour, `hours` by their beginnings in milliseconds since 1970; all distinct."""
     return _table("hour", {iso_hour(at / 1000): line for at, line in hours.items()})
 
 
@@ -146,8 +146,8 @@ def _sentences(total: TrialCounts, trial: Trial, tried: WhatIf) -> Iterator[str]
     )
     for site, (then_s, tried_s) in tried.longer_windows.items():
         yield (
-            f"{site} remembers {tried_s:,} s on trial and {then_s:,} s then: a recording begins one window of then"
-            " earlier, and only templates tell who came back in between."
+            f"{site} has a window of {tried_s:,} s in the trial and {then_s:,} s recorded: a recording begins one"
+            " recorded window earlier, and only templates show who came back in between."
         )
     for site in trial.policies.sites.keys() - tried.sites:
         yield f"{site} has a policy on trial, and nothing of it is in the recording."
@@ -163,7 +163,7 @@ def _troubles(failures: int, recording: Recording) -> Iterator[str]:
     if recording.devices:
         yield f"It holds only {', '.join(recording.devices)}: what other dispensers gave is not known."
     if failures:
-        yield f"{failures:,} events could not be decided: fairroll replay tells why."
+        yield f"{failures:,} events could not be decided: fairroll replay shows why."
     yield "Nothing was sent anywhere."
 
 

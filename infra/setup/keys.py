@@ -28,7 +28,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 def make_keys(folder: Path, sites: Iterable[str]) -> list[Path]:
     """Make `pipeline.key` and `site-<name>.key` where they are missing, and return those: 32 random bytes in hex.
 
-    A site's key is of epoch 0. One that is there stays as it is. Raises ConfigError where others may read the folder or
+    A site's key is of epoch 0. One that is there stays as it is. Raises ConfigError if others may read the folder or
     a key, or where a key's file holds something else.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def make_keys(folder: Path, sites: Iterable[str]) -> list[Path]:
 
 
 def write_id(folder: Path) -> str:
-    """Write the id of the pipeline beside its key, for services that may not read the key, and return it."""
+    """Write the id of the pipeline next to its key, for services that may not read the key, and return it."""
     key = folder / PIPELINE_KEY
     own = pipeline_id(parse_key(key.read_text(), str(key)))
     (folder / PIPELINE_ID).touch(mode=0o600)
@@ -49,10 +49,10 @@ def write_id(folder: Path) -> str:
 def step_keys(folder: Path, epochs: Mapping[str, int]) -> list[str]:
     """Step each site's key on to an epoch, and return a sentence for each that is another one now, or cannot be.
 
-    A key that is further stays: nobody can go back. Raises ConfigError for a file that cannot be replaced.
+    A key of a later epoch stays: a chain cannot step back. Raises ConfigError for a file that cannot be replaced.
     """
-    told = [_stepped(folder / site_key_name(site), epoch) for site, epoch in epochs.items()]
-    return [sentence for sentence in told if sentence]
+    notices = [_stepped(folder / site_key_name(site), epoch) for site, epoch in epochs.items()]
+    return [sentence for sentence in notices if sentence]
 
 
 def _stepped(file: Path, epoch: int) -> str | None:
@@ -60,9 +60,7 @@ def _stepped(file: Path, epoch: int) -> str | None:
     if before == epoch:
         return None
     if before > epoch or epoch > FARTHEST_EPOCH:
-        return (
-            f"{file} is of epoch {before}, its site is in {epoch}: no face will be looked at until there is a new key"
-        )
+        return f"{file} is of epoch {before}, its site is in {epoch}: no face is captured until there is a new key"
     try:
         step_site_key(file, epoch)
     except OSError as error:

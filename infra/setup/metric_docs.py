@@ -1,4 +1,4 @@
-"""`python -m infra.setup.metric_docs` writes the tables of docs/metrics.md anew, from models/metrics/catalogue.py."""
+"""`python -m infra.setup.metric_docs` writes the tables of docs/metrics.md from models/metrics/catalogue.py."""
 
 from collections.abc import Iterator
 from pathlib import Path

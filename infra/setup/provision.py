@@ -60,7 +60,7 @@ async def _epochs(settings: Settings, sites: Sites) -> dict[str, int]:
     """The epoch of each site that has a control."""
     epochs: dict[str, int] = {}
     for record in await read_records(settings, settings.topics.controls):
-        with contextlib.suppress(MalformedMessage):  # a newer decider's word: egress tells of it
+        with contextlib.suppress(MalformedMessage):  # written by a newer decider: egress reports it
             control = decode_control(record.value or b"")
             if control.site in sites.sites:
                 epochs[control.site] = control.epoch

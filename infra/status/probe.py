@@ -1,4 +1,4 @@
-"""Looking at a running pipeline: its services, its brokers, its topics. Every look has an end."""
+"""Reads the status of a running pipeline: services, brokers, topics. Every read has a timeout."""
 
 import asyncio
 import time
@@ -28,14 +28,14 @@ from stream_processors.runtime.kafka import open_admin, open_consumer
 from stream_processors.runtime.key_client import read_facts
 from stream_processors.sink.pipeline_metrics import ask_services
 
-__all__ = ["look"]
+__all__ = ["read_status"]
 
 _HOUR_S = 3600.0
 _APART_S = 1.0
-"""between the two looks at a topic's end, of which its rate is made"""
+"""between the two reads of a topic's end that give its rate"""
 
 
-async def look(settings: Settings, sites: Sites) -> Status:
+async def read_status(settings: Settings, sites: Sites) -> Status:
     """Probe the whole; takes a second and a bit where all is well."""
     services, brokers, kafka, seals = await asyncio.gather(
         _services(settings), _brokers(settings), _topics(settings, sites), read_facts(settings)

@@ -1,4 +1,4 @@
-"""How the whole is: what was seen of its parts, and what of that is not well. Pure."""
+"""The status of a pipeline: what was read, and what is wrong. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -28,7 +28,7 @@ Partition = tuple[str, int]
 
 
 class Service(Struct, frozen=True, kw_only=True):
-    """One of the pipeline's processes, as it tells."""
+    """A service, by its health page."""
 
     address: str
     vitals: Vitals | None
@@ -36,7 +36,7 @@ class Service(Struct, frozen=True, kw_only=True):
 
 
 class Broker(Struct, frozen=True, kw_only=True):
-    """What the pipeline stands on."""
+    """A broker or the key holder."""
 
     name: str
     address: str
@@ -47,18 +47,18 @@ class Broker(Struct, frozen=True, kw_only=True):
 
 
 class Dispenser(Struct, frozen=True, kw_only=True):
-    """A dispenser of the sites file, as its retained state tells."""
+    """A dispenser of the sites file, by its retained state."""
 
     site: str
     device: str
     is_online: bool | None
-    """None: it never told"""
+    """None: it never connected"""
     since_s: float | None = None
-    """how long ago it told so"""
+    """age of that state"""
 
 
 class KafkaSeen(Struct, frozen=True, kw_only=True):
-    """What the topics tell."""
+    """What the topics hold."""
 
     backlogs: list[Backlog]
     rates: dict[str, float]
@@ -76,19 +76,19 @@ class Status(Struct, frozen=True, kw_only=True):
     kafka: KafkaSeen | None
     """None: nothing could be read"""
     seals: SitesReply | None = None
-    """what the key holder tells of the sites' seal chains; None: nothing"""
+    """the key holder's facts; None: it does not answer"""
     problems: list[str] = field(default_factory=list)
     """what is not ready, a sentence each; all is well without any"""
 
 
 def problems(services: Iterable[Service], brokers: Sequence[Broker], kafka: KafkaSeen | str) -> list[str]:
-    """What is not ready. A dispenser that is offline, a backlog and dead letters are shown, and not judged.
+    """What is not ready. Offline dispensers, consumer lag and dead letters are shown, and not judged.
 
     `kafka`: what was seen of the topics, or why they cannot be read; without Kafka that needs no reason of its own.
     """
-    away = [broker for broker in brokers if broker.fault]
-    found = [f"{one.name} does not answer at {one.address}: {one.fault} ({one.hint})" for one in away]
-    if isinstance(kafka, str) and "Kafka" not in {broker.name for broker in away}:
+    unreachable = [broker for broker in brokers if broker.fault]
+    found = [f"{one.name} does not answer at {one.address}: {one.fault} ({one.hint})" for one in unreachable]
+    if isinstance(kafka, str) and "Kafka" not in {broker.name for broker in unreachable}:
         found.append(f"the topics cannot be read: {kafka}")
     if isinstance(kafka, KafkaSeen):
         found += [
@@ -101,10 +101,10 @@ def problems(services: Iterable[Service], brokers: Sequence[Broker], kafka: Kafk
             case None:
                 found.append(f"no service answers at {service.address} (FAIRROLL_SERVICES)")
             case Vitals(alive=False) as vitals:
-                found.append(f"{vitals.part} {vitals.instance} is stuck")
+                found.append(f"{vitals.service} {vitals.instance} is stuck")
             case Vitals(ready=False) as vitals:
                 why = f": {vitals.last_fault.text}" if vitals.last_fault else ""
-                found.append(f"{vitals.part} {vitals.instance} is not ready{why}")
+                found.append(f"{vitals.service} {vitals.instance} is not ready{why}")
     return found
 
 
@@ -130,5 +130,5 @@ def dispensers(sites: Sites, states: Mapping[str, tuple[DeviceState, float]]) ->
 
 def last_faults(services: Iterable[Service]) -> list[tuple[float, str, str]]:
     """Seconds ago, part and text of each service's last fault, the newest first."""
-    told = (service.vitals for service in services if service.vitals)
-    return sorted((v.last_fault.ago_s, f"{v.part} {v.instance}", v.last_fault.text) for v in told if v.last_fault)
+    known = (service.vitals for service in services if service.vitals)
+    return sorted((v.last_fault.ago_s, f"{v.service} {v.instance}", v.last_fault.text) for v in known if v.last_fault)

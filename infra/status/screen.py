@@ -20,7 +20,7 @@ _MOST_NAMES = 6
 
 
 def screen(status: Status) -> RenderableType:
-    """What an operator asks first, in the order of asking; the last line says whether all is well."""
+    """Tables in the order in which an operator needs them; the last line is the verdict."""
     tables = [_parts(status.services, status.brokers)]
     if status.kafka:
         tables += [_backlogs(status.kafka.backlogs, status.kafka.rates), _dispensers(status.kafka.dispensers)]
@@ -31,7 +31,7 @@ def screen(status: Status) -> RenderableType:
 
 
 def span(seconds: float) -> str:
-    """A time as people say it: its two largest units, such as `3 h 20 min`."""
+    """Return a duration in its two largest units, such as `3 h 20 min`."""
     left, words = int(seconds), []
     for name, size in _UNITS:
         count, left = divmod(left, size)
@@ -40,7 +40,7 @@ def span(seconds: float) -> str:
 
 
 def _parts(services: Iterable[Service], brokers: Iterable[Broker]) -> Table:
-    table = Table("part", "address", "state", "up for", "counts since then")
+    table = Table("service", "address", "state", "up for", "counts since then")
     for broker in brokers:
         table.add_row(broker.name, broker.address, _state("does not answer" if broker.fault else "ready"))
     for service in services:
@@ -54,7 +54,7 @@ def _service(service: Service) -> tuple[str | Text, ...]:
         return "?", service.address, _state("does not answer")
     state = "stuck" if not vitals.alive else "ready" if vitals.ready else "not ready"
     counts = ", ".join(f"{number} {name}" for name, number in vitals.counts.items() if number)
-    return f"{vitals.part} {vitals.instance}", service.address, _state(state), span(vitals.up_s), Text(counts)
+    return f"{vitals.service} {vitals.instance}", service.address, _state(state), span(vitals.up_s), Text(counts)
 
 
 def _state(word: str) -> Text:
@@ -93,11 +93,11 @@ def _names(names: list[str]) -> str:
     return f"{shown} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else shown
 
 
-def _seals(told: SitesReply) -> Table:
+def _seals(reply: SitesReply) -> Table:
     table = Table("site", "seal chain", "for", "readable back to", "destroyed")
-    for site, facts in sorted(told.sites.items()):
-        since = span((told.at - facts.since) / 1000)
-        back = f"{span(told.at / 1000 - 60 * facts.oldest)} ago" if facts.oldest is not None else ""
+    for site, facts in sorted(reply.sites.items()):
+        since = span((reply.at - facts.since) / 1000)
+        back = f"{span(reply.at / 1000 - 60 * facts.oldest)} ago" if facts.oldest is not None else ""
         table.add_row(site, facts.chain or f"none: {facts.mode}", since, back, str(facts.destroyed))
     return table
 

@@ -7,7 +7,7 @@ from models.metrics.schema import Field, Measurement, Tag
 __all__ = ["AUDITS", "DEAD_LETTERS", "LAG", "SERVICES", "ServiceState"]
 
 _ADDRESS = Tag(name="address", meaning="host:port, as in FAIRROLL_SERVICES")
-_PART = Tag(name="part", meaning="the service, by its own health page")
+_PART = Tag(name="service", meaning="the service, by its own health page")
 _INSTANCE = Tag(name="instance", meaning="its FAIRROLL_INSTANCE")
 _GROUP = Tag(name="group", meaning="the consumer group", values=frozenset({"decider", "egress", "sink"}))
 _TOPIC = Tag(

@@ -36,7 +36,7 @@ class Fault(Struct, frozen=True, kw_only=True):
 class Vitals(Struct, frozen=True, kw_only=True):
     """The body of both answers, as JSON."""
 
-    part: str
+    service: str
     """keyholder, ingress, decider, egress or sink"""
     instance: str
     alive: bool
@@ -60,14 +60,14 @@ class Health:
 
     def __init__(
         self,
-        part: str,
+        service: str,
         instance: str,
         *,
         counts: Iterable[str] = (),
         alive: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._part, self._instance = part, instance
+        self._service, self._instance = service, instance
         self._alive, self._clock = alive, clock
         self._started = clock()
         self._ready_since: float | None = None
@@ -89,7 +89,7 @@ class Health:
 
     def fault(self, text: str) -> None:
         """Log and remember what went wrong, in words without a person."""
-        log.warning(text, part=self._part)
+        log.warning(text, service=self._service)
         self._fault = (self._clock(), text)
 
     @contextmanager
@@ -120,7 +120,7 @@ class Health:
     def vitals(self) -> Vitals:
         now = self._clock()
         return Vitals(
-            part=self._part,
+            service=self._service,
             instance=self._instance,
             alive=self._alive() and not self._is_stuck(now),
             ready=self.ready,

@@ -97,7 +97,7 @@ def service_point(address: str, vitals: Vitals | None, at: int, last: Vitals | N
     `last`: what answered there before, which names a service that does not answer now.
     """
     named = vitals or last
-    tags = {"address": address, "part": named.part, "instance": named.instance} if named else {"address": address}
+    tags = {"address": address, "service": named.service, "instance": named.instance} if named else {"address": address}
     if vitals is None:
         return SERVICES.line(at * NS_PER_MS, tags, {"state": ServiceState.SILENT})
     known = {field.name for field in SERVICES.fields}

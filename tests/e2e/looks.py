@@ -111,7 +111,7 @@ class Talk:
             self._heard.terminate()
             await self._heard.wait()
 
-    async def say(self, channel: str, message: dict[str, Any] | bytes, *options: str) -> None:
+    async def send(self, channel: str, message: dict[str, Any] | bytes, *options: str) -> None:
         await self.publish(f"{self.topic}/{channel}", message, *options)
 
     async def publish(self, topic: str, message: dict[str, Any] | bytes, *options: str) -> None:
@@ -134,7 +134,7 @@ class Talk:
 
     async def ask(self, request: dict[str, Any], *options: str) -> dict[str, Any]:
         """The one answer to a request."""
-        await self.say("request", request, *options)
+        await self.send("request", request, *options)
         return await self.hear()
 
 

@@ -103,7 +103,7 @@ async def serve_some(pipeline: LocalStack) -> None:
             await gate.ask(face)
             return any(b'"sealed":[' in record.value for record in await records(settings, settings.topics.events))
 
-        await gate.say("state", {"online": True, "firmware": "1.0"}, "-r")
+        await gate.send("state", {"online": True, "firmware": "1.0"}, "-r")
         await gate.ask({"kind": "button", "id": uuid.uuid4().hex})
         assert await eventually(is_sealed, bool)
     await eventually(lambda: records(settings, settings.topics.states), lambda seen: len(seen) > 0)

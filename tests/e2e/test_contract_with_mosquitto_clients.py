@@ -80,18 +80,20 @@ async def test_who_asks_to_be_forgotten_gets_a_receipt_and_is_someone_new(gate: 
 async def test_a_report_is_noted_as_often_as_it_is_told(gate: Talk) -> None:
     report = {"kind": "dispensed", "number": 1, "request": uuid.uuid4().hex, "cm": 22, "ago_ms": 4500, "fault": "jam"}
     for _ in range(2):
-        await gate.say("report", report)
+        await gate.send("report", report)
         assert await gate.hear() == {"kind": "noted", "numbers": [1]}
 
 
 async def test_a_report_that_breaks_the_contract_is_noted_with_the_reason(gate: Talk) -> None:
-    await gate.say("report", {"kind": "battery", "number": 3, "percent": 255})
+    await gate.send("report", {"kind": "battery", "number": 3, "percent": 255})
     assert await gate.hear() == {"kind": "noted", "numbers": [3], "reason": "Expected `int` <= 100 - at `$.percent`"}
 
 
 async def test_what_a_jam_held_back_can_be_asked_for_again(gate: Talk) -> None:
     granted = await gate.ask(request("face", "eve"))
-    await gate.say("report", {"kind": "dispensed", "number": 2, "request": granted["request"], "cm": 0, "fault": "jam"})
+    await gate.send(
+        "report", {"kind": "dispensed", "number": 2, "request": granted["request"], "cm": 0, "fault": "jam"}
+    )
     assert await gate.hear() == {"kind": "noted", "numbers": [2]}
     assert (await gate.ask(request("face", "eve")))["kind"] == "dispense"
 

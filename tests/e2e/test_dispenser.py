@@ -46,7 +46,7 @@ RUNNING_S = 1.0
 
 @pytest_asyncio.fixture
 async def broker(tmp_path: Path) -> AsyncIterator[LocalStack]:
-    async with LocalStack(tmp_path, parts=("mosquitto",), ports=Ports.free()) as stack:
+    async with LocalStack(tmp_path, programs=("mosquitto",), ports=Ports.free()) as stack:
         yield stack
 
 
@@ -82,7 +82,7 @@ class Pipeline:
     async def set_mode(self, mode: Mode) -> None:
         await self._client.publish(TOPICS.control("park"), encode(structs.replace(CONTROL, mode=mode)), 1, retain=True)
 
-    async def say(self, command: Command) -> None:
+    async def command(self, command: Command) -> None:
         await self._client.publish(TOPICS.device("park", "gate", "command"), encode(command), 1)
 
 
@@ -138,7 +138,7 @@ async def test_killed_while_its_motor_runs_it_does_not_run_again_and_says_what_h
         async with dispenser(broker) as killed:
             await press(killed, "button")
             first = await site.request()
-            await site.say(Dispense(request=first.id, cm=SLOW_CM))
+            await site.command(Dispense(request=first.id, cm=SLOW_CM))
             await asyncio.sleep(RUNNING_S)
             killed.kill()
             assert await shown(killed) == ""
@@ -147,11 +147,11 @@ async def test_killed_while_its_motor_runs_it_does_not_run_again_and_says_what_h
             assert isinstance(cut, Dispensed)
             assert (cut.number, cut.request, cut.cm, cut.fault) == (1, first.id, 0, "power")
             assert cut.ago_ms > 100
-            await site.say(Dispense(request=first.id, cm=SLOW_CM))
-            await site.say(Noted(numbers=(1,)))
+            await site.command(Dispense(request=first.id, cm=SLOW_CM))
+            await site.command(Noted(numbers=(1,)))
             await press(started, "button")
             second = await site.request()
-            await site.say(Dispense(request=second.id, cm=60))
+            await site.command(Dispense(request=second.id, cm=60))
             assert (await shown(started)).startswith("60 cm, after")
             assert await site.report() == Dispensed(number=2, request=second.id, cm=60)
 
@@ -163,7 +163,7 @@ async def test_what_was_not_noted_is_told_after_a_kill_and_nothing_else(broker: 
                 for told in range(1, number):
                     assert (await site.report()).number == told
                 await press(killed, "button")
-                await site.say(Dispense(request=(await site.request()).id, cm=60))
+                await site.command(Dispense(request=(await site.request()).id, cm=60))
                 assert (await site.report()).number == number
                 killed.kill()
         async with dispenser(broker):
@@ -184,7 +184,7 @@ async def test_told_to_stop_it_lets_the_paper_come_out_says_goodbye_and_closes_i
         assert (await site.state()).online
         await press(stopped, "button")
         request = await site.request()
-        await site.say(Dispense(request=request.id, cm=300))
+        await site.command(Dispense(request=request.id, cm=300))
         await asyncio.sleep(RUNNING_S)
         stopped.terminate()
         assert not (await site.state()).online
@@ -214,7 +214,7 @@ async def test_a_broker_that_falls_silent_is_noticed_and_people_get_paper_meanwh
     async with pipeline(broker) as site, dispenser(broker) as alone:
         assert (await site.state()).online
         await press(alone, "button")
-        await site.say(Dispense(request=(await site.request()).id, cm=60))
+        await site.command(Dispense(request=(await site.request()).id, cm=60))
         assert (await shown(alone)).startswith("60 cm, after")
         await site.report()
         os.kill(frozen, signal.SIGSTOP)

@@ -40,7 +40,7 @@ HELD = structs.replace(FACES, mode="held")
 
 @pytest_asyncio.fixture
 async def broker(tmp_path: Path) -> AsyncIterator[LocalStack]:
-    async with LocalStack(tmp_path, parts=("mosquitto",), ports=Ports.free()) as stack:
+    async with LocalStack(tmp_path, programs=("mosquitto",), ports=Ports.free()) as stack:
         yield stack
 
 

@@ -59,8 +59,8 @@ async def test_a_key_holder_that_does_not_answer_is_named_with_what_to_do(pipeli
     [
         (("hold", "moon", "--why", "x"), 2, "no site 'moon' in FAIRROLL_SITES; there are"),
         (("hold", "hall"), 2, "Missing option '--why'"),
-        (("hold", "--why", "x"), 2, "name one site, or say --all"),
-        (("hold", "hall", "--all", "--why", "x"), 2, "name one site, or say --all"),
+        (("hold", "--why", "x"), 2, "name one site, or use --all"),
+        (("hold", "hall", "--all", "--why", "x"), 2, "name one site, or use --all"),
         (("hold", "hall", "--why", "x" * 201), 2, "--why has 201 characters, at most 200 are kept"),
     ],
 )

@@ -98,7 +98,7 @@ async def _people(settings: Settings) -> None:
 async def _attendants(stack: LocalStack) -> None:
     """The hall: a budget that ends, a repetition, a jam, an empty roll, a new one, a dispenser that goes, rubbish."""
     async with listen(stack, "hall", "gate") as gate:
-        await gate.say("state", {"online": True, "mode": "button", "firmware": "1.2.0"}, "-r")
+        await gate.send("state", {"online": True, "mode": "button", "firmware": "1.2.0"}, "-r")
         for number in range(7):
             answer = await gate.ask({"kind": "button", "id": f"hall-gate-request-{number}"})
             if answer["kind"] == "dispense":
@@ -112,13 +112,13 @@ async def _attendants(stack: LocalStack) -> None:
         await _report(gate, 12, kind="stock", cm=9_000)
         await _report(gate, 13, kind="battery", percent=81)
         for _ in range(3):
-            await gate.say("request", b"rubbish")
-        await gate.say("state", {"online": False, "mode": "button", "firmware": "1.2.0"}, "-r")
+            await gate.send("request", b"rubbish")
+        await gate.send("state", {"online": False, "mode": "button", "firmware": "1.2.0"}, "-r")
 
 
 async def _report(talk: Talk, number: int, **report: object) -> None:
     """Reported, and noted."""
-    await talk.say("report", {"number": number, **report})
+    await talk.send("report", {"number": number, **report})
     assert (await talk.hear())["kind"] == "noted"
 
 

@@ -44,7 +44,7 @@ async def test_what_is_well_is_silent(scene: Scene, uid: str) -> None:
 async def database(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Settings]:
     """An InfluxDB alone, set up."""
     folder: Path = tmp_path_factory.mktemp("alerts")
-    async with LocalStack(folder, parts=("influxd", "gateway"), ports=Ports.free()) as stack:
+    async with LocalStack(folder, programs=("influxd", "gateway"), ports=Ports.free()) as stack:
         await set_up(stack.settings)
         yield stack.settings
 
@@ -62,7 +62,7 @@ def ago(seconds: float) -> int:
 
 def sampled(part: str, *changes: tuple[float, ServiceState], **counts: int) -> Iterable[str]:
     """A service every ten seconds of the last five minutes; `changes`: its state from so many seconds ago on."""
-    tags = {"address": f"{part}.example:9100", "part": part, "instance": "1"}
+    tags = {"address": f"{part}.example:9100", "service": part, "instance": "1"}
     for second in range(300, 0, -10):
         state = [state for since, state in changes if since >= second][-1]
         yield SERVICES.line(ago(second), tags, {"state": state, **counts})
@@ -97,7 +97,7 @@ async def test_a_silent_site_fires_for_as_long_as_it_is_silent(database: Setting
 
 async def test_drops_fire_when_their_counters_grow_and_not_when_they_begin_anew(database: Settings) -> None:
     async def count(instance: str, *rejected: int) -> None:
-        tags = {"address": f"{instance}:9104", "part": "sink", "instance": instance}
+        tags = {"address": f"{instance}:9104", "service": "sink", "instance": instance}
         times = [ago(10 * n) for n in range(len(rejected), 0, -1)]
         lines = [
             SERVICES.line(at, tags, {"rejected": n, "unreadable": 0}) for at, n in zip(times, rejected, strict=True)

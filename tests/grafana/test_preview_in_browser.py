@@ -14,7 +14,7 @@ from msgspec import structs
 from grafana.boards import BOARDS
 from grafana.interpolation import ALL
 from infra.preview.chromium import Page, open_page
-from infra.preview.page import look, write_page, write_pictures
+from infra.preview.page import query_boards, write_page, write_pictures
 from models.errors import ConfigError
 from models.settings import Settings
 from tests.grafana.influx import ask
@@ -46,7 +46,7 @@ NUMBER = (
 async def written(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every dashboard, for all sites."""
     since = datetime.fromtimestamp(scene.since_ms / 1000, UTC).isoformat()
-    shown = await look(scene.settings, NAMES, scene.until_ms, since=since, typed={"site": ALL})
+    shown = await query_boards(scene.settings, NAMES, scene.until_ms, since=since, typed={"site": ALL})
     return write_page(tmp_path_factory.mktemp("preview"), shown)
 
 
@@ -85,7 +85,7 @@ async def test_a_link_leads_to_another_dashboard_of_the_page(opened: Page) -> No
 
 
 async def test_each_dashboard_has_a_picture_of_its_own(written: Path, scene: Scene) -> None:
-    shown = await look(scene.settings, NAMES, scene.until_ms)
+    shown = await query_boards(scene.settings, NAMES, scene.until_ms)
     pictures = await write_pictures(written, shown)
     assert [path.name for path in pictures] == [f"{name}.png" for name in NAMES]
     for path in pictures:
@@ -152,11 +152,11 @@ async def test_what_is_typed_wrong_is_refused(
     since: str, until: str, typed: dict[str, str], complaint: str, scene: Scene
 ) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        await look(scene.settings, ["city"], scene.until_ms, since=since, until=until, typed=typed)
+        await query_boards(scene.settings, ["city"], scene.until_ms, since=since, until=until, typed=typed)
 
 
 async def test_a_board_without_its_shadow_says_so_and_the_others_are_drawn(scene: Scene, tmp_path: Path) -> None:
-    shown = await look(scene.settings, ["city", "replay"], scene.until_ms, typed={"shadow": "nowhere"})
+    shown = await query_boards(scene.settings, ["city", "replay"], scene.until_ms, typed={"shadow": "nowhere"})
     text = write_page(tmp_path, shown).read_text()
     assert text.count("No data: retention policy not found: nowhere") == len(boards["Replay"].panels)
     assert text.count('<p class="nothing">') < len(boards["City"].panels) + len(boards["Replay"].panels)
@@ -175,4 +175,4 @@ async def test_an_influxdb_that_answers_nothing_is_the_operator_s_to_mend(
 ) -> None:
     settings = structs.replace(scene.settings, **changes)
     with pytest.raises(ConfigError, match=rf"FAIRROLL_INFLUX_URL, .* cannot be asked: .*{complaint}"):
-        await look(settings, ["city"], scene.until_ms)
+        await query_boards(settings, ["city"], scene.until_ms)

@@ -91,7 +91,7 @@ async def test_a_report_of_a_running_site_says_what_was_done_and_then_that_it_wa
 ) -> None:
     settings = pipeline.settings
     async with listen(pipeline, "park", "gate") as gate:
-        await gate.say("state", {"online": True, "firmware": "fairroll-0.1.0", "mode": "face", "model": "synthetic/1"})
+        await gate.send("state", {"online": True, "firmware": "fairroll-0.1.0", "mode": "face", "model": "synthetic/1"})
         await _some_people_ask(gate)
         await eventually(lambda: _counts(settings), lambda counts: any(count.templates == 2 for count in counts))
 
@@ -110,7 +110,7 @@ async def test_a_report_of_a_running_site_says_what_was_done_and_then_that_it_wa
         code, output, _ = await fairroll(settings, "compliance", "hall", "--out", str(tmp_path))
         assert code == 0, output
 
-        await gate.say("state", {"online": True, "firmware": "fairroll-0.1.0", "mode": "held", "model": "synthetic/1"})
+        await gate.send("state", {"online": True, "firmware": "fairroll-0.1.0", "mode": "held", "model": "synthetic/1"})
     code, output, _ = await fairroll(settings, "hold", "park", "--why", "a test")
     assert code == 0, output
     await provision_topics(settings, kafka_topics(settings.topics, settings.partitions, DAY_S))

@@ -11,7 +11,7 @@ from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from infra.probes import kafka_fault
 from infra.setup.provision import provision
-from infra.status.probe import look
+from infra.status.probe import read_status
 from models.settings import Settings
 from stream_processors.runtime.site_file import read_sites
 from tests.support.certificates import Authority
@@ -25,13 +25,13 @@ async def sink(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Settin
     folder = tmp_path_factory.mktemp("guarded")
     (folder / "sites.toml").write_text('[sites.park]\ndevices = ["gate"]\n')
     environ = {"FAIRROLL_SITES": str(folder / "sites.toml")}
-    async with LocalStack(folder, parts=["kafka"], ports=Ports.free(), environ=environ) as stack:
+    async with LocalStack(folder, programs=["kafka"], ports=Ports.free(), environ=environ) as stack:
         await provision(stack.settings)
         yield (await guarded(stack, folder, "sink"))["sink"]
 
 
 async def test_status_reads_all_of_it_with_the_rights_of_the_sink(sink: Settings) -> None:
-    seen = await look(sink, read_sites(sink.sites))
+    seen = await read_status(sink, read_sites(sink.sites))
     assert [broker.fault for broker in seen.brokers if broker.name == "Kafka"] == [""]
     assert seen.kafka
     assert len(seen.kafka.backlogs) == 7

@@ -10,7 +10,7 @@ from tests.support.influx_leak import audited, plant
 
 
 async def test_what_leaks_into_any_retention_policy_is_found(tmp_path: Path) -> None:
-    async with LocalStack(tmp_path, parts=("influxd", "gateway"), ports=Ports.free()) as stack:
+    async with LocalStack(tmp_path, programs=("influxd", "gateway"), ports=Ports.free()) as stack:
         settings = stack.settings
         await set_up(settings)
         await set_up(settings, "leak")

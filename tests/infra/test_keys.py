@@ -71,5 +71,5 @@ def test_a_key_that_cannot_be_that_of_its_site_stays_and_is_told(tmp_path: Path,
     gate = tmp_path / "site-gate.key"
     gate.write_text(str(SiteKey(3, bytes(32))))
     [told] = step_keys(tmp_path, {"gate": epoch})
-    assert told.endswith(f"is of epoch 3, its site is in {epoch}: no face will be looked at until there is a new key")
+    assert told.endswith(f"is of epoch 3, its site is in {epoch}: no face is captured until there is a new key")
     assert gate.read_text() == str(SiteKey(3, bytes(32)))

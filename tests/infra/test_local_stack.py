@@ -15,8 +15,8 @@ import pytest
 from infra.local.installation import Place
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.probes import mqtt_answers
-from infra.local.process import PartDied, Process
-from infra.local.programs import BROKERS, PROCESSES, Part, part_of
+from infra.local.process import Process, ProgramDied
+from infra.local.programs import BROKERS, PROCESSES, Program, program_of
 from infra.local.stack import LocalStack
 from models.errors import ConfigError
 from models.settings import Settings
@@ -31,7 +31,7 @@ from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 
 async def main():
-    async with LocalStack(Path(sys.argv[1]), parts=["mosquitto", "influxd"], ports=Ports.free()) as stack:
+    async with LocalStack(Path(sys.argv[1]), programs=["mosquitto", "influxd"], ports=Ports.free()) as stack:
         print(*(process.pid for process in stack), flush=True)
         await stack.watch()
 
@@ -50,7 +50,7 @@ async def _until_gone(*pids: int) -> None:
 
 
 async def test_all_brokers_stop_and_leave_no_process(tmp_path: Path) -> None:
-    async with LocalStack(tmp_path, parts=BROKERS, ports=Ports.free()) as stack:
+    async with LocalStack(tmp_path, programs=BROKERS, ports=Ports.free()) as stack:
         pids = [process.pid for process in stack]
         assert len(pids) == len(BROKERS)
         assert all(map(_is_alive, pids))
@@ -59,9 +59,15 @@ async def test_all_brokers_stop_and_leave_no_process(tmp_path: Path) -> None:
 
 async def test_what_was_kept_is_there_at_the_next_start(tmp_path: Path) -> None:
     ports = Ports.free()
-    async with LocalStack(tmp_path, parts=["mosquitto"], ports=ports), aiomqtt.Client(LOOPBACK, ports.mqtt) as client:
+    async with (
+        LocalStack(tmp_path, programs=["mosquitto"], ports=ports),
+        aiomqtt.Client(LOOPBACK, ports.mqtt) as client,
+    ):
         await client.publish("kept", b"paper", qos=1, retain=True)
-    async with LocalStack(tmp_path, parts=["mosquitto"], ports=ports), aiomqtt.Client(LOOPBACK, ports.mqtt) as client:
+    async with (
+        LocalStack(tmp_path, programs=["mosquitto"], ports=ports),
+        aiomqtt.Client(LOOPBACK, ports.mqtt) as client,
+    ):
         await client.subscribe("kept")
         message = await anext(aiter(client.messages))
     assert message.payload == b"paper"
@@ -79,12 +85,15 @@ async def test_an_unreadable_state_of_mosquitto_is_moved_aside_and_named(
     tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     ports, state = Ports.free(), tmp_path / "data/mosquitto/mosquitto.db"
-    async with LocalStack(tmp_path, parts=["mosquitto"], ports=ports), aiomqtt.Client(LOOPBACK, ports.mqtt) as client:
+    async with (
+        LocalStack(tmp_path, programs=["mosquitto"], ports=ports),
+        aiomqtt.Client(LOOPBACK, ports.mqtt) as client,
+    ):
         for number in range(20):
             await client.publish(f"kept/{number}", b"paper", qos=1, retain=True)
     damaged = damage(state.read_bytes())
     state.write_bytes(damaged)
-    async with LocalStack(tmp_path, parts=["mosquitto"], ports=ports) as stack:
+    async with LocalStack(tmp_path, programs=["mosquitto"], ports=ports) as stack:
         [aside] = state.parent.glob("mosquitto.db.unreadable-*")
         assert aside.read_bytes() == damaged
         assert stack["mosquitto"].notice.startswith(
@@ -97,24 +106,24 @@ async def test_an_unreadable_state_of_mosquitto_is_moved_aside_and_named(
 async def test_state_of_a_part_that_fails_without_it_too_stays_where_it_was(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.write_bytes(b"kept")
-    process = Process(Part(name="shell", command=("sh", "-c", "exit 3"), state=state), tmp_path / "shell.log")
+    process = Process(Program(name="shell", command=("sh", "-c", "exit 3"), state=state), tmp_path / "shell.log")
     await process.start()
-    with pytest.raises(PartDied, match=r"shell died \(exit code 3\)"):
+    with pytest.raises(ProgramDied, match=r"shell died \(exit code 3\)"):
         await process.until_ready()
     assert state.read_bytes() == b"kept"
 
 
 async def test_part_that_dies_is_named_with_the_end_of_its_log(tmp_path: Path) -> None:
-    async with LocalStack(tmp_path, parts=["influxd"], ports=Ports.free()) as stack:
+    async with LocalStack(tmp_path, programs=["influxd"], ports=Ports.free()) as stack:
         os.kill(stack["influxd"].pid or 0, signal.SIGKILL)
         with pytest.raises(
-            PartDied, match=r"(?s)influxd died \(SIGKILL\); the end of .*influxd.log:\n.*Listening on HTTP"
+            ProgramDied, match=r"(?s)influxd died \(SIGKILL\); the end of .*influxd.log:\n.*Listening on HTTP"
         ):
             await asyncio.wait_for(stack.watch(), 10)
 
 
 async def test_part_that_is_killed_on_purpose_is_no_failure_and_comes_back(tmp_path: Path) -> None:
-    async with LocalStack(tmp_path, parts=["mosquitto"], ports=Ports.free()) as stack:
+    async with LocalStack(tmp_path, programs=["mosquitto"], ports=Ports.free()) as stack:
         await stack.kill("mosquitto")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(stack.watch(), 0.5)
@@ -124,7 +133,7 @@ async def test_part_that_is_killed_on_purpose_is_no_failure_and_comes_back(tmp_p
 
 
 async def test_restarted_part_is_another_process(tmp_path: Path) -> None:
-    async with LocalStack(tmp_path, parts=["mosquitto"], ports=Ports.free()) as stack:
+    async with LocalStack(tmp_path, programs=["mosquitto"], ports=Ports.free()) as stack:
         before = stack["mosquitto"].pid
         await stack.restart("mosquitto")
         assert stack["mosquitto"].pid != before
@@ -134,7 +143,7 @@ async def test_restarted_part_is_another_process(tmp_path: Path) -> None:
 async def test_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
     ports = Ports.free()
     with socket.create_server((LOOPBACK, ports.gateway)):
-        stack = LocalStack(tmp_path, parts=["mosquitto", *_METRICS], ports=ports)
+        stack = LocalStack(tmp_path, programs=["mosquitto", *_METRICS], ports=ports)
         with pytest.raises(ConfigError, match=rf"port {ports.gateway}, which gateway needs.*FAIRROLL_INFLUX_URL"):
             await stack.__aenter__()
     assert not list(stack)
@@ -143,7 +152,7 @@ async def test_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None
 async def test_port_of_a_process_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
     ports = Ports.free()
     with socket.create_server((LOOPBACK, ports.decider)):
-        stack = LocalStack(tmp_path, parts=["mosquitto", "decider"], ports=ports)
+        stack = LocalStack(tmp_path, programs=["mosquitto", "decider"], ports=ports)
         with pytest.raises(ConfigError, match=rf"port {ports.decider}, which decider needs, is taken.*--ports free`$"):
             await stack.__aenter__()
     assert not list(stack)
@@ -157,14 +166,14 @@ def test_each_process_is_told_where_to_tell_its_health_and_all_where_to_ask(tmp_
         == Settings().services
         == "127.0.0.1:9105,127.0.0.1:9101,127.0.0.1:9102,127.0.0.1:9103,127.0.0.1:9104"
     )
-    parts = [part_of(name, Place(tmp_path, ports, stack.settings)) for name in PROCESSES]
+    parts = [program_of(name, Place(tmp_path, ports, stack.settings)) for name in PROCESSES]
     assert [part.environ["FAIRROLL_HEALTH"] for part in parts] == stack.settings.services.split(",")
     assert [part.ports for part in parts] == [(9105,), (9101,), (9102,), (9103,), (9104,)]
 
 
 async def test_missing_file_of_sites_is_told_before_anything_starts(tmp_path: Path) -> None:
     environ = {"FAIRROLL_SITES": str(tmp_path / "sites.toml")}
-    stack = LocalStack(tmp_path, parts=["mosquitto", "ingress"], ports=Ports.free(), environ=environ)
+    stack = LocalStack(tmp_path, programs=["mosquitto", "ingress"], ports=Ports.free(), environ=environ)
     with pytest.raises(ConfigError, match="FAIRROLL_SITES"):
         await stack.__aenter__()
     assert not list(stack)
@@ -172,7 +181,7 @@ async def test_missing_file_of_sites_is_told_before_anything_starts(tmp_path: Pa
 
 async def test_broker_that_runs_elsewhere_is_not_started(tmp_path: Path) -> None:
     environ = {"FAIRROLL_MQTT": "broker.example:1883", "FAIRROLL_INFLUX_URL": "http://influx.example:8086"}
-    async with LocalStack(tmp_path, parts=["mosquitto", *_METRICS], ports=Ports.free(), environ=environ) as stack:
+    async with LocalStack(tmp_path, programs=["mosquitto", *_METRICS], ports=Ports.free(), environ=environ) as stack:
         assert not list(stack)
         assert stack.external == ("mosquitto", "influxd", "gateway")
         assert stack.settings.mqtt == "broker.example:1883"
@@ -183,7 +192,7 @@ async def test_kafka_starts_under_a_name_that_looks_like_an_option(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("uuid.uuid4", lambda: uuid.UUID(bytes=b"\xfb" * 16))
-    async with LocalStack(tmp_path, parts=["kafka"], ports=Ports.free()) as stack:
+    async with LocalStack(tmp_path, programs=["kafka"], ports=Ports.free()) as stack:
         assert "cluster.id=-" in (tmp_path / "data/kafka/meta.properties").read_text()
         assert stack["kafka"].is_running
 
@@ -191,13 +200,13 @@ async def test_kafka_starts_under_a_name_that_looks_like_an_option(
 async def test_missing_jars_ask_for_make_setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.local.installation.KAFKA_LIB", tmp_path)
     with pytest.raises(ConfigError, match="run make setup"):
-        await LocalStack(tmp_path, parts=["kafka"], ports=Ports.free()).__aenter__()
+        await LocalStack(tmp_path, programs=["kafka"], ports=Ports.free()).__aenter__()
 
 
 async def test_missing_program_asks_for_make_setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(ConfigError, match="mosquitto is not installed: run make setup"):
-        await LocalStack(tmp_path, parts=["mosquitto"], ports=Ports.free()).__aenter__()
+        await LocalStack(tmp_path, programs=["mosquitto"], ports=Ports.free()).__aenter__()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")

@@ -47,7 +47,7 @@ async def _sleeper(stack: LocalStack) -> None:
 
 
 async def test_a_sleeping_session_keeps_messages_up_to_its_limit(tmp_path: Path) -> None:
-    async with LocalStack(tmp_path, parts=["mosquitto"], ports=Ports.free()) as stack:
+    async with LocalStack(tmp_path, programs=["mosquitto"], ports=Ports.free()) as stack:
         await _sleeper(stack)
         async with _client(stack, "flood") as flood:
             for _ in range(40):
@@ -60,7 +60,7 @@ async def test_a_sleeping_session_keeps_messages_up_to_its_limit(tmp_path: Path)
 
 
 async def test_no_session_outlives_its_client_by_more_than_an_hour(tmp_path: Path) -> None:
-    async with LocalStack(tmp_path, parts=["mosquitto"], ports=Ports.free()) as stack:
+    async with LocalStack(tmp_path, programs=["mosquitto"], ports=Ports.free()) as stack:
         await _sleeper(stack)
         async with _client(stack, "behind it"):
             pass
@@ -70,7 +70,7 @@ async def test_no_session_outlives_its_client_by_more_than_an_hour(tmp_path: Pat
 
 
 async def test_the_largest_packet_is_two_megabytes(tmp_path: Path) -> None:
-    async with LocalStack(tmp_path, parts=["mosquitto"], ports=Ports.free()) as stack:
+    async with LocalStack(tmp_path, programs=["mosquitto"], ports=Ports.free()) as stack:
         async with _client(stack, "large") as client:
             await client.publish("large", bytes(2_000_000), qos=1)
         with pytest.raises(aiomqtt.MqttError):

@@ -17,7 +17,7 @@ from msgspec import structs
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.stack import LocalStack
 from infra.setup.provision import provision_topics
-from infra.status.probe import look
+from infra.status.probe import read_status
 from models.contract.codec import encode
 from models.contract.dead_letters import DeadLetter
 from models.contract.messages import DeviceState
@@ -54,7 +54,7 @@ async def a_service(vitals: Vitals) -> AsyncIterator[str]:
 
 
 def vitals_of(part: str, *, ready: bool) -> Vitals:
-    return Vitals(part=part, instance="1", alive=True, ready=ready, up_s=1.0, counts={})
+    return Vitals(service=part, instance="1", alive=True, ready=ready, up_s=1.0, counts={})
 
 
 async def test_what_is_ready_is_well_and_what_is_not_is_a_problem(brokers: Settings) -> None:
@@ -65,8 +65,8 @@ async def test_what_is_ready_is_well_and_what_is_not_is_a_problem(brokers: Setti
         a_service(vitals_of("ingress", ready=True)) as ingress,
         a_service(vitals_of("sink", ready=False)) as sink,
     ):
-        well = await look(structs.replace(brokers, services=ingress), sites)
-        unwell = await look(structs.replace(brokers, services=f"{ingress},{sink},{LOOPBACK}:1"), sites)
+        well = await read_status(structs.replace(brokers, services=ingress), sites)
+        unwell = await read_status(structs.replace(brokers, services=f"{ingress},{sink},{LOOPBACK}:1"), sites)
     no_keys = f"key holder does not answer at {brokers.keys}: no answer to the auditor's role (FAIRROLL_KEYS names it)"
     assert well.problems == [no_keys]
     assert unwell.problems == [
@@ -80,7 +80,7 @@ async def test_what_is_ready_is_well_and_what_is_not_is_a_problem(brokers: Setti
 
 async def test_topics_that_are_not_there_are_named(brokers: Settings) -> None:
     empty = structs.replace(brokers, namespace="nowhere")
-    seen = await look(empty, Sites(sites={"lake": SiteSpec(devices=("pier",))}))
+    seen = await read_status(empty, Sites(sites={"lake": SiteSpec(devices=("pier",))}))
     assert seen.kafka is None
     assert any("Kafka shows no topic nowhere.controls: run `fairroll provision`" in one for one in seen.problems)
 
@@ -161,9 +161,9 @@ async def test_report_of_a_dispenser_that_was_missing_in_the_sites_file_comes_in
 ) -> None:
     settings = pipeline.settings
     shed = Talk(settings, "park", "shed")
-    await shed.say("report", {"kind": "dispensed", "number": 4, "request": "request-0000000001", "cm": 60})
-    await shed.say("report", {"kind": "dispensed", "number": 5, "request": TEMPLATE, "cm": 60})
-    await shed.say("request", {"kind": "face", "id": "r" * 16, "model": "synthetic/1", "template": TEMPLATE + "=="})
+    await shed.send("report", {"kind": "dispensed", "number": 4, "request": "request-0000000001", "cm": 60})
+    await shed.send("report", {"kind": "dispensed", "number": 5, "request": TEMPLATE, "cm": 60})
+    await shed.send("request", {"kind": "face", "id": "r" * 16, "model": "synthetic/1", "template": TEMPLATE + "=="})
     await eventually(lambda: records(settings, settings.topics.dead_letters), lambda found: len(found) == 3)
 
     _, told, _ = await fairroll(settings, "dead-letters", "--json")

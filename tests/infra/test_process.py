@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.process import PartDied, Process
-from infra.local.programs import Part
+from infra.local.process import Process, ProgramDied
+from infra.local.programs import Program
 
 
 def _shell(tmp_path: Path, script: str) -> Process:
-    return Process(Part(name="shell", command=("sh", "-c", script)), tmp_path / "shell.log")
+    return Process(Program(name="shell", command=("sh", "-c", script)), tmp_path / "shell.log")
 
 
 async def test_line_that_starts_with_ready_tells_that_it_is(tmp_path: Path) -> None:
@@ -26,14 +26,14 @@ async def test_an_earlier_start_does_not_make_the_next_one_ready(tmp_path: Path)
     (tmp_path / "shell.log").write_text("ready since yesterday\n")
     process = _shell(tmp_path, "exit 0")
     await process.start()
-    with pytest.raises(PartDied, match="exit code 0"):
+    with pytest.raises(ProgramDied, match="exit code 0"):
         await process.until_ready()
 
 
 async def test_death_is_told_with_the_last_twenty_lines(tmp_path: Path) -> None:
     process = _shell(tmp_path, "seq 101 130; exit 3")
     await process.start()
-    with pytest.raises(PartDied) as died:
+    with pytest.raises(ProgramDied) as died:
         await process.until_ready()
     first, *lines = str(died.value).splitlines()
     assert first == f"shell died (exit code 3); the end of {tmp_path}/shell.log:"
@@ -44,7 +44,7 @@ async def test_part_that_never_gets_ready_is_told(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("infra.local.process._START_S", 0.2)
     process = _shell(tmp_path, "sleep 60")
     await process.start()
-    with pytest.raises(PartDied, match="not ready after"):
+    with pytest.raises(ProgramDied, match="not ready after"):
         await process.until_ready()
     await process.stop()
 

@@ -15,7 +15,7 @@ from devices.session.session import Dispenser, Identity, new_id
 from infra.influxql import query
 from infra.local.ports import Ports
 from infra.local.process import Process
-from infra.local.programs import EVERYTHING, Part
+from infra.local.programs import EVERYTHING, Program
 from infra.local.stack import LocalStack
 from infra.local.supervisor import Change, Died, Returned, supervise
 from models.contract.messages import ButtonPressed, Dispense
@@ -46,7 +46,7 @@ async def _until(happened: Callable[[], bool]) -> None:
 
 
 async def _started(tmp_path: Path, script: str) -> Process:
-    process = Process(Part(name="shell", command=("sh", "-c", script)), tmp_path / "shell.log")
+    process = Process(Program(name="shell", command=("sh", "-c", script)), tmp_path / "shell.log")
     await process.start()
     return process
 
@@ -67,7 +67,7 @@ async def test_what_dies_is_started_again_and_both_is_told(tmp_path: Path) -> No
         assert process.is_running
         assert process.pid != before
     match told:
-        case [Died(part="shell", how="SIGKILL") as died, Returned(part="shell") as returned]:
+        case [Died(program="shell", how="SIGKILL") as died, Returned(program="shell") as returned]:
             assert str(died).startswith("shell died (SIGKILL); it is started again in 0.0")
             assert str(returned).startswith("shell is ready again, after ")
         case _:
@@ -147,12 +147,12 @@ async def test_each_part_that_is_killed_comes_back_and_the_pipeline_answers(tmp_
             for task in (session, supervisor):
                 task.cancel()
             await asyncio.gather(session, supervisor, return_exceptions=True)
-    killed = [change.part for change in told if isinstance(change, Died) and change.how == "SIGKILL"]
+    killed = [change.program for change in told if isinstance(change, Died) and change.how == "SIGKILL"]
     assert killed == list(EVERYTHING)
 
 
 async def _until_returned(name: str, told: list[Change]) -> None:
-    await _until(lambda: any(isinstance(change, Returned) and change.part == name for change in told))
+    await _until(lambda: any(isinstance(change, Returned) and change.program == name for change in told))
 
 
 async def _until_answered(gate: Dispenser) -> None:

@@ -155,7 +155,7 @@ async def test_shadows_count_what_would_be_different_and_publish_nothing(pipelin
             await until_told(pipeline, run, 2 * PEOPLE + 2)
     assert heard == [b""]
     for sentence, changed in zip(said, (PEOPLE, 0), strict=True):
-        answers = f"{2 * PEOPLE + 2} answers beside those on trial: {changed} changed"
+        answers = f"{2 * PEOPLE + 2} answers compared with the trial: {changed} changed"
         assert sentence == f"{answers}, 0 granted more, {changed} refused more, 0 not answerable"
     different = " WHERE \"live\" = 'dispense' AND \"tried\" = 'quota'"
     assert await total(pipeline, "shadow-smaller", "shadow", different) == PEOPLE

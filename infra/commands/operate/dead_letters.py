@@ -38,7 +38,7 @@ def dead_letters(newest_s: int, site: str, reason: str, limit: int | None, *, as
     """
     settings = operator_settings()
     if again and as_json:
-        raise click.UsageError("--resubmit reports in sentences: leave --json away")
+        raise click.UsageError("--resubmit reports in sentences: omit --json")
     letters = read_letters(settings, newest_s, Filter(site=site, reason=reason))
     shown = _SHOWN if limit is None else limit
     if again:

@@ -29,13 +29,15 @@ def preview(dashboards: tuple[str, ...], since: str, until: str, typed: tuple[st
     Chromium.
     """
     try:
-        from infra.preview.page import look, write_page, write_pictures  # noqa: PLC0415 - only this needs plotly
+        from infra.preview.page import query_boards, write_page, write_pictures  # noqa: PLC0415 - only this needs plotly
     except ImportError as error:
         raise ConfigError(f"{error.name} is missing: pip install '.[pipeline,preview]'") from None
     names = dashboards or _NAMES
     now_ms = int(1000 * time.time())
     since, until = _moment(since), _moment(until)
-    shown = asyncio.run(look(operator_settings(), names, now_ms, since=since, until=until, typed=_values(typed)))
+    shown = asyncio.run(
+        query_boards(operator_settings(), names, now_ms, since=since, until=until, typed=_values(typed))
+    )
     page = write_page(folder, shown)
     click.echo(page)
     if chromium() is None:

@@ -28,7 +28,7 @@ def set_aside(place: tuple[int, int]) -> None:
     """Remove a row of the decider's table that it cannot read.
 
     PLACE is the partition and the offset that the decider names, such as 2/1234. What the row remembered is lost, and a
-    dead letter tells of it. A newer version of fairroll may be able to read the row: start that one first.
+    dead letter records it. A newer version of fairroll may be able to read the row: start that one first.
     """
     key = asyncio.run(remove(operator_settings(), *place))
     click.echo(f"{key} is removed; the decider goes on when it starts again")

@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 
 from infra.operator_settings import operator_settings
-from infra.status.probe import look
+from infra.status.probe import read_status
 from infra.status.screen import screen
 from stream_processors.runtime.site_file import read_sites
 
@@ -24,7 +24,7 @@ def status(*, as_json: bool) -> None:
     not. Services are asked at FAIRROLL_SERVICES.
     """
     settings = operator_settings()
-    seen = asyncio.run(look(settings, read_sites(settings.sites)))
+    seen = asyncio.run(read_status(settings, read_sites(settings.sites)))
     if as_json:
         click.echo(msgspec.json.encode(seen))
     else:

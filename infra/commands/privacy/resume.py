@@ -3,7 +3,7 @@
 import click
 
 from infra.hold.arguments import all_option, by_option, chosen_sites, json_option, short, site_argument
-from infra.hold.screen import say_and_report
+from infra.hold.screen import submit_and_report
 from infra.operator_settings import operator_settings
 from models.ledger.events import SiteResumed
 from stream_processors.runtime.site_file import read_sites
@@ -22,4 +22,4 @@ def resume(site: str | None, why: str, by: str, *, everywhere: bool, as_json: bo
     settings = operator_settings()
     chosen = chosen_sites(read_sites(settings.sites), site, everywhere=everywhere)
     wanted = [(SiteResumed(site=name, why=short(why), by=by), spec) for name, spec in chosen]
-    say_and_report(settings, wanted, as_json=as_json)
+    submit_and_report(settings, wanted, as_json=as_json)

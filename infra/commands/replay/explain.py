@@ -23,7 +23,7 @@ from stream_processors.runtime.site_file import read_sites
 __all__ = ["explain"]
 
 _REPORTED_MS = 600_000
-"""How long after a request its reports are looked for."""
+"""Range after a request in which its reports are searched."""
 
 
 @click.command()
@@ -45,7 +45,7 @@ def explain(request_id: str, source: str, *, as_json: bool) -> None:
 
 
 async def _find(settings: Settings, request_id: str, source: str) -> Found:
-    """Raises FairrollError where nobody knows of the request, or its event is gone."""
+    """Raises FairrollError if the request is unknown, or its event has expired."""
     asked, answer = SourceSpec(source=source), ""
     if source == KAFKA:
         decisions = await decisions_on(settings, request_id)
@@ -85,14 +85,14 @@ def _sentences(one: Explanation) -> Iterator[str]:
 def _answer(answered: Answered | None) -> str:
     match answered.command if answered else None:
         case Dispense(cm=cm):
-            said = f"dispense {cm} cm"
+            text = f"dispense {cm} cm"
         case Refuse(reason=reason, retry_after_s=wait_s):
-            said = f"refused for its {reason}, a portion fits again after {wait_s} s"
+            text = f"refused for its {reason}, a portion fits again after {wait_s} s"
         case Forgotten(erased=erased):
-            said = f"forgotten, {erased} templates erased"
+            text = f"forgotten, {erased} templates erased"
         case None:
-            said = "none: its template could not be read, and the dispenser asks again"
-    return f"the same again, {said}" if answered and answered.repeated else said
+            text = "none: its template could not be read, and the dispenser asks again"
+    return f"repeated, {text}" if answered and answered.repeated else text
 
 
 def _proof(one: Explanation) -> str:
@@ -105,7 +105,7 @@ def _face(face: FaceFound) -> str:
     if face.identity == "unreadable":
         return "its template could not be read, so that it was decided like a button"
     if face.score is None:
-        return f"{face.identity}, for there was nobody to compare it with ({face.model}, by its {face.identity_source})"
+        return f"{face.identity}, with no template to compare with ({face.model}, by its {face.identity_source})"
     return (
         f"{face.identity}, {face.score} of 512 bits equal with the nearest; the same person from {face.same} on,"
         f" in doubt from {face.doubt} ({face.model}, by its {face.identity_source})"
@@ -125,7 +125,7 @@ def _ledger(title: str, lines: tuple[Line, ...]) -> Table | Text:
     heads = ("asked", "dispenser", "request", "by", "granted cm", "dispensed cm", "counts cm")
     table = Table(*heads, title=title)
     for line in lines:
-        came = "not told" if line.dispensed_cm is None else str(line.dispensed_cm)
+        came = "no report" if line.dispensed_cm is None else str(line.dispensed_cm)
         cm = (str(line.granted_cm), came, str(line.counts_cm))
         table.add_row(iso_local(line.at / 1000), line.device, line.request, line.by, *cm)
     return table

@@ -19,7 +19,7 @@ __all__ = ["record"]
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--since", type=Moment(), default="1h", show_default=True, help="How long ago, or a time of ISO 8601.")
-@click.option("--until", type=Moment(), default="0s", help="The same; now, if it is left away.")
+@click.option("--until", type=Moment(), default="0s", help="The same; default: now.")
 @click.option("--site", "sites", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
 @click.option("--device", "devices", multiple=True, metavar="NAME", help="The same; such an archive proves no answer.")
 @click.option("--with-templates", is_flag=True, help="Of simulated faces, at sites marked simulated.")
@@ -28,7 +28,7 @@ def record(
 ) -> None:
     """Record a range of Kafka into an archive.
 
-    FILE gets compressed lines of JSON (name it .jsonl.zst). It begins one window earlier, so that whoever replays
+    FILE gets compressed lines of JSON (name it .jsonl.zst). It begins one window earlier, so that a replay
     it knows what counted at its beginning. It holds no template of a real site.
     """
     settings = replay_settings()
@@ -46,8 +46,8 @@ def record(
         devices=devices,
         with_templates=with_templates,
     )
-    with progress_bar("recording") as tell:
-        trailer = run_replay(settings, make_archive(settings, wanted, known, file, tell))
+    with progress_bar("recording") as report:
+        trailer = run_replay(settings, make_archive(settings, wanted, known, file, report))
     click.echo(f"{file}: {trailer.events} events, {file.stat().st_size:,} bytes, SHA-256 {trailer.sha256}")
     if trailer.unreadable:
-        click.echo(f"{trailer.unreadable} events that nobody could read were left out")
+        click.echo(f"{trailer.unreadable} unreadable events were left out")

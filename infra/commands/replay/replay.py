@@ -52,7 +52,7 @@ class _Stopped(Struct, frozen=True, kw_only=True):
 @click.command()
 @click.argument("source", default="", metavar="[kafka | FILE]")
 @click.option("--since", type=Moment(), default="1h", help="Of kafka: how long ago, or a time of ISO 8601; else 1h.")
-@click.option("--until", type=Moment(), default="0s", help="Of kafka: the same; now, if it is left away.")
+@click.option("--until", type=Moment(), default="0s", help="Of kafka: the same; default: now.")
 @click.option("--offset", metavar="PARTITION/OFFSET", help="Of kafka: begin at the time of this event.")
 @click.option("--site", "sites", **_NAMES, help="List only this one; may be repeated, as the next three.")
 @click.option("--device", "devices", **_NAMES)
@@ -61,11 +61,13 @@ class _Stopped(Struct, frozen=True, kw_only=True):
 @click.option("--json", "sheet", flag_value="json", type=str, help="List answers and reports, as an object a line.")
 @click.option("--csv", "sheet", flag_value="csv", type=str, help="List them as a table.")
 @click.option("--speed", type=click.Choice(list(_SPEEDS)), default="max", show_default=True)
-@click.option("--on-record", is_flag=True, help="Read no template: who somebody was is taken from the decisions.")
+@click.option("--on-record", is_flag=True, help="Read no template: identities are taken from the decisions.")
 @click.option("--policy", type=click.Path(path_type=Path), help="What if: a TOML file of policies to try.")
 @click.option("--threshold", type=Thresholds(), help="What if: same=BITS,doubt=BITS of faces.")
 @click.option("--picture", type=click.Path(path_type=Path), help="What if: draw the hours into this file, as SVG.")
-@click.option("--live", is_flag=True, help="A shadow: follow the running stream, and tell InfluxDB what is on trial.")
+@click.option(
+    "--live", is_flag=True, help="A shadow: follow the running stream and write the trial's points to InfluxDB."
+)
 @click.option("--run", default="", metavar="NAME", help="A shadow of its own, in shadow-NAME instead of shadow.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on where Ctrl-C stopped a replay.")
 def replay(
@@ -78,12 +80,12 @@ def replay(
     live: bool,
     **options: Any,
 ) -> None:
-    """Decide once more, and compare with the decisions of then.
+    """Decide recorded events again and compare with the recorded decisions.
 
-    Nothing is sent anywhere: a replay only tells. The space bar pauses, Ctrl-C stops it and says how to go on. The exit
+    Nothing is sent anywhere. The space bar pauses, Ctrl-C stops it and prints how to resume. The exit
     code is 1 where an answer is different though all that it depends on is there.
 
-    What if: with --policy or --threshold the answers of then stand beside those on trial, by site and hour. With --live
+    What if: with --policy or --threshold recorded and trial answers are compared by site and hour. With --live
     as well it follows the running stream, until Ctrl-C.
     """
     settings = replay_settings()
@@ -91,7 +93,7 @@ def replay(
         _shadow(settings, what_is_tried(policy, threshold, is_live=True), source, options)
         return
     if bool(source) == bool(resume):
-        raise click.UsageError("say what to replay: kafka, the file of an archive, or --resume FILE")
+        raise click.UsageError("name what to replay: kafka, the file of an archive, or --resume FILE")
     if policy or threshold:
         _try_out(settings, what_is_tried(policy, threshold), source, options)
         return
@@ -117,7 +119,7 @@ def _asked_for(settings: Settings, source: str, options: dict[str, Any]) -> _Sto
 
 def _try_out(settings: Settings, trial: Trial, source: str, options: dict[str, Any]) -> None:
     if not source or any(options[name] for name in ("devices", "visitors", "outcomes")):
-        raise click.UsageError("what if: say kafka or the file of an archive, and of the filters --site alone")
+        raise click.UsageError("what-if: name kafka or an archive file; of the filters, only --site works")
     shown = Shown(sites=options["sites"], sheet=options["sheet"], picture=options["picture"])
     run_replay(settings, try_out(settings, _asked_for(settings, source, options).asked, trial, shown))
 
@@ -141,20 +143,20 @@ def _read_stopped(file: Path) -> _Stopped:
     try:
         return msgspec.json.decode(file.read_bytes(), type=_Stopped)
     except (OSError, msgspec.DecodeError) as error:
-        raise ConfigError(f"{file} tells of no replay that was stopped: {error}") from None
+        raise ConfigError(f"{file} is not of a stopped replay: {error}") from None
 
 
 async def _replay(settings: Settings, stopped: _Stopped, pace: Pace) -> int:
     """Returns the exit code."""
     async with open_source(settings, stopped.asked) as opened:
         if stopped.mark and stopped.mark != opened.mark:
-            raise ConfigError(f"{stopped.asked.source} is not what it was when the replay was stopped: begin anew")
+            raise ConfigError(f"{stopped.asked.source} has changed since the replay was stopped: start again")
         source = opened.source
         telling = Telling(source, stopped.filter, stopped.sheet, stopped.next)
         replayed = Replay(source.recording, opened.pipeline_secret)
         try:
             with space_bar(pace.toggle), progress_bar("replaying") as telling.progress:
-                await play(source, replayed, pace, stopped.next, telling.tell)
+                await play(source, replayed, pace, stopped.next, telling.report)
         except asyncio.CancelledError:
             _save(settings, structs.replace(stopped, mark=opened.mark, next=telling.next))
             return _STOPPED

@@ -33,7 +33,7 @@ def up(folder: Path, ports: Literal["fixed", "free"], *, brokers: bool) -> None:
     """
     stack = LocalStack(
         folder,
-        parts=BROKERS if brokers else EVERYTHING,
+        programs=BROKERS if brokers else EVERYTHING,
         ports=Ports.free() if ports == "free" else Ports(),
         environ=os.environ,
     )
@@ -61,9 +61,9 @@ def _tell(change: Change) -> None:
 
 
 def _table(stack: LocalStack) -> Table:
-    table = Table("part", "listens at", "log")
+    table = Table("program", "listens at", "log")
     for process in stack:
-        table.add_row(process.part.name, process.part.address, str(process.log))
+        table.add_row(process.program.name, process.program.address, str(process.log))
     for name in stack.external:
         table.add_row(name, stack.settings.to_environ()[INSTEAD[name]], "external")
     return table

@@ -21,7 +21,7 @@ class BrokenPipeline(NamedTuple):
 
     name: str
     """of the program in `tests.experiments.chaos.broken_pipelines`"""
-    part: str
+    service: str
     """that it stands in for"""
     fault: Fault
     words: Sequence[str]
@@ -47,7 +47,7 @@ BROKEN_PIPELINES = (
 
 async def judged(broken: BrokenPipeline, folder: Path, load: Load) -> AsyncIterator[Verdict]:
     """The verdict of each segment, up to the one that reports what is wrong."""
-    instead = {broken.part: ("tests.experiments.chaos.broken_pipelines", broken.name)}
+    instead = {broken.service: ("tests.experiments.chaos.broken_pipelines", broken.name)}
     async with open_run(folder, structs.replace(load, settle_s=_SETTLE_S), instead) as run:
         for _ in range(broken.segments):
             verdict = await run.segment(broken.fault)

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from infra.local.ports import Ports
-from infra.local.process import PartDied, Process
-from infra.local.programs import EVERYTHING, Part
+from infra.local.process import Process, ProgramDied
+from infra.local.programs import EVERYTHING, Program
 from infra.local.stack import LocalStack
 from infra.local.supervisor import supervise
 from tests.experiments.chaos.crowd import DEVICES, sites_of
@@ -44,7 +44,7 @@ class Pipeline:
         self.sites = [site for number in range(1, crowds + 1) for site in sites_of(number)]
         self.told: list[str] = []
         """what died by itself and was started again"""
-        self._processes = {process.part.name: process for process in stack}
+        self._processes = {process.program.name: process for process in stack}
         self._instead = instead
         self._supervisors: list[asyncio.Task[None]] = []
         self.supervise(*stack)
@@ -58,7 +58,7 @@ class Pipeline:
 
     def add(self, name: str, *command: str, environ: Mapping[str, str] | None = None) -> Process:
         """A Python module and its arguments; not started yet. A name that is there already is taken over."""
-        part = Part(
+        part = Program(
             name=name,
             command=(sys.executable, "-m", *command),
             environ=self.settings.to_environ() | {"PYTHONUNBUFFERED": "1"} | dict(environ or {}),
@@ -82,7 +82,7 @@ class Pipeline:
             supervisor.cancel()
         await asyncio.gather(*self._supervisors, return_exceptions=True)
         for process in reversed(self.processes):
-            self.thaw(process.part.name)
+            self.thaw(process.program.name)
             await process.stop()
 
     async def start(self, name: str) -> None:
@@ -91,7 +91,7 @@ class Pipeline:
         for _ in range(_ATTEMPTS):
             try:
                 await self[name].until_ready()
-            except PartDied:
+            except ProgramDied:
                 await asyncio.sleep(_ATTEMPT_S)
             else:
                 return
@@ -139,7 +139,7 @@ async def open_pipeline(
     (folder / "sites.toml").write_text(_sites(crowds, window_s))
     environ = {"FAIRROLL_SITES": str(folder / "sites.toml")}
     parts = [name for name in EVERYTHING if name not in instead]
-    async with LocalStack(folder, parts=parts, ports=Ports.free(), environ=environ) as stack:
+    async with LocalStack(folder, programs=parts, ports=Ports.free(), environ=environ) as stack:
         pipeline = Pipeline(stack, folder, instead, crowds)
         try:
             for name, command in instead.items():

@@ -139,7 +139,9 @@ async def _try(pipeline: Pipeline, plan: Soak, rate: float, seconds: float) -> S
 async def _hold(pipeline: Pipeline, plan: Soak, rate: float, samples: Samples) -> Step:
     """Sample every process of the pipeline, the crowds too."""
     async with crowds_at(pipeline, pipeline.settings.mqtt, rate, f"{plan.seed}/held", plan.crowds) as diaries:
-        pids = {process.part.name: process.pid for process in pipeline.processes if process.pid and process.is_running}
+        pids = {
+            process.program.name: process.pid for process in pipeline.processes if process.pid and process.is_running
+        }
         sampling = asyncio.create_task(sample(pids, plan.sample_s, samples))
         await asyncio.sleep(60 * plan.minutes)
         sampling.cancel()

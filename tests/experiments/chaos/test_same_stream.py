@@ -34,7 +34,7 @@ Said = dict[Spot, set[bytes]]
 async def test_one_worker_two_workers_and_a_plain_fold_say_the_same_of_the_same_stream(tmp_path: Path) -> None:
     (tmp_path / "sites.toml").write_text("".join(f'[sites.{s}]\nmode = "face"\ndevices = ["gate"]\n' for s in _SITES))
     environ = {"FAIRROLL_SITES": str(tmp_path / "sites.toml")}
-    async with LocalStack(tmp_path, parts=(*BROKERS, "decider"), ports=Ports.free(), environ=environ) as stack:
+    async with LocalStack(tmp_path, programs=(*BROKERS, "decider"), ports=Ports.free(), environ=environ) as stack:
         pipeline = Pipeline(stack, tmp_path, {}, 0)
         await _record(stack.settings)
         books = await _decided(stack.settings)

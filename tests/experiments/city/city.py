@@ -85,7 +85,7 @@ async def grow(folder: Path, city: City) -> list[Counted]:
         "FAIRROLL_METRICS_K": "1",  # the most series that there can be: no cell is left out
     }
     counted: list[Counted] = []
-    async with LocalStack(folder, parts=_PARTS, ports=Ports.free(), environ=environ) as stack:
+    async with LocalStack(folder, programs=_PARTS, ports=Ports.free(), environ=environ) as stack:
         await _come_online(stack.settings, city)
         await _until_every_site_has_a_key(stack.settings, city)
         each = city.visitors // city.parts

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from devices.machine.actions import Closed
 from devices.session.session import Dispenser
-from infra.hold.hold import say
+from infra.hold.hold import submit
 from infra.kafka_records import read_records
 from models.contract.messages import Forgotten
 from models.ledger.codec import decode_outcome
@@ -85,7 +85,7 @@ async def _held(stage: Stage) -> AsyncIterator[Claim]:
     spec = read_sites(stage.settings.sites).sites["lake"]
     async with stage.dispenser("lake", "pier") as (pier, chain):
         noticing = asyncio.create_task(_until_held(pier))
-        [settled] = await say(stage.settings, [(SiteHeld(site="lake", why="privacy proof", by="proof"), spec)])
+        [settled] = await submit(stage.settings, [(SiteHeld(site="lake", why="privacy proof", by="proof"), spec)])
         reached = await noticing - (settled.receipt.at / 1000 if settled.receipt else 0)
         eye = Eye(chain, stage.person())
         by_button = await stage.press(pier, eye, "button")
@@ -95,7 +95,7 @@ async def _held(stage: Stage) -> AsyncIterator[Claim]:
         "a hold reaches every connected dispenser, and buttons go on",
         f"it worked so {reached:.2f} s after Kafka had the hold; face: {refused}; button: "
         f"{by_button.cm if isinstance(by_button, Closed) else by_button} cm; its camera looked {eye.looks} times",
-        "pier" in settled.told and refused == "held" and eye.looks == 0 and isinstance(by_button, Closed),
+        "pier" in settled.confirmed and refused == "held" and eye.looks == 0 and isinstance(by_button, Closed),
     )
     yield Claim(
         "a hold leaves a receipt of what is gone, and destroys the keys",

@@ -69,7 +69,7 @@ def _replay(path: Path) -> float:
     archive = open_archive(path)
     telling = Telling(archive, Filter(), None, {})
     started = time.process_time()
-    asyncio.run(play(archive, Replay(archive.recording, SECRET), Pace(None), {}, telling.tell))
+    asyncio.run(play(archive, Replay(archive.recording, SECRET), Pace(None), {}, telling.report))
     took = time.process_time() - started
     assert all(counts.keys() == {Comparison.EQUAL} for counts in telling.tally.comparison.values())
     return took

@@ -54,7 +54,7 @@ async def stage(folder: Path, *others: str, policy: str = "", **environ: str) ->
     """With faces at every site, and all of them known to the key holder. `others`: parts; `policy`: lines of it."""
     (folder / "sites.toml").write_text("".join(_table(site) + policy for site in (*SIMULATED, *REAL)))
     environ["FAIRROLL_SITES"] = str(folder / "sites.toml")
-    async with LocalStack(folder, parts=(*_PARTS, *others), ports=Ports.free(), environ=environ) as stack:
+    async with LocalStack(folder, programs=(*_PARTS, *others), ports=Ports.free(), environ=environ) as stack:
         async with asyncio.timeout(_WITHIN_S):
             while await _with_faces(stack.settings) != {*SIMULATED, *REAL}:
                 await asyncio.sleep(0.3)

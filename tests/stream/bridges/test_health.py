@@ -21,7 +21,7 @@ class Clock:
 
 
 def test_a_new_service_is_alive_and_not_ready() -> None:
-    expected = Vitals(part="ingress", instance="1", alive=True, ready=False, up_s=0.0, counts={})
+    expected = Vitals(service="ingress", instance="1", alive=True, ready=False, up_s=0.0, counts={})
     assert Health("ingress", "1", clock=Clock()).vitals() == expected
 
 

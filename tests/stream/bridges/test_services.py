@@ -43,7 +43,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Local
     folder = tmp_path_factory.mktemp("services")
     (folder / "sites.toml").write_text('[sites.park]\ndevices = ["gate"]\n')
     environ = {"FAIRROLL_SITES": str(folder / "sites.toml")}
-    async with LocalStack(folder, parts=BROKERS, ports=Ports.free(), environ=environ) as stack:
+    async with LocalStack(folder, programs=BROKERS, ports=Ports.free(), environ=environ) as stack:
         await provision_topics(stack.settings, kafka_topics(stack.settings.topics, stack.settings.partitions, 540))
         yield stack
 

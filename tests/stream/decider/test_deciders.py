@@ -36,7 +36,7 @@ PER_SECOND = 150
 async def test_a_decider_joins_and_leaves_under_load(tmp_path: Path) -> None:
     (tmp_path / "sites.toml").write_text("".join(f'[sites.{s}]\nmode = "face"\ndevices = ["d"]\n' for s in SITES))
     environ = {"FAIRROLL_SITES": str(tmp_path / "sites.toml")}
-    async with LocalStack(tmp_path, parts=(*BROKERS, "decider"), ports=Ports.free(), environ=environ) as stack:
+    async with LocalStack(tmp_path, programs=(*BROKERS, "decider"), ports=Ports.free(), environ=environ) as stack:
         async with open_producer(stack.settings) as producer, asyncio.TaskGroup() as tasks:
             tasks.create_task(_ask(producer))
             await asyncio.sleep(REQUESTS / PER_SECOND / 5)
@@ -111,7 +111,7 @@ def _at_the_park(folder: Path) -> LocalStack:
     """Brokers, and a decider of one site with faces."""
     (folder / "sites.toml").write_text('[sites.park]\nmode = "face"\ndevices = ["d"]\n')
     environ = {"FAIRROLL_SITES": str(folder / "sites.toml")}
-    return LocalStack(folder, parts=(*BROKERS, "decider"), ports=Ports.free(), environ=environ)
+    return LocalStack(folder, programs=(*BROKERS, "decider"), ports=Ports.free(), environ=environ)
 
 
 async def _ask_as_ann(producer: AIOKafkaProducer, request_id: str) -> None:

@@ -103,7 +103,7 @@ async def _brokers(folder: Path) -> AsyncIterator[LocalStack]:
     """Brokers and topics, no decider."""
     (folder / "sites.toml").write_text('[sites.park]\ndevices = ["d"]\n')
     environ = {"FAIRROLL_SITES": str(folder / "sites.toml")}
-    async with LocalStack(folder, parts=(*BROKERS, "decider"), ports=Ports.free(), environ=environ) as stack:
+    async with LocalStack(folder, programs=(*BROKERS, "decider"), ports=Ports.free(), environ=environ) as stack:
         await stack.stop("decider")
         yield stack
 

@@ -36,7 +36,7 @@ async def settings(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ma
     folder = tmp_path_factory.mktemp("guarded")
     (folder / "sites.toml").write_text('[sites.park]\nmode = "face"\ndevices = ["gate"]\n')
     environ = {"FAIRROLL_SITES": str(folder / "sites.toml"), "FAIRROLL_METRICS_PERIOD_S": "1"}
-    async with LocalStack(folder, parts=(*BROKERS, "keyholder"), ports=Ports.free(), environ=environ) as stack:
+    async with LocalStack(folder, programs=(*BROKERS, "keyholder"), ports=Ports.free(), environ=environ) as stack:
         yield await guarded(stack, folder, *SERVICES, "keyholder")
 
 

@@ -115,7 +115,7 @@ def test_a_device_s_state_and_a_dead_letter_are_one_line() -> None:
 
 def vitals(*, alive: bool = True, ready: bool = True) -> Vitals:
     counts = {"decided": 7, "moonlight": 1}
-    return Vitals(part="decider", instance="1", alive=alive, ready=ready, up_s=4, counts=counts)
+    return Vitals(service="decider", instance="1", alive=alive, ready=ready, up_s=4, counts=counts)
 
 
 @pytest.mark.parametrize(

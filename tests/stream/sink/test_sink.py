@@ -45,7 +45,9 @@ _WITHIN_S = 60.0
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
     parts = ("kafka", "influxd", "gateway")
     environ = {"FAIRROLL_METRICS_PERIOD_S": str(PERIOD_S), "FAIRROLL_METRICS_K": "3"}
-    async with LocalStack(tmp_path_factory.mktemp("sink"), parts=parts, ports=Ports.free(), environ=environ) as stack:
+    async with LocalStack(
+        tmp_path_factory.mktemp("sink"), programs=parts, ports=Ports.free(), environ=environ
+    ) as stack:
         await provision_topics(stack.settings, kafka_topics(stack.settings.topics, stack.settings.partitions, 540))
         yield stack
 
@@ -255,7 +257,7 @@ async def decide(settings: Settings, *, seconds: float, per_second: int) -> None
     """Decisions as a decider writes them, with ticks; some of them come twice, as after a crash of it."""
     async with open_producer(settings) as producer:
 
-        async def say(outcome: Outcome) -> None:
+        async def submit(outcome: Outcome) -> None:
             partition = SITES.index(outcome.site) % settings.partitions
             await producer.send(
                 settings.topics.decisions, encode(outcome), key=outcome.site.encode(), partition=partition
@@ -263,14 +265,14 @@ async def decide(settings: Settings, *, seconds: float, per_second: int) -> None
 
         for number in range(round(seconds * per_second)):
             outcome = decision(next(_offsets))
-            await say(outcome)
+            await submit(outcome)
             if number % 40 == 0:
-                await say(outcome)
+                await submit(outcome)
             await asyncio.sleep(1 / per_second)
         await asyncio.sleep(PERIOD_S)
         offset, at = next(_offsets), now_ms()
         for site in SITES:
-            await say(SiteCounted(site=site, offset=offset, at=at, templates=1, accounts=1, oldest_s=0.5))
+            await submit(SiteCounted(site=site, offset=offset, at=at, templates=1, accounts=1, oldest_s=0.5))
 
 
 def decision(offset: int) -> Outcome:

@@ -24,7 +24,7 @@ _DIMENSIONS = {
     "what",
     "fault",
     "address",
-    "part",
+    "service",
     "instance",
     "group",
     "topic",
@@ -82,7 +82,7 @@ def test_a_tag_s_value_never_leaves_it(name: str) -> None:
 
 def test_series_are_bounded_by_dispensers_and_words_of_ours() -> None:
     """Each measurement's series: the product of its tags' values, with 100 sites of 10 dispensers each."""
-    operators = {"site": 100, "device": 10, "address": 4, "part": 1, "instance": 1}
+    operators = {"site": 100, "device": 10, "address": 4, "service": 1, "instance": 1}
     for measurement in MEASUREMENTS:
         series = 1
         for tag in measurement.tags:

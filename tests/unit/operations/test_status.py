@@ -29,7 +29,7 @@ LOST = Fault(ago_s=75, text="broker lost: [Errno 104]")
 
 def service(part: str, *, alive: bool = True, ready: bool = True, fault: Fault | None = None) -> Service:
     counts = {"messages": 12, "dead_letters": 1}
-    vitals = Vitals(part=part, instance="1", alive=alive, ready=ready, up_s=7_500, counts=counts, last_fault=fault)
+    vitals = Vitals(service=part, instance="1", alive=alive, ready=ready, up_s=7_500, counts=counts, last_fault=fault)
     return Service(address="127.0.0.1:9101", vitals=vitals)
 
 
