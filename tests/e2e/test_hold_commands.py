@@ -31,7 +31,7 @@ async def test_a_site_is_held_and_resumed_and_the_audit_log_tells_of_both(pipeli
     async with listen(pipeline, "hall", "gate") as gate:
         code, told = await fairroll(pipeline, "hold", "hall", "--why", "a complaint", "--by", "ann")
         assert code == 0, told
-        assert "hall: held; 0 templates and 0 accounts are gone" in told
+        assert "hall: held; 0 templates and 0 accounts are deleted" in told
         assert "keys: destroyed" in told
         assert (await gate.hear())["mode"] == "held"
         code, told = await fairroll(pipeline, "resume", "hall", "--by", "bob", "--json")

@@ -43,7 +43,7 @@ def control(mode: Mode, site: str = "park") -> Control:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
     folder = tmp_path_factory.mktemp("controls")
-    async with LocalStack(folder, parts=BROKERS, ports=Ports.free()) as stack:
+    async with LocalStack(folder, programs=BROKERS, ports=Ports.free()) as stack:
         await provision_topics(stack.settings, kafka_topics(stack.settings.topics, stack.settings.partitions, 540))
         yield stack
 

@@ -99,7 +99,7 @@ async def _held(stage: Stage) -> AsyncIterator[Claim]:
     )
     yield Claim(
         "a hold leaves a receipt of what is gone, and destroys the keys",
-        f"{receipt}; keys gone {settled.keys_s or -1:.1f} s after it was said;"
+        f"{receipt}; keys gone {settled.keys_s or -1:.1f} s after the append;"
         f" {await readable(stage.settings, before)} of {len(before)} copies open",
         receipt is not None
         and getattr(receipt, "templates", 0) == served
