@@ -31,7 +31,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second")
     parser.add_argument("--only", nargs="+", choices=[fault.name for fault in FAULTS], metavar="NAME")
     parser.add_argument("--broken", action="store_true", help="only the pipelines that are broken on purpose")
-    parser.add_argument("--folder", type=Path, help="where logs and diaries stay; by default they do not")
+    parser.add_argument("--folder", type=Path, help="where logs and visitor_logs stay; by default they do not")
     return parser.parse_args()
 
 
@@ -43,8 +43,8 @@ async def _faults(folder: Path, load: Load, faults: list[Fault], console: Consol
             with console.status(fault.name):
                 verdict = await run.segment(fault)
             rows.append((fault.name, verdict))
-            tell(console, fault.name, verdict, run.pipeline.told)
-            run.pipeline.told.clear()
+            tell(console, fault.name, verdict, run.pipeline.restarts)
+            run.pipeline.restarts.clear()
     show(console, f"{load.rate:g} requests/s, seed {load.seed}", rows)
     return all(verdict.is_ok for _, verdict in rows)
 

@@ -44,7 +44,7 @@ def stock_decider(settings: Settings) -> None:
 
 
 def hasty_ingress(settings: Settings) -> None:
-    """The broker is told that a message is kept as soon as it has come."""
+    """Acknowledges a message to the broker as soon as it arrives."""
     carefully: Any = ingress._forward  # noqa: SLF001 - to be broken
 
     async def forward(session: Any, *rest: Any) -> None:

@@ -1,4 +1,4 @@
-"""The checker: pure functions that compare diaries, Kafka and the promises of the pipeline.
+"""The checker: pure functions that compare visitor_logs, Kafka and the promises of the pipeline.
 
 Each check returns sentences about what is off; none if all is well.
 """
@@ -13,13 +13,13 @@ from models.contract.messages import Dispensed, LocalRation
 from models.ledger.codec import decode_outcome, decode_row
 from models.ledger.outcomes import Answered, ReportKept
 from tests.experiments.chaos.evidence import Books, Spot
-from tests.experiments.chaos.journal_reader import Asked, Entry, MotorStarted, MotorStopped, PowerOff, PowerOn, Told
+from tests.experiments.chaos.visitor_log import AnswerShown, Asked, Entry, MotorStarted, MotorStopped, PowerOff, PowerOn
 
 __all__ = ["Evidence", "Verdict", "check", "is_repetition"]
 
 _PATIENCE_S = 3.0
 _SLACK_S = 1.0
-"""between a dispenser's reading of its clock and a diary's, on a busy machine"""
+"""between a dispenser's reading of its clock and a visitor_log's, on a busy machine"""
 _SHOWN = 3
 """examples of each kind"""
 
@@ -28,7 +28,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """All that is known of a segment."""
 
     books: Books
-    diaries: Sequence[Sequence[Entry]]
+    visitor_logs: Sequence[Sequence[Entry]]
     """one for each crowd"""
     acknowledged: Collection[tuple[str, int]] = ()
     """site and number of each probe that the broker took"""
@@ -41,15 +41,15 @@ class Verdict(Struct, frozen=True, kw_only=True):
     in_kafka: int
     decided: int
     in_time: int
-    """told what the pipeline decided"""
+    """got the pipeline's decision"""
     rations: int
     lost: int
     doubled: int
     late: int
     longest_s: float
-    """from the first asking to being told; a power cut between them counts"""
+    """from the first request to the answer; a power cut in between counts"""
     pause_s: float
-    """the longest time for which the pipeline answered nobody at some site, people or none"""
+    """the longest time without any answer at some site"""
     went: int
     """people who found a long line and went away"""
     off: tuple[str, ...]
@@ -63,14 +63,14 @@ def check(evidence: Evidence) -> Verdict:
     """Judge a segment."""
     books = evidence.books
     asked = [entry for entry in _all(evidence) if isinstance(entry, Asked)]
-    told = [entry for entry in _all(evidence) if isinstance(entry, Told)]
+    shown = [entry for entry in _all(evidence) if isinstance(entry, AnswerShown)]
     lost, doubled, late = _lost(evidence), _doubled(evidence), _late(evidence)
     return Verdict(
         asked=len(asked),
         in_kafka=sum(entry.request in books.requests for entry in asked),
         decided=sum(entry.request in books.answers for entry in asked),
-        in_time=sum(entry.what in ("dispense", "refuse") for entry in told),
-        rations=sum(entry.what == "ration" for entry in told),
+        in_time=sum(entry.what in ("dispense", "refuse") for entry in shown),
+        rations=sum(entry.what == "ration" for entry in shown),
         lost=len(lost),
         doubled=len(doubled),
         late=len(late),
@@ -123,19 +123,19 @@ def _doubled(evidence: Evidence) -> _Found:
 
 
 def _late(evidence: Evidence) -> _Found:
-    return _Found("late", [case for diary in evidence.diaries for case in _late_in(diary)])
+    return _Found("late", [case for visitor_log in evidence.visitor_logs for case in _late_in(visitor_log)])
 
 
-def _late_in(diary: Iterable[Entry]) -> Iterator[str]:
+def _late_in(visitor_log: Iterable[Entry]) -> Iterator[str]:
     """By command, for a request that was closed by a word to the person, by a power cut or by the end of patience."""
     open_since: dict[str, float] = {}
-    for entry in diary:
+    for entry in visitor_log:
         match entry:
             case Asked():
                 open_since[entry.request] = entry.at
             case PowerOn():
                 open_since.clear()
-            case Told():
+            case AnswerShown():
                 open_since.pop(entry.request, None)
             case MotorStarted(commanded=True, request=request):
                 if request not in open_since:
@@ -147,20 +147,22 @@ def _late_in(diary: Iterable[Entry]) -> Iterator[str]:
 
 
 def _ledger(evidence: Evidence) -> _Found:
-    """Centimetres, by dispenser: what the motors gave and what the reports told of it."""
+    """Centimetres by dispenser: what the motors dispensed and what the reports stated."""
     owners = {entry.request: f"{entry.site}/{entry.device}" for entry in _all(evidence) if isinstance(entry, Asked)}
     started = {entry.request: entry.cm for entry in _all(evidence) if isinstance(entry, MotorStarted)}
     stopped = {entry.request: entry.cm for entry in _all(evidence) if isinstance(entry, MotorStopped)}
     gave: defaultdict[str, int] = defaultdict(int)
-    told: defaultdict[str, int] = defaultdict(int)
+    shown: defaultdict[str, int] = defaultdict(int)
     for request, cm in started.items():
-        owner = owners.get(request, "nobody knows where")
+        owner = owners.get(request, "an unknown dispenser")
         given, reported = stopped.get(request), _reported(evidence.books, request)
         if (given is None or _lost_power(evidence.books, request)) and 0 <= reported <= cm:
-            continue  # cut while it ran: nobody knows what came out
+            continue  # power cut while it ran: unknown what came out
         gave[owner] += given or 0
-        told[owner] += reported
-    return _Found("ledgers that differ", [f"{o} gave {gave[o]} cm, told {told[o]}" for o in gave if gave[o] != told[o]])
+        shown[owner] += reported
+    return _Found(
+        "ledgers that differ", [f"{o} gave {gave[o]} cm, reported {shown[o]}" for o in gave if gave[o] != shown[o]]
+    )
 
 
 def _reported(books: Books, request: str) -> int:
@@ -173,8 +175,8 @@ def _lost_power(books: Books, request: str) -> bool:
 
 
 def _unnoted(evidence: Evidence) -> _Found:
-    """Reports that were never noted, by the dispenser's own count, and motors that nobody in Kafka heard of."""
-    left = [diary[-1] if diary else None for diary in evidence.diaries]
+    """Reports that were never acknowledged, by the dispenser's own count, and motor runs unknown to Kafka."""
+    left = [visitor_log[-1] if visitor_log else None for visitor_log in evidence.visitor_logs]
     unnoted = [
         f"crowd {number} has {end.unnoted} unnoted reports" if isinstance(end, PowerOff) else f"crowd {number} died"
         for number, end in enumerate(left, 1)
@@ -186,11 +188,11 @@ def _unnoted(evidence: Evidence) -> _Found:
 
 
 def _unserved(evidence: Evidence) -> _Found:
-    """People who were told nothing, and did not ask again instead."""
-    told = {entry.request for entry in _all(evidence) if isinstance(entry, Told) and entry.what != "nothing"}
+    """Visitors without an answer who did not ask again."""
+    shown = {entry.request for entry in _all(evidence) if isinstance(entry, AnswerShown) and entry.what != "nothing"}
     asked = {entry.request: entry for entry in _all(evidence) if isinstance(entry, Asked)}
     again = {entry.instead_of for entry in asked.values()}
-    return _Found("people left without an answer", sorted(asked.keys() - told - again))
+    return _Found("people left without an answer", sorted(asked.keys() - shown - again))
 
 
 def _fold(evidence: Evidence) -> _Found:
@@ -225,7 +227,7 @@ def _saw_less(value: bytes, expected: Collection[bytes]) -> bool:
 
 
 def is_repetition(value: bytes, expected: Collection[bytes]) -> bool:
-    """What a redelivered event may be answered with: the same command, and no centimetre that was not told before."""
+    """The allowed answer to a redelivered event: the same command, and no centimetre that was not reported before."""
     outcome = decode_outcome(value)
     for first in map(decode_outcome, expected):
         match outcome, first:
@@ -265,7 +267,7 @@ def _probes(evidence: Evidence) -> _Found:
 def _waits(evidence: Evidence) -> Iterator[float]:
     asked = {entry.request: entry for entry in _all(evidence) if isinstance(entry, Asked)}
     for entry in _all(evidence):
-        if isinstance(entry, Told) and (last := asked.get(entry.request)):
+        if isinstance(entry, AnswerShown) and (last := asked.get(entry.request)):
             first = last
             while first.instead_of in asked:
                 first = asked[first.instead_of]
@@ -276,15 +278,15 @@ def _pauses(evidence: Evidence) -> Iterator[float]:
     sites = {entry.request: entry.site for entry in _all(evidence) if isinstance(entry, Asked)}
     answered: defaultdict[str, list[float]] = defaultdict(list)
     for entry in _all(evidence):
-        if isinstance(entry, Told) and entry.what in ("dispense", "refuse") and entry.request in sites:
+        if isinstance(entry, AnswerShown) and entry.what in ("dispense", "refuse") and entry.request in sites:
             answered[sites[entry.request]].append(entry.at)
     for moments in answered.values():
         yield from (later - earlier for earlier, later in pairwise(moments))
 
 
 def _all(evidence: Evidence) -> Iterator[Entry]:
-    for diary in evidence.diaries:
-        yield from diary
+    for visitor_log in evidence.visitor_logs:
+        yield from visitor_log
 
 
 _CHECKS: tuple[Callable[[Evidence], _Found], ...] = (_ledger, _unnoted, _unserved, _fold, _rows, _probes)

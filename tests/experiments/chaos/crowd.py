@@ -2,7 +2,7 @@
 
     python -m tests.experiments.chaos.crowd PLAN    (a Plan as JSON; the broker and the secrets are FAIRROLL_ variables)
 
-At a restart it reads its diary: whoever stood there without an answer asks again. SIGTERM lets nobody come any more,
+At a restart it reads its log: visitors without an answer ask again. After SIGTERM no more visitors come,
 waits, not for ever, until every report is noted, and ends.
 """
 
@@ -30,18 +30,18 @@ from devices.session.site_key import Chain, open_chain, site_key_file
 from devices.simulation.synthetic_faces import SYNTHETIC, SyntheticFace
 from models.contract.messages import ButtonPressed, Dispense, FaceSeen, Refuse, Request, StaffPressed
 from models.settings import Settings
-from tests.experiments.chaos.journal_reader import (
+from tests.experiments.chaos.people import By, visits
+from tests.experiments.chaos.visitor_log import (
+    AnswerShown,
     Asked,
-    Diary,
     Entry,
     MotorStarted,
     MotorStopped,
     PowerOff,
     PowerOn,
-    Told,
-    read_diary,
+    VisitorLog,
+    read_visitor_log,
 )
-from tests.experiments.chaos.people import By, visits
 
 __all__ = ["DEVICES", "SITES_A_CROWD", "Plan", "sites_of", "standing"]
 
@@ -50,7 +50,7 @@ DEVICES = tuple(f"d{number:02}" for number in range(1, 11))
 """of each site"""
 _CM_PER_S, _JAMS, _ROLL_CM = 3_000.0, 0.02, 10_000_000
 _LONGEST_LINE = 2
-"""Whoever finds more people waiting goes away: after an outage the load is the same again, not its backlog."""
+"""A visitor who finds more people waiting leaves, so that the load after an outage is the same again."""
 _CONNECT_S, _SETTLE_S = 5.0, 25.0
 
 
@@ -62,12 +62,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     rate: float
     """people a second"""
     seed: tuple[int, ...]
-    diary: str
+    visitor_log: str
     patience_s: float = 3.0
 
 
 class Person(Struct, frozen=True):
-    """Somebody in a line."""
+    """A waiting visitor."""
 
     number: int
     by: By
@@ -81,14 +81,14 @@ def sites_of(crowd: int) -> list[str]:
 
 
 def standing(past: Iterable[Entry]) -> list[Asked]:
-    """Who asked, by a diary, and was told nothing until now."""
+    """Return from a log the visitors without an answer."""
     waiting: dict[str, Asked] = {}
     for entry in past:
         match entry:
             case Asked():
                 waiting[entry.request] = entry
                 waiting.pop(entry.instead_of or "", None)
-            case Told():
+            case AnswerShown():
                 waiting.pop(entry.request, None)
             case _:
                 pass
@@ -96,9 +96,11 @@ def standing(past: Iterable[Entry]) -> list[Asked]:
 
 
 class Place:
-    """A dispenser, the line before it, and its motor, which the diary follows."""
+    """A dispenser, the line before it, and its motor, which the visitor_log follows."""
 
-    def __init__(self, identity: Identity, plan: Plan, settings: Settings, diary: Diary, chain: Chain) -> None:
+    def __init__(
+        self, identity: Identity, plan: Plan, settings: Settings, visitor_log: VisitorLog, chain: Chain
+    ) -> None:
         self.identity = identity
         journal = DiskJournal(settings.data / "dispensers" / f"{identity}.db", boot_id())
         self.dispenser = Dispenser(
@@ -108,7 +110,7 @@ class Place:
         self.is_idle = asyncio.Event()
         self.is_idle.set()
         self._seed = plan.seed
-        self._diary = diary
+        self._visitor_log = visitor_log
         self._chain = chain
         self._motor = SimulatedMotor(roll_cm=_ROLL_CM, cm_per_s=_CM_PER_S, jam_rate=_JAMS, seed=hash(plan.seed))
 
@@ -117,9 +119,9 @@ class Place:
         run = self.dispenser.state.memory.run
         request = run.request if run else ""
         commanded = bool(run and run.answer)
-        self._diary.write(MotorStarted(at=time.monotonic(), request=request, cm=cm, commanded=commanded))
+        self._visitor_log.write(MotorStarted(at=time.monotonic(), request=request, cm=cm, commanded=commanded))
         ran = await self._motor.dispense(cm)
-        self._diary.write(MotorStopped(at=time.monotonic(), request=request, cm=ran.cm))
+        self._visitor_log.write(MotorStopped(at=time.monotonic(), request=request, cm=ran.cm))
         return ran
 
     async def serve(self) -> None:
@@ -135,15 +137,15 @@ class Place:
         while not self.dispenser.state.is_free:
             await asyncio.sleep(0.02)
         request = self._request(person)
-        self._diary.write(self._asked(person, request))
+        self._visitor_log.write(self._asked(person, request))
         closed = await self.dispenser.ask(request)
-        told = Told(
+        shown = AnswerShown(
             at=time.monotonic(),
             request=request.id,
             what=_what(closed),
             waited_s=closed.waited_ms / 1000 if closed else 0.0,
         )
-        self._diary.write(told)
+        self._visitor_log.write(shown)
 
     def _request(self, person: Person) -> Request:
         """Without a control on this connection no camera looks: the person presses the button."""
@@ -172,11 +174,11 @@ class Place:
 class Crowd:
     """All places of one process."""
 
-    def __init__(self, plan: Plan, settings: Settings, diary: Diary) -> None:
+    def __init__(self, plan: Plan, settings: Settings, visitor_log: VisitorLog) -> None:
         names = [(site, device) for site in sites_of(plan.number) for device in DEVICES]
         identities = [Identity(site=site, device=device, model=SYNTHETIC.id) for site, device in names]
         chains = {site: open_chain(site_key_file(settings, site), SYNTHETIC) for site in sites_of(plan.number)}
-        self.places = [Place(identity, plan, settings, diary, chains[identity.site]) for identity in identities]
+        self.places = [Place(identity, plan, settings, visitor_log, chains[identity.site]) for identity in identities]
         self.went = 0
         self._plan = plan
 
@@ -187,7 +189,7 @@ class Crowd:
                 await asyncio.gather(*(place.dispenser.controlled.wait() for place in self.places))
 
     def return_to(self, left: list[Asked]) -> None:
-        """Whoever stood at a place when the power went is the first in its line."""
+        """A visitor who stood there at the power cut is first in the line."""
         places = {place.identity: place for place in self.places}
         for asked in left:
             identity = Identity(site=asked.site, device=asked.device, model=SYNTHETIC.id)
@@ -220,12 +222,12 @@ class Crowd:
 
 
 async def _run(plan: Plan, settings: Settings) -> None:
-    past = list(read_diary(Path(plan.diary)))
+    past = list(read_visitor_log(Path(plan.visitor_log)))
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
-    with Diary(Path(plan.diary)) as diary:
-        diary.write(PowerOn(at=time.monotonic()))
-        crowd = Crowd(plan, settings, diary)
+    with VisitorLog(Path(plan.visitor_log)) as visitor_log:
+        visitor_log.write(PowerOn(at=time.monotonic()))
+        crowd = Crowd(plan, settings, visitor_log)
         crowd.return_to(standing(past))
         tasks = [asyncio.create_task(place.dispenser.run()) for place in crowd.places]
         await crowd.until_connected()
@@ -235,7 +237,7 @@ async def _run(plan: Plan, settings: Settings) -> None:
         await ended.wait()
         coming.cancel()
         unnoted = await crowd.settle()
-        diary.write(PowerOff(at=time.monotonic(), unnoted=unnoted, went=crowd.went))
+        visitor_log.write(PowerOff(at=time.monotonic(), unnoted=unnoted, went=crowd.went))
         for task in tasks:
             task.cancel()
         await asyncio.gather(coming, *tasks, return_exceptions=True)

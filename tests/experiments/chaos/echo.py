@@ -20,7 +20,7 @@ __all__: list[str] = []
 
 _LONGEST_S = 2.0
 _MARK = ("echo", "1")
-"""Told by itself apart from what others say; nobody else reads it."""
+"""Identifies its own messages; no other client reads them."""
 
 
 async def _run(settings: Settings, seed: int) -> None:

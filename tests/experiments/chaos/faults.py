@@ -15,7 +15,7 @@ _DOWN_S = 1.5
 _FROZEN_S = 9.0
 """Beyond the 6 s after which Kafka's group gives a silent worker's partitions away."""
 _CUT_S = 4.0
-"""Beyond the patience of 3 s: somebody gets a local ration."""
+"""Longer than the patience of 3 s, so that local rations occur."""
 _SLOW_S, _SLOW_BYTES_PER_S = 0.25, 4_000.0
 
 

@@ -14,8 +14,8 @@ __all__ = ["draw"]
 _BIN_S = 10.0
 
 
-def draw(path: Path, samples: Samples, told: Sequence[tuple[float, float]]) -> None:
-    """Write a PNG; `told` is when people were told, and after how many seconds of waiting."""
+def draw(path: Path, samples: Samples, answers: Sequence[tuple[float, float]]) -> None:
+    """Write a PNG; `answers`: time of each answer and its latency, seconds."""
     mpl.use("Agg")
     figure = Figure(figsize=(11, 8), layout="constrained")
     memory, waits = figure.subplots(2, 1, sharex=True)
@@ -24,7 +24,7 @@ def draw(path: Path, samples: Samples, told: Sequence[tuple[float, float]]) -> N
     memory.set_ylabel("anonymous memory, MB")
     memory.set_ylim(bottom=0)
     memory.legend(ncols=2, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    for percent, line in _by_time(told).items():
+    for percent, line in _by_time(answers).items():
         waits.plot(*np.array(line).T, label=f"p{percent}")
     waits.set_ylabel(f"wait for an answer, ms, in {_BIN_S:g} s")
     waits.set_xlabel("seconds")
@@ -34,8 +34,8 @@ def draw(path: Path, samples: Samples, told: Sequence[tuple[float, float]]) -> N
     figure.savefig(path, dpi=110)
 
 
-def _by_time(told: Sequence[tuple[float, float]]) -> dict[int, list[tuple[float, float]]]:
-    moments, waited = np.array(told).T
+def _by_time(answers: Sequence[tuple[float, float]]) -> dict[int, list[tuple[float, float]]]:
+    moments, waited = np.array(answers).T
     lines: dict[int, list[tuple[float, float]]] = {50: [], 99: []}
     for start in np.arange(0, moments.max(), _BIN_S):
         within = waited[(moments >= start) & (moments < start + _BIN_S)]

@@ -38,18 +38,18 @@ class Load(Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def crowds_at(pipeline: Pipeline, mqtt: str, rate: float, seed: str, crowds: int) -> AsyncIterator[list[Path]]:
-    """Crowds that are connected to `mqtt`, and their diaries; at the end they end in order.
+    """Crowds that are connected to `mqtt`, and their visitor_logs; at the end they end in order.
 
-    `seed` is a text that no other crowds of this pipeline had: their diaries are named by it.
+    `seed` is a text that no other crowds of this pipeline had: their visitor_logs are named by it.
     """
-    folder = pipeline.folder / "diaries"
+    folder = pipeline.folder / "visitor_logs"
     folder.mkdir(exist_ok=True)
     names = [f"crowd-{number}" for number in range(1, crowds + 1)]
-    diaries = [folder / f"{seed.replace('/', '-')}-{name}.jsonl" for name in names]
-    for number, (name, diary) in enumerate(zip(names, diaries, strict=True), 1):
-        plan = Plan(number=number, rate=rate / crowds, seed=tuple(seed.encode()), diary=str(diary))
+    visitor_logs = [folder / f"{seed.replace('/', '-')}-{name}.jsonl" for name in names]
+    for number, (name, visitor_log) in enumerate(zip(names, visitor_logs, strict=True), 1):
+        plan = Plan(number=number, rate=rate / crowds, seed=tuple(seed.encode()), visitor_log=str(visitor_log))
         arguments = msgspec.json.encode(plan).decode()
         pipeline.add(name, "tests.experiments.chaos.crowd", arguments, environ={"FAIRROLL_MQTT": mqtt})
     await asyncio.gather(*(pipeline.start(name) for name in names))
-    yield diaries
+    yield visitor_logs
     await asyncio.gather(*(pipeline.tell_to_end(name, _END_S) for name in names))

@@ -42,7 +42,7 @@ def _away(seconds: float) -> Fault:
 async def _run(folder: Path, rate: float, seconds: float, console: Console) -> bool:
     async with open_run(folder, Load(rate=rate)) as run:
         verdict = await run.segment(_away(seconds))
-        tell(console, "influxdb-away", verdict, run.pipeline.told)
+        tell(console, "influxdb-away", verdict, run.pipeline.restarts)
         show(console, f"{rate:g} requests/s, InfluxDB away for {seconds:g} s", [("influxdb-away", verdict)])
         settings = run.pipeline.settings
         made, held = await until_stored(settings, _WITHIN_S)
@@ -51,7 +51,7 @@ async def _run(folder: Path, rate: float, seconds: float, console: Console) -> b
     strangers = len(held.keys() - more.keys())
     counts = ", ".join(f"{n} {name}" for name, n in sorted(Counter(key.measurement for key in made).items()))
     console.print(f"points produced {len(made)} ({counts})")
-    console.print(f"points stored {len(made.keys() & held.keys())}, {wrong} of them other, {strangers} of nobody")
+    console.print(f"points stored {len(made.keys() & held.keys())}, {wrong} of them different, {strangers} unexpected")
     return verdict.is_ok and not wrong and not strangers
 
 

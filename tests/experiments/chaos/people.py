@@ -21,7 +21,7 @@ _LIFE = 10_000_000
 
 
 class Visit(NamedTuple):
-    """Somebody comes."""
+    """A visitor arrives."""
 
     after_s: float
     """since the one before"""

@@ -42,7 +42,7 @@ class Pipeline:
         self.settings = stack.settings
         self.folder = folder
         self.sites = [site for number in range(1, crowds + 1) for site in sites_of(number)]
-        self.told: list[str] = []
+        self.restarts: list[str] = []
         """what died by itself and was started again"""
         self._processes = {process.program.name: process for process in stack}
         self._instead = instead
@@ -74,7 +74,7 @@ class Pipeline:
     def supervise(self, *processes: Process) -> None:
         """Start again whichever of them dies by itself."""
         self._supervisors.append(
-            asyncio.create_task(supervise(processes, lambda change: self.told.append(str(change))))
+            asyncio.create_task(supervise(processes, lambda change: self.restarts.append(str(change))))
         )
 
     async def close(self) -> None:

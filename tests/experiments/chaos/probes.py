@@ -24,7 +24,7 @@ _AGAIN_S = 0.2
 
 
 class _Exact(Client):
-    """Tells of the last publish whether the broker has it for somebody.
+    """Return whether the broker has the last publish for a subscriber.
 
     mosquitto 2.0 forgets shared subscriptions at a restart, and until ingress subscribes again it acknowledges with
     "no matching subscribers", which aiomqtt takes for success.

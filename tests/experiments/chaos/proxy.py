@@ -41,7 +41,7 @@ class TcpProxy:
         await asyncio.gather(*self._lines, return_exceptions=True)
 
     def cut(self) -> None:
-        """Let nothing through from now on. Nobody is told: no connection is closed or reset."""
+        """Drop everything from now on, without closing or resetting a connection."""
         self._cuts += 1
         self._is_whole.clear()
 

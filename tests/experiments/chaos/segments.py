@@ -9,12 +9,12 @@ from random import Random
 
 from tests.experiments.chaos.checker import Evidence, Verdict, check
 from tests.experiments.chaos.faults import Fault, Scene
-from tests.experiments.chaos.journal_reader import read_diary
 from tests.experiments.chaos.load import Load, crowds_at
 from tests.experiments.chaos.pipeline import Pipeline, open_pipeline
 from tests.experiments.chaos.probes import Probes
 from tests.experiments.chaos.proxy import TcpProxy
 from tests.experiments.chaos.reading import Reading, open_reading
+from tests.experiments.chaos.visitor_log import read_visitor_log
 
 __all__ = ["Run", "open_run"]
 
@@ -39,20 +39,20 @@ class Run:
         self._probes.acknowledged.clear()
         async with TcpProxy(self.pipeline.settings.mqtt) as proxy:
             crowds = crowds_at(self.pipeline, proxy.address, self._load.rate, seed, self._load.crowds)
-            async with crowds as diaries, self._probes.shots():
+            async with crowds as visitor_logs, self._probes.shots():
                 seconds = self._load.seconds or fault.seconds
                 scene = Scene(self.pipeline, proxy, "crowd-1", Random(seed), seconds)
                 await asyncio.gather(fault.happens(scene), asyncio.sleep(seconds))
-        return await self._judge(diaries)
+        return await self._judge(visitor_logs)
 
-    async def _judge(self, diaries: Sequence[Path]) -> Verdict:
+    async def _judge(self, visitor_logs: Sequence[Path]) -> Verdict:
         """Look again until all is well, for a bounded time; what was seen last is the verdict."""
-        entries = [list(read_diary(path)) for path in diaries]
+        entries = [list(read_visitor_log(path)) for path in visitor_logs]
         deadline = asyncio.get_running_loop().time() + self._load.settle_s
         while True:
             await self._reading.catch_up()
             acknowledged = frozenset(self._probes.acknowledged)
-            verdict = check(Evidence(books=self._reading.books, diaries=entries, acknowledged=acknowledged))
+            verdict = check(Evidence(books=self._reading.books, visitor_logs=entries, acknowledged=acknowledged))
             if verdict.is_ok or asyncio.get_running_loop().time() > deadline:
                 return verdict
             await asyncio.sleep(_LOOK_AGAIN_S)

@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.experiments.chaos.figure import draw
-from tests.experiments.chaos.journal_reader import Asked, PowerOff, Told, read_diary
 from tests.experiments.chaos.load import crowds_at
 from tests.experiments.chaos.memory import CRITERION, Growth, Samples, growth, sample
 from tests.experiments.chaos.pipeline import Pipeline, open_pipeline
+from tests.experiments.chaos.visitor_log import AnswerShown, Asked, PowerOff, read_visitor_log
 
 __all__ = ["Soak", "Soaked", "Step", "Waits", "search", "soak"]
 
@@ -57,9 +57,9 @@ class Soak(Struct, frozen=True, kw_only=True):
 
 
 class Waits(Struct, frozen=True, kw_only=True):
-    """Of all who were told something, local rations included; seconds."""
+    """Latency of all answers, local rations included; seconds."""
 
-    told: list[tuple[float, float]]
+    answers: list[tuple[float, float]]
     """when, and after how long"""
     went: int
 
@@ -73,10 +73,10 @@ class Waits(Struct, frozen=True, kw_only=True):
 
     def keep_to(self, limits: float) -> bool:
         """Whether nearly everybody could ask and was answered in time, by that share of the limits."""
-        return self.p99 < limits * _P99_S and self.went < limits * _WENT * (len(self.told) + self.went)
+        return self.p99 < limits * _P99_S and self.went < limits * _WENT * (len(self.answers) + self.went)
 
     def _percentile(self, percent: float) -> float:
-        return float(np.percentile([waited for _, waited in self.told], percent)) if self.told else float("inf")
+        return float(np.percentile([waited for _, waited in self.answers], percent)) if self.answers else float("inf")
 
 
 class Step(NamedTuple):
@@ -131,14 +131,14 @@ async def search(plan: Soak, attempt: Callable[[float, float], Awaitable[Step]])
 
 async def _try(pipeline: Pipeline, plan: Soak, rate: float, seconds: float) -> Step:
     seed = f"{plan.seed}/at-{rate:g}-for-{seconds:g}"
-    async with crowds_at(pipeline, pipeline.settings.mqtt, rate, seed, plan.crowds) as diaries:
+    async with crowds_at(pipeline, pipeline.settings.mqtt, rate, seed, plan.crowds) as visitor_logs:
         await asyncio.sleep(seconds)
-    return Step(rate, seconds, _waits(diaries))
+    return Step(rate, seconds, _waits(visitor_logs))
 
 
 async def _hold(pipeline: Pipeline, plan: Soak, rate: float, samples: Samples) -> Step:
     """Sample every process of the pipeline, the crowds too."""
-    async with crowds_at(pipeline, pipeline.settings.mqtt, rate, f"{plan.seed}/held", plan.crowds) as diaries:
+    async with crowds_at(pipeline, pipeline.settings.mqtt, rate, f"{plan.seed}/held", plan.crowds) as visitor_logs:
         pids = {
             process.program.name: process.pid for process in pipeline.processes if process.pid and process.is_running
         }
@@ -147,14 +147,14 @@ async def _hold(pipeline: Pipeline, plan: Soak, rate: float, samples: Samples) -
         sampling.cancel()
         with suppress(asyncio.CancelledError):
             await sampling
-    return Step(rate, 60 * plan.minutes, _waits(diaries))
+    return Step(rate, 60 * plan.minutes, _waits(visitor_logs))
 
 
-def _waits(diaries: Sequence[Path]) -> Waits:
-    entries = [entry for diary in diaries for entry in read_diary(diary)]
+def _waits(visitor_logs: Sequence[Path]) -> Waits:
+    entries = [entry for visitor_log in visitor_logs for entry in read_visitor_log(visitor_log)]
     first = min((entry.at for entry in entries if isinstance(entry, Asked)), default=0.0)
-    told = sorted((entry.at - first, entry.waited_s) for entry in entries if isinstance(entry, Told))
-    return Waits(told=told, went=sum(entry.went for entry in entries if isinstance(entry, PowerOff)))
+    answers = sorted((entry.at - first, entry.waited_s) for entry in entries if isinstance(entry, AnswerShown))
+    return Waits(answers=answers, went=sum(entry.went for entry in entries if isinstance(entry, PowerOff)))
 
 
 def _show(console: Console, soaked: Soaked) -> None:
@@ -172,15 +172,15 @@ def _show(console: Console, soaked: Soaked) -> None:
         steps.add_row(*_cells(step))
     memory = Table("process", "MB then", "MB at the end", "MB a minute", "", title=CRITERION, title_justify="left")
     for name, grown in soaked.growths.items():
-        told = "flat" if grown.is_flat else "[bold red]GROWS[/]"
-        memory.add_row(name, f"{grown.first:.1f}", f"{grown.last:.1f}", f"{grown.a_minute:+.2f}", told)
+        answers = "flat" if grown.is_flat else "[bold red]GROWS[/]"
+        memory.add_row(name, f"{grown.first:.1f}", f"{grown.last:.1f}", f"{grown.a_minute:+.2f}", answers)
     console.print(steps, memory)
 
 
 def _cells(step: Step) -> list[str]:
     rate, seconds, waits = step
     times = [f"{1000 * waits.p50:.0f}", f"{1000 * waits.p99:.0f}"]
-    return [f"{rate:g}", f"{seconds:g}", str(len(waits.told)), *times, str(waits.went)]
+    return [f"{rate:g}", f"{seconds:g}", str(len(waits.answers)), *times, str(waits.went)]
 
 
 def main() -> None:
@@ -195,7 +195,7 @@ def main() -> None:
         soaked = asyncio.run(soak(Path(folder), plan))
     console = Console()
     _show(console, soaked)
-    draw(arguments.png, soaked.samples, soaked.held.waits.told)
+    draw(arguments.png, soaked.samples, soaked.held.waits.answers)
     console.print(f"the figure: {arguments.png}; {'all well' if soaked.is_ok else 'NOT WELL'}", soft_wrap=True)
     sys.exit(not soaked.is_ok)
 

@@ -15,8 +15,8 @@ from models.ledger.outcomes import Answered, ReportKept
 from models.ledger.rows import PARTITION_KEY
 from tests.experiments.chaos.checker import Evidence, Verdict, check
 from tests.experiments.chaos.evidence import Books, Kept
-from tests.experiments.chaos.journal_reader import Asked, Entry, MotorStarted, MotorStopped, PowerOff, PowerOn, Told
 from tests.experiments.chaos.probes import PROBE
+from tests.experiments.chaos.visitor_log import AnswerShown, Asked, Entry, MotorStarted, MotorStopped, PowerOff, PowerOn
 from tests.support.story import SECRET, SITE, Story
 
 _ANN, _BOB, _CID = (f"request-of-{name}-0000" for name in ("ann", "bob", "cid"))
@@ -44,18 +44,18 @@ class Pipeline:
         self.said_at = 0
         """when Kafka got the decisions, milliseconds since 1970"""
         self.rows = [row for decision in story.decisions for row in _written(decision)]
-        self.diary: list[Entry] = [
+        self.visitor_log: list[Entry] = [
             PowerOn(at=0),
             _asked(1, _ANN),
             MotorStarted(at=1.1, request=_ANN, cm=60, commanded=True),
             MotorStopped(at=1.2, request=_ANN, cm=60),
-            Told(at=1.2, request=_ANN, what="dispense", waited_s=0.1),
+            AnswerShown(at=1.2, request=_ANN, what="dispense", waited_s=0.1),
             _asked(2, _BOB),
             MotorStarted(at=2.1, request=_BOB, cm=60, commanded=True),
             MotorStopped(at=2.2, request=_BOB, cm=30),
-            Told(at=2.2, request=_BOB, what="dispense", waited_s=0.1),
+            AnswerShown(at=2.2, request=_BOB, what="dispense", waited_s=0.1),
             _asked(3, _CID),
-            Told(at=3.4, request=_CID, what="refuse", waited_s=0.4),
+            AnswerShown(at=3.4, request=_CID, what="refuse", waited_s=0.4),
             PowerOff(at=9, unnoted=0, went=0),
         ]
 
@@ -76,10 +76,10 @@ class Pipeline:
         raise AssertionError
 
     def entry(self, kind: type[Entry], request: str) -> int:
-        """Where it stands in the diary."""
+        """Where it stands in the visitor_log."""
         return next(
             place
-            for place, entry in enumerate(self.diary)
+            for place, entry in enumerate(self.visitor_log)
             if isinstance(entry, kind) and getattr(entry, "request", "") == request
         )
 
@@ -88,7 +88,7 @@ class Pipeline:
         books.add_events(self.events)
         books.add_decisions(Kept(2, place, self.said_at, b"", value) for place, value in enumerate(self.decisions))
         books.add_rows(self.rows)
-        return check(Evidence(books=books, diaries=[self.diary], acknowledged=acknowledged))
+        return check(Evidence(books=books, visitor_logs=[self.visitor_log], acknowledged=acknowledged))
 
 
 def _written(decision: Decision) -> list[Kept]:
@@ -149,7 +149,7 @@ def test_a_second_decision_for_a_request_is_doubled_and_a_repetition_is_not(pipe
 
 def test_motor_that_ran_twice_for_a_request_is_doubled(pipeline: Pipeline) -> None:
     again = MotorStarted(at=1.15, request=_ANN, cm=60, commanded=True)
-    pipeline.diary.insert(pipeline.entry(MotorStopped, _ANN), again)
+    pipeline.visitor_log.insert(pipeline.entry(MotorStopped, _ANN), again)
     verdict = pipeline.judged()
     assert (verdict.doubled, _only(verdict)) == (1, f"1 doubled: {_ANN} ran the motor 2 times")
 
@@ -157,22 +157,22 @@ def test_motor_that_ran_twice_for_a_request_is_doubled(pipeline: Pipeline) -> No
 @pytest.mark.parametrize("closed_by", ["word", "power", "patience"])
 def test_motor_that_runs_by_command_for_a_closed_request_is_late(pipeline: Pipeline, closed_by: str) -> None:
     place = pipeline.entry(MotorStarted, _ANN)
-    started = pipeline.diary[place]
+    started = pipeline.visitor_log[place]
     match closed_by:
         case "word":
-            del pipeline.diary[place]
-            pipeline.diary.insert(pipeline.entry(Told, _ANN) + 1, started)
+            del pipeline.visitor_log[place]
+            pipeline.visitor_log.insert(pipeline.entry(AnswerShown, _ANN) + 1, started)
         case "power":
-            pipeline.diary.insert(place, PowerOn(at=1.05))
+            pipeline.visitor_log.insert(place, PowerOn(at=1.05))
         case _:
-            pipeline.diary[place] = structs.replace(started, at=5.5)
+            pipeline.visitor_log[place] = structs.replace(started, at=5.5)
     verdict = pipeline.judged()
     assert verdict.late == 1
     assert f"the motor ran for {_ANN}" in _only(verdict)
 
 
 def test_a_local_ration_after_the_patience_is_not_late(pipeline: Pipeline) -> None:
-    pipeline.diary[-1:-1] = [
+    pipeline.visitor_log[-1:-1] = [
         _asked(4, "request-of-dan-0000"),
         MotorStarted(at=8.5, request="request-of-dan-0000", cm=60, commanded=False),
     ]
@@ -181,12 +181,12 @@ def test_a_local_ration_after_the_patience_is_not_late(pipeline: Pipeline) -> No
 
 def test_centimetres_that_no_report_told_are_missed(pipeline: Pipeline) -> None:
     place = pipeline.entry(MotorStopped, _BOB)
-    pipeline.diary[place] = structs.replace(pipeline.diary[place], cm=31)
-    assert _only(pipeline.judged()) == "1 ledgers that differ: park/gate gave 91 cm, told 90"
+    pipeline.visitor_log[place] = structs.replace(pipeline.visitor_log[place], cm=31)
+    assert _only(pipeline.judged()) == "1 ledgers that differ: park/gate gave 91 cm, reported 90"
 
 
 def test_what_came_out_before_a_power_cut_may_be_unknown(pipeline: Pipeline) -> None:
-    pipeline.diary[-1:-1] = [
+    pipeline.visitor_log[-1:-1] = [
         _asked(4, "request-of-dan-0000"),
         MotorStarted(at=4.1, request="request-of-dan-0000", cm=60, commanded=False),
         PowerOn(at=5),
@@ -195,43 +195,43 @@ def test_what_came_out_before_a_power_cut_may_be_unknown(pipeline: Pipeline) -> 
 
 
 def test_motor_of_which_kafka_heard_nothing_is_missed(pipeline: Pipeline) -> None:
-    pipeline.diary[-1:-1] = [
+    pipeline.visitor_log[-1:-1] = [
         _asked(4, "request-of-dan-0000"),
         MotorStarted(at=4.1, request="request-of-dan-0000", cm=60, commanded=False),
         MotorStopped(at=4.2, request="request-of-dan-0000", cm=60),
-        Told(at=4.2, request="request-of-dan-0000", what="ration", waited_s=3.0),
+        AnswerShown(at=4.2, request="request-of-dan-0000", what="ration", waited_s=3.0),
     ]
     off = pipeline.judged().off
-    assert "1 ledgers that differ: park/gate gave 150 cm, told 90" in off
+    assert "1 ledgers that differ: park/gate gave 150 cm, reported 90" in off
     assert "1 not noted: the motor's run for request-of-dan-0000" in off
 
 
 def test_reports_that_were_not_noted_at_the_end_are_told(pipeline: Pipeline) -> None:
-    pipeline.diary[-1] = PowerOff(at=9, unnoted=2, went=0)
+    pipeline.visitor_log[-1] = PowerOff(at=9, unnoted=2, went=0)
     assert _only(pipeline.judged()) == "1 not noted: crowd 1 has 2 unnoted reports"
 
 
 def test_crowd_that_never_came_back_is_told(pipeline: Pipeline) -> None:
-    del pipeline.diary[-1]
+    del pipeline.visitor_log[-1]
     assert _only(pipeline.judged()) == "1 not noted: crowd 1 died"
 
 
 def test_person_who_was_told_nothing_is_told_of(pipeline: Pipeline) -> None:
-    del pipeline.diary[pipeline.entry(Told, _CID)]
+    del pipeline.visitor_log[pipeline.entry(AnswerShown, _CID)]
     assert _only(pipeline.judged()) == f"1 people left without an answer: {_CID}"
 
 
 def test_person_who_asked_again_after_a_power_cut_waited_since_the_first_time(pipeline: Pipeline) -> None:
     place = pipeline.entry(Asked, _CID)
-    pipeline.diary[place:place] = [_asked(2.5, "request-of-cid-0001"), PowerOn(at=2.8)]
-    pipeline.diary[place + 2] = _asked(3, _CID, instead_of="request-of-cid-0001")
+    pipeline.visitor_log[place:place] = [_asked(2.5, "request-of-cid-0001"), PowerOn(at=2.8)]
+    pipeline.visitor_log[place + 2] = _asked(3, _CID, instead_of="request-of-cid-0001")
     verdict = pipeline.judged()
     assert verdict.is_ok, verdict.off
     assert verdict.longest_s == pytest.approx(0.9)
 
 
 def test_pause_is_the_longest_time_between_two_answers_of_the_pipeline_at_a_site(pipeline: Pipeline) -> None:
-    moments = [entry.at for entry in pipeline.diary if isinstance(entry, Told)]
+    moments = [entry.at for entry in pipeline.visitor_log if isinstance(entry, AnswerShown)]
     assert pipeline.judged().pause_s == max(later - earlier for earlier, later in pairwise(moments))
 
 
@@ -279,10 +279,10 @@ def test_changelog_that_ends_with_other_rows_than_a_plain_fold_is_told(pipeline:
         case "missing":
             pipeline.rows.append(last._replace(value=None))
         case _:
-            pipeline.rows.append(last._replace(key=b"2/visitor/park/somebody"))
+            pipeline.rows.append(last._replace(key=b"2/visitor/park/stranger"))
     sentence = _only(pipeline.judged())
     assert sentence.startswith("1 rows of the changelog differ from a plain fold: 2/")
-    assert "somebody" not in sentence
+    assert "stranger" not in sentence
 
 
 def test_probe_that_the_broker_acknowledged_and_kafka_does_not_have_is_lost(pipeline: Pipeline) -> None:

@@ -84,7 +84,7 @@ async def _decided(settings: Settings) -> Books:
 
 
 async def _forget_decisions(settings: Settings) -> None:
-    """Only the recorded events are left; whoever decides next begins at the first of them."""
+    """Only the recorded events are left; the next decider begins at the first of them."""
     async with open_consumer(
         settings, group=settings.topics.decider_group
     ) as consumer:  # aiokafka's admin deletes no group

@@ -33,7 +33,7 @@ async def test_the_rate_is_the_highest_that_is_held_for_a_minute(
 ) -> None:
     async def attempt(rate: float, seconds: float) -> Step:
         is_held = rate <= (for_seconds if seconds < 60 else for_a_minute)
-        return Step(rate, seconds, Waits(told=[(0.0, 0.2)] * 1000, went=4 if is_held else 6))
+        return Step(rate, seconds, Waits(answers=[(0.0, 0.2)] * 1000, went=4 if is_held else 6))
 
     steps = await search(Soak(first_rate=100, step=100), attempt)
     assert [(step.rate, step.seconds) for step in steps] == tried
@@ -44,7 +44,7 @@ async def test_a_short_soak_samples_every_process_and_draws_what_it_saw(tmp_path
     soaked = await soak(tmp_path, plan)
     assert {"mosquitto", "kafka", "ingress", "decider", "egress", "sink", "crowd-1", "crowd-2"} <= soaked.growths.keys()
     assert all(grown.first > 1 for grown in soaked.growths.values())
-    assert len(soaked.held.waits.told) > 200
+    assert len(soaked.held.waits.answers) > 200
     assert soaked.held.waits.p99 < 3
-    draw(tmp_path / "soak.png", soaked.samples, soaked.held.waits.told)
+    draw(tmp_path / "soak.png", soaked.samples, soaked.held.waits.answers)
     assert (tmp_path / "soak.png").read_bytes().startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""A seeded city, and how many series its metrics have: bounded by its dispensers, whoever and however many come."""
+"""A seeded city, and how many series its metrics have: bounded by its dispensers, not by visitors."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -51,7 +51,7 @@ class Counted(Struct, frozen=True, kw_only=True):
     series: dict[str, int]
     """by measurement, of those that are made of records"""
     points: int
-    """of requests: what is told of them all"""
+    """of requests: the published total"""
 
     @property
     def total(self) -> int:
@@ -129,7 +129,7 @@ async def _until_every_site_has_a_key(settings: Settings, city: City) -> None:
 
 
 def _visits(city: City, first: int, number: int) -> Iterator[Requested | Reported]:
-    """Every dispenser tells its stock once; then people come, each with a face of their own."""
+    """Every dispenser reports its stock once; then visitors come, each with a face of their own."""
     lots = Random(f"{city.seed}/{first}")
     places = [(site, device) for site in _sites(city) for device in _devices(city)]
     for site, device in places if first == 0 else ():
@@ -145,13 +145,13 @@ def _visits(city: City, first: int, number: int) -> Iterator[Requested | Reporte
 
 
 async def _count(settings: Settings, visitors: int) -> Counted:
-    """Once all of them are told of."""
-    told = 0
+    """Wait until all of them are published."""
+    published = 0
     async with asyncio.timeout(_WITHIN_S):
-        while told < visitors:
+        while published < visitors:
             await asyncio.sleep(1)
             rows = await query(settings, f'SELECT sum("{REQUESTS["n"].name}") AS n FROM "{REQUESTS.name}"')
-            told = int(rows[0]["n"]) if rows else 0
+            published = int(rows[0]["n"]) if rows else 0
     counts = await read_series(settings, f'SHOW SERIES EXACT CARDINALITY ON "{settings.influx_bucket}"')
     series = {one.name: int(one.of("count")[0]) for one in counts if one.name not in _SAMPLED}
-    return Counted(visitors=visitors, series=series, points=told)
+    return Counted(visitors=visitors, series=series, points=published)

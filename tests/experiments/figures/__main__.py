@@ -35,11 +35,11 @@ def main(arguments: list[str] | None = None) -> None:
         studies = [*_photos(options, rng), _synthetic(options, rng)]
     except FairrollError as error:
         raise SystemExit(str(error)) from None
-    told = [study for study, _ in studies]
+    printed = [study for study, _ in studies]
     if options.json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(told)) + b"\n")
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(printed)) + b"\n")
     else:
-        show(Console(width=110), told)
+        show(Console(width=110), printed)
     draw(options.figure, studies)
     sys.stderr.write(f"drawn: {options.figure}\n")
 

@@ -1,4 +1,4 @@
-"""What is told of one face model: its people, every way of comparing them, and what a thief rebuilds."""
+"""The study of one face model: its people, every kind of comparison, and what an attacker rebuilds."""
 
 import math
 from typing import Final
@@ -64,7 +64,7 @@ class FalseMatches(Struct, frozen=True, kw_only=True):
 
 
 class Study(Struct, frozen=True, kw_only=True):
-    """All that is told of one model."""
+    """All results of one model."""
 
     model: str
     source: str

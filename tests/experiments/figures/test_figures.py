@@ -105,9 +105,9 @@ def test_two_people_are_too_few_to_be_judged_by_others() -> None:
 def test_command_without_photos_says_so_and_compares_synthetic_faces(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    main(["--faces", str(tmp_path / "nobody"), "--quick", "16", "--figure", str(tmp_path / "figure.png")])
-    told = capfd.readouterr()
-    assert "no photos in" in told.err
-    assert "synthetic/1" in told.out
-    assert "dlib" not in told.out
+    main(["--faces", str(tmp_path / "empty"), "--quick", "16", "--figure", str(tmp_path / "figure.png")])
+    printed = capfd.readouterr()
+    assert "no photos in" in printed.err
+    assert "synthetic/1" in printed.out
+    assert "dlib" not in printed.out
     assert (tmp_path / "figure.png").stat().st_size > 10_000

@@ -73,7 +73,7 @@ async def _forgotten_at_once(stage: Stage) -> Claim:
         again = await stage.press(dispenser, eye, "forget")
     erased = [s.answer.erased for s in (receipt, again) if isinstance(s, Closed) and isinstance(s.answer, Forgotten)]
     return Claim(
-        "whoever asks is forgotten at once, with a receipt on the dispenser",
+        "a request to be forgotten is obeyed immediately, with a receipt on the dispenser",
         f"the display said {erased[0] if erased else '?'} erased, and asked again {erased[-1] if erased else '?'}",
         erased == [1, 0],
     )
@@ -110,7 +110,7 @@ async def _held(stage: Stage) -> AsyncIterator[Claim]:
         eye = Eye(chain, stage.person())
         shown = await stage.press(boat, eye, "face")
     yield Claim(
-        "a dispenser that was offline at the hold looks at nobody when it is back",
+        "a dispenser that was offline at the hold captures no face when it is back",
         f"its display: {shown}; its camera looked {eye.looks} times",
         (shown, eye.looks) == ("held", 0),
     )
@@ -132,8 +132,8 @@ async def _without_vision(stage: Stage) -> Claim:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    told, _ = await asyncio.wait_for(process.communicate(b"button\nface\nstaff\n"), 60)
-    lines = told.decode().splitlines()
+    output, _ = await asyncio.wait_for(process.communicate(b"button\nface\nstaff\n"), 60)
+    lines = output.decode().splitlines()
     paper = sum(line.startswith("60 cm, after") for line in lines)
     return Claim(
         "a site works fully by buttons, without any package that sees",
@@ -143,24 +143,24 @@ async def _without_vision(stage: Stage) -> Claim:
 
 
 async def _audited(stage: Stage) -> Claim:
-    code, told, _ = await audited(stage.settings)
-    clean = sum(place["verdict"] == "clean" for place in told["places"])
+    code, output, _ = await audited(stage.settings)
+    clean = sum(place["verdict"] == "clean" for place in output["places"])
     return Claim(
         "nothing readable lies where none may be",
-        f"fairroll audit: exit code {code}, {clean} of {len(told['places'])} places clean,"
-        f" {len(told['findings'])} findings",
-        code == 0 and clean == len(told["places"]),
+        f"fairroll audit: exit code {code}, {clean} of {len(output['places'])} places clean,"
+        f" {len(output['findings'])} findings",
+        code == 0 and clean == len(output["places"]),
     )
 
 
 async def _planted(stage: Stage) -> Claim:
     """The last one: what is planted stays."""
-    for part in ("ingress", "decider", "egress", "sink"):  # so that nobody takes what is planted for work
+    for part in ("ingress", "decider", "egress", "sink"):  # so that no service consumes what is planted
         await stage.stack.stop(part)
     recordings = stage.folder / "recordings"
     expected = await plant(stage.settings, recordings)
-    code, told, _ = await audited(stage.settings, "--files", str(recordings))
-    seen = found(told)
+    code, output, _ = await audited(stage.settings, "--files", str(recordings))
+    seen = found(output)
     places = {place: kinds for place, kinds in expected.items() if kinds - {"sealed", "overdue"}}
     missed = [place for place, kinds in places.items() if not kinds & seen.get(place, set())]
     return Claim(
@@ -172,7 +172,7 @@ async def _planted(stage: Stage) -> Claim:
 
 
 async def _forgotten_on_time(stage: Stage, copies: list[Copy]) -> AsyncIterator[Claim]:
-    """Nobody comes any more."""
+    """Stop the visitors."""
     due = stage.last_grant + WINDOW_S
     while await alive(stage.settings, "park") and time.monotonic() < due + _BOUND_S:
         await asyncio.sleep(0.5)

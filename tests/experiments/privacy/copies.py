@@ -1,4 +1,4 @@
-"""What somebody has who copied Kafka's topics: sealed templates, and whether any key opens them."""
+"""What an attacker has who copied Kafka's topics: sealed templates, and whether any key opens them."""
 
 from base64 import b64encode
 from collections.abc import Iterable

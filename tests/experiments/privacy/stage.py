@@ -95,7 +95,7 @@ class Stage:
         return shown
 
     async def come(self, site: str, device: str, number: int) -> int:
-        """So many people ask by face; tells how many got a portion from the pipeline."""
+        """Let visitors ask by face; return how many got a portion from the pipeline."""
         async with self.dispenser(site, device) as (dispenser, chain):
             shown = [await self.press(dispenser, Eye(chain, self.person()), "face") for _ in range(number)]
         return sum(isinstance(one, Closed) and isinstance(one.answer, Dispense) for one in shown)

@@ -32,15 +32,15 @@ def long_happenings(requests: int) -> Iterator[RecordedEvent]:
 
 
 def _events(requests: int) -> Iterator[tuple[int, Event]]:
-    lots, told = Random(1), Counter[str]()
+    lots, reported = Random(1), Counter[str]()
     policy = Policy(button_budget_cm=100_000, dispenser_limit_cm=100_000)
     yield START, SiteConfigured(site=SITE, mode="face", policy=policy)
     for number in range(requests):
         at, device, request = START + number * _APART_MS, f"d{lots.randrange(20)}", f"request-{number:010}"
         yield at, Requested(site=SITE, device=device, request=_request(lots, request))
         if lots.random() < 1 / 2:
-            told[device] += 1
-            report = Dispensed(number=told[device], request=request, cm=60)
+            reported[device] += 1
+            report = Dispensed(number=reported[device], request=request, cm=60)
             yield at + 100, Reported(site=SITE, device=device, report=report)
         if number % _TICK_EVERY == 0:
             yield at + 200, Ticked()

@@ -84,7 +84,7 @@ def _open(path: Path) -> float:
 def peak_mb(path: Path, secrets: Path) -> float:
     """The most memory that `fairroll replay FILE` has in its life, megabytes.
 
-    Looked up while it runs: what `wait4` tells includes the memory of the process that started it.
+    Sampled while it runs: `wait4` includes the memory of the process that started it.
     """
     command = [sys.executable, "-m", "infra.cli", "replay", str(path)]
     environ = os.environ | {"FAIRROLL_SECRETS": str(secrets)}

@@ -1,4 +1,4 @@
-"""A crowd's diary: what people and motors did, on a disk, readable after its process was killed."""
+"""A crowd's visitor_log: what people and motors did, on a disk, readable after its process was killed."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,17 @@ from typing import Literal, Self
 import msgspec
 from msgspec import Struct
 
-__all__ = ["Asked", "Diary", "Entry", "MotorStarted", "MotorStopped", "PowerOff", "PowerOn", "Told", "read_diary"]
+__all__ = [
+    "AnswerShown",
+    "Asked",
+    "Entry",
+    "MotorStarted",
+    "MotorStopped",
+    "PowerOff",
+    "PowerOn",
+    "VisitorLog",
+    "read_visitor_log",
+]
 
 
 class _Entry(Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -48,7 +58,7 @@ class MotorStopped(_Entry, tag="stopped", frozen=True, kw_only=True):
     cm: int
 
 
-class Told(_Entry, tag="told", frozen=True, kw_only=True):
+class AnswerShown(_Entry, tag="shown", frozen=True, kw_only=True):
     """What the person got, and how long they waited for it (the motor's run apart)."""
 
     request: str
@@ -65,12 +75,12 @@ class PowerOff(_Entry, tag="off", frozen=True, kw_only=True):
     """people who found a long line and went away without asking"""
 
 
-Entry = PowerOn | Asked | MotorStarted | MotorStopped | Told | PowerOff
+Entry = PowerOn | Asked | MotorStarted | MotorStopped | AnswerShown | PowerOff
 
 _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 
-class Diary:
+class VisitorLog:
     """Appends entries; one write() each, so that what was written stays when the process is killed."""
 
     def __init__(self, path: Path) -> None:
@@ -90,7 +100,7 @@ class Diary:
         os.write(self._file, msgspec.json.encode(entry) + b"\n")
 
 
-def read_diary(path: Path) -> Iterator[Entry]:
-    """All entries so far, in order; none where there is no diary yet."""
+def read_visitor_log(path: Path) -> Iterator[Entry]:
+    """All entries so far, in order; none where there is no visitor_log yet."""
     if path.exists():
         yield from map(_decoder.decode, path.read_bytes().splitlines())
