@@ -7,7 +7,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard, get_args
+from typing import TypeGuard, get_args
 
 import click
 import msgspec
@@ -24,14 +24,14 @@ from devices.session.session import Dispenser, Identity
 from devices.session.site_key import open_chain, site_key_file
 from devices.simulation.fleet import Fleet, Tally, Visits
 from devices.simulation.synthetic_faces import SYNTHETIC
+from devices.vision.eye import CameraEye
+from devices.vision.process import VisionProcess, worker_command
+from devices.vision.protocol import VisionConfig
 from models.contract.face_models import face_model
 from models.contract.messages import Placement
 from models.errors import ConfigError, FairrollError, first_of
 from models.settings import Settings
 from models.stop_signals import stop_on_signals
-
-if TYPE_CHECKING:
-    from devices.hardware.vision import CameraEye
 
 __all__ = ["main"]
 
@@ -82,7 +82,16 @@ def commands() -> None:
     show_default=True,
     help="Seconds until it serves by itself.",
 )
-def run(site: str, device: str, photos: Path | None, model: str, placement: Placement, patience: float) -> None:
+@click.option(
+    "--look",
+    type=click.FloatRange(0.1, 60),
+    default=8.0,
+    show_default=True,
+    help="Seconds until a look is given up.",
+)
+def run(
+    *, site: str, device: str, photos: Path | None, model: str, placement: Placement, patience: float, look: float
+) -> None:
     """Run one dispenser, until the end of standard input, SIGINT or SIGTERM.
 
     It reads what people do from standard input: face, button, staff, forget; a line each. A press while somebody is
@@ -94,11 +103,13 @@ def run(site: str, device: str, photos: Path | None, model: str, placement: Plac
         raise ConfigError("--placement inside: no camera may look at anybody inside a restroom; leave --photos away")
     identity = _identity(settings.namespace, site, device, model if photos else "")
     journal = _journal(settings, identity)
-    eye = _eye(settings, identity, photos) if photos else None
+    chain = open_chain(site_key_file(settings, site), face_model(model)) if photos else None
     motor = SimulatedMotor()
-    dispenser = Dispenser(identity, motor, settings.mqtt, journal=journal, follower=eye, patience_s=patience)
+    dispenser = Dispenser(identity, motor, settings.mqtt, journal=journal, follower=chain, patience_s=patience)
+    vision = _vision(settings, photos, model, look, dispenser) if photos else None
+    eye = CameraEye(vision, chain) if vision and chain else None
     with GuardedDisplay(StandardOutput()) as display:
-        asyncio.run(_run(Panel(dispenser, eye), dispenser, display))
+        asyncio.run(_run(Panel(dispenser, eye), dispenser, display, vision))
 
 
 @commands.command()
@@ -119,17 +130,19 @@ def fleet(visitors: int, seconds: float, seed: int, *, journals: bool) -> None:
     click.echo(msgspec.json.encode(tally))
 
 
-async def _run(panel: Panel, dispenser: Dispenser, display: Display) -> None:
+async def _run(panel: Panel, dispenser: Dispenser, display: Display, vision: VisionProcess | None) -> None:
     """Serve whoever presses, until the end of standard input, SIGINT or SIGTERM; then stop the dispenser in order."""
     async with asyncio.TaskGroup() as tasks:
-        session = tasks.create_task(dispenser.run(), name="session")
+        kept = [tasks.create_task(dispenser.run(), name="session")]
+        kept.append(tasks.create_task(_keep_sign(panel, dispenser, display), name="sign"))
+        if vision:
+            kept.append(tasks.create_task(vision.run(), name="vision"))
         people = tasks.create_task(_serve(panel, dispenser, display), name="people")
-        sign = tasks.create_task(_keep_sign(panel, dispenser, display), name="sign")
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, people.cancel)
         await asyncio.wait({people})
-        sign.cancel()
-        session.cancel()
+        for task in kept:
+            task.cancel()
 
 
 async def _serve(panel: Panel, dispenser: Dispenser, display: Display) -> None:
@@ -196,14 +209,10 @@ def _journal(settings: Settings, identity: Identity) -> Journal:
     return DiskJournal(settings.data / "dispensers" / f"{identity}.db", boot_id())
 
 
-def _eye(settings: Settings, identity: Identity, photos: Path) -> "CameraEye":
-    """Vision is loaded only where there is a camera: a button-only dispenser has none of its packages."""
-    chain = open_chain(site_key_file(settings, identity.site), face_model(identity.model))
-    try:
-        from devices.hardware.vision import open_eye  # noqa: PLC0415 - see above
-    except ImportError as error:
-        raise ConfigError(f"{error.name} is missing: a camera needs the extra fairroll[vision]") from None
-    return open_eye(photos, chain, settings.data / "weights")
+def _vision(settings: Settings, photos: Path, model: str, look_s: float, dispenser: Dispenser) -> VisionProcess:
+    """Vision is loaded in its own process alone: a button-only dispenser has none of its packages."""
+    config = VisionConfig(photos=str(photos), model=model, weights=str(settings.data / "weights"))
+    return VisionProcess(worker_command(config), look_s=look_s, changed=dispenser.camera_changed)
 
 
 if __name__ == "__main__":

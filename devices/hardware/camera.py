@@ -5,9 +5,10 @@ from itertools import cycle
 from pathlib import Path
 from typing import Protocol
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from models.errors import ConfigError
+from models.face.picture import BadPicture, read_picture
 
 __all__ = ["Camera", "PhotoFolder", "photos"]
 
@@ -17,7 +18,9 @@ _ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 class Camera(Protocol):
     """Whatever looks at the person who asked. The picture stays in memory and is gone after the answer."""
 
-    def look(self) -> Image.Image: ...
+    def look(self) -> Image.Image | BadPicture:
+        """Take a picture. May block and may raise anything: it is called in the vision process alone."""
+        ...
 
 
 class PhotoFolder:
@@ -27,20 +30,16 @@ class PhotoFolder:
         """Raises ConfigError where there is no photo."""
         self._next: Iterator[Path] = cycle(photos(path))
 
-    def look(self) -> Image.Image:
-        """The next photo; raises ConfigError naming a file that is none."""
+    def look(self) -> Image.Image | BadPicture:
+        """The next photo."""
         path = next(self._next)
-        try:
-            with Image.open(path) as image:
-                image.load()
-                return image.copy()
-        except (OSError, UnidentifiedImageError) as error:
-            raise ConfigError(f"{path} is no readable photo: {error}") from None
+        picture = read_picture(path)
+        return BadPicture(f"{path}: {picture.reason}") if isinstance(picture, BadPicture) else picture
 
 
 def photos(path: Path) -> list[Path]:
     """The photos in a folder, or the one file; raises ConfigError where there is none."""
-    found = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.suffix.lower() in _ENDINGS)
-    if not found:
+    found = sorted(p for p in path.glob("*") if p.suffix.lower() in _ENDINGS) if path.is_dir() else [path]
+    if not found or not found[0].exists():
         raise ConfigError(f"no photo in {path}: {', '.join(sorted(_ENDINGS))} are read")
     return found

@@ -5,17 +5,19 @@ from typing import Literal, assert_never
 from devices.session.site_key import Astray
 from models.contract.messages import Control
 
-__all__ = ["Faceless", "faceless", "sign", "why_not"]
+__all__ = ["Faceless", "Unable", "faceless", "sign", "why_not"]
 
-Faceless = Literal["no_control", "button", "held", "inside", "no_camera"] | Astray
+Unable = Astray | Literal["camera_down"]
+"""Why this dispenser cannot look at a site that works with faces: no key of the epoch, or no camera that works."""
+Faceless = Literal["no_control", "button", "held", "inside", "no_camera"] | Unable
 """Why no camera looks: this connection has not told yet how the site works; the site works without faces, was
-switched to that by an operator, or lies where nobody may be looked at; there is no camera; there is no key."""
+switched to that by an operator, or lies where nobody may be looked at; there is no camera; or this one is unable."""
 
 
-def faceless(control: Control | None, astray: Astray | None) -> Faceless | None:
+def faceless(control: Control | None, unable: Unable | None) -> Faceless | None:
     """Why no camera may look at anybody now; None where it may.
 
-    `control`: the one of this connection, if it came. `astray`: why the site's key is not that of its epoch.
+    `control`: the one of this connection, if it came. `unable`: why this dispenser cannot look.
     """
     match control:
         case None:
@@ -27,7 +29,7 @@ def faceless(control: Control | None, astray: Astray | None) -> Faceless | None:
         case Control(placement="inside"):
             return "inside"
         case _:
-            return astray
+            return unable
 
 
 def why_not(reason: Faceless) -> str:
@@ -37,6 +39,8 @@ def why_not(reason: Faceless) -> str:
             return "faces are switched off here, and none is remembered: please press the button"
         case "no_control" | "button" | "inside" | "no_camera":
             return "no face is looked at here: please press the button"
+        case "camera_down":
+            return "the camera is not ready: please press the button"
         case "key_ahead" | "key_too_far" | "key_stuck":
             return f"no face is looked at here ({reason}: the site's key does not fit): please press the button"
         case _:

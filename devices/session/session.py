@@ -93,6 +93,8 @@ class Dispenser:
         self._journal: Journal = journal or InMemoryJournal()
         self._follower = follower
         self._astray: Astray | None = None
+        self._has_sight = True
+        self._announcing: asyncio.Task[None] | None = None
         self._patience_ms = round(1000 * patience_s)
         self._line: Line | None = None
         self._announced: DeviceState | None = None
@@ -110,7 +112,7 @@ class Dispenser:
     @property
     def faceless(self) -> Faceless | None:
         """Why no camera may look at anybody now; None where it may."""
-        return faceless(self.control, self._astray)
+        return faceless(self.control, self._astray or (None if self._has_sight else "camera_down"))
 
     @property
     def mode(self) -> Mode:
@@ -122,6 +124,13 @@ class Dispenser:
                 return "held"
             case _:
                 return "button"
+
+    def camera_changed(self, is_ready: bool) -> None:
+        """Tell whether looks can be taken; while they cannot, it works with the button, and its state says so."""
+        self._has_sight = is_ready
+        self.learned.set()
+        if self._line:
+            self._announcing = asyncio.create_task(self._announce_again(self._line), name="announce")
 
     @property
     def is_free(self) -> bool:
@@ -212,6 +221,11 @@ class Dispenser:
             return
         self._announced = self._state(online=True, sequence=self._next_sequence())
         await line.retain("state", encode(self._announced))
+
+    async def _announce_again(self, line: Line) -> None:
+        """A connection that is lost announces anew on the next one."""
+        with suppress(MqttError, TimeoutError):
+            await self._announce(line)
 
     def _next_sequence(self) -> int:
         """Never the will's, however often the state changes on one connection."""

@@ -31,7 +31,7 @@ def times(facts: Facts) -> Section:
 
 
 def _pictures(facts: Facts) -> Line:
-    fact, rule, source = "Pictures", rules.DELETION, f"devices/hardware/vision.py; {facts.topics.states}, firmware"
+    fact, rule, source = "Pictures", rules.DELETION, f"devices/vision/worker.py; {facts.topics.states}, firmware"
     if facts.live is None:
         return unseen(fact, rule, source, "which dispensers there are was not asked")
     firmwares = {state.firmware for state in facts.live.states.values()}

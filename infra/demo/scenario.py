@@ -16,11 +16,12 @@ from rich.live import Live
 from devices.hardware.camera import PhotoFolder, photos
 from devices.hardware.motor import SimulatedMotor
 from devices.hardware.panel import Panel, Press, Shown, said
-from devices.hardware.vision import CameraEye
 from devices.machine.actions import Closed
 from devices.session.session import Dispenser, Identity
 from devices.session.site_key import open_chain, site_key_file
 from devices.simulation.fleet import Tally, Visits
+from devices.vision.eye import CameraEye
+from devices.vision.look import InThread
 from infra.demo.screen import Scene, screen, summary
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
@@ -112,10 +113,10 @@ async def _at_the_gate(settings: Settings, people: list[tuple[str, Path]], scene
     dispenser = Dispenser(identity, SimulatedMotor(), settings.mqtt, follower=chain)
     session = asyncio.create_task(dispenser.run(), name="gate")
     try:
-        vision = await asyncio.to_thread(open_vision, chain.protector, settings.data / "weights")
+        vision = await asyncio.to_thread(open_vision, _MODEL, settings.data / "weights")
         await dispenser.controlled.wait()
         for name, path in people:
-            panel = Panel(dispenser, CameraEye(PhotoFolder(path), vision, chain))
+            panel = Panel(dispenser, CameraEye(InThread(PhotoFolder(path), vision), chain))
             for press in ("face", "face", "button"):
                 await _press(panel, name, press, scene)
         await _press(Panel(dispenser), "staff", "staff", scene)

@@ -13,15 +13,16 @@ from pathlib import Path
 
 import numpy as np
 from msgspec import Struct
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from models.contract.face_models import FaceModel
 from models.errors import ConfigError, FairrollError
-from models.face.capture_result import Poor
+from models.face.capture_result import Embedding, Poor
 from models.face.centres import Centre, encode_centre
 from models.face.detection import FaceDetector
-from models.face.embedding import Embedder, Embedding
+from models.face.embedding import Embedder
 from models.face.measures import upper_bound
+from models.face.picture import BadPicture, read_picture
 from models.face.quality import QualityGate
 from models.face.scoring import (
     People,
@@ -55,12 +56,10 @@ class Photos(Struct, frozen=True, kw_only=True):
 
     def process(self, path: Path) -> Processed:
         person, photo = path.parent.name, path.name
-        try:
-            with Image.open(path) as image:
-                image.load()
-                return self._process(image, person, photo)
-        except (OSError, UnidentifiedImageError):
+        picture = read_picture(path)
+        if isinstance(picture, BadPicture):
             return Processed(person=person, photo=photo, reason="not_an_image")
+        return self._process(picture, person, photo)
 
     def _process(self, image: Image.Image, person: str, photo: str) -> Processed:
         faces = self.detector.detect(image)

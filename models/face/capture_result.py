@@ -2,12 +2,19 @@
 
 from typing import Literal
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
-__all__ = ["NotSeen", "Poor", "Seen"]
+__all__ = ["Embedding", "NotSeen", "Poor", "Reason", "Seen"]
+
+Embedding = NDArray[np.float32]
+"""A unit vector that is close to others of the same person; its length is the face model's."""
 
 Poor = Literal["too_small", "unsure", "blurred", "turned_away"]
 """Why the quality gate refused a face."""
+Reason = Literal["no_picture", "no_face"] | Poor
+"""Why there is no template; `no_picture`: the camera or the vision failed, or gave nothing in time."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -21,4 +28,4 @@ class Seen(Struct, frozen=True, kw_only=True):
 class NotSeen(Struct, frozen=True, kw_only=True):
     """No template, and why: of several faces, the largest one's reason."""
 
-    reason: Literal["no_face"] | Poor
+    reason: Reason

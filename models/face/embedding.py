@@ -1,4 +1,4 @@
-"""From a face to an embedding: a unit vector that is close to others of the same person."""
+"""From a face to its embedding."""
 
 from pathlib import Path
 from typing import Final, Protocol, Self
@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.contract.face_models import FaceModel, face_model
+from models.face.capture_result import Embedding
 from models.face.image import Face, upright_rgb
 from models.face.weights import load_facenet
 
-__all__ = ["DlibEmbedder", "Embedder", "Embedding", "FaceNetEmbedder"]
-
-Embedding = NDArray[np.float32]
+__all__ = ["DlibEmbedder", "Embedder", "FaceNetEmbedder"]
 
 _FACENET_SIDE: Final = 160
 _FACENET_MARGIN: Final = 14

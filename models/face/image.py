@@ -1,11 +1,26 @@
-"""A face in an image, and the orientation and mode that all vision code uses."""
+"""A face in an image, and the orientation, mode and size that all vision code uses."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
+import numpy as np
 from msgspec import Struct
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
-__all__ = ["Face", "Landmarks", "Point", "upright_rgb"]
+__all__ = ["LONGEST_SIDE", "Face", "Landmarks", "Point", "upright_rgb"]
+
+LONGEST_SIDE: Final = 1280
+"""Pixels. A face of the least width that the quality gate lets pass is then a twentieth of the picture."""
+_TURNS: Final[Mapping[int, Image.Transpose]] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each orientation of EXIF (tag 0x0112)."""
 
 
 class Point(NamedTuple):
@@ -43,7 +58,36 @@ class Face(Struct, frozen=True, kw_only=True):
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation and convert to RGB. An image that needs neither is returned itself."""
-    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-        image = ImageOps.exif_transpose(image)
-    return image if image.mode == "RGB" else image.convert("RGB")
+    """Apply the EXIF orientation, convert to RGB, scale down to LONGEST_SIDE. An image that needs none is returned."""
+    turn = _TURNS.get(_orientation(image))
+    if image.mode != "RGB":
+        image = _eight_bits(image).convert("RGB")
+    if max(image.size) > LONGEST_SIDE:
+        scale = LONGEST_SIDE / max(image.size)
+        size = (max(1, round(scale * image.width)), max(1, round(scale * image.height)))
+        image = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    if turn is not None:
+        image = image.transpose(turn)
+        image.info.clear()  # its EXIF would turn it again
+    return image
+
+
+def _orientation(image: Image.Image) -> int:
+    """By EXIF; 1, upright, where that cannot be read."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001 - of garbage in EXIF, Pillow raises SyntaxError and more
+        return 1
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A picture of 16 or 32 bits in 8, its brightest pixel at 255: Pillow would cut each to white at 255.
+
+    A camera's 10 or 12 bits come in 16; one that has no brighter pixel than 255 stays as it is.
+    """
+    if not image.mode.startswith("I"):
+        return image
+    pixels = np.clip(np.asarray(image), 0, 65_535)
+    peak = int(pixels.max(initial=255))
+    levels = (np.arange(peak + 1) * 255 // peak).astype(np.uint8)
+    return Image.fromarray(levels[pixels])

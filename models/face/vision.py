@@ -1,4 +1,4 @@
-"""From a photo to a template, all in memory: no frame and no embedding is ever written or kept."""
+"""From a picture to an embedding, all in memory: neither is ever written or kept."""
 
 from pathlib import Path
 from typing import Final
@@ -8,11 +8,10 @@ from PIL import Image
 
 from models.contract.face_models import face_model
 from models.errors import ConfigError
-from models.face.capture_result import NotSeen, Poor, Seen
+from models.face.capture_result import Embedding, NotSeen, Poor
 from models.face.detection import FaceDetector
 from models.face.embedding import DlibEmbedder, Embedder, FaceNetEmbedder
 from models.face.image import Face, upright_rgb
-from models.face.protection import Protector
 from models.face.quality import QualityGate
 from models.face.weights import FACENET_VGGFACE2, fetch
 
@@ -23,33 +22,28 @@ _BYSTANDER: Final = 0.5
 
 
 class Vision(Struct, frozen=True, kw_only=True):
-    """One camera's eye. A new epoch: `msgspec.structs.replace(vision, protector=...)`, the networks stay loaded."""
+    """Detector, quality gate and embedder, loaded. It knows no key and makes no template."""
 
     detector: FaceDetector
     gate: QualityGate
     embedder: Embedder
-    protector: Protector
 
-    def see(self, image: Image.Image) -> Seen | NotSeen:
-        """Make a template of the largest face that is good enough and not a bystander's. Any size, mode, EXIF turn."""
+    def see(self, image: Image.Image) -> Embedding | NotSeen:
+        """Embed the largest face that is good enough and not a bystander's. Any size, mode, EXIF turn."""
         image = upright_rgb(image)
         reasons: list[Poor] = []
         for face in _who_asks(self.detector.detect(image)):
             poor = self.gate.judge(image, face)
             if poor is None:
-                return self._seen(image, face)
+                return self.embedder.embed(image, face)
             reasons.append(poor)
         return NotSeen(reason=reasons[0] if reasons else "no_face")
 
-    def _seen(self, image: Image.Image, face: Face) -> Seen:
-        template = self.protector.protect(self.embedder.embed(image, face))
-        return Seen(model=self.embedder.model.id, epoch=self.protector.epoch, template=template)
 
-
-def open_vision(protector: Protector, weights_folder: Path) -> Vision:
-    """Load the networks of the protector's model; raises ConfigError if it sees nothing or has no weights to be had."""
-    embedder = open_embedder(protector.model.id, weights_folder)
-    return Vision(detector=FaceDetector(), gate=QualityGate(), embedder=embedder, protector=protector)
+def open_vision(model_id: str, weights_folder: Path) -> Vision:
+    """Load the networks of a model; raises ConfigError if it sees nothing or has no weights to be had."""
+    embedder = open_embedder(model_id, weights_folder)
+    return Vision(detector=FaceDetector(), gate=QualityGate(), embedder=embedder)
 
 
 def open_embedder(model_id: str, weights_folder: Path) -> Embedder:

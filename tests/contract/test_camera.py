@@ -1,33 +1,37 @@
-"""What any camera, and any eye behind it, must do."""
+"""What any camera must do, and any eye."""
 
 import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
 
 from devices.hardware.camera import Camera, PhotoFolder, photos
 from devices.hardware.panel import Eye
-from devices.hardware.vision import CameraEye, open_eye
 from devices.session.site_key import Chain, open_chain
+from devices.vision.eye import CameraEye
+from devices.vision.look import InThread
 from models.contract.face_models import face_model
 from models.contract.messages import TEMPLATE_BYTES
 from models.errors import ConfigError
-from models.face.capture_result import NotSeen, Seen
+from models.face.capture_result import Embedding, NotSeen, Seen
+from models.face.picture import BadPicture
 from models.face.protection import equal_bits
 from models.face.vision import open_vision
 from models.keys.key_files import SiteKey
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
+DLIB = face_model("dlib-resnet/1")
 
 
 class Wall:
     """A camera that looks at a wall: the least that a port asks for."""
 
-    def look(self) -> Image.Image:
+    def look(self) -> Image.Image | BadPicture:
         return Image.new("RGB", (640, 480), RED)
 
 
@@ -48,6 +52,12 @@ def album(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def picture(camera: Camera) -> Image.Image:
+    seen = camera.look()
+    assert isinstance(seen, Image.Image)
+    return seen
+
+
 def _wall(_: Path) -> Camera:
     return Wall()
 
@@ -55,7 +65,7 @@ def _wall(_: Path) -> Camera:
 @pytest.mark.parametrize("camera_of", [_wall, PhotoFolder])
 def test_every_look_is_a_picture_of_its_own(camera_of: Callable[[Path], Camera], album: Path) -> None:
     camera = camera_of(album)
-    looks = [camera.look() for _ in range(4)]
+    looks = [picture(camera) for _ in range(4)]
     assert len({id(look) for look in looks}) == 4
     assert all(min(look.size) > 0 for look in looks)
     looks[0].paste((0, 0, 0), (0, 0, 9, 9))
@@ -64,32 +74,30 @@ def test_every_look_is_a_picture_of_its_own(camera_of: Callable[[Path], Camera],
 
 def test_photos_are_seen_in_the_order_of_their_names_again_and_again(album: Path) -> None:
     camera = PhotoFolder(album)
-    greens = [_green(camera.look()) for _ in range(4)]
+    greens = [_green(picture(camera)) for _ in range(4)]
     assert greens == [False, True, False, True]
 
 
 def test_a_single_photo_is_seen_whatever_its_name(album: Path) -> None:
     (album / "b.png").rename(album / "photo")
     camera = PhotoFolder(album / "photo")
-    assert all(_green(camera.look()) for _ in range(2))
+    assert all(_green(picture(camera)) for _ in range(2))
 
 
 def test_a_folder_without_a_photo_is_named_with_what_is_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no photo in .*: \.bmp, \.jpeg, \.jpg"):
-        photos(tmp_path)
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(ConfigError, match=r"no photo in .*: \.bmp, \.jpeg, \.jpg"):
+            photos(path)
 
 
-def test_a_file_that_is_no_photo_is_named(album: Path) -> None:
-    camera = PhotoFolder(album / "notes.txt")
-    with pytest.raises(ConfigError, match=r"notes\.txt is no readable photo"):
-        camera.look()
-
-
-def test_a_torn_photo_is_named(album: Path) -> None:
-    torn = album / "b.png"
+def test_a_bad_photo_is_named_and_the_next_one_is_seen(album: Path) -> None:
+    torn = album / "a.JPG"
     torn.write_bytes(torn.read_bytes()[:60])
-    with pytest.raises(ConfigError, match=r"b\.png is no readable photo"):
-        PhotoFolder(torn).look()
+    camera = PhotoFolder(album)
+    bad = camera.look()
+    assert isinstance(bad, BadPicture)
+    assert "a.JPG" in bad.reason
+    assert _green(picture(camera))
 
 
 def _ann(_: Path) -> Eye:
@@ -99,16 +107,19 @@ def _ann(_: Path) -> Eye:
 def _chain(folder: Path) -> Chain:
     key = folder / "site.key"
     key.write_text(str(SiteKey(3, bytes(range(32)))))
-    return open_chain(key, face_model("dlib-resnet/1"))
+    return open_chain(key, DLIB)
 
 
-def _photos(path: Path) -> CameraEye:
-    return open_eye(path, _chain(path), path)
+def _eye(camera: Camera, folder: Path) -> CameraEye:
+    return CameraEye(InThread(camera, open_vision(DLIB.id, folder)), _chain(folder))
+
+
+def _photos(path: Path) -> Eye:
+    return _eye(PhotoFolder(path), path)
 
 
 def _at_a_wall(path: Path) -> Eye:
-    chain = _chain(path)
-    return CameraEye(Wall(), open_vision(chain.protector, path), chain)
+    return _eye(Wall(), path)
 
 
 @pytest.mark.parametrize("eye_of", [_ann, _photos, _at_a_wall])
@@ -120,20 +131,32 @@ async def test_a_look_is_a_template_or_a_reason_and_nothing_else(eye_of: Callabl
             assert reason == "no_face"
 
 
+class Broken:
+    def look(self) -> Image.Image | BadPicture:
+        raise RuntimeError("a fault of its own")
+
+
+async def test_a_camera_or_a_photo_that_fails_is_no_good_look(album: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await _eye(Broken(), album).look() == NotSeen(reason="no_picture")
+    assert "a fault of its own" in capsys.readouterr().out
+    assert await _eye(PhotoFolder(album / "notes.txt"), album).look() == NotSeen(reason="no_picture")
+    assert "notes.txt" in capsys.readouterr().out
+
+
 class Patient:
     """A camera whose picture comes when somebody else has worked meanwhile, and not before."""
 
     def __init__(self) -> None:
         self.others_work = threading.Event()
 
-    def look(self) -> Image.Image:
+    def look(self) -> Image.Image | BadPicture:
         assert self.others_work.wait(10)
         return Wall().look()
 
 
 async def test_the_eye_lets_others_work_while_it_looks(tmp_path: Path) -> None:
-    camera, chain = Patient(), _chain(tmp_path)
-    looking = asyncio.ensure_future(CameraEye(camera, open_vision(chain.protector, tmp_path), chain).look())
+    camera = Patient()
+    looking = asyncio.ensure_future(_eye(camera, tmp_path).look())
     await asyncio.sleep(0)
     camera.others_work.set()
     assert await looking == NotSeen(reason="no_face")
@@ -141,14 +164,33 @@ async def test_the_eye_lets_others_work_while_it_looks(tmp_path: Path) -> None:
 
 async def test_a_new_epoch_gives_the_eye_another_template_of_the_same_face(tmp_path: Path) -> None:
     Image.fromarray(data.astronaut()).save(tmp_path / "astronaut.png")
-    eye = _photos(tmp_path)
+    chain = _chain(tmp_path)
+    eye = CameraEye(InThread(PhotoFolder(tmp_path), open_vision(DLIB.id, tmp_path)), chain)
     before = await eye.look()
-    assert eye.follow(5) is None
+    assert chain.follow(5) is None
     after = await eye.look()
     assert isinstance(before, Seen)
     assert isinstance(after, Seen)
     assert (before.epoch, after.epoch) == (3, 5)
     assert 180 < equal_bits(before.template, after.template) < 332
+
+
+class Sees:
+    """A vision that sees what a test says."""
+
+    def __init__(self, embedding: Embedding) -> None:
+        self._embedding = embedding
+
+    async def look(self) -> Embedding | NotSeen:
+        return self._embedding
+
+
+@pytest.mark.parametrize(
+    "embedding", [np.zeros(128), np.full(128, np.nan), np.full(128, np.inf), np.ones(3) / np.sqrt(3), np.zeros(0)]
+)
+async def test_what_is_no_embedding_of_the_model_makes_no_template(embedding: Embedding, tmp_path: Path) -> None:
+    eye = CameraEye(Sees(embedding.astype(np.float32)), _chain(tmp_path))
+    assert await eye.look() == NotSeen(reason="no_picture")
 
 
 def _green(look: Image.Image) -> bool:

@@ -150,8 +150,11 @@ async def listen(pipeline: LocalStack, site: str, device: str) -> AsyncIterator[
         await talk.stop()
 
 
-async def dispenser(pipeline: LocalStack, *arguments: str, presses: Sequence[str] = ()) -> list[str]:
-    """What a run of the `dispenser` command prints; each press comes after the line that the one before brought."""
+async def dispenser(pipeline: LocalStack, *arguments: str, sign: str = "", presses: Sequence[str] = ()) -> list[str]:
+    """What a run of the `dispenser` command prints, from the sign on, which it shows as soon as its camera is ready.
+
+    Each press comes after the line that the one before brought.
+    """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "devices.cli", *arguments),
         env=os.environ | pipeline.settings.to_environ(),
@@ -160,7 +163,9 @@ async def dispenser(pipeline: LocalStack, *arguments: str, presses: Sequence[str
         stderr=subprocess.PIPE,
     )
     try:
-        told = [await shown(process)] if presses else []
+        told: list[str] = []
+        while sign and sign not in told:
+            told = [await shown(process)]
         told += [await pressed(process, press) for press in presses]
         rest, complained = await asyncio.wait_for(process.communicate(b""), 120)
     finally:

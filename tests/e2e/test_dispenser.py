@@ -13,6 +13,7 @@ import pytest_asyncio
 from aiomqtt import Client, ProtocolVersion
 from msgspec import structs
 
+from devices.machine.camera_permission import sign
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from models.contract.codec import decode_report, decode_request, decode_state, encode
@@ -29,6 +30,7 @@ from models.contract.messages import (
     Request,
 )
 from models.contract.topics import Topics
+from models.keys.key_files import SiteKey, site_key_name
 from models.settings import host_and_port
 
 TOPICS = Topics()
@@ -101,9 +103,9 @@ async def pipeline(stack: LocalStack) -> AsyncIterator[Pipeline]:
 
 
 @asynccontextmanager
-async def dispenser(stack: LocalStack) -> AsyncIterator[asyncio.subprocess.Process]:
+async def dispenser(stack: LocalStack, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "devices.cli", "run", "park", "gate"),
+        *(sys.executable, "-m", "devices.cli", "run", "park", "gate", *options),
         env=os.environ | stack.settings.to_environ(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -226,3 +228,30 @@ async def test_a_broker_that_falls_silent_is_noticed_and_people_get_paper_meanwh
             os.kill(frozen, signal.SIGCONT)
         while not isinstance(await site.report(), LocalRation):
             pass
+
+
+async def test_a_camera_that_hangs_holds_neither_the_button_nor_the_end(broker: LocalStack, tmp_path: Path) -> None:
+    photos, secrets = tmp_path / "photos", broker.settings.secrets
+    photos.mkdir()
+    os.mkfifo(photos / "photo.jpg")
+    secrets.mkdir(exist_ok=True)
+    (secrets / site_key_name("park")).write_text(str(SiteKey(0, bytes(range(32)))))
+    async with pipeline(broker) as site, dispenser(broker, "--photos", str(photos), "--look", "4") as gate:
+        await site.set_mode("face")
+        while (await site.state()).mode != "face":
+            pass
+        while await shown(gate) != sign(CONTROL, None):
+            pass
+        for _ in range(2):
+            await press(gate, "face")
+            await press(gate, "button")
+            await site.command(Dispense(request=(await site.request()).id, cm=60))
+            assert (await shown(gate)).startswith("60 cm, after")
+            assert {await shown(gate) for _ in range(2)} == {"the camera is not ready: please press the button"}
+            assert (await site.state()).mode == "button"
+            assert await shown(gate) == sign(CONTROL, None)
+            assert (await site.state()).mode == "face"
+        await press(gate, "face")
+        await asyncio.sleep(RUNNING_S)
+        gate.terminate()
+        assert await asyncio.wait_for(gate.wait(), 5) == 0

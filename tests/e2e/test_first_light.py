@@ -20,6 +20,7 @@ from tests.e2e.looks import dispenser, pressed, shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+SIGN = "Press face and be looked at, for nine minutes at most; or press the button."
 EXPECTED = [
     ("face", r"60 cm, after \d+ ms"),
     ("face", r"not yet \(quota\): again in 5[34]\d s, or press the button"),
@@ -35,8 +36,9 @@ async def test_a_person_is_served_refused_helped_forgotten_and_served_again(
 ) -> None:
     Image.fromarray(data.astronaut()).save(tmp_path / "astronaut.png")
     presses = [press for press, _ in EXPECTED]
-    told = await dispenser(pipeline, "run", "park", "gate", "--photos", str(tmp_path), presses=presses)
-    assert told.pop(0) == "Press face and be looked at, for nine minutes at most; or press the button."
+    arguments = ("run", "park", "gate", "--photos", str(tmp_path), "--look", "30")
+    sign, *told = await dispenser(pipeline, *arguments, sign=SIGN, presses=presses)
+    assert sign == SIGN
     assert len(told) == len(EXPECTED)
     for line, (press, expected) in zip(told, EXPECTED, strict=True):
         assert re.fullmatch(expected, line), (press, line)

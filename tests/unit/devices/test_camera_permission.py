@@ -38,7 +38,12 @@ def test_without_the_key_of_the_epoch_nobody_is_looked_at(astray: Astray) -> Non
     assert astray in why_not(astray)
 
 
-@pytest.mark.parametrize("reason", [*get_args(get_args(Faceless)[0]), *get_args(Astray)])
+def test_a_camera_that_does_not_work_looks_at_nobody() -> None:
+    assert faceless(FACES, "camera_down") == "camera_down"
+    assert faceless(structs.replace(FACES, mode="held"), "camera_down") == "held"
+
+
+@pytest.mark.parametrize("reason", [word for words in get_args(Faceless) for word in get_args(words) or (words,)])
 def test_where_nobody_is_looked_at_the_sign_says_so_and_names_the_button(reason: Faceless) -> None:
     own = structs.replace(FACES, sign="Press face and be looked at.")
     assert sign(own, reason) == why_not(reason)

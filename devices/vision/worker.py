@@ -1,0 +1,106 @@
+"""The vision process: `python -m devices.vision.worker CONFIG`, started by `devices.vision.process`.
+
+A crash, a hang or a huge picture ends here and nowhere else. It keeps pictures and embeddings in memory, for the length
+of one look, and has no key. All that it ever fetches or writes are the weights of its model.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+import structlog
+
+from devices.vision.protocol import NUMBER, Answer, Looked, Ready, Unusable, VisionConfig, frame
+from models.errors import ConfigError
+from models.face.capture_result import Embedding, NotSeen
+
+__all__ = ["main"]
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
+_Look = Callable[[], Embedding | NotSeen]
+_LOOK_BYTES: Final = 1_000_000_000
+"""Address space that looks may take beyond the loaded networks; the largest picture that is decoded takes half."""
+
+
+def main() -> None:
+    """Load, then look as often as a number comes, until the end of standard input."""
+    _isolate()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    answers = _private_output()
+    try:
+        look = _open(msgspec.json.decode(sys.argv[1], type=VisionConfig))
+    except ConfigError as error:
+        _send(answers, Unusable(str(error)))
+        sys.exit(error.exit_code)
+    _limit_memory()
+    _send(answers, Ready())
+    _serve(look, sys.stdin.buffer, answers)
+
+
+def _isolate() -> None:
+    """Die with the dispenser, leave no core file with a picture in it, and be the first to go when memory runs out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a service manager tells both; the dispenser ends this one
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    libc.prctl(_PR_SET_DUMPABLE, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError):  # a container may forbid it
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _private_output() -> BinaryIO:
+    """The pipe to the dispenser; whatever a library prints goes to standard error."""
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return answers
+
+
+def _open(config: VisionConfig) -> _Look:
+    """Raises ConfigError. A first look at nothing lets the networks take what memory they need."""
+    try:
+        from PIL import Image  # noqa: PLC0415 - the dispenser is told of a missing library
+
+        from devices.hardware.camera import PhotoFolder  # noqa: PLC0415 - see above
+
+        camera = PhotoFolder(Path(config.photos))
+        from devices.vision.look import look  # noqa: PLC0415 - torch, which takes seconds
+        from models.face.vision import open_vision  # noqa: PLC0415 - see above
+    except ImportError as error:
+        raise ConfigError(f"{error.name} is missing: a camera needs the extra fairroll[vision]") from None
+    vision = open_vision(config.model, Path(config.weights))
+    vision.see(Image.new("RGB", (640, 480)))
+    return partial(look, camera, vision)
+
+
+def _limit_memory() -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + _LOOK_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _serve(look: _Look, numbers: BinaryIO, answers: BinaryIO) -> None:
+    while len(asked := numbers.read(NUMBER.size)) == NUMBER.size:
+        (number,) = NUMBER.unpack(asked)
+        seen = look()
+        if isinstance(seen, NotSeen):
+            _send(answers, Looked(number=number, reason=seen.reason))
+        else:
+            _send(answers, Looked(number=number, embedding=seen.tobytes()))
+
+
+def _send(answers: BinaryIO, answer: Answer) -> None:
+    answers.write(frame(answer))
+
+
+if __name__ == "__main__":
+    main()
