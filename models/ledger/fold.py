@@ -16,7 +16,7 @@ from models.ledger.policy import Policy
 from models.ledger.reports import settle
 from models.ledger.requests import Asked, answer
 from models.ledger.rows import PARTITION_KEY, PartitionRow, SiteRow, site_key
-from models.ledger.site import Site
+from models.ledger.state.site import Site
 
 __all__ = ["control_changed", "decide"]
 
@@ -61,14 +61,14 @@ def _configure(site: Site, event: SiteConfigured, moment: Moment) -> Decision:
 
 def _hold(site: Site, event: SiteHeld, moment: Moment) -> Decision:
     """One row makes all that is remembered of visitors void; what keys are left is the key holder's to destroy."""
-    captures = site.captures(moment.horizon)
+    oldest = site.oldest_template(moment.horizon)
     receipt = Held(
         site=site.name,
         offset=moment.offset,
         at=moment.at,
-        templates=len(captures),
+        templates=site.count_templates(moment.horizon),
         accounts=site.count_visitors(moment.horizon),
-        oldest_s=(moment.at - min(captures)) / 1000 if captures else 0.0,
+        oldest_s=0.0 if oldest is None else (moment.at - oldest) / 1000,
         why=event.why,
         by=event.by,
     )
@@ -91,7 +91,7 @@ def _end_epoch(site: Site, event: EpochEnded, moment: Moment) -> Decision:
         offset=moment.offset,
         at=moment.at,
         epoch=row.epoch + 1,
-        templates=len(site.captures(moment.horizon)),
+        templates=site.count_templates(moment.horizon),
         accounts=site.count_visitors(moment.horizon),
     )
     row = structs.replace(row, epoch=row.epoch + 1, epoch_at=moment.at, erased=moment.offset)

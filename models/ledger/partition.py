@@ -5,14 +5,32 @@ from typing import assert_never
 
 from models.contract.face_models import FACE_MODELS, FaceModel
 from models.ledger.decision import Decision, Moment
-from models.ledger.events import EpochEnded, Record, Reported, Requested, SiteConfigured, SiteHeld, SiteResumed, Ticked
+from models.ledger.events import (
+    EpochEnded,
+    Record,
+    Reported,
+    Requested,
+    SiteConfigured,
+    SiteHeld,
+    SiteResumed,
+    Ticked,
+)
 from models.ledger.fold import control_changed, decide
 from models.ledger.outcomes import Outcome, SiteCounted
+from models.ledger.pseudonyms import site_secret
 from models.ledger.reports import kept_again
 from models.ledger.requests import Asked, answer_again
-from models.ledger.rows import PARTITION_KEY, PartitionRow, Row, site_of
-from models.ledger.site import Site
-from models.ledger.template_index import site_secret
+from models.ledger.rows import (
+    PARTITION_KEY,
+    DispenserAccount,
+    PartitionRow,
+    Row,
+    SiteRow,
+    VisitorAccount,
+    device_of,
+    site_of,
+)
+from models.ledger.state.site import Site
 
 __all__ = ["Partition"]
 
@@ -70,6 +88,7 @@ class Partition:
             self._site(site_of(key)).remove(key)
         if decision.row is not None:
             self._put(decision.key, decision.row)
+            self._expire(decision, decision.row)
 
     def ended_epochs(self) -> list[EpochEnded]:
         """Tell which sites' template keys have lived long enough by now."""
@@ -110,6 +129,22 @@ class Partition:
             self.sites[name] = Site(name, site_secret(self._secret, name), self._models)
         return self.sites[name]
 
+    def _expire(self, decision: Decision, row: Row) -> None:
+        """Take what expired out of the sums of the dispenser that a row is about, at a tick of all dispensers."""
+        match row:
+            case DispenserAccount():
+                self._expire_sums(site_of(decision.key), device_of(decision.key))
+            case VisitorAccount():
+                self._expire_sums(site_of(decision.key), row.entries[-1].device)
+            case SiteRow() | PartitionRow():
+                for outcome in decision.outcomes:
+                    if isinstance(outcome, SiteCounted):
+                        self._expire_sums(outcome.site)
+
+    def _expire_sums(self, site: str, device: str | None = None) -> None:
+        known = self._site(site)
+        known.requests.expire(known.horizon(self.at), device)
+
     def _put(self, key: str, row: Row) -> None:
         self.offset, self.at = max(self.offset, row.offset), max(self.at, row.at)
         if key != PARTITION_KEY:
@@ -118,14 +153,14 @@ class Partition:
 
 def _counted(site: Site, at: int, offset: int) -> SiteCounted:
     horizon = site.horizon(at)
-    captures = site.captures(horizon)
+    oldest = site.oldest_template(horizon)
     return SiteCounted(
         site=site.name,
         offset=offset,
         at=at,
-        templates=len(captures),
-        accounts=site.count_live(horizon),
-        oldest_s=(at - min(captures)) / 1000 if captures else 0.0,
+        templates=site.count_templates(horizon),
+        accounts=site.count_accounts(horizon),
+        oldest_s=0.0 if oldest is None else (at - oldest) / 1000,
         mode=site.mode,
         epoch=site.epoch,
         epoch_age_s=(at - site.settings.epoch_at) / 1000 if site.settings else 0.0,

@@ -1,9 +1,10 @@
-"""Centimetres in a trailing window: pure arithmetic on charges."""
+"""Centimetres in a trailing window: pure arithmetic on charges, and sums that are kept instead of recomputed."""
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["Charge", "counting", "wait_ms"]
+__all__ = ["Charge", "WindowSum", "counting", "wait_ms"]
 
 
 class Charge(NamedTuple):
@@ -14,20 +15,20 @@ class Charge(NamedTuple):
     until: int | None = None
 
     def leaves(self, window_ms: int) -> int:
-        """Tell when it stops counting, milliseconds since 1970."""
+        """Return when it stops counting, milliseconds since 1970."""
         end = self.at + window_ms
         return end if self.until is None else min(end, self.until)
 
 
 def counting(charges: Iterable[Charge], *, now: int, horizon: int) -> list[Charge]:
-    """Give those that count now: `at > horizon`, and `until`, if it has one, is to come."""
+    """Return those that count now: `at > horizon`, and `until`, if it has one, is to come."""
     return [charge for charge in charges if charge.at > horizon and (charge.until is None or charge.until > now)]
 
 
 def wait_ms(
     charges: Iterable[Charge], *, now: int, window_ms: int, horizon: int, limit_cm: int, portion_cm: int
 ) -> int:
-    """How long until a portion fits under the limit; 0 if it fits now.
+    """Return how long until a portion fits under the limit; 0 if it fits now.
 
     The portion must not exceed the limit.
     """
@@ -40,3 +41,69 @@ def wait_ms(
         spent -= charge.cm
         wait = max(1, charge.leaves(window_ms) - now)
     return wait
+
+
+class WindowSum:
+    """Amounts, each counting from its time for one window, and their sum, which is kept.
+
+    Each method costs the same for any number of amounts, but for a search by halves, and for those that expired since
+    the last `expire`. Horizons never move back, so what has expired once never counts again.
+    """
+
+    __slots__ = ("_amounts", "_dropped", "_first", "_total")
+
+    def __init__(self) -> None:
+        self._amounts: list[tuple[int, int]] = []
+        """time, milliseconds since 1970, and amount, in order"""
+        self._first = 0
+        """index of the first that was not dropped"""
+        self._dropped = -1
+        """what happened up to this time was dropped"""
+        self._total = 0
+
+    def add(self, at: int, amount: int) -> None:
+        """Count an amount from `at` on; one that has expired is not taken in."""
+        if at > self._dropped:
+            insort(self._amounts, (at, amount), self._first)
+            self._total += amount
+
+    def remove(self, at: int, amount: int) -> None:
+        """Take back an amount that was added."""
+        if at > self._dropped:
+            del self._amounts[bisect_left(self._amounts, (at, amount), self._first)]
+            self._total -= amount
+
+    def expire(self, horizon: int) -> None:
+        """Drop what counts no more at this horizon and later ones."""
+        first, total = self._from(horizon)
+        if first > self._first:
+            self._first, self._total, self._dropped = first, total, horizon
+            if 2 * first > len(self._amounts):  # so that dropping costs the same for any number of amounts
+                del self._amounts[:first]
+                self._first = 0
+
+    def after(self, horizon: int) -> int:
+        """Return the sum of what counts at a horizon, at or beyond the last expiry."""
+        return self._from(horizon)[1]
+
+    def wait_ms(self, *, now: int, window_ms: int, horizon: int, limit: int, portion: int) -> int:
+        """Return how long until a portion fits under the limit; 0 if it fits now.
+
+        Walks the amounts in the order of their expiry, as far as it must; the portion must not exceed the limit.
+        """
+        first, spent = self._from(horizon)
+        wait = 0
+        while spent + portion > limit:
+            at, amount = self._amounts[first]
+            spent -= amount
+            wait = max(1, at + window_ms - now)
+            first += 1
+        return wait
+
+    def _from(self, horizon: int) -> tuple[int, int]:
+        """Return the index of the first amount that counts at a horizon, and the sum from there on."""
+        amounts, first, total = self._amounts, self._first, self._total
+        while first < len(amounts) and amounts[first][0] <= horizon:
+            total -= amounts[first][1]
+            first += 1
+        return first, total

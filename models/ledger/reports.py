@@ -7,8 +7,15 @@ from models.ledger.decision import Decision, Moment
 from models.ledger.events import Reported, UnreadableReport
 from models.ledger.outcomes import ReportKept
 from models.ledger.policy import Shortfall
-from models.ledger.rows import PARTITION_KEY, DispenserAccount, PartitionRow, Settlement, is_visitor_key
-from models.ledger.site import Remembered, Site
+from models.ledger.rows import (
+    PARTITION_KEY,
+    DispenserAccount,
+    PartitionRow,
+    Remembered,
+    Settlement,
+    is_visitor_key,
+)
+from models.ledger.state.site import Site
 
 __all__ = ["kept_again", "settle"]
 
@@ -48,7 +55,7 @@ def kept_again(site: Site, event: Reported, moment: Moment) -> ReportKept:
     """Answer a redelivered report: what it settled when it was folded is in the ledger."""
     report, paper = event.report, _Paper()
     if isinstance(report, Dispensed | LocalRation):
-        found = site.settlement(event.device, report.request, moment.horizon)
+        found = site.requests.settlement(event.device, report.request, moment.horizon)
         if found and found[1].offset == moment.offset:
             due_cm = _due_cm(site, event.device, report, moment)
             paper = _Paper(cm=found[1].more_cm, excess_cm=max(0, report.cm - due_cm))
@@ -71,7 +78,7 @@ def _paper(site: Site, event: Reported, moment: Moment, *, is_new: bool) -> _Pap
 
 def _due_cm(site: Site, device: str, report: Dispensed | LocalRation, moment: Moment) -> int:
     """Return the most that can have come out for a request: what was granted, or a dispenser's own ration."""
-    asked = site.held(device, report.request, moment.horizon)
+    asked = site.requests.entry(device, report.request, moment.horizon)
     return (asked[1].granted_cm if asked else 0) or site.policy.portion_cm
 
 
@@ -84,8 +91,8 @@ def _settled(site: Site, device: str, report: _MotorReport, moment: Moment, *, c
     happened = moment.at - report.ago_ms
     if happened <= moment.horizon:
         return _Paper(cm=cm if is_new else 0)
-    asked = site.held(device, report.request, moment.horizon)
-    known = site.settlement(device, report.request, moment.horizon)
+    asked = site.requests.entry(device, report.request, moment.horizon)
+    known = site.requests.settlement(device, report.request, moment.horizon)
     if asked is None and (isinstance(report, Declined) or (known is None and site.is_full)):
         return _Paper(cm=cm if is_new else 0)
     before = known[1] if known else Settlement(device, report.request, happened, 0)
@@ -100,6 +107,7 @@ def _settled(site: Site, device: str, report: _MotorReport, moment: Moment, *, c
         shortfall=shortfall,
         offset=moment.offset,
         more_cm=cm - before.cm,
+        granted_at=asked[1].at if asked and asked[1].granted_cm else None,
         is_visitors=asked is not None and is_visitor_key(asked[0]),
     )
     return _Paper(settlement, settlement.more_cm)
@@ -111,7 +119,7 @@ def _shortfall(report: _MotorReport) -> Shortfall | None:
 
 def _row(site: Site, device: str, settlement: Settlement | None, moment: Moment) -> tuple[str, Remembered]:
     """The dispenser's row that takes the settlement, in the place of an earlier one of the same request."""
-    known = site.settlement(device, settlement.request, moment.horizon) if settlement else None
+    known = site.requests.settlement(device, settlement.request, moment.horizon) if settlement else None
     if settlement is None or known is None:
         key, entries = site.open_row(device, moment.horizon)
         return key, (*entries, settlement) if settlement else entries

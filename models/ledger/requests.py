@@ -1,6 +1,6 @@
 """Requests: who asks, whether a portion fits, and what is written of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import ceil
 from typing import NamedTuple, assert_never
 
@@ -20,7 +20,8 @@ from models.contract.messages import (
 from models.ledger.decision import Decision, Moment
 from models.ledger.events import Recalled, Requested
 from models.ledger.outcomes import Answered, By, Identity
-from models.ledger.quota import Charge, wait_ms
+from models.ledger.pseudonyms import pseudonym
+from models.ledger.quota import WindowSum, wait_ms
 from models.ledger.rows import (
     PARTITION_KEY,
     DispenserAccount,
@@ -30,8 +31,8 @@ from models.ledger.rows import (
     visitor_key,
     visitor_of,
 )
-from models.ledger.site import Site
-from models.ledger.template_index import Match, pseudonym
+from models.ledger.state.site import Site
+from models.ledger.state.template_index import Match
 
 __all__ = ["Asked", "answer", "answer_again"]
 
@@ -57,9 +58,10 @@ class _Seen(NamedTuple):
 
 
 class _Limit(NamedTuple):
+    """How long a limit leaves no room for a portion; 0: it leaves room now."""
+
     reason: RefusedBy
-    charges: Sequence[Charge]
-    cm: int
+    wait_ms: int
 
 
 def answer(asked: Asked) -> Decision:
@@ -83,10 +85,10 @@ def answer(asked: Asked) -> Decision:
 def answer_again(asked: Asked) -> Answered | None:
     """Give the answer that the ledger holds for a request, if it holds one."""
     site, event, moment = asked
-    held = site.held(event.device, event.request.id, moment.horizon)
-    if held is None:
+    found = site.requests.entry(event.device, event.request.id, moment.horizon)
+    if found is None:
         return None
-    return _answered(asked, held[1].by, held[1].command, repeated=True)
+    return _answered(asked, found[1].by, found[1].command, repeated=True)
 
 
 def _on_face(asked: Asked, request: FaceSeen) -> Decision:
@@ -97,8 +99,7 @@ def _on_face(asked: Asked, request: FaceSeen) -> Decision:
     if seen.identity == "unreadable":
         return _by_button_rule(asked, "face", seen)
     entries = _live_entries(asked, [seen.key] if seen.key else [])
-    own = _Limit("quota", site.charges(entries, asked.moment.horizon), site.policy.limit_cm)
-    command = _portion(asked, own, _dispenser_limit(asked))
+    command = _portion(asked, _quota(asked, entries), _dispenser_limit(asked))
     if isinstance(command, Refuse):
         return _without_identity(asked, "face", command, seen)
     key = seen.key or _new_key(asked)
@@ -112,9 +113,7 @@ def _on_face(asked: Asked, request: FaceSeen) -> Decision:
 
 def _by_button_rule(asked: Asked, by: By, seen: _Seen | None = None) -> Decision:
     """Grant an equal portion without a face and without a wait, from the dispenser's budget."""
-    site, event, moment = asked
-    budget = _Limit("button_budget", site.faceless(event.device, moment.horizon), site.policy.button_budget_cm)
-    return _without_identity(asked, by, _portion(asked, budget, _dispenser_limit(asked)), seen)
+    return _without_identity(asked, by, _portion(asked, _button_budget(asked), _dispenser_limit(asked)), seen)
 
 
 def _on_forget(asked: Asked, request: ForgetAsked) -> Decision:
@@ -167,8 +166,8 @@ def _recognise(asked: Asked, request: FaceSeen) -> _Seen:
     model = asked.site.models.get(request.model)
     if request.template is None or model is None or request.epoch != asked.site.epoch:
         return _Seen("unreadable")
-    index = asked.site.index(request.model, request.epoch)
-    match = index.nearest(request.template, asked.moment.horizon)
+    index = asked.site.templates(request.model, request.epoch)
+    match = index.nearest(request.template, asked.moment.horizon) if index else None
     return _Seen(model.tells(match.score if match else None), match)
 
 
@@ -184,30 +183,53 @@ def _everyone_like(asked: Asked, request: ForgetAsked) -> list[Match]:
     model = asked.site.models.get(request.model)
     if request.template is None or model is None:
         return []
-    index = asked.site.index(request.model, request.epoch)
-    return index.within(request.template, asked.moment.horizon, model.same)
+    index = asked.site.templates(request.model, request.epoch)
+    return index.within(request.template, asked.moment.horizon, model.same) if index else []
 
 
 def _portion(asked: Asked, *limits: _Limit) -> Dispense | Refuse:
     """Grant a portion, unless a limit leaves no room for it; the first such limit names the reason."""
-    policy, moment, request_id = asked.site.policy, asked.moment, asked.event.request.id
+    request_id = asked.event.request.id
     for limit in limits:
-        wait = wait_ms(
-            limit.charges,
-            now=moment.at,
-            window_ms=policy.window_ms,
-            horizon=moment.horizon,
-            limit_cm=limit.cm,
-            portion_cm=policy.portion_cm,
-        )
-        if wait:
-            return Refuse(request=request_id, reason=limit.reason, retry_after_s=ceil(wait / 1000))
-    return Dispense(request=request_id, cm=policy.portion_cm)
+        if limit.wait_ms:
+            return Refuse(request=request_id, reason=limit.reason, retry_after_s=ceil(limit.wait_ms / 1000))
+    return Dispense(request=request_id, cm=asked.site.policy.portion_cm)
+
+
+def _quota(asked: Asked, entries: tuple[Entry, ...]) -> _Limit:
+    """A visitor's own limit: what their grants count, of which reports give back what did not come out."""
+    site, moment, policy = asked.site, asked.moment, asked.site.policy
+    wait = wait_ms(
+        site.charges(entries, moment.horizon),
+        now=moment.at,
+        window_ms=policy.window_ms,
+        horizon=moment.horizon,
+        limit_cm=policy.limit_cm,
+        portion_cm=policy.portion_cm,
+    )
+    return _Limit("quota", wait)
+
+
+def _button_budget(asked: Asked) -> _Limit:
+    sums, policy = asked.site.requests.sums(asked.event.device), asked.site.policy
+    return _window_limit(asked, "button_budget", sums.buttons, policy.button_budget_cm)
 
 
 def _dispenser_limit(asked: Asked) -> _Limit:
-    site, event, moment = asked
-    return _Limit("dispenser_limit", site.dispensed(event.device, moment.horizon), site.policy.dispenser_limit_cm)
+    sums, policy = asked.site.requests.sums(asked.event.device), asked.site.policy
+    return _window_limit(asked, "dispenser_limit", sums.given, policy.dispenser_limit_cm)
+
+
+def _window_limit(asked: Asked, reason: RefusedBy, spent: WindowSum, limit_cm: int) -> _Limit:
+    moment, policy = asked.moment, asked.site.policy
+    wait = spent.wait_ms(
+        now=moment.at,
+        window_ms=policy.window_ms,
+        horizon=moment.horizon,
+        limit=limit_cm,
+        portion=policy.portion_cm,
+    )
+    return _Limit(reason, wait)
 
 
 def _new_key(asked: Asked) -> str:

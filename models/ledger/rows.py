@@ -18,6 +18,7 @@ __all__ = [
     "DispenserAccount",
     "Entry",
     "PartitionRow",
+    "Remembered",
     "Row",
     "Settlement",
     "SiteRow",
@@ -26,6 +27,7 @@ __all__ = [
     "device_of",
     "dispenser_key",
     "is_visitor_key",
+    "part_of",
     "site_key",
     "site_of",
     "visitor_key",
@@ -47,6 +49,11 @@ class Entry(Struct, frozen=True, array_like=True, tag="asked"):
     def granted_cm(self) -> int:
         return self.command.cm if isinstance(self.command, Dispense) else 0
 
+    @property
+    def counts(self) -> bool:
+        """Whether it counts against a limit: a grant, but for staff."""
+        return self.by != "staff" and self.granted_cm > 0
+
 
 class Settlement(Struct, frozen=True, array_like=True, tag="told"):
     """What a dispenser's reports tell of one request: the most that any of them says came out."""
@@ -62,8 +69,15 @@ class Settlement(Struct, frozen=True, array_like=True, tag="told"):
     """of the report that told of it"""
     more_cm: int = 0
     """what that report told beyond those before it: told again if the report is delivered again, and by no other"""
+    granted_at: int | None = None
+    """when its grant was decided, if one was known"""
     is_visitors: bool = False
     """The grant stands in a visitor's account, so that it counts on no button budget even if that account is erased."""
+
+    @property
+    def counts_from(self) -> int:
+        """The time from which the paper counts."""
+        return self.at if self.granted_at is None else self.granted_at
 
 
 def charges(entry: Entry, settlement: Settlement | None, give_back: GiveBack) -> Iterator[Charge]:
@@ -130,6 +144,8 @@ class PartitionRow(_Row, tag="partition", frozen=True, kw_only=True):
     """The partition's own row: for ticks, repetitions, measurements."""
 
 
+Remembered = tuple[Entry | Settlement, ...]
+"""What an account holds."""
 Account = VisitorAccount | DispenserAccount
 Row = VisitorAccount | DispenserAccount | SiteRow | PartitionRow
 
@@ -157,8 +173,13 @@ def dispenser_key(site: str, device: str, part: int) -> str:
 
 
 def device_of(key: str) -> str:
-    """Tell the dispenser in a dispenser's key."""
+    """Return the dispenser in a dispenser's key."""
     return key.split("/")[2]
+
+
+def part_of(key: str) -> int:
+    """Return which of a dispenser's rows a key is of."""
+    return int(key.rsplit("/", 1)[1])
 
 
 def site_key(site: str) -> str:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from models.contract.face_models import FACE_MODELS
 from models.contract.messages import FaceSeen, ForgetAsked
 from models.ledger.events import EpochEnded, Event, Requested, SiteConfigured, SiteHeld
-from models.ledger.template_index import TemplateIndex
+from models.ledger.state.template_index import TemplateIndex
 from models.replay.recording import without_template
 
 __all__ = ["Erasures"]

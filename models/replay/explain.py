@@ -1,6 +1,6 @@
 """Why a request got its answer: ledger before and after, limits, policy, score. Nothing biometric. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from typing import Final
 
@@ -10,9 +10,9 @@ from models.contract.face_models import FACE_MODELS
 from models.contract.messages import Declined, Dispensed, LocalRation, Mode
 from models.ledger.events import Reported, Requested
 from models.ledger.outcomes import Answered, By
-from models.ledger.quota import Charge, counting
+from models.ledger.quota import counting
 from models.ledger.rows import Account, DispenserAccount, Entry, device_of, visitor_key
-from models.ledger.site import Site
+from models.ledger.state.site import Site
 from models.replay.recording import RecordedEvent
 from models.replay.replay import Comparison, IdentitySource, Replay, Replayed
 
@@ -106,9 +106,6 @@ class _Accounts:
         self._horizon = site.horizon(at)
         self._accounts: Mapping[str, Account] = dict(site.accounts)
 
-    def cm(self, charges: Iterable[Charge]) -> int:
-        return sum(charge.cm for charge in counting(charges, now=self._at, horizon=self._horizon))
-
     def of(self, visitor: str | None, device: str) -> tuple[Line, ...]:
         """Return the live entries of a visitor, or of a dispenser's portions without an identity."""
         if visitor:
@@ -119,16 +116,21 @@ class _Accounts:
             own = (row for key, row in rows if isinstance(row, DispenserAccount) and device_of(key) == device)
             found = tuple(chain.from_iterable(row.entries for row in own))
         entries = (entry for entry in found if isinstance(entry, Entry) and entry.at > self._horizon)
-        return tuple(self._line(entry) for entry in entries if visitor or entry.granted_cm)
+        counts = self._of_visitor if visitor else _of_dispenser
+        return tuple(self._line(entry, counts(entry)) for entry in entries if visitor or entry.granted_cm)
 
     def faceless(self, device: str) -> int:
-        return self.cm(self._site.faceless(device, self._horizon))
+        return self._site.requests.sums(device).buttons.after(self._horizon)
 
     def dispensed(self, device: str) -> int:
-        return self.cm(self._site.dispensed(device, self._horizon))
+        return self._site.requests.sums(device).given.after(self._horizon)
 
-    def _line(self, entry: Entry) -> Line:
-        settled = self._site.settlement(entry.device, entry.id, self._horizon)
+    def _of_visitor(self, entry: Entry) -> int:
+        charges = self._site.charges((entry,), self._horizon)
+        return sum(charge.cm for charge in counting(charges, now=self._at, horizon=self._horizon))
+
+    def _line(self, entry: Entry, counts_cm: int) -> Line:
+        settled = self._site.requests.settlement(entry.device, entry.id, self._horizon)
         return Line(
             at=entry.at,
             device=entry.device,
@@ -136,8 +138,13 @@ class _Accounts:
             by=entry.by,
             granted_cm=entry.granted_cm,
             dispensed_cm=settled[1].cm if settled else None,
-            counts_cm=self.cm(self._site.charges([entry], self._horizon)),
+            counts_cm=counts_cm,
         )
+
+
+def _of_dispenser(entry: Entry) -> int:
+    """Return what a grant counts against its dispenser's limits, whatever was dispensed."""
+    return entry.granted_cm if entry.counts else 0
 
 
 def explain(replay: Replay, recorded: RecordedEvent, event: Requested) -> Explanation:

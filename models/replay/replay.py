@@ -23,7 +23,7 @@ from models.ledger.events import Event, Recalled, Record, Requested, SiteConfigu
 from models.ledger.outcomes import Answered, ControlChanged, EpochBegan, Held, Outcome, ReportKept, SiteCounted
 from models.ledger.partition import Partition
 from models.ledger.rows import Row, SiteRow, site_key
-from models.ledger.site import Site
+from models.ledger.state.site import Site
 from models.replay.recording import RecordedEvent, Recording, read_outcome_header, without_template
 
 __all__ = ["Comparison", "IdentitySource", "Replay", "Replayed", "Rewrite", "recorded_answer", "unchanged"]

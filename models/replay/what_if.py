@@ -23,7 +23,7 @@ from models.ledger.outcomes import Answered
 from models.ledger.policy import Policies
 from models.ledger.reports import settle
 from models.ledger.rows import PARTITION_KEY
-from models.ledger.site import Site
+from models.ledger.state.site import Site
 from models.replay.recording import RecordedEvent, Recording
 from models.replay.replay import IdentitySource, Replay, Replayed, recorded_answer
 
@@ -91,7 +91,7 @@ class WhatIf:
     def holds_templates(self, partition: int) -> bool:
         """Return whether a template of the partition is in memory, live or expired."""
         known = self._replay.partitions.get(partition)
-        return known is not None and any(site.captures(0) for site in known.sites.values())
+        return known is not None and any(site.count_templates(0) for site in known.sites.values())
 
     def fold(self, recorded: RecordedEvent) -> tuple[Replayed, TrialAnswer | None]:
         """Decide the event under the trial; no TrialAnswer if it asks for no paper or has no recorded answer."""

@@ -18,7 +18,7 @@ from models.ledger.events import Event, Record, Reported, Requested, SiteConfigu
 from models.ledger.outcomes import Answered
 from models.ledger.partition import Partition
 from models.ledger.policy import GiveBack, Policy
-from models.ledger.template_index import TEMPLATE_BITS
+from models.ledger.state.template_index import TEMPLATE_BITS
 
 SITE = "park"
 MODEL = "synthetic/1"

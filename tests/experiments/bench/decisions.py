@@ -1,20 +1,24 @@
-"""What a decision costs at a site with a crowd: time of the pure fold, and changelog records."""
+"""What a decision costs: time of the pure fold and of the ledger around it, and changelog records.
+
+One thing grows in each table, and all else stays: the live templates of a site, the grants of one dispenser within a
+window, the epochs that a site has behind it.
+"""
 
 import time
 from collections.abc import Callable, Iterator
 from statistics import median
 
 import numpy as np
+from rich.console import Group
 from rich.table import Table
 
 from models.contract.codec import encode
 from models.contract.face_models import FACE_MODELS
-from models.contract.messages import FaceSeen
+from models.contract.messages import ButtonPressed, Dispensed, FaceSeen
 from models.contract.topics import Topics
 from models.keys.seals import Keyring
 from models.ledger.codec import decode_event
-from models.ledger.events import Event, Record, Requested, SiteConfigured, Ticked
-from models.ledger.outcomes import SiteCounted
+from models.ledger.events import EpochEnded, Event, Record, Reported, Requested, SiteConfigured, Ticked
 from models.ledger.partition import Partition
 from models.ledger.policy import Policy
 from stream_processors.decider.ledger import Ledger, Message, read
@@ -22,11 +26,15 @@ from stream_processors.decider.ledger import Ledger, Message, read
 __all__ = ["table"]
 
 _CROWDS = (10, 1_000, 10_000)
+_GRANTS = (10, 1_000, 10_000)
+_EPOCHS = (1, 30, 300)
 _MEASURED = 500
 _MODEL = FACE_MODELS["synthetic/1"].id
 _SECRET = b"s" * 32
+_SITE = "crowd"
 _TICK_MS = 5_000
 _START = 1_700_000_000_000
+_POLICY = Policy(portion_cm=9, limit_cm=9, dispenser_limit_cm=100_000, button_budget_cm=100_000)
 
 
 class _CountingTable(dict[bytes, bytes]):
@@ -41,30 +49,34 @@ class _CountingTable(dict[bytes, bytes]):
         super().__setitem__(key, value)
 
 
-def table() -> Table:
-    heads = ("live templates", "fold us p50", "to the first", "fold and rows us p50", "changelog records a decision")
-    rows = Table(*heads, title="a decision on a stranger's face, at one site", title_justify="left")
+def table() -> Group:
+    """Measure all three."""
+    return Group(
+        _table("live templates", "a stranger's face, at one site", _CROWDS, _crowd),
+        _table("grants in the window", "a button of one dispenser, each portion reported", _GRANTS, _busy_dispenser),
+        _table("epochs ended", "a stranger's face, in the epoch after", _EPOCHS, _epochs),
+    )
+
+
+def _table(what: str, title: str, sizes: tuple[int, ...], stream: Callable[[int], Iterator[Message]]) -> Table:
+    heads = (what, "fold us p50", "to the first", "fold and rows us p50", "changelog records a decision")
+    rows = Table(*heads, title=f"a decision on {title}", title_justify="left")
     first = 0.0
-    for crowd in _CROWDS:
-        fold_us, ledger_us, records, size = _cost(crowd)
+    for size in sizes:
+        fold_us, ledger_us, records, written = _cost(stream(size))
         first = first or fold_us
         ratio = f"{fold_us / first:.1f}x"
-        rows.add_row(f"{crowd:,}", f"{fold_us:.0f}", ratio, f"{ledger_us:.0f}", f"{records:g} of {size} B")
+        rows.add_row(f"{size:,}", f"{fold_us:.0f}", ratio, f"{ledger_us:.0f}", f"{records:g} of {written} B")
     return rows
 
 
-def _cost(crowd: int) -> tuple[float, float, float, int]:
-    """Microseconds of the fold and of the ledger, changelog records and their bytes, for each decision.
-
-    Strangers come so often that `crowd` of them are remembered at any time; ticks erase the others.
-    """
-    rng = np.random.default_rng(1)
+def _cost(stream: Iterator[Message]) -> tuple[float, float, float, int]:
+    """Microseconds of the fold and of the ledger, changelog records and their bytes, for each request."""
     partition, rows = Partition(_SECRET), _CountingTable()
     ledger = Ledger(_SECRET, Keyring(), Topics())
     ledger.begin(rows, [0])
     folds, ledgers, records, size = [], [], 0, 0
-    policy = Policy(dispenser_limit_cm=100_000)
-    for message in _stream(rng, crowd, policy):
+    for message in stream:
         record = Record(offset=message.offset, at=message.at, event=decode_event(message.value))
         before, before_bytes = rows.writes, rows.written_bytes
         fold_us = _timed(lambda: partition.fold(record))  # noqa: B023 - called at once
@@ -73,27 +85,63 @@ def _cost(crowd: int) -> tuple[float, float, float, int]:
             folds.append(fold_us)
             ledgers.append(ledger_us)
             records, size = max(records, rows.writes - before), rows.written_bytes - before_bytes
-    [counted] = partition.decide(Record(offset=1 << 40, at=message.at, event=Ticked())).outcomes
-    assert isinstance(counted, SiteCounted)
-    assert abs(counted.templates - crowd) <= 1
     return median(folds[-_MEASURED:]), median(ledgers[-_MEASURED:]), records, size
 
 
-def _stream(rng: np.random.Generator, crowd: int, policy: Policy) -> Iterator[Message]:
-    yield Message(0, 0, _START, encode(SiteConfigured(site="crowd", mode="face", policy=policy)))
-    offset, ticked = 0, _START
-    for number in range(crowd + _MEASURED):
-        at = _START + number * policy.window_ms // crowd
-        if at - ticked >= _TICK_MS:
-            offset, ticked = offset + 1, at
-            yield Message(0, offset, at, encode(Ticked()))
-        offset += 1
-        yield Message(0, offset, at, encode(_face(rng, number)))
+def _crowd(templates: int) -> Iterator[Message]:
+    """Strangers come so often that so many of them are remembered at any time; ticks erase the others."""
+    rng = np.random.default_rng(1)
+    yield from _ticked((n * _POLICY.window_ms // templates, _face(rng, n)) for n in range(templates + _MEASURED))
 
 
-def _face(rng: np.random.Generator, number: int) -> Event:
-    face = FaceSeen(id=f"request-{number:010}", model=_MODEL, template=rng.bytes(64))
-    return Requested(site="crowd", device=f"d{number % 200}", request=face)
+def _busy_dispenser(grants: int) -> Iterator[Message]:
+    """Somebody presses the button of one dispenser so often that so many portions count at any time."""
+
+    def events() -> Iterator[tuple[int, Event]]:
+        for n in range(grants + _MEASURED):
+            at, request = n * _POLICY.window_ms // grants, f"request-{n:010}"
+            yield at, Requested(site=_SITE, device="gate", request=ButtonPressed(id=request))
+            yield at, Reported(site=_SITE, device="gate", report=Dispensed(number=n + 1, request=request, cm=9))
+
+    yield from _ticked(events())
+
+
+def _epochs(ended: int) -> Iterator[Message]:
+    """A hundred strangers in each epoch, all within one window."""
+    rng = np.random.default_rng(1)
+
+    def events() -> Iterator[tuple[int, Event]]:
+        for epoch in range(ended):
+            for n in range(100):
+                yield 0, _face(rng, 100 * epoch + n, epoch)
+            yield 0, EpochEnded(site=_SITE, epoch=epoch)
+        for n in range(_MEASURED):
+            yield n, _face(rng, 100 * ended + n, ended)
+
+    yield from _ticked(events())
+
+
+def _ticked(events: Iterator[tuple[int, Event]]) -> Iterator[Message]:
+    """Messages of one partition: the site's settings, the events at their milliseconds, and ticks."""
+    messages = 0
+    next_tick, at = _TICK_MS, 0
+
+    def message(event: Event) -> Message:
+        nonlocal messages
+        messages += 1
+        return Message(0, messages - 1, _START + at, encode(event))
+
+    yield message(SiteConfigured(site=_SITE, mode="face", policy=_POLICY))
+    for at, event in events:
+        if at >= next_tick:
+            next_tick = at + _TICK_MS
+            yield message(Ticked())
+        yield message(event)
+
+
+def _face(rng: np.random.Generator, number: int, epoch: int = 0) -> Event:
+    face = FaceSeen(id=f"request-{number:010}", model=_MODEL, epoch=epoch, template=rng.bytes(64))
+    return Requested(site=_SITE, device=f"d{number % 200}", request=face)
 
 
 def _timed(work: Callable[[], object]) -> float:

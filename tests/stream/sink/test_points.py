@@ -9,7 +9,7 @@ from models.contract.dead_letters import DeadLetter
 from models.contract.messages import Control, DeviceState, Dispense, Forgotten, Noted, Refuse
 from models.contract.topics import Topics
 from models.ledger.outcomes import Answered, ControlChanged, EpochBegan, Held, Outcome, ReportKept, Resumed, SiteCounted
-from models.ledger.template_index import pseudonym
+from models.ledger.pseudonyms import pseudonym
 from stream_processors.runtime.health import Vitals
 from stream_processors.sink.points import (
     control_point,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models.contract.messages import Dispense, Forgotten, Noted, Refuse
 from models.ledger.outcomes import Answered, By, Identity, Outcome, ReportKept, SiteCounted
-from models.ledger.template_index import pseudonym
+from models.ledger.pseudonyms import pseudonym
 from stream_processors.sink.rollups import Periods
 
 AT = 1_700_000_040_000

@@ -15,8 +15,8 @@ from models.ledger.events import Requested
 from models.ledger.outcomes import Answered, ControlChanged, ReportKept, SiteCounted
 from models.ledger.policy import Policy
 from models.ledger.rows import PARTITION_KEY, DispenserAccount, VisitorAccount, visitor_key
-from models.ledger.site import MAX_ENTRIES
-from models.ledger.template_index import TEMPLATE_BITS
+from models.ledger.state.site import MAX_ENTRIES
+from models.ledger.state.template_index import TEMPLATE_BITS
 from tests.support.story import MODEL, RESERVED, SITE, START, Story, template
 
 DOUBT = TEMPLATE_BITS - FACE_MODELS[MODEL].doubt

@@ -88,10 +88,12 @@ forgetful = st.builds(
 
 
 @st.composite
-def streams(draw: st.DrawFn, event: st.SearchStrategy[Event] = events, policy: Policy | None = None) -> list[Record]:
+def streams(
+    draw: st.DrawFn, event: st.SearchStrategy[Event] = events, policy: Policy | None = None, least: int = 0
+) -> list[Record]:
     now = START
     records = [_record(0, now, SiteConfigured(site=SITE, mode="face", policy=policy or Policy(give_back=RESERVED)))]
-    for one in draw(st.lists(event, max_size=60)):
+    for one in draw(st.lists(event, min_size=least, max_size=60)):
         now += draw(st.sampled_from([0, 1, 900, 20_000, 61_000, 300_000, -5_000]))
         records.append(_record(len(records), now, one))
     return records

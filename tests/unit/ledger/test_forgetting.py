@@ -15,7 +15,7 @@ from models.ledger.outcomes import Answered, SiteCounted
 from models.ledger.partition import Partition
 from models.ledger.policy import Policy
 from models.ledger.rows import VisitorAccount, is_visitor_key
-from models.ledger.template_index import TEMPLATE_BITS, TemplateIndex
+from models.ledger.state.template_index import TEMPLATE_BITS, TemplateIndex
 from tests.support.story import MODEL, RESERVED, SECRET, SITE, Story, template
 
 STRANGERS = TEMPLATE_BITS - FACE_MODELS[MODEL].same + 1

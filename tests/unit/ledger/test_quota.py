@@ -1,8 +1,9 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from models.ledger.quota import Charge, wait_ms
+from models.ledger.quota import Charge, WindowSum, wait_ms
 
 NOW, WINDOW_S, PORTION = 1_700_000_000, 20, 60
 limits = st.integers(PORTION, 200)
@@ -53,3 +54,48 @@ def test_a_charge_leaves_exactly_one_window_after_it_was_made(age: int, expected
 
 def test_a_charge_of_a_longer_window_still_makes_one_wait_a_moment() -> None:
     assert wait_s([Charge(NOW - WINDOW_S, 60)], 60, horizon_s=NOW - 3 * WINDOW_S) == 0.001
+
+
+# -- the same, as a sum that is kept ------------------------------------------------------------------
+
+times = st.integers(0, 3 * WINDOW_S)
+amounts = st.integers(0, 130)
+
+
+class LikeAPlainList(RuleBasedStateMachine):
+    """A kept sum against a list that is added up. Time goes on; horizons follow it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sum, self.plain, self.horizon = WindowSum(), list[tuple[int, int]](), 0
+
+    @rule(at=times, amount=amounts)
+    def add(self, at: int, amount: int) -> None:
+        self.sum.add(at, amount)
+        self.plain.append((at, amount))
+
+    @precondition(lambda self: self.plain)
+    @rule(data=st.data())
+    def remove(self, data: st.DataObject) -> None:
+        at, amount = data.draw(st.sampled_from(self.plain))
+        self.sum.remove(at, amount)
+        self.plain.remove((at, amount))
+
+    @rule(later=st.integers(0, 10))
+    def expire(self, later: int) -> None:
+        self.horizon += later
+        self.sum.expire(self.horizon)
+
+    @rule(later=st.integers(0, 10), limit=limits)
+    def compare(self, later: int, limit: int) -> None:
+        horizon = self.horizon + later
+        assert self.sum.after(horizon) == sum(amount for at, amount in self.plain if at > horizon)
+        now = horizon + WINDOW_S
+        window = {"now": now, "window_ms": WINDOW_S, "horizon": horizon}
+        charges = [Charge(at, amount) for at, amount in self.plain]
+        wait = wait_ms(charges, **window, limit_cm=limit, portion_cm=PORTION)
+        assert self.sum.wait_ms(**window, limit=limit, portion=PORTION) == wait
+
+
+TestLikeAPlainList = LikeAPlainList.TestCase
+TestLikeAPlainList.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -75,8 +75,8 @@ def test_half_a_portion_counts_half_for_the_whole_window() -> None:
 def test_a_report_that_overtakes_its_request_settles_it_all_the_same() -> None:
     story = Story(Policy(button_budget_cm=60))
     story.report(LocalRation(number=1, request="request-overtaken", cm=60))
-    button = story.partition.sites[SITE].faceless("gate", 0)
-    assert [charge.cm for charge in button] == [60]
+    sums = story.partition.sites[SITE].requests.sums("gate")
+    assert (sums.buttons.after(0), sums.given.after(0)) == (60, 60)
 
 
 def test_settling_writes_no_visitors_row_and_so_no_template() -> None:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from models.ledger.template_index import TEMPLATE_BITS, Match, TemplateIndex, pseudonym, site_secret
+from models.ledger.pseudonyms import pseudonym, site_secret
+from models.ledger.state.template_index import TEMPLATE_BITS, Match, TemplateIndex
 
 SECRET = site_secret(b"s" * 32, "park")
 
@@ -39,6 +40,12 @@ class LikeAPlainLoop(RuleBasedStateMachine):
         self.index.put(key, template, captured)
         self.plain[key] = (template, captured)
 
+    @rule(stay=st.integers(0, 20))
+    def leave(self, stay: int) -> None:
+        """Most of them, so that the matrix shrinks."""
+        for key in sorted(self.plain)[stay:]:
+            self.discard(key)
+
     @rule(key=keys)
     def discard(self, key: str) -> None:
         self.index.discard(key)
@@ -57,7 +64,7 @@ class LikeAPlainLoop(RuleBasedStateMachine):
     def count(self, horizon: int) -> None:
         assert len(self.index) == len(self.plain)
         live = [captured for _, captured in self.plain.values() if captured > horizon]
-        assert Counter(self.index.live(horizon).tolist()) == Counter(live)
+        assert (self.index.count(horizon), self.index.oldest(horizon)) == (len(live), min(live, default=None))
 
 
 TestLikeAPlainLoop = LikeAPlainLoop.TestCase
@@ -87,9 +94,11 @@ def test_an_evicted_template_is_overwritten() -> None:
     index = TemplateIndex()
     for n, key in enumerate("abc"):
         index.put(key, bytes([n + 1]) * 64, 1)
+    assert index.nearest(bytes(64), 0)
     for key in "bac":
         index.discard(key)
-    assert not np.any(index._bits)  # noqa: SLF001 - what must be gone has no public name
+    buffers = (index._bits, index._different)  # noqa: SLF001 - what must be gone has no public name
+    assert not any(np.any(buffer) for buffer in buffers)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""Rows in the order in which they expire."""
+
+from bisect import bisect_left, insort
+
+__all__ = ["Expiry"]
+
+
+class Expiry:
+    """Keys by the time of the newest that each holds; none has to be looked at to find those that expired."""
+
+    __slots__ = ("_order", "_times")
+
+    def __init__(self) -> None:
+        self._times: dict[str, int] = {}
+        self._order: list[tuple[int, str]] = []
+
+    def put(self, key: str, at: int) -> None:
+        """Insert or move a key; `at`, milliseconds, is when the newest of its contents happened."""
+        if self._times.get(key) != at:
+            self.discard(key)
+            self._times[key] = at
+            insort(self._order, (at, key))
+
+    def discard(self, key: str) -> None:
+        """Remove a key, if it is there."""
+        at = self._times.pop(key, None)
+        if at is not None:
+            del self._order[bisect_left(self._order, (at, key))]
+
+    def expired(self, horizon: int) -> list[str]:
+        """Return the keys whose contents all happened up to `horizon`."""
+        return [key for _, key in self._order[: self._index(horizon)]]
+
+    def count_live(self, horizon: int) -> int:
+        """Count the keys of which something happened after `horizon`."""
+        return len(self._order) - self._index(horizon)
+
+    def _index(self, horizon: int) -> int:
+        return bisect_left(self._order, (horizon + 1,))
