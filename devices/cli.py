@@ -16,17 +16,17 @@ import structlog
 from devices.hardware.buttons import typed_lines
 from devices.hardware.display import Display, GuardedDisplay, StandardOutput
 from devices.hardware.motor import SimulatedMotor
-from devices.hardware.panel import Panel, Press, said
+from devices.hardware.panel import Panel, Press, display_text
 from devices.journal.port import InMemoryJournal, Journal
 from devices.journal.sqlite import DiskJournal
 from devices.session.device_files import boot_id, read_sites
 from devices.session.session import Dispenser, Identity
-from devices.session.site_key import open_chain, site_key_file
+from devices.session.site_key import open_site_key_chain, site_key_file
 from devices.simulation.fleet import Fleet, Tally, Visits
 from devices.simulation.synthetic_faces import SYNTHETIC
-from devices.vision.eye import CameraEye
 from devices.vision.process import VisionProcess, worker_command
 from devices.vision.protocol import VisionConfig
+from devices.vision.template_capture import TemplateCapture
 from models.contract.face_models import face_model
 from models.contract.messages import Placement
 from models.errors import ConfigError, FairrollError, first_of
@@ -36,11 +36,11 @@ from models.stop_signals import stop_on_signals
 __all__ = ["main"]
 
 _PROGRESS_S = 0.5
-_CONTROL_S = 3.0
+_CONTROL_TIMEOUT_S = 3.0
 
 
 def main() -> None:
-    """The `dispenser` command; what is wrong is said in a line."""
+    """The `dispenser` command; what is wrong is display_text in a line."""
     stop_on_signals()
     # standard output belongs to what people and programs read
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
@@ -103,13 +103,13 @@ def run(
         raise ConfigError("--placement inside: no camera may look at anybody inside a restroom; leave --photos away")
     identity = _identity(settings.namespace, site, device, model if photos else "")
     journal = _journal(settings, identity)
-    chain = open_chain(site_key_file(settings, site), face_model(model)) if photos else None
+    chain = open_site_key_chain(site_key_file(settings, site), face_model(model)) if photos else None
     motor = SimulatedMotor()
     dispenser = Dispenser(identity, motor, settings.mqtt, journal=journal, follower=chain, patience_s=patience)
     vision = _vision(settings, photos, model, look, dispenser) if photos else None
-    eye = CameraEye(vision, chain) if vision and chain else None
+    face_capture = TemplateCapture(vision, chain) if vision and chain else None
     with GuardedDisplay(StandardOutput()) as display:
-        asyncio.run(_run(Panel(dispenser, eye), dispenser, display, vision))
+        asyncio.run(_run(Panel(dispenser, face_capture), dispenser, display, vision))
 
 
 @commands.command()
@@ -123,7 +123,7 @@ def fleet(visitors: int, seconds: float, seed: int, *, journals: bool) -> None:
     simulated = {name: spec.devices for name, spec in read_sites(settings).sites.items() if spec.simulated}
     if not simulated:
         raise ConfigError(f"no site in {settings.sites} is marked simulated = true")
-    chains = {site: open_chain(site_key_file(settings, site), SYNTHETIC) for site in simulated}
+    chains = {site: open_site_key_chain(site_key_file(settings, site), SYNTHETIC) for site in simulated}
     visits = Visits(visitors=visitors, seconds=seconds, seed=seed)
     journal = partial(_journal, settings) if journals else lambda _: InMemoryJournal()
     tally = asyncio.run(_simulate(Fleet(settings, chains, simulated, journal), visits))
@@ -134,7 +134,7 @@ async def _run(panel: Panel, dispenser: Dispenser, display: Display, vision: Vis
     """Serve whoever presses, until the end of standard input, SIGINT or SIGTERM; then stop the dispenser in order."""
     async with asyncio.TaskGroup() as tasks:
         kept = [tasks.create_task(dispenser.run(), name="session")]
-        kept.append(tasks.create_task(_keep_sign(panel, dispenser, display), name="sign"))
+        kept.append(tasks.create_task(_show_sign(panel, dispenser, display), name="sign"))
         if vision:
             kept.append(tasks.create_task(vision.run(), name="vision"))
         people = tasks.create_task(_serve(panel, dispenser, display), name="people")
@@ -147,7 +147,7 @@ async def _run(panel: Panel, dispenser: Dispenser, display: Display, vision: Vis
 
 async def _serve(panel: Panel, dispenser: Dispenser, display: Display) -> None:
     """Take each press when it comes: whether somebody can be served then is the panel's to say."""
-    await _until_controlled(dispenser, display)
+    await _wait_for_control(dispenser, display)
     async with asyncio.TaskGroup() as presses:
         async for typed in typed_lines(sys.stdin.fileno()):
             if _is_press(typed):
@@ -157,15 +157,15 @@ async def _serve(panel: Panel, dispenser: Dispenser, display: Display) -> None:
 
 
 async def _press(panel: Panel, press: Press, display: Display) -> None:
-    display.show(said(await panel.press(press)))
+    display.show(display_text(await panel.press(press)))
 
 
-async def _keep_sign(panel: Panel, dispenser: Dispenser, display: Display) -> None:
+async def _show_sign(panel: Panel, dispenser: Dispenser, display: Display) -> None:
     """Show the sign, and show it again when it says something else."""
     shown = ""
     while True:
-        await dispenser.learned.wait()
-        dispenser.learned.clear()
+        await dispenser.permission_changed.wait()
+        dispenser.permission_changed.clear()
         if panel.sign != shown:
             shown = panel.sign
             display.show(shown)
@@ -175,10 +175,10 @@ def _is_press(pressed: str) -> TypeGuard[Press]:
     return pressed in get_args(Press)
 
 
-async def _until_controlled(dispenser: Dispenser, display: Display) -> None:
+async def _wait_for_control(dispenser: Dispenser, display: Display) -> None:
     """Give the site a moment to tell its mode; without it the dispenser serves by itself."""
     try:
-        async with asyncio.timeout(_CONTROL_S):
+        async with asyncio.timeout(_CONTROL_TIMEOUT_S):
             await dispenser.controlled.wait()
     except TimeoutError:
         display.show("the site does not answer: buttons are served with a local ration, no face is looked at")
@@ -209,10 +209,12 @@ def _journal(settings: Settings, identity: Identity) -> Journal:
     return DiskJournal(settings.data / "dispensers" / f"{identity}.db", boot_id())
 
 
-def _vision(settings: Settings, photos: Path, model: str, look_s: float, dispenser: Dispenser) -> VisionProcess:
+def _vision(
+    settings: Settings, photos: Path, model: str, capture_timeout_s: float, dispenser: Dispenser
+) -> VisionProcess:
     """Vision is loaded in its own process alone: a button-only dispenser has none of its packages."""
     config = VisionConfig(photos=str(photos), model=model, weights=str(settings.data / "weights"))
-    return VisionProcess(worker_command(config), look_s=look_s, changed=dispenser.camera_changed)
+    return VisionProcess(worker_command(config), capture_timeout_s=capture_timeout_s, changed=dispenser.camera_changed)
 
 
 if __name__ == "__main__":

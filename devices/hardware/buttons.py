@@ -8,7 +8,7 @@ from contextlib import suppress
 
 __all__ = ["typed_lines"]
 
-_LONGEST_LINE = 1_000
+_MAX_LINE_BYTES = 1_000
 """Bytes; a longer line counts as several."""
 
 
@@ -40,6 +40,6 @@ async def typed_lines(descriptor: int) -> AsyncIterator[str]:
 def _lines(descriptor: int) -> Iterator[str]:
     # unbuffered: Python's own buffer would be locked by this thread when the process ends
     with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as source:
-        while line := source.readline(_LONGEST_LINE):
+        while line := source.readline(_MAX_LINE_BYTES):
             if text := line.decode(errors="replace").strip():
                 yield text

@@ -18,7 +18,7 @@ _ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 class Camera(Protocol):
     """Whatever looks at the person who asked. The picture stays in memory and is gone after the answer."""
 
-    def look(self) -> Image.Image | BadPicture:
+    def capture(self) -> Image.Image | BadPicture:
         """Take a picture. May block and may raise anything: it is called in the vision process alone."""
         ...
 
@@ -30,7 +30,7 @@ class PhotoFolder:
         """Raises ConfigError where there is no photo."""
         self._next: Iterator[Path] = cycle(photos(path))
 
-    def look(self) -> Image.Image | BadPicture:
+    def capture(self) -> Image.Image | BadPicture:
         """The next photo."""
         path = next(self._next)
         picture = read_picture(path)

@@ -12,9 +12,9 @@ __all__ = ["Display", "GuardedDisplay", "StandardOutput"]
 
 log = structlog.get_logger()
 
-_MOST_WAITING = 100
+_MAX_QUEUED = 100
 """Texts that wait for a display that is slow. Beyond them new ones are dropped."""
-_CLOSE_S = 2.0
+_CLOSE_TIMEOUT_S = 2.0
 
 
 class Display(Protocol):
@@ -39,7 +39,7 @@ class GuardedDisplay:
 
     def __init__(self, display: Display) -> None:
         self._display = display
-        self._waiting: queue.Queue[str | None] = queue.Queue(_MOST_WAITING)
+        self._waiting: queue.Queue[str | None] = queue.Queue(_MAX_QUEUED)
         self._is_failing = False
         self._thread = threading.Thread(target=self._show_all, name="display", daemon=True)
 
@@ -50,7 +50,7 @@ class GuardedDisplay:
     def __exit__(self, *_: object) -> None:
         """Let what waits be shown, for two seconds at most."""
         self._put(None)
-        self._thread.join(_CLOSE_S)
+        self._thread.join(_CLOSE_TIMEOUT_S)
 
     def show(self, text: str) -> None:
         self._put(text)

@@ -7,7 +7,7 @@ from typing import Protocol
 import structlog
 
 from devices.hardware.readings import checked
-from devices.machine.actions import Ran
+from devices.machine.actions import MotorStopped
 
 __all__ = ["GuardedMotor", "Motor", "SimulatedMotor"]
 
@@ -21,7 +21,7 @@ _SLOWEST_CM_PER_S = 10.0
 class Motor(Protocol):
     """Whatever pulls the paper."""
 
-    async def dispense(self, cm: int) -> Ran:
+    async def dispense(self, cm: int) -> MotorStopped:
         """Give up to `cm`; return what came out, with the fault where that is less.
 
         May raise anything. Must not block the event loop: a blocking driver runs in a thread or process of its own.
@@ -40,18 +40,18 @@ class GuardedMotor:
         self._motor = motor
         self._start_s = start_s
         self._slowest_cm_per_s = slowest_cm_per_s
-        self._run: asyncio.Task[Ran] | None = None
+        self._run: asyncio.Task[MotorStopped] | None = None
 
-    async def dispense(self, cm: int) -> Ran:
+    async def dispense(self, cm: int) -> MotorStopped:
         """Run the motor. While an earlier run still hangs in the driver, this one is a jam and calls nothing."""
         try:
             ran = await self._within(self._start_s + cm / self._slowest_cm_per_s, cm)
-            return checked(Ran(round(ran.cm), ran.fault))
+            return checked(MotorStopped(round(ran.cm), ran.fault))
         except Exception as error:  # noqa: BLE001 - a driver may fail in any way, and the next person must be served
             log.error("motor failed, counted as a jam", error=repr(error))
-            return Ran(0, "jam")
+            return MotorStopped(0, "jam")
 
-    async def _within(self, deadline_s: float, cm: int) -> Ran:
+    async def _within(self, deadline_s: float, cm: int) -> MotorStopped:
         """Cancel a run at its deadline, and do not wait for it: the driver may ignore that."""
         if self._run and not self._run.done():
             raise TimeoutError("an earlier run still hangs")
@@ -67,7 +67,7 @@ class GuardedMotor:
             self._run.cancel()
 
 
-async def _ran(motor: Motor, cm: int) -> Ran:
+async def _ran(motor: Motor, cm: int) -> MotorStopped:
     """As a coroutine, whatever the driver makes of its call."""
     return await motor.dispense(cm)
 
@@ -81,11 +81,11 @@ class SimulatedMotor:
         self._jam_rate = jam_rate
         self._random = random.Random(seed)  # noqa: S311 - a simulation
 
-    async def dispense(self, cm: int) -> Ran:
+    async def dispense(self, cm: int) -> MotorStopped:
         jams = self._random.random() < self._jam_rate
         out = min(cm // 2 if jams else cm, self.roll_cm)
         await asyncio.sleep(out / self._cm_per_s)
         self.roll_cm -= out
         if jams:
-            return Ran(out, "jam")
-        return Ran(out, "empty" if out < cm else None)
+            return MotorStopped(out, "jam")
+        return MotorStopped(out, "empty" if out < cm else None)

@@ -3,24 +3,24 @@
 import asyncio
 from typing import Literal, Protocol, assert_never
 
-from devices.machine.actions import Closed
-from devices.machine.camera_permission import Faceless, sign, why_not
+from devices.machine.actions import RequestClosed
+from devices.machine.camera_permission import CameraBlocked, blocked_text, sign
 from devices.session.session import Dispenser, new_id
 from models.contract.messages import ButtonPressed, Dispense, FaceSeen, ForgetAsked, Forgotten, Refuse, StaffPressed
 from models.face.capture_result import NotSeen, Seen
 
-__all__ = ["Eye", "Panel", "Press", "Shown", "said"]
+__all__ = ["FaceCapture", "Panel", "Press", "Shown", "display_text"]
 
 Press = Literal["face", "button", "staff", "forget"]
-Shown = Closed | NotSeen | Faceless | Literal["busy", "forgetting", "nothing_to_forget"]
+Shown = RequestClosed | NotSeen | CameraBlocked | Literal["busy", "forgetting", "nothing_to_forget"]
 """What came of a press: an answer or a local ration; no usable face; why no camera looks; somebody else's turn; not
 forgotten yet, but the dispenser goes on asking; everybody is forgotten already."""
 
 
-class Eye(Protocol):
+class FaceCapture(Protocol):
     """Whatever turns the person in front into a template."""
 
-    async def look(self) -> Seen | NotSeen:
+    async def capture(self) -> Seen | NotSeen:
         """Look once; nothing but the template is kept."""
         ...
 
@@ -28,12 +28,14 @@ class Eye(Protocol):
 class Panel:
     """One dispenser's panel. The camera looks only after somebody pressed for it, and only at a site in face mode."""
 
-    def __init__(self, dispenser: Dispenser, eye: Eye | None = None, *, receipt_s: float = 5.0) -> None:
+    def __init__(
+        self, dispenser: Dispenser, face_capture: FaceCapture | None = None, *, receipt_s: float = 5.0
+    ) -> None:
         """`receipt_s`: how long somebody stands here to be told that they are forgotten."""
         self._dispenser = dispenser
-        self._eye = eye
+        self._face_capture = face_capture
         self._receipt_s = receipt_s
-        self._is_looking = False
+        self._is_capturing = False
         self._asked = 0
         """presses that asked for paper"""
 
@@ -59,7 +61,7 @@ class Panel:
     def sign(self) -> str:
         """What people read before they ask; "" where nobody could be looked at, and before it is known."""
         control = self._dispenser.control
-        return sign(control, self._dispenser.faceless) if control and self._eye else ""
+        return sign(control, self._dispenser.camera_blocked) if control and self._face_capture else ""
 
     async def _ask(self, request: ButtonPressed | StaffPressed | FaceSeen) -> Shown:
         self._asked += 1
@@ -67,30 +69,30 @@ class Panel:
 
     async def _by_face(self) -> Shown:
         asked = self._asked
-        seen = await self._look()
+        seen = await self._capture()
         if not isinstance(seen, Seen):
             return seen
         if self._asked != asked:
             return "busy"
         return await self._ask(FaceSeen(id=new_id(), model=seen.model, epoch=seen.epoch, template=seen.template))
 
-    async def _look(self) -> Seen | NotSeen | Faceless | Literal["busy"]:
+    async def _capture(self) -> Seen | NotSeen | CameraBlocked | Literal["busy"]:
         """Look, if that is allowed, and if it is still allowed after the look: whoever is seen then is dropped."""
-        if self._eye is None:
+        if self._face_capture is None:
             return "no_camera"
-        if why := self._dispenser.faceless:
+        if why := self._dispenser.camera_blocked:
             return why
-        if self._is_looking:
+        if self._is_capturing:
             return "busy"
-        self._is_looking = True
+        self._is_capturing = True
         try:
-            seen = await self._eye.look()
+            seen = await self._face_capture.capture()
         finally:
-            self._is_looking = False
-        return self._dispenser.faceless or seen
+            self._is_capturing = False
+        return self._dispenser.camera_blocked or seen
 
     async def _forget(self) -> Shown:
-        seen = await self._look()
+        seen = await self._capture()
         if not isinstance(seen, Seen):
             return "nothing_to_forget" if seen == "held" else seen
         request = ForgetAsked(id=new_id(), model=seen.model, epoch=seen.epoch, template=seen.template)
@@ -102,7 +104,7 @@ class Panel:
         return closed if closed and closed.answer else "forgetting"
 
 
-def said(shown: Shown) -> str:
+def display_text(shown: Shown) -> str:
     """The sentence on the display."""
     match shown:
         case "busy":
@@ -113,13 +115,13 @@ def said(shown: Shown) -> str:
             return "faces are switched off here: there is nothing to forget, and nobody is remembered"
         case NotSeen(reason=reason):
             return f"no good look ({reason}): please try again, or press the button"
-        case Closed():
-            return _told(shown)
+        case RequestClosed():
+            return _closed_text(shown)
         case _:
-            return why_not(shown)
+            return blocked_text(shown)
 
 
-def _told(closed: Closed) -> str:
+def _closed_text(closed: RequestClosed) -> str:
     match closed.answer:
         case Dispense():
             return f"{closed.cm} cm, after {closed.waited_ms} ms"

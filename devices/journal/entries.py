@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import structs
 
-from devices.machine.persistent_state import Kept, Memory
+from devices.machine.persistent_state import Memory, PendingReport
 from models.contract.codec import encode
 
 __all__ = ["Unreadable", "read_memory", "write_rest"]
@@ -19,7 +19,7 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _decoders: Mapping[str, msgspec.json.Decoder[Any]] = {
     field.name: msgspec.json.Decoder(field.type) for field in structs.fields(Memory) if field.name != "reports"
 }
-_kept = msgspec.json.Decoder(Kept)
+_kept = msgspec.json.Decoder(PendingReport)
 
 
 class Unreadable(NamedTuple):
@@ -38,7 +38,7 @@ def write_rest(memory: Memory) -> bytes:
 def read_memory(rest: bytes, reports: Iterable[tuple[int, bytes]]) -> tuple[Memory, list[Unreadable]]:
     """Read what `write_rest` wrote, and the reports with their numbers, ascending; with it, what was left out."""
     values, unreadable = _read_fields(rest)
-    last_number, kept = values.pop("last_number", 0), list[Kept]()
+    last_number, kept = values.pop("last_number", 0), list[PendingReport]()
     for number, text in reports:
         last_number = max(last_number, number)
         try:
@@ -48,7 +48,7 @@ def read_memory(rest: bytes, reports: Iterable[tuple[int, bytes]]) -> tuple[Memo
     return Memory(**values, reports=tuple(kept), last_number=last_number), unreadable
 
 
-def _read_report(number: int, text: bytes) -> Kept:
+def _read_report(number: int, text: bytes) -> PendingReport:
     kept = _kept.decode(text)
     if kept.report.number != number:
         raise msgspec.ValidationError(f"it says that it is report {kept.report.number}")

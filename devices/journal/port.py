@@ -6,7 +6,7 @@ What is saved is durable before `save` returns: the dispenser saves before its m
 from itertools import takewhile
 from typing import Protocol
 
-from devices.machine.persistent_state import Kept, Memory
+from devices.machine.persistent_state import Memory, PendingReport
 
 __all__ = ["InMemoryJournal", "Journal", "changes"]
 
@@ -50,21 +50,21 @@ class InMemoryJournal:
         pass
 
 
-def changes(before: Memory, after: Memory) -> tuple[list[Kept], list[int]]:
+def changes(before: Memory, after: Memory) -> tuple[list[PendingReport], list[int]]:
     """The reports that came, and the numbers of those that went.
 
-    Numbers only grow and the first reports go first, so this looks at what changed, not at all that is kept.
+    Numbers only grow and the first reports go first, so this looks at what changed, not at all that is pending.
     """
-    came = list(takewhile(lambda kept: kept.report.number > before.last_number, reversed(after.reports)))
+    came = list(takewhile(lambda pending: pending.report.number > before.last_number, reversed(after.reports)))
     missing = len(before.reports) + len(came) - len(after.reports)
     went: list[int] = []
     left = iter(after.reports)
     still = next(left, None)
-    for kept in before.reports:
+    for pending in before.reports:
         if len(went) == missing:
             break
-        if still and still.report.number == kept.report.number:
+        if still and still.report.number == pending.report.number:
             still = next(left, None)
         else:
-            went.append(kept.report.number)
+            went.append(pending.report.number)
     return came, went

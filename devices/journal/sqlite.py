@@ -97,7 +97,7 @@ class DiskJournal:
         if unreadable:
             self._set_aside(self._db, unreadable)
         if not boot or boot != self._boot:
-            return memory.moved(now - saved)
+            return memory.shifted(now - saved)
         if not unreadable:
             self._saved = memory
         return memory

@@ -6,17 +6,17 @@ from models.contract.messages import Answer, Centimetres, Command, Control, Faul
 
 __all__ = [
     "Action",
-    "Asked",
-    "Closed",
-    "Commanded",
+    "CommandReceived",
     "Connected",
     "Connecting",
     "ControlLost",
-    "Controlled",
+    "ControlReceived",
     "Disconnected",
     "Event",
     "Measured",
-    "Ran",
+    "MotorStopped",
+    "RequestClosed",
+    "RequestMade",
     "RunMotor",
     "SendReport",
     "SendRequest",
@@ -28,21 +28,21 @@ __all__ = [
 # -- events -------------------------------------------------------------------------------------------
 
 
-class Asked(Struct, frozen=True):
+class RequestMade(Struct, frozen=True):
     """Somebody asked; `patience_ms` is how long they will stand here."""
 
     request: Request
     patience_ms: int
 
 
-class Commanded(Struct, frozen=True):
+class CommandReceived(Struct, frozen=True):
     """The pipeline said something."""
 
     command: Command
     retained: bool = False
 
 
-class Controlled(Struct, frozen=True):
+class ControlReceived(Struct, frozen=True):
     """A control of this site was received."""
 
     control: Control
@@ -52,7 +52,7 @@ class ControlLost(Struct, frozen=True):
     """The control topic was cleared, or holds what is no control of this site."""
 
 
-class Ran(Struct, frozen=True):
+class MotorStopped(Struct, frozen=True):
     """The motor stopped; `cm` is what came out."""
 
     cm: Centimetres
@@ -82,7 +82,16 @@ class TimePassed(Struct, frozen=True):
 
 
 Event = (
-    Asked | Commanded | Controlled | ControlLost | Ran | Measured | Connecting | Connected | Disconnected | TimePassed
+    RequestMade
+    | CommandReceived
+    | ControlReceived
+    | ControlLost
+    | MotorStopped
+    | Measured
+    | Connecting
+    | Connected
+    | Disconnected
+    | TimePassed
 )
 
 
@@ -103,7 +112,7 @@ class SendReport(Struct, frozen=True):
 
 
 class RunMotor(Struct, frozen=True):
-    """Give paper; answer with Ran."""
+    """Give paper; answer with MotorStopped."""
 
     cm: int
 
@@ -114,7 +123,7 @@ class StepKey(Struct, frozen=True):
     epoch: int
 
 
-class Closed(Struct, frozen=True):
+class RequestClosed(Struct, frozen=True):
     """Tell the person: what they get, or when they can ask again. Never more than once a request."""
 
     request: str
@@ -126,4 +135,4 @@ class Closed(Struct, frozen=True):
     """what came out"""
 
 
-Action = SendRequest | SendReport | RunMotor | StepKey | Closed
+Action = SendRequest | SendReport | RunMotor | StepKey | RequestClosed

@@ -2,22 +2,22 @@
 
 from typing import Literal, assert_never
 
-from devices.session.site_key import Astray
+from devices.session.site_key import KeyUnavailable
 from models.contract.messages import Control
 
-__all__ = ["Faceless", "Unable", "faceless", "sign", "why_not"]
+__all__ = ["CameraBlocked", "CameraUnavailable", "blocked_text", "camera_blocked", "sign"]
 
-Unable = Astray | Literal["camera_down"]
-"""Why this dispenser cannot look at a site that works with faces: no key of the epoch, or no camera that works."""
-Faceless = Literal["no_control", "button", "held", "inside", "no_camera"] | Unable
-"""Why no camera looks: this connection has not told yet how the site works; the site works without faces, was
-switched to that by an operator, or lies where nobody may be looked at; there is no camera; or this one is unable."""
+CameraUnavailable = KeyUnavailable | Literal["camera_down"]
+"""Why this dispenser cannot capture at a site in face mode: no key of the epoch, or no working camera."""
+CameraBlocked = Literal["no_control", "button", "held", "inside", "no_camera"] | CameraUnavailable
+"""Why the camera must not capture: no control was received on this connection; the site works with buttons, is on hold,
+or lies inside a restroom; the dispenser has no camera; or it is unavailable."""
 
 
-def faceless(control: Control | None, unable: Unable | None) -> Faceless | None:
+def camera_blocked(control: Control | None, unavailable: CameraUnavailable | None) -> CameraBlocked | None:
     """Why no camera may look at anybody now; None where it may.
 
-    `control`: the one of this connection, if it came. `unable`: why this dispenser cannot look.
+    `control`: the one of this connection, if it came. `unavailable`: why this dispenser cannot look.
     """
     match control:
         case None:
@@ -29,10 +29,10 @@ def faceless(control: Control | None, unable: Unable | None) -> Faceless | None:
         case Control(placement="inside"):
             return "inside"
         case _:
-            return unable
+            return unavailable
 
 
-def why_not(reason: Faceless) -> str:
+def blocked_text(reason: CameraBlocked) -> str:
     """The sentence on the display for whoever wanted to be looked at."""
     match reason:
         case "held":
@@ -47,13 +47,13 @@ def why_not(reason: Faceless) -> str:
             assert_never(reason)
 
 
-def sign(control: Control, reason: Faceless | None) -> str:
+def sign(control: Control, reason: CameraBlocked | None) -> str:
     """What is processed, how long, what there is instead, how to be forgotten: the site's words, or these.
 
     Where nobody is looked at, it says that.
     """
     if reason:
-        return why_not(reason)
+        return blocked_text(reason)
     return control.sign or (
         "Press face, and a camera looks at you once, so that the paper is shared fairly. The picture is dropped at"
         " once; a code made from it is kept for this site alone,"

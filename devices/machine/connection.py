@@ -3,21 +3,21 @@
 | event | the connection's control |
 |---|---|
 | `Connecting`, `Disconnected`, `ControlLost` | none: no camera may look |
-| `Controlled`, its revision below the newest one known | as before: the older control is ignored |
-| `Controlled`, any other | this one, and from now on the newest one known |
+| `ControlReceived`, its revision below the newest one known | as before: the older control is ignored |
+| `ControlReceived`, any other | this one, and from now on the newest one known |
 """
 
 from typing import assert_never
 
 from msgspec import structs
 
-from devices.machine.actions import Connecting, Controlled, ControlLost, Disconnected, StepKey
+from devices.machine.actions import Connecting, ControlLost, ControlReceived, Disconnected, StepKey
 from devices.machine.state import State, Step
 from models.contract.messages import Control
 
 __all__ = ["ConnectionEvent", "on_connection"]
 
-ConnectionEvent = Connecting | Disconnected | Controlled | ControlLost
+ConnectionEvent = Connecting | Disconnected | ControlReceived | ControlLost
 
 
 def on_connection(state: State, event: ConnectionEvent) -> Step:
@@ -25,11 +25,11 @@ def on_connection(state: State, event: ConnectionEvent) -> Step:
     match event:
         case Connecting():
             number = state.connection + 1
-            memory = state.memory.connecting(number)
+            memory = state.memory.with_connection(number)
             return structs.replace(state, connection=number, is_controlled=False, memory=memory), ()
         case Disconnected() | ControlLost():
             return structs.replace(state, is_controlled=False), ()
-        case Controlled():
+        case ControlReceived():
             return _follow(state, event.control)
         case _:
             assert_never(event)

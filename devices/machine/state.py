@@ -8,15 +8,15 @@ from devices.machine.actions import Action
 from devices.machine.persistent_state import Memory
 from models.contract.messages import Control, Request
 
-__all__ = ["FIRST_REPEAT_MS", "STATES_A_CONNECTION", "Open", "Pending", "State", "Step"]
+__all__ = ["FIRST_REPEAT_MS", "STATES_PER_CONNECTION", "OpenRequest", "PendingRequest", "State", "Step"]
 
 FIRST_REPEAT_MS = 5_000
 """Until a report is repeated that is not noted; nobody waits for that."""
-STATES_A_CONNECTION = 1_000_000
+STATES_PER_CONNECTION = 1_000_000
 """Sequence numbers that the states of one connection share; the last one is its will's."""
 
 
-class Pending(Struct, frozen=True, kw_only=True):
+class PendingRequest(Struct, frozen=True, kw_only=True):
     """A request without an answer, which is sent again at `repeat_at`."""
 
     request: Request
@@ -24,7 +24,7 @@ class Pending(Struct, frozen=True, kw_only=True):
     repeat_at: int
 
 
-class Open(Pending, frozen=True, kw_only=True):
+class OpenRequest(PendingRequest, frozen=True, kw_only=True):
     """The request of the person who stands here, until the deadline."""
 
     deadline: int
@@ -39,8 +39,8 @@ class State(Struct, frozen=True, kw_only=True):
     kept the will of one that failed here"""
     is_controlled: bool = False
     """a control was received on this connection, and its topic still holds one"""
-    open: Open | None = None
-    forgets: tuple[Pending, ...] = ()
+    open: OpenRequest | None = None
+    forgets: tuple[PendingRequest, ...] = ()
     sent: int = 0
     """the highest number of a report sent on this connection"""
     repeat_at: int = 0
@@ -56,12 +56,12 @@ class State(Struct, frozen=True, kw_only=True):
     @property
     def first_sequence(self) -> int:
         """The sequence number of the first state on this connection."""
-        return STATES_A_CONNECTION * (self.connection - 1) + 1
+        return STATES_PER_CONNECTION * (self.connection - 1) + 1
 
     @property
     def will_sequence(self) -> int:
         """The sequence number of this connection's will: above all its states, below those of the next connection."""
-        return STATES_A_CONNECTION * self.connection
+        return STATES_PER_CONNECTION * self.connection
 
     @property
     def is_free(self) -> bool:

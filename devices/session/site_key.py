@@ -19,26 +19,34 @@ from models.face.protection import FARTHEST_EPOCH, Protector, epoch_key
 from models.keys.key_files import SiteKey, parse_site_key, site_key_name
 from models.settings import Settings
 
-__all__ = ["Astray", "Chain", "Follower", "open_chain", "read_site_key", "site_key_file", "step_site_key"]
+__all__ = [
+    "EpochFollower",
+    "KeyUnavailable",
+    "SiteKeyChain",
+    "open_site_key_chain",
+    "read_site_key",
+    "site_key_file",
+    "step_site_key",
+]
 
 log = structlog.get_logger()
 
-Astray = Literal["key_ahead", "key_too_far", "key_stuck"]
+KeyUnavailable = Literal["key_ahead", "key_too_far", "key_stuck"]
 """Why there is no key of the epoch that control names: it lies behind, and nobody can go back; it lies beyond every
 epoch that there will be; the file could not be read or replaced."""
-_LONGEST_TEXT: Final = 256
+_MAX_KEY_FILE_BYTES: Final = 256
 """A key's file is shorter; so much is overwritten."""
 
 
-class Follower(Protocol):
+class EpochFollower(Protocol):
     """Whatever makes a site's templates."""
 
-    def follow(self, epoch: int) -> Astray | None:
+    def follow(self, epoch: int) -> KeyUnavailable | None:
         """Make them under the key of this epoch from now on; why not, where that cannot be."""
         ...
 
 
-class Chain:
+class SiteKeyChain:
     """Makes a site's templates, under the epoch that its control names."""
 
     def __init__(self, file: Path, protector: Protector) -> None:
@@ -46,7 +54,7 @@ class Chain:
         self.protector = protector
         self._file = file
 
-    def follow(self, epoch: int) -> Astray | None:
+    def follow(self, epoch: int) -> KeyUnavailable | None:
         """Step to an epoch; returns once every earlier key is gone from the file, and from here. Why not, if not.
 
         It takes three syncs of the disk, and half a second more for the farthest epoch. "Gone" from memory means given
@@ -54,13 +62,13 @@ class Chain:
         """
         if epoch == self.protector.epoch:
             return None
-        astray = self._step(epoch)
-        if astray:
+        key_unavailable = self._step(epoch)
+        if key_unavailable:
             known = {"epoch": epoch, "key_epoch": self.protector.epoch}
-            log.error("no face is looked at", why=astray, file=str(self._file), **known)
-        return astray
+            log.error("no face is looked at", why=key_unavailable, file=str(self._file), **known)
+        return key_unavailable
 
-    def _step(self, epoch: int) -> Astray | None:
+    def _step(self, epoch: int) -> KeyUnavailable | None:
         if epoch < self.protector.epoch:
             return "key_ahead"
         if epoch > FARTHEST_EPOCH:
@@ -74,10 +82,10 @@ class Chain:
         return None if key.epoch == epoch else "key_ahead"
 
 
-def open_chain(file: Path, model: FaceModel) -> Chain:
+def open_site_key_chain(file: Path, model: FaceModel) -> SiteKeyChain:
     """The chain of the key in a file; raises ConfigError naming it."""
     key = read_site_key(file)
-    return Chain(file, Protector(key.key, model, key.epoch))
+    return SiteKeyChain(file, Protector(key.key, model, key.epoch))
 
 
 def site_key_file(settings: Settings, site: str) -> Path:
@@ -122,7 +130,7 @@ def _replace(file: Path, text: str) -> None:
             os.fsync(written.fileno())
         new.replace(file)
         _sync(file.parent)
-        old.write(bytes(_LONGEST_TEXT))
+        old.write(bytes(_MAX_KEY_FILE_BYTES))
         os.fsync(old.fileno())
 
 

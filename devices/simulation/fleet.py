@@ -10,9 +10,9 @@ from msgspec import Struct, field
 
 from devices.hardware.motor import SimulatedMotor
 from devices.journal.port import Journal
-from devices.machine.actions import Closed
+from devices.machine.actions import RequestClosed
 from devices.session.session import Dispenser, Identity, new_id
-from devices.session.site_key import Chain
+from devices.session.site_key import SiteKeyChain
 from devices.simulation.synthetic_faces import SYNTHETIC, SyntheticFace
 from models.contract.messages import (
     ButtonPressed,
@@ -30,7 +30,7 @@ __all__ = ["Fleet", "Tally", "Visits"]
 
 _ROLL_CM = 100_000
 _CM_PER_S = 300.0
-_SETTLE_S = 15.0
+_SETTLE_TIMEOUT_S = 15.0
 
 
 class Visits(Struct, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ class Tally(Struct, kw_only=True):
     """reports that the pipeline has not noted"""
     done: bool = False
 
-    def count(self, closed: Closed) -> None:
+    def count(self, closed: RequestClosed) -> None:
         """Count what a person got."""
         self.cm += closed.cm
         if closed.answer is None:
@@ -87,7 +87,7 @@ class Fleet:
     def __init__(
         self,
         settings: Settings,
-        chains: Mapping[str, Chain],
+        chains: Mapping[str, SiteKeyChain],
         devices: Mapping[str, Sequence[str]],
         journal: Callable[[Identity], Journal],
     ) -> None:
@@ -107,14 +107,14 @@ class Fleet:
         async with asyncio.TaskGroup() as tasks:
             runs = [tasks.create_task(dispenser.run(), name=str(dispenser.identity)) for dispenser in self._dispensers]
             await asyncio.gather(*(dispenser.controlled.wait() for dispenser in self._dispensers))
-            await self._let_come(visits, told)
+            await self._run_visits(visits, told)
             await self._settle()
             for run in runs:
                 run.cancel()
         self.tally.done = True
         return self.tally
 
-    async def _let_come(self, visits: Visits, told: Callable[[Tally], None]) -> None:
+    async def _run_visits(self, visits: Visits, told: Callable[[Tally], None]) -> None:
         rng = np.random.default_rng(visits.seed)
         arrivals = np.cumsum(rng.exponential(visits.seconds / visits.visitors, visits.visitors))
         started = time.monotonic()
@@ -140,11 +140,11 @@ class Fleet:
         chance = rng.random()
         if visits.button <= chance < visits.button + visits.staff:
             return StaffPressed(id=new_id())
-        if chance < visits.button or dispenser.faceless:
+        if chance < visits.button or dispenser.camera_blocked:
             return ButtonPressed(id=new_id())
         protector = self._chains[dispenser.identity.site].protector
         kind = ForgetAsked if chance < visits.button + visits.staff + visits.forget else FaceSeen
-        template = protector.protect(face.look())
+        template = protector.protect(face.capture())
         return kind(id=new_id(), model=SYNTHETIC.id, epoch=protector.epoch, template=template)
 
     async def _settle(self) -> None:
@@ -152,15 +152,15 @@ class Fleet:
         for dispenser in self._dispensers:
             dispenser.measure(Stock(number=1, cm=_ROLL_CM))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SETTLE_S):
-                while self._unnoted():
+            async with asyncio.timeout(_SETTLE_TIMEOUT_S):
+                while self._pending_reports():
                     await asyncio.sleep(0.1)
-        self.tally.unnoted = self._unnoted()
+        self.tally.unnoted = self._pending_reports()
 
-    def _unnoted(self) -> int:
+    def _pending_reports(self) -> int:
         return sum(len(dispenser.state.memory.reports) for dispenser in self._dispensers)
 
 
-def _simulated(mqtt: str, identity: Identity, journal: Journal, chain: Chain) -> Dispenser:
+def _simulated(mqtt: str, identity: Identity, journal: Journal, chain: SiteKeyChain) -> Dispenser:
     motor = SimulatedMotor(roll_cm=_ROLL_CM, cm_per_s=_CM_PER_S)
     return Dispenser(identity, motor, mqtt, journal=journal, follower=chain)

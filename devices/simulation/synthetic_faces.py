@@ -19,7 +19,7 @@ class SyntheticFace:
         self._rng = rng
         self._self = _unit(rng.standard_normal(SYNTHETIC.dimensions))
 
-    def look(self) -> NDArray[np.float64]:
+    def capture(self) -> NDArray[np.float64]:
         """A unit vector; two looks lie at the cosine above, since each lies at its root from the person."""
         cosine = np.sqrt(np.clip(self._rng.normal(_COSINE, _SPREAD), 0.5, 0.99))
         noise = self._rng.standard_normal(SYNTHETIC.dimensions)

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import structlog
 
-from devices.vision.protocol import NUMBER, Answer, Looked, Ready, Unusable, VisionConfig, read_answer
+from devices.vision.protocol import NUMBER, Answer, Captured, Ready, Unusable, VisionConfig, read_answer
 from models.backoff import Backoff
 from models.contract.codec import encode
 from models.errors import ConfigError
@@ -26,10 +26,10 @@ __all__ = ["VisionProcess", "worker_command"]
 
 log = structlog.get_logger()
 
-_LOOK_S = 8.0
+_CAPTURE_TIMEOUT_S = 8.0
 """Some ten times what a look takes on two cores; whoever stands there has pressed the button by then."""
-_LOAD_S = 120.0
-_REAP_S = 1.0
+_LOAD_TIMEOUT_S = 120.0
+_REAP_TIMEOUT_S = 1.0
 """For a killed process to be gone; one that hangs in its camera's driver is left behind."""
 _FAILURES = (TimeoutError, EOFError, OSError, msgspec.MsgspecError)
 
@@ -41,20 +41,21 @@ class VisionProcess:
         self,
         command: Sequence[str],
         *,
-        look_s: float = _LOOK_S,
-        load_s: float = _LOAD_S,
+        capture_timeout_s: float = _CAPTURE_TIMEOUT_S,
+        load_timeout_s: float = _LOAD_TIMEOUT_S,
         changed: Callable[[bool], None] = lambda _: None,
     ) -> None:
         """`command` starts a process that speaks `devices.vision.protocol`.
 
-        `look_s` and `load_s` are the deadlines of a look and of loading; `changed` is called with `is_ready`.
+        `capture_timeout_s` and `load_timeout_s` are the timeouts of a capture and of loading, in seconds.
+        `changed` is called with `is_ready` when it changes.
         """
         self._command = command
-        self._look_s, self._load_s = look_s, load_s
+        self._capture_timeout_s, self._load_timeout_s = capture_timeout_s, load_timeout_s
         self._changed = changed
         self._process: Process | None = None
         self._failed = asyncio.Event()
-        self._looks = self._failures = 0
+        self._captures = self._failures = 0
 
     @property
     def is_ready(self) -> bool:
@@ -81,28 +82,28 @@ class VisionProcess:
                 log.error("vision cannot be started", error=repr(error))
             await asyncio.sleep(backoff.after(time.monotonic() - started))
 
-    async def look(self) -> Embedding | NotSeen:
+    async def capture(self) -> Embedding | NotSeen:
         """Look once, one at a time. Where nothing comes in time the process is given up, and a new one is started."""
-        self._looks += 1
-        process, looked = self._process, None
+        self._captures += 1
+        process, captured = self._process, None
         if process is None:
             return self._not_seen("no_picture")
         try:
-            async with asyncio.timeout(self._look_s):
-                looked = await _ask(process, self._looks)
+            async with asyncio.timeout(self._capture_timeout_s):
+                captured = await _ask(process, self._captures)
         except _FAILURES as error:
             log.error("look failed, starting vision anew", error=repr(error))
             return self._not_seen("no_picture")
         finally:
-            if looked is None:  # also where whoever asked is gone: the answer must not be taken for the next one's
+            if captured is None:  # also where whoever asked is gone: the answer must not be taken for the next one's
                 self._give_up()
-        if looked.embedding is None:
-            return self._not_seen(looked.reason or "no_picture")
-        return np.frombuffer(looked.embedding, dtype=np.float32)
+        if captured.embedding is None:
+            return self._not_seen(captured.reason or "no_picture")
+        return np.frombuffer(captured.embedding, dtype=np.float32)
 
     def _not_seen(self, reason: Reason) -> NotSeen:
         self._failures += reason == "no_picture"
-        log.warning("no good look", reason=reason, looks=self._looks, without_picture=self._failures)
+        log.warning("no good look", reason=reason, looks=self._captures, without_picture=self._failures)
         return NotSeen(reason=reason)
 
     def _give_up(self) -> None:
@@ -119,7 +120,7 @@ class VisionProcess:
         """A process that is ready, killed at the end. Raises ConfigError or one of _FAILURES."""
         process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE)
         try:
-            async with asyncio.timeout(self._load_s):
+            async with asyncio.timeout(self._load_timeout_s):
                 _check_ready(await read_answer(_output(process)))
             self._failed.clear()
             self._set_process(process)
@@ -129,7 +130,7 @@ class VisionProcess:
             with suppress(ProcessLookupError):
                 process.kill()
             with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), _REAP_S)
+                await asyncio.wait_for(process.wait(), _REAP_TIMEOUT_S)
 
     async def _until_failed(self, process: Process) -> None:
         ends = {asyncio.create_task(process.wait()), asyncio.create_task(self._failed.wait())}
@@ -145,12 +146,12 @@ def worker_command(config: VisionConfig) -> tuple[str, ...]:
     return (sys.executable, "-m", "devices.vision.worker", encode(config).decode())
 
 
-async def _ask(process: Process, number: int) -> Looked:
+async def _ask(process: Process, number: int) -> Captured:
     assert process.stdin, "it is a pipe"  # noqa: S101 - for the type checker
     process.stdin.write(NUMBER.pack(number))
     await process.stdin.drain()
     answer = await read_answer(_output(process))
-    if not isinstance(answer, Looked) or answer.number != number:
+    if not isinstance(answer, Captured) or answer.number != number:
         raise msgspec.ValidationError(f"an answer to something else than look {number}")
     return answer
 
@@ -161,7 +162,7 @@ def _check_ready(answer: Answer) -> None:
             return
         case Unusable(text=text):
             raise ConfigError(text)
-        case Looked():
+        case Captured():
             raise msgspec.ValidationError("a look that nobody asked for")
 
 

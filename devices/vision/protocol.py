@@ -12,11 +12,11 @@ from msgspec import Struct
 
 from models.face.capture_result import Reason
 
-__all__ = ["NUMBER", "Answer", "Looked", "Reader", "Ready", "Unusable", "VisionConfig", "frame", "read_answer"]
+__all__ = ["NUMBER", "Answer", "Captured", "Reader", "Ready", "Unusable", "VisionConfig", "frame", "read_answer"]
 
 NUMBER: Final = struct.Struct(">Q")
 _LENGTH: Final = struct.Struct(">I")
-_MOST_BYTES: Final = 100_000
+_MAX_BYTES: Final = 100_000
 
 
 class VisionConfig(Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class Unusable(Struct, frozen=True, tag="unusable"):
     text: str
 
 
-class Looked(Struct, frozen=True, kw_only=True, tag="looked"):
+class Captured(Struct, frozen=True, kw_only=True, tag="looked"):
     """What came of a look: an embedding, float32 in this machine's byte order, or the reason why there is none."""
 
     number: int
@@ -47,7 +47,7 @@ class Looked(Struct, frozen=True, kw_only=True, tag="looked"):
     reason: Reason | None = None
 
 
-Answer = Ready | Unusable | Looked
+Answer = Ready | Unusable | Captured
 
 _encode = msgspec.msgpack.Encoder().encode
 _answer: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
@@ -68,6 +68,6 @@ def frame(answer: Answer) -> bytes:
 async def read_answer(reader: Reader) -> Answer:
     """The next answer. Raises EOFError at the end of the pipe, msgspec.MsgspecError for what is none."""
     (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-    if length > _MOST_BYTES:
+    if length > _MAX_BYTES:
         raise msgspec.DecodeError(f"an answer of {length} bytes")
     return _answer.decode(await reader.readexactly(length))

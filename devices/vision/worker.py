@@ -1,7 +1,7 @@
 """The vision process: `python -m devices.vision.worker CONFIG`, started by `devices.vision.process`.
 
 A crash, a hang or a huge picture ends here and nowhere else. It keeps pictures and embeddings in memory, for the length
-of one look, and has no key. All that it ever fetches or writes are the weights of its model.
+of one capture, and has no key. All that it ever fetches or writes are the weights of its model.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ from typing import BinaryIO, Final
 import msgspec
 import structlog
 
-from devices.vision.protocol import NUMBER, Answer, Looked, Ready, Unusable, VisionConfig, frame
+from devices.vision.protocol import NUMBER, Answer, Captured, Ready, Unusable, VisionConfig, frame
 from models.errors import ConfigError
 from models.face.capture_result import Embedding, NotSeen
 
@@ -26,24 +26,24 @@ __all__ = ["main"]
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
-_Look = Callable[[], Embedding | NotSeen]
-_LOOK_BYTES: Final = 1_000_000_000
+_Capture = Callable[[], Embedding | NotSeen]
+_CAPTURE_BYTES: Final = 1_000_000_000
 """Address space that looks may take beyond the loaded networks; the largest picture that is decoded takes half."""
 
 
 def main() -> None:
-    """Load, then look as often as a number comes, until the end of standard input."""
+    """Load, then capture as often as a number comes, until the end of standard input."""
     _isolate()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     answers = _private_output()
     try:
-        look = _open(msgspec.json.decode(sys.argv[1], type=VisionConfig))
+        capture = _open(msgspec.json.decode(sys.argv[1], type=VisionConfig))
     except ConfigError as error:
         _send(answers, Unusable(str(error)))
         sys.exit(error.exit_code)
     _limit_memory()
     _send(answers, Ready())
-    _serve(look, sys.stdin.buffer, answers)
+    _serve(capture, sys.stdin.buffer, answers)
 
 
 def _isolate() -> None:
@@ -65,37 +65,37 @@ def _private_output() -> BinaryIO:
     return answers
 
 
-def _open(config: VisionConfig) -> _Look:
-    """Raises ConfigError. A first look at nothing lets the networks take what memory they need."""
+def _open(config: VisionConfig) -> _Capture:
+    """Raises ConfigError. A first capture at nothing lets the networks take what memory they need."""
     try:
         from PIL import Image  # noqa: PLC0415 - the dispenser is told of a missing library
 
         from devices.hardware.camera import PhotoFolder  # noqa: PLC0415 - see above
 
         camera = PhotoFolder(Path(config.photos))
-        from devices.vision.look import look  # noqa: PLC0415 - torch, which takes seconds
+        from devices.vision.capture import capture_embedding  # noqa: PLC0415 - torch, which takes seconds
         from models.face.vision import open_vision  # noqa: PLC0415 - see above
     except ImportError as error:
         raise ConfigError(f"{error.name} is missing: a camera needs the extra fairroll[vision]") from None
     vision = open_vision(config.model, Path(config.weights))
     vision.see(Image.new("RGB", (640, 480)))
-    return partial(look, camera, vision)
+    return partial(capture_embedding, camera, vision)
 
 
 def _limit_memory() -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * resource.getpagesize() + _LOOK_BYTES
+    most = pages * resource.getpagesize() + _CAPTURE_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def _serve(look: _Look, numbers: BinaryIO, answers: BinaryIO) -> None:
+def _serve(capture: _Capture, numbers: BinaryIO, answers: BinaryIO) -> None:
     while len(asked := numbers.read(NUMBER.size)) == NUMBER.size:
         (number,) = NUMBER.unpack(asked)
-        seen = look()
+        seen = capture()
         if isinstance(seen, NotSeen):
-            _send(answers, Looked(number=number, reason=seen.reason))
+            _send(answers, Captured(number=number, reason=seen.reason))
         else:
-            _send(answers, Looked(number=number, embedding=seen.tobytes()))
+            _send(answers, Captured(number=number, embedding=seen.tobytes()))
 
 
 def _send(answers: BinaryIO, answer: Answer) -> None:

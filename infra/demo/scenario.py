@@ -15,13 +15,13 @@ from rich.live import Live
 
 from devices.hardware.camera import PhotoFolder, photos
 from devices.hardware.motor import SimulatedMotor
-from devices.hardware.panel import Panel, Press, Shown, said
-from devices.machine.actions import Closed
+from devices.hardware.panel import Panel, Press, Shown, display_text
+from devices.machine.actions import RequestClosed
 from devices.session.session import Dispenser, Identity
-from devices.session.site_key import open_chain, site_key_file
+from devices.session.site_key import open_site_key_chain, site_key_file
 from devices.simulation.fleet import Tally, Visits
-from devices.vision.eye import CameraEye
-from devices.vision.look import InThread
+from devices.vision.capture import ThreadCapture
+from devices.vision.template_capture import TemplateCapture
 from infra.demo.screen import Scene, screen, summary
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
@@ -108,7 +108,7 @@ async def _play(stack: LocalStack, people: list[tuple[str, Path]], visits: Visit
 
 async def _at_the_gate(settings: Settings, people: list[tuple[str, Path]], scene: Scene) -> None:
     """Each person asks by face, asks again, presses the button; at the end the staff helps one."""
-    chain = open_chain(site_key_file(settings, _SITE), face_model(_MODEL))
+    chain = open_site_key_chain(site_key_file(settings, _SITE), face_model(_MODEL))
     identity = Identity(site=_SITE, device=_DEVICE, model=_MODEL, namespace=settings.namespace)
     dispenser = Dispenser(identity, SimulatedMotor(), settings.mqtt, follower=chain)
     session = asyncio.create_task(dispenser.run(), name="gate")
@@ -116,7 +116,7 @@ async def _at_the_gate(settings: Settings, people: list[tuple[str, Path]], scene
         vision = await asyncio.to_thread(open_vision, _MODEL, settings.data / "weights")
         await dispenser.controlled.wait()
         for name, path in people:
-            panel = Panel(dispenser, CameraEye(InThread(PhotoFolder(path), vision), chain))
+            panel = Panel(dispenser, TemplateCapture(ThreadCapture(PhotoFolder(path), vision), chain))
             for press in ("face", "face", "button"):
                 await _press(panel, name, press, scene)
         await _press(Panel(dispenser), "staff", "staff", scene)
@@ -127,8 +127,8 @@ async def _at_the_gate(settings: Settings, people: list[tuple[str, Path]], scene
 
 async def _press(panel: Panel, who: str, press: Press, scene: Scene) -> None:
     shown: Shown = await panel.press(press)
-    scene.lines.append((who, press, said(shown)))
-    if isinstance(shown, Closed):
+    scene.lines.append((who, press, display_text(shown)))
+    if isinstance(shown, RequestClosed):
         scene.closed.append(shown)
 
 

@@ -10,7 +10,7 @@ from statistics import quantiles
 from msgspec import Struct, field
 from rich.console import RenderableType
 
-from devices.machine.actions import Closed
+from devices.machine.actions import RequestClosed
 from devices.simulation.fleet import Tally
 from infra.influxql import query
 from infra.tables import Table, stacked
@@ -34,7 +34,7 @@ class Scene(Struct, kw_only=True):
     """the simulated ones, in words"""
     lines: list[tuple[str, str, str]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
-    closed: list[Closed] = field(default_factory=list)
+    closed: list[RequestClosed] = field(default_factory=list)
 
 
 def screen(scene: Scene) -> RenderableType:

@@ -14,6 +14,7 @@ __all__ = [
     "LONGEST_REASON",
     "MAX_EXPIRY_S",
     "TEMPLATE_BYTES",
+    "Ack",
     "Answer",
     "Battery",
     "ButtonPressed",
@@ -31,7 +32,6 @@ __all__ = [
     "Forgotten",
     "LocalRation",
     "Mode",
-    "Noted",
     "Number",
     "Placement",
     "Reason",
@@ -141,7 +141,7 @@ class Forgotten(_Message, tag="forgotten", frozen=True, kw_only=True):
     erased: int
 
 
-class Noted(_Message, tag="noted", frozen=True, kw_only=True):
+class Ack(_Message, tag="noted", frozen=True, kw_only=True):
     """The dispenser may drop these reports: the pipeline keeps them, or it cannot read them, for `reason`."""
 
     numbers: tuple[Number, ...]
@@ -150,7 +150,7 @@ class Noted(_Message, tag="noted", frozen=True, kw_only=True):
 
 Answer = Dispense | Refuse | Forgotten
 """What a request gets, once."""
-Command = Answer | Noted
+Command = Answer | Ack
 
 
 # -- reports: topic .../report ------------------------------------------------------------------------

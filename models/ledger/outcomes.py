@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from models.contract.messages import Answer, Control, Mode, Noted
+from models.contract.messages import Ack, Answer, Control, Mode
 
 __all__ = [
     "Answered",
@@ -55,7 +55,7 @@ class ReportKept(_Outcome, tag="kept", frozen=True, kw_only=True):
     """A report is in the ledger; egress publishes `command`."""
 
     device: str
-    command: Noted
+    command: Ack
     what: str
     """the report's kind"""
     reason: str | None = None

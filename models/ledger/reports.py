@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, assert_never
 
-from models.contract.messages import Battery, Declined, Dispensed, LocalRation, Noted, Stock
+from models.contract.messages import Ack, Battery, Declined, Dispensed, LocalRation, Stock
 from models.ledger.decision import Decision, Moment
 from models.ledger.events import Reported, UnreadableReport
 from models.ledger.outcomes import ReportKept
@@ -134,7 +134,7 @@ def _kept(event: Reported, moment: Moment, paper: _Paper, missing: int) -> Repor
         device=event.device,
         offset=moment.offset,
         at=moment.at,
-        command=Noted(numbers=(report.number,), reason=report.reason if isinstance(report, UnreadableReport) else None),
+        command=Ack(numbers=(report.number,), reason=report.reason if isinstance(report, UnreadableReport) else None),
         what=str(report.__struct_config__.tag),
         reason=report.reason if isinstance(report, Declined) else None,
         fault=report.fault if isinstance(report, Dispensed | LocalRation) else None,

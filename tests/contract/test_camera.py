@@ -11,10 +11,10 @@ from PIL import Image
 from skimage import data
 
 from devices.hardware.camera import Camera, PhotoFolder, photos
-from devices.hardware.panel import Eye
-from devices.session.site_key import Chain, open_chain
-from devices.vision.eye import CameraEye
-from devices.vision.look import InThread
+from devices.hardware.panel import FaceCapture
+from devices.session.site_key import SiteKeyChain, open_site_key_chain
+from devices.vision.capture import ThreadCapture
+from devices.vision.template_capture import TemplateCapture
 from models.contract.face_models import face_model
 from models.contract.messages import TEMPLATE_BYTES
 from models.errors import ConfigError
@@ -31,14 +31,14 @@ DLIB = face_model("dlib-resnet/1")
 class Wall:
     """A camera that looks at a wall: the least that a port asks for."""
 
-    def look(self) -> Image.Image | BadPicture:
+    def capture(self) -> Image.Image | BadPicture:
         return Image.new("RGB", (640, 480), RED)
 
 
 class Ann:
     """An eye that sees one person; what tests of the panel stand on."""
 
-    async def look(self) -> Seen | NotSeen:
+    async def capture(self) -> Seen | NotSeen:
         return Seen(model="synthetic/1", epoch=0, template=bytes(TEMPLATE_BYTES))
 
 
@@ -53,7 +53,7 @@ def album(tmp_path: Path) -> Path:
 
 
 def picture(camera: Camera) -> Image.Image:
-    seen = camera.look()
+    seen = camera.capture()
     assert isinstance(seen, Image.Image)
     return seen
 
@@ -94,37 +94,39 @@ def test_a_bad_photo_is_named_and_the_next_one_is_seen(album: Path) -> None:
     torn = album / "a.JPG"
     torn.write_bytes(torn.read_bytes()[:60])
     camera = PhotoFolder(album)
-    bad = camera.look()
+    bad = camera.capture()
     assert isinstance(bad, BadPicture)
     assert "a.JPG" in bad.reason
     assert _green(picture(camera))
 
 
-def _ann(_: Path) -> Eye:
+def _ann(_: Path) -> FaceCapture:
     return Ann()
 
 
-def _chain(folder: Path) -> Chain:
+def _chain(folder: Path) -> SiteKeyChain:
     key = folder / "site.key"
     key.write_text(str(SiteKey(3, bytes(range(32)))))
-    return open_chain(key, DLIB)
+    return open_site_key_chain(key, DLIB)
 
 
-def _eye(camera: Camera, folder: Path) -> CameraEye:
-    return CameraEye(InThread(camera, open_vision(DLIB.id, folder)), _chain(folder))
+def _eye(camera: Camera, folder: Path) -> TemplateCapture:
+    return TemplateCapture(ThreadCapture(camera, open_vision(DLIB.id, folder)), _chain(folder))
 
 
-def _photos(path: Path) -> Eye:
+def _photos(path: Path) -> FaceCapture:
     return _eye(PhotoFolder(path), path)
 
 
-def _at_a_wall(path: Path) -> Eye:
+def _at_a_wall(path: Path) -> FaceCapture:
     return _eye(Wall(), path)
 
 
 @pytest.mark.parametrize("eye_of", [_ann, _photos, _at_a_wall])
-async def test_a_look_is_a_template_or_a_reason_and_nothing_else(eye_of: Callable[[Path], Eye], album: Path) -> None:
-    match await eye_of(album).look():
+async def test_a_look_is_a_template_or_a_reason_and_nothing_else(
+    eye_of: Callable[[Path], FaceCapture], album: Path
+) -> None:
+    match await eye_of(album).capture():
         case Seen(template=template):
             assert len(template) == TEMPLATE_BYTES
         case NotSeen(reason=reason):
@@ -132,14 +134,14 @@ async def test_a_look_is_a_template_or_a_reason_and_nothing_else(eye_of: Callabl
 
 
 class Broken:
-    def look(self) -> Image.Image | BadPicture:
+    def capture(self) -> Image.Image | BadPicture:
         raise RuntimeError("a fault of its own")
 
 
 async def test_a_camera_or_a_photo_that_fails_is_no_good_look(album: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await _eye(Broken(), album).look() == NotSeen(reason="no_picture")
+    assert await _eye(Broken(), album).capture() == NotSeen(reason="no_picture")
     assert "a fault of its own" in capsys.readouterr().out
-    assert await _eye(PhotoFolder(album / "notes.txt"), album).look() == NotSeen(reason="no_picture")
+    assert await _eye(PhotoFolder(album / "notes.txt"), album).capture() == NotSeen(reason="no_picture")
     assert "notes.txt" in capsys.readouterr().out
 
 
@@ -149,14 +151,14 @@ class Patient:
     def __init__(self) -> None:
         self.others_work = threading.Event()
 
-    def look(self) -> Image.Image | BadPicture:
+    def capture(self) -> Image.Image | BadPicture:
         assert self.others_work.wait(10)
-        return Wall().look()
+        return Wall().capture()
 
 
 async def test_the_eye_lets_others_work_while_it_looks(tmp_path: Path) -> None:
     camera = Patient()
-    looking = asyncio.ensure_future(_eye(camera, tmp_path).look())
+    looking = asyncio.ensure_future(_eye(camera, tmp_path).capture())
     await asyncio.sleep(0)
     camera.others_work.set()
     assert await looking == NotSeen(reason="no_face")
@@ -165,10 +167,10 @@ async def test_the_eye_lets_others_work_while_it_looks(tmp_path: Path) -> None:
 async def test_a_new_epoch_gives_the_eye_another_template_of_the_same_face(tmp_path: Path) -> None:
     Image.fromarray(data.astronaut()).save(tmp_path / "astronaut.png")
     chain = _chain(tmp_path)
-    eye = CameraEye(InThread(PhotoFolder(tmp_path), open_vision(DLIB.id, tmp_path)), chain)
-    before = await eye.look()
+    eye = TemplateCapture(ThreadCapture(PhotoFolder(tmp_path), open_vision(DLIB.id, tmp_path)), chain)
+    before = await eye.capture()
     assert chain.follow(5) is None
-    after = await eye.look()
+    after = await eye.capture()
     assert isinstance(before, Seen)
     assert isinstance(after, Seen)
     assert (before.epoch, after.epoch) == (3, 5)
@@ -181,7 +183,7 @@ class Sees:
     def __init__(self, embedding: Embedding) -> None:
         self._embedding = embedding
 
-    async def look(self) -> Embedding | NotSeen:
+    async def capture(self) -> Embedding | NotSeen:
         return self._embedding
 
 
@@ -189,8 +191,8 @@ class Sees:
     "embedding", [np.zeros(128), np.full(128, np.nan), np.full(128, np.inf), np.ones(3) / np.sqrt(3), np.zeros(0)]
 )
 async def test_what_is_no_embedding_of_the_model_makes_no_template(embedding: Embedding, tmp_path: Path) -> None:
-    eye = CameraEye(Sees(embedding.astype(np.float32)), _chain(tmp_path))
-    assert await eye.look() == NotSeen(reason="no_picture")
+    eye = TemplateCapture(Sees(embedding.astype(np.float32)), _chain(tmp_path))
+    assert await eye.capture() == NotSeen(reason="no_picture")
 
 
 def _green(look: Image.Image) -> bool:

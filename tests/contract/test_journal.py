@@ -40,9 +40,9 @@ CONTROL = Control(
 def remembered() -> Memory:
     """Something in every field."""
     memory = Memory(control=CONTROL, connections=64)
-    memory = memory.reporting(Stock(number=1, cm=9), 100).reporting(Stock(number=1, cm=8), 333)
-    memory = memory.closing(IDS[0]).rationing(2_000) or memory
-    return memory.obeying(Dispense(request=IDS[1], cm=60), 250, 2_500)
+    memory = memory.with_report(Stock(number=1, cm=9), 100).with_report(Stock(number=1, cm=8), 333)
+    memory = memory.with_closed(IDS[0]).with_ration(2_000) or memory
+    return memory.with_command_run(Dispense(request=IDS[1], cm=60), 250, 2_500)
 
 
 class Bound:
@@ -142,13 +142,13 @@ def changed(memory: Memory, what: str, how: object, now: int) -> Memory:
     match what, how:
         case "report", int():
             for number in range(how):
-                memory = memory.reporting(LocalRation(number=1, request=IDS[number], cm=number), now + 333 * number)
+                memory = memory.with_report(LocalRation(number=1, request=IDS[number], cm=number), now + 333 * number)
         case "note", set():
-            memory = memory.noting({memory.last_number - behind for behind in how}, 32)
+            memory = memory.without_reports({memory.last_number - behind for behind in how}, 32)
         case "obey", int():
-            memory = memory.obeying(Dispense(request=IDS[how], cm=60), 100, now)
+            memory = memory.with_command_run(Dispense(request=IDS[how], cm=60), 100, now)
         case "give", int():
-            memory = (memory.rationing(now) or memory).closing(IDS[how]).giving(IDS[how], 3_000, now)
+            memory = (memory.with_ration(now) or memory).with_closed(IDS[how]).with_ration_run(IDS[how], 3_000, now)
         case _:
             memory = structs.replace(memory, run=None)
     return memory
@@ -157,11 +157,13 @@ def changed(memory: Memory, what: str, how: object, now: int) -> Memory:
 @given(came=st.integers(0, 60), went=st.sets(st.integers(1, 60)), oldest=st.integers(0, 5))
 def test_the_changes_are_what_came_and_what_went_wherever_it_stood(came: int, went: set[int], oldest: int) -> None:
     before = changed(Memory(), "report", 40, 0)
-    after = changed(before, "report", came, 1_000).noting(went, 100)
+    after = changed(before, "report", came, 1_000).without_reports(went, 100)
     after = structs.replace(after, reports=after.reports[oldest:])
     new, gone = changes(before, after)
-    assert {kept.report.number for kept in new} == {kept.report.number for kept in after.reports} - set(range(1, 41))
-    assert set(gone) == set(range(1, 41)) - {kept.report.number for kept in after.reports}
+    assert {pending.report.number for pending in new} == {pending.report.number for pending in after.reports} - set(
+        range(1, 41)
+    )
+    assert set(gone) == set(range(1, 41)) - {pending.report.number for pending in after.reports}
 
 
 # -- on a disk ----------------------------------------------------------------------------------------
@@ -178,12 +180,12 @@ def test_what_was_saved_is_on_the_disk_before_the_journal_is_closed(bound: Bound
 def test_after_a_power_cut_moments_count_from_the_last_save(bound: Bound) -> None:
     monday = bound.on_disk("monday")
     monday.load(1_000_000)
-    monday.save(remembered().moved(1_000_000), 1_010_000)
+    monday.save(remembered().shifted(1_000_000), 1_010_000)
     monday.close()
     tuesday = bound.on_disk("tuesday")
     loaded = tuesday.load(20_000)
-    assert loaded == remembered().moved(1_000_000).moved(20_000 - 1_010_000)
-    assert [20_000 - kept.happened for kept in loaded.reports] == [9_900, 9_667]
+    assert loaded == remembered().shifted(1_000_000).shifted(20_000 - 1_010_000)
+    assert [20_000 - pending.happened for pending in loaded.reports] == [9_900, 9_667]
     assert loaded.rations == (Ration(12_000, 40),)
 
 
@@ -192,13 +194,13 @@ def test_after_two_power_cuts_moments_are_still_those_of_the_running_clock(bound
     for boot in ("monday", "tuesday", "wednesday"):
         journal = bound.on_disk(boot)
         journal.load(5_000)
-        saved = saved.reporting(Stock(number=1, cm=1), 6_000)
+        saved = saved.with_report(Stock(number=1, cm=1), 6_000)
         journal.save(saved, 7_000)
         journal.close()
         again = bound.on_disk(boot)
         assert again.load(8_000) == saved
         again.close()
-        saved = saved.moved(5_000 - 7_000)
+        saved = saved.shifted(5_000 - 7_000)
 
 
 def test_a_machine_that_does_not_tell_its_boot_is_taken_for_restarted(bound: Bound) -> None:
@@ -206,7 +208,7 @@ def test_a_machine_that_does_not_tell_its_boot_is_taken_for_restarted(bound: Bou
     journal.load(1_000)
     journal.save(remembered(), 3_000)
     journal.close()
-    assert journal.load(50_000) == remembered().moved(47_000)
+    assert journal.load(50_000) == remembered().shifted(47_000)
 
 
 def test_this_machine_tells_its_boot() -> None:
@@ -299,7 +301,7 @@ def test_a_report_that_cannot_be_read_is_set_aside_and_named_and_everything_else
     journal.save(remembered(), 3_000)
     journal.close()
     changed_on_disk(bound.path, f"UPDATE reports SET kept = {bad!r} WHERE number = 1")
-    rest = remembered().noting({1}, 1)
+    rest = remembered().without_reports({1}, 1)
     assert journal.load(4_000) == rest
     told = capsys.readouterr().out
     assert "journal entry set aside" in told
@@ -320,7 +322,7 @@ def test_when_the_newest_report_cannot_be_read_the_numbers_go_on_behind_it(bound
     journal.close()
     changed_on_disk(bound.path, "UPDATE reports SET kept = '?' WHERE number = 2", "UPDATE memory SET rest = '{}'")
     memory = journal.load(4_000)
-    assert [kept.report.number for kept in memory.reports] == [1]
+    assert [pending.report.number for pending in memory.reports] == [1]
     assert memory.last_number == 2
 
 
@@ -360,7 +362,7 @@ def test_a_full_disk_is_told_once_and_gets_everything_as_soon_as_there_is_room(
     memory = journal.load(1_000)
     with full_disk(bytes_left=50_000):
         for _ in range(20):
-            memory = changed(memory, "report", 30, 1_000).noting(range(1, memory.last_number), 7)
+            memory = changed(memory, "report", 30, 1_000).without_reports(range(1, memory.last_number), 7)
             journal.save(memory, 2_000)
     assert capsys.readouterr().out.count("journal cannot be written") == 1
     memory = changed(memory, "report", 1, 1_000)

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from devices.hardware.motor import GuardedMotor, Motor, SimulatedMotor
-from devices.machine.actions import Ran
+from devices.machine.actions import MotorStopped
 
 
 class Roll:
@@ -16,10 +16,10 @@ class Roll:
     def __init__(self, roll_cm: int) -> None:
         self._roll_cm = roll_cm
 
-    async def dispense(self, cm: int) -> Ran:
+    async def dispense(self, cm: int) -> MotorStopped:
         out = min(cm, self._roll_cm)
         self._roll_cm -= out
-        return Ran(out, "empty" if out < cm else None)
+        return MotorStopped(out, "empty" if out < cm else None)
 
 
 def _prompt(roll_cm: int) -> Motor:
@@ -64,17 +64,17 @@ async def test_the_last_centimetre_is_no_fault(with_roll: WithRoll) -> None:
         ran = await motor.dispense(1)
         while ran.fault == "jam":
             ran = await motor.dispense(1)
-        assert ran == Ran(1)
+        assert ran == MotorStopped(1)
     while (ran := await motor.dispense(1)).fault == "jam":
         assert ran.cm == 0
-    assert ran == Ran(0, "empty")
+    assert ran == MotorStopped(0, "empty")
 
 
 async def test_the_simulated_motor_jams_alike_with_one_seed() -> None:
     runs = [[await motor.dispense(60) for _ in range(30)] for motor in (_jamming(20_000), _jamming(20_000))]
     assert runs[0] == runs[1]
-    assert Ran(30, "jam") in runs[0]
-    assert Ran(60) in runs[0]
+    assert MotorStopped(30, "jam") in runs[0]
+    assert MotorStopped(60) in runs[0]
 
 
 async def test_the_simulated_motor_takes_its_time() -> None:
@@ -94,10 +94,10 @@ class Driver:
         self._runs = iter(runs)
         self.called = 0
 
-    async def dispense(self, cm: int) -> Ran:
+    async def dispense(self, cm: int) -> MotorStopped:
         self.called += 1
-        ran = next(self._runs, lambda: Ran(cm))()
-        return cast("Ran", await ran if asyncio.iscoroutine(ran) else ran)
+        ran = next(self._runs, lambda: MotorStopped(cm))()
+        return cast("MotorStopped", await ran if asyncio.iscoroutine(ran) else ran)
 
 
 async def _hangs() -> None:
@@ -131,8 +131,8 @@ def guarded(*runs: Callable[[], Any]) -> tuple[GuardedMotor, Driver]:
         _raises(RuntimeError("a driver's own error")),
         _raises(asyncio.CancelledError()),
         _hangs,
-        *(lambda cm=cm: Ran(cm) for cm in (-1, float("nan"), float("inf"), 100_001, 10**400, "60", None)),
-        lambda: Ran(60, cast("Any", "stuck")),
+        *(lambda cm=cm: MotorStopped(cm) for cm in (-1, float("nan"), float("inf"), 100_001, 10**400, "60", None)),
+        lambda: MotorStopped(60, cast("Any", "stuck")),
         lambda: None,
         lambda: 60,
     ],
@@ -141,24 +141,24 @@ async def test_whatever_a_driver_does_is_a_jam_in_time_and_the_next_run_is_an_or
     run: Callable[[], Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     motor, driver = guarded(run)
-    assert await asyncio.wait_for(motor.dispense(60), 5) == Ran(0, "jam")
+    assert await asyncio.wait_for(motor.dispense(60), 5) == MotorStopped(0, "jam")
     assert "motor failed, counted as a jam" in capsys.readouterr().out
-    assert await motor.dispense(60) == Ran(60)
+    assert await motor.dispense(60) == MotorStopped(60)
     assert driver.called == 2
 
 
 async def test_fractions_of_a_centimetre_are_rounded() -> None:
-    motor, _ = guarded(lambda: Ran(cast("int", 59.7)), lambda: Ran(cast("int", 22.2), "jam"))
+    motor, _ = guarded(lambda: MotorStopped(cast("int", 59.7)), lambda: MotorStopped(cast("int", 22.2), "jam"))
     ran = [await motor.dispense(60) for _ in range(2)]
-    assert ran == [Ran(60), Ran(22, "jam")]
+    assert ran == [MotorStopped(60), MotorStopped(22, "jam")]
     assert {type(each.cm) for each in ran} == {int}
 
 
 async def test_a_driver_that_hangs_whatever_is_done_is_not_called_again_before_it_ends() -> None:
     ends = asyncio.Event()
     motor, driver = guarded(lambda: _hangs_whoever_cancels(ends))
-    assert [await asyncio.wait_for(motor.dispense(60), 5) for _ in range(2)] == [Ran(0, "jam")] * 2
+    assert [await asyncio.wait_for(motor.dispense(60), 5) for _ in range(2)] == [MotorStopped(0, "jam")] * 2
     assert driver.called == 1
     ends.set()
     await asyncio.sleep(0.01)
-    assert await motor.dispense(60) == Ran(60)
+    assert await motor.dispense(60) == MotorStopped(60)

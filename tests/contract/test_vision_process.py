@@ -25,7 +25,7 @@ NO_PICTURE = NotSeen(reason="no_picture")
 FAKE = """
 import os, sys, time
 from pathlib import Path
-from devices.vision.protocol import NUMBER, Looked, Ready, Unusable, frame
+from devices.vision.protocol import NUMBER, Captured, Ready, Unusable, frame
 
 def send(answer):
     os.write(1, frame(answer))
@@ -41,15 +41,15 @@ Path(sys.argv[1]).touch()
 WELL = """
 send(Ready())
 for number in numbers():
-    send(Looked(number=number, reason="no_face"))
+    send(Captured(number=number, reason="no_face"))
 """
 BADLY = {
     "hangs": "time.sleep(3600)",
     "crashes": "os.abort()",
     "ends": "os._exit(0)",
     "answers nonsense": "os.write(1, bytes(range(256)) * 100)",
-    "answers half": "os.write(1, frame(Looked(number=number))[:-3]); time.sleep(3600)",
-    "answers another look": "send(Looked(number=number + 1, reason='no_face')); time.sleep(3600)",
+    "answers half": "os.write(1, frame(Captured(number=number))[:-3]); time.sleep(3600)",
+    "answers another look": "send(Captured(number=number + 1, reason='no_face')); time.sleep(3600)",
     "is ready again": "send(Ready()); time.sleep(3600)",
     "closes its pipe": "os.close(1); time.sleep(3600)",
 }
@@ -73,9 +73,9 @@ def at_each_look(script: str) -> str:
 
 @asynccontextmanager
 async def running(
-    command: Sequence[str], look_s: float = 0.5, load_s: float = WITHIN_S
+    command: Sequence[str], capture_timeout_s: float = 0.5, load_timeout_s: float = WITHIN_S
 ) -> AsyncIterator[VisionProcess]:
-    vision = VisionProcess(command, look_s=look_s, load_s=load_s)
+    vision = VisionProcess(command, capture_timeout_s=capture_timeout_s, load_timeout_s=load_timeout_s)
     task = asyncio.create_task(vision.run())
     try:
         yield vision
@@ -95,18 +95,18 @@ async def test_a_look_that_fails_ends_in_time_and_a_new_process_looks(badly: str
     async with running(fake(tmp_path, at_first(at_each_look(badly)))) as vision:
         await until_ready(vision)
         started = time.monotonic()
-        assert await vision.look() == NO_PICTURE
+        assert await vision.capture() == NO_PICTURE
         assert time.monotonic() - started < 5
         await until_ready(vision)
-        assert await vision.look() == NotSeen(reason="no_face")
+        assert await vision.capture() == NotSeen(reason="no_face")
 
 
 @pytest.mark.parametrize("badly", ["time.sleep(3600)", "os.abort()", "sys.exit(1)", "os.write(1, b'?' * 99)"])
 async def test_a_process_that_cannot_load_is_started_again(badly: str, tmp_path: Path) -> None:
-    async with running(fake(tmp_path, at_first(badly)), load_s=5) as vision:
-        assert await vision.look() == NO_PICTURE
+    async with running(fake(tmp_path, at_first(badly)), load_timeout_s=5) as vision:
+        assert await vision.capture() == NO_PICTURE
         await until_ready(vision)
-        assert await vision.look() == NotSeen(reason="no_face")
+        assert await vision.capture() == NotSeen(reason="no_face")
 
 
 async def test_a_process_that_is_killed_between_looks_is_started_again_before_the_next(tmp_path: Path) -> None:
@@ -115,17 +115,17 @@ async def test_a_process_that_is_killed_between_looks_is_started_again_before_th
         os.kill(int((tmp_path / "was_here").read_text()), signal.SIGKILL)
         await until_ready(vision, is_ready=False)
         await until_ready(vision)
-        assert await vision.look() == NotSeen(reason="no_face")
+        assert await vision.capture() == NotSeen(reason="no_face")
 
 
 async def test_whoever_gives_up_a_look_leaves_no_answer_for_the_next_one(tmp_path: Path) -> None:
-    script = at_first(at_each_look("time.sleep(0.2)\nsend(Looked(number=number))"))
-    async with running(fake(tmp_path, script), look_s=WITHIN_S) as vision:
+    script = at_first(at_each_look("time.sleep(0.2)\nsend(Captured(number=number))"))
+    async with running(fake(tmp_path, script), capture_timeout_s=WITHIN_S) as vision:
         await until_ready(vision)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(vision.look(), 0.05)
+            await asyncio.wait_for(vision.capture(), 0.05)
         await until_ready(vision)
-        assert await vision.look() == NotSeen(reason="no_face")
+        assert await vision.capture() == NotSeen(reason="no_face")
 
 
 async def test_what_an_operator_has_to_mend_is_said_at_the_first_start(tmp_path: Path) -> None:
@@ -140,11 +140,11 @@ async def test_what_is_unusable_later_is_no_end(tmp_path: Path) -> None:
     script = at_first("send(Ready())\nfor number in numbers():\n    os._exit(0)").replace(WELL, unplugged + WELL)
     async with running(fake(tmp_path, script)) as vision:
         await until_ready(vision)
-        assert await vision.look() == NO_PICTURE
+        assert await vision.capture() == NO_PICTURE
         await asyncio.sleep(1)
         mended.touch()
         await until_ready(vision)
-        assert await vision.look() == NotSeen(reason="no_face")
+        assert await vision.capture() == NotSeen(reason="no_face")
 
 
 async def test_its_readiness_is_told_as_it_changes(tmp_path: Path) -> None:
@@ -178,17 +178,17 @@ async def test_the_real_one_sees_a_face_stands_bad_photos_and_does_not_outlive_a
     Image.fromarray(data.astronaut()).save(tmp_path / "1.png")
     (tmp_path / "2.png").write_bytes(b"no photo")
     os.mkfifo(tmp_path / "3.png")
-    async with running(real(tmp_path), look_s=20) as vision:
+    async with running(real(tmp_path), capture_timeout_s=20) as vision:
         await until_ready(vision)
-        seen = await vision.look()
+        seen = await vision.capture()
         assert not isinstance(seen, NotSeen)
         assert (seen.shape, round(float(np.linalg.norm(seen)), 3)) == ((128,), 1.0)
-        assert await vision.look() == NO_PICTURE
+        assert await vision.capture() == NO_PICTURE
         await until_ready(vision)
-        assert await vision.look() == NO_PICTURE
+        assert await vision.capture() == NO_PICTURE
         await until_ready(vision, is_ready=False)
         await until_ready(vision)
-        assert not isinstance(await vision.look(), NotSeen)
+        assert not isinstance(await vision.capture(), NotSeen)
 
 
 async def test_the_real_one_says_what_it_lacks(tmp_path: Path) -> None:

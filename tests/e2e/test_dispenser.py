@@ -18,6 +18,7 @@ from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from models.contract.codec import decode_report, decode_request, decode_state, encode
 from models.contract.messages import (
+    Ack,
     Command,
     Control,
     DeviceState,
@@ -25,7 +26,6 @@ from models.contract.messages import (
     Dispensed,
     LocalRation,
     Mode,
-    Noted,
     Report,
     Request,
 )
@@ -150,7 +150,7 @@ async def test_killed_while_its_motor_runs_it_does_not_run_again_and_says_what_h
             assert (cut.number, cut.request, cut.cm, cut.fault) == (1, first.id, 0, "power")
             assert cut.ago_ms > 100
             await site.command(Dispense(request=first.id, cm=SLOW_CM))
-            await site.command(Noted(numbers=(1,)))
+            await site.command(Ack(numbers=(1,)))
             await press(started, "button")
             second = await site.request()
             await site.command(Dispense(request=second.id, cm=60))

@@ -15,9 +15,9 @@ from msgspec import structs
 from devices.hardware.motor import SimulatedMotor
 from devices.hardware.panel import Panel, Shown
 from devices.journal.sqlite import DiskJournal
-from devices.machine.camera_permission import Faceless
+from devices.machine.camera_permission import CameraBlocked
 from devices.session.session import Dispenser, Identity
-from devices.session.site_key import open_chain, read_site_key
+from devices.session.site_key import open_site_key_chain, read_site_key
 from devices.simulation.synthetic_faces import SYNTHETIC, SyntheticFace
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
@@ -107,8 +107,8 @@ class Gate:
         self.key = folder / "site-park.key"
         if not self.key.exists():
             self.key.write_text(str(SiteKey(0, bytes(range(32)))))
-        self.chain = open_chain(self.key, SYNTHETIC)
-        self.looks = 0
+        self.chain = open_site_key_chain(self.key, SYNTHETIC)
+        self.captures = 0
         self.during_a_look: Callable[[], Awaitable[None]] | None = None
         journal = DiskJournal(folder / "park.gate.db", "monday")
         identity = Identity(site="park", device="gate", model=SYNTHETIC.id)
@@ -117,16 +117,16 @@ class Gate:
         self._panel = Panel(self.dispenser, self)
         self._face = SyntheticFace(np.random.default_rng(1))
 
-    async def look(self) -> Seen | NotSeen:
-        self.looks += 1
+    async def capture(self) -> Seen | NotSeen:
+        self.captures += 1
         if self.during_a_look:
             await self.during_a_look()
         made = self.chain.protector
-        return Seen(model=SYNTHETIC.id, epoch=made.epoch, template=made.protect(self._face.look()))
+        return Seen(model=SYNTHETIC.id, epoch=made.epoch, template=made.protect(self._face.capture()))
 
-    async def until(self, faceless: Faceless | None) -> None:
+    async def until(self, camera_blocked: CameraBlocked | None) -> None:
         async with asyncio.timeout(WITHIN_S):
-            while self.dispenser.faceless != faceless:
+            while self.dispenser.camera_blocked != camera_blocked:
                 await asyncio.sleep(0.01)
 
     async def presses_face_until(self, shown: Shown) -> None:
@@ -172,7 +172,7 @@ async def test_from_a_hold_on_nobody_is_looked_at_and_the_button_serves(site: Si
         await site.tell(HELD)
         await gate.until("held")
         assert [await gate.press("face"), await gate.press("forget")] == ["held", "nothing_to_forget"]
-        assert (gate.looks, site.hears_nothing()) == (1, True)
+        assert (gate.captures, site.hears_nothing()) == (1, True)
         await is_asked(gate, site, "button", ButtonPressed)
         assert [(await site.state()).mode for _ in range(3)] == ["button", "face", "held"]
         await site.tell(FACES)
@@ -190,7 +190,7 @@ async def test_a_look_under_way_when_the_hold_comes_asks_for_nothing(site: Site,
         await gate.until(None)
         gate.during_a_look = hold
         assert await gate.press("face") == "held"
-        assert gate.looks == 1
+        assert gate.captures == 1
         await is_asked(gate, site, "button", ButtonPressed)
 
 
@@ -220,7 +220,7 @@ async def test_who_was_away_while_the_hold_came_looks_at_nobody_when_it_starts_a
         await gate.presses_face_until("held")
         control = gate.dispenser.state.memory.control
         assert control
-        assert (control.mode, gate.looks) == ("held", 0)
+        assert (control.mode, gate.captures) == ("held", 0)
 
 
 async def test_who_starts_again_remembers_the_face_mode_and_still_waits_for_a_control(
@@ -236,7 +236,7 @@ async def test_who_starts_again_remembers_the_face_mode_and_still_waits_for_a_co
         assert (await site.state()).mode == "button"
         assert gate.dispenser.state.memory.control == FACES
         assert await gate.press("face") == "no_control"
-        assert gate.looks == 0
+        assert gate.captures == 0
         await site.tell(FACES)
         await gate.until(None)
 
@@ -253,7 +253,7 @@ async def test_a_new_connection_must_tell_again_how_the_site_works(site: Site, t
         told = await site.state()
         assert (told.online, told.mode) == (True, "button")
         assert await gate.press("face") == "no_control"
-        assert gate.looks == 0
+        assert gate.captures == 0
         await site.tell(FACES)
         await gate.until(None)
 
@@ -268,7 +268,7 @@ async def test_a_hold_that_comes_while_the_connection_is_lost_is_known_before_an
         await gate.until("no_control")
         await site.tell(HELD)
         await gate.presses_face_until("held")
-        assert gate.looks == 0
+        assert gate.captures == 0
 
 
 async def test_templates_are_of_the_epoch_that_control_names_and_no_key_goes_back(site: Site, tmp_path: Path) -> None:
@@ -284,12 +284,12 @@ async def test_templates_are_of_the_epoch_that_control_names_and_no_key_goes_bac
         assert isinstance(first, FaceSeen)
         assert isinstance(second, FaceSeen)
         assert (first.epoch, second.epoch) == (0, 30)
-        wrong: tuple[tuple[int, Faceless], ...] = ((29, "key_ahead"), (FARTHEST_EPOCH + 1, "key_too_far"))
+        wrong: tuple[tuple[int, CameraBlocked], ...] = ((29, "key_ahead"), (FARTHEST_EPOCH + 1, "key_too_far"))
         for epoch, why in wrong:
             await site.tell(structs.replace(FACES, epoch=epoch))
             await gate.until(why)
             assert await gate.press("face") == why
-        assert (gate.looks, read_site_key(gate.key).epoch, gate.dispenser.mode) == (2, 30, "button")
+        assert (gate.captures, read_site_key(gate.key).epoch, gate.dispenser.mode) == (2, 30, "button")
         await is_asked(gate, site, "button", ButtonPressed)
         await site.tell(structs.replace(FACES, epoch=31))
         await gate.until(None)
@@ -307,7 +307,7 @@ async def test_inside_a_restroom_face_mode_is_button_mode(site: Site, tmp_path: 
     await site.tell(structs.replace(FACES, placement="inside"))
     async with running(site, tmp_path) as gate:
         await gate.until("inside")
-        assert [await gate.press("face"), await gate.press("forget"), gate.looks] == ["inside", "inside", 0]
+        assert [await gate.press("face"), await gate.press("forget"), gate.captures] == ["inside", "inside", 0]
         assert gate.dispenser.mode == "button"
         await is_asked(gate, site, "button", ButtonPressed)
 
@@ -326,7 +326,7 @@ async def test_while_the_topic_holds_no_control_of_the_site_nobody_is_looked_at(
         await site.retain(payload)
         await gate.until("no_control")
         assert await gate.press("face") == "no_control"
-        assert (gate.looks, read_site_key(gate.key).epoch) == (0, 0)
+        assert (gate.captures, read_site_key(gate.key).epoch) == (0, 0)
         await is_asked(gate, site, "button", ButtonPressed)
         await site.tell(FACES)
         await gate.until(None)
@@ -351,7 +351,7 @@ async def test_no_control_of_before_a_hold_lets_the_camera_look_not_even_after_a
         await gate.until("held")
         await site.tell(after)
         await gate.until(None)
-        assert gate.looks == 0
+        assert gate.captures == 0
 
 
 async def test_states_are_numbered_across_connections_and_restarts(site: Site, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from devices.session.site_key import read_site_key, site_key_file
 from devices.simulation.fleet import Tally
 from infra.local.stack import LocalStack
 from models.contract.codec import decode_control, encode
-from models.contract.messages import Dispensed, FaceSeen, ForgetAsked, LocalRation, Noted
+from models.contract.messages import Ack, Dispensed, FaceSeen, ForgetAsked, LocalRation
 from models.ledger.codec import decode_event, decode_outcome
 from models.ledger.events import EpochEnded, Reported, Requested
 from models.ledger.outcomes import Answered
@@ -38,7 +38,7 @@ async def test_a_crowd_is_answered_to_the_last_and_every_book_agrees(pipeline: L
     asked = {e.request.id for e in events if isinstance(e, Requested)}
     outcomes = map(decode_outcome, await values(pipeline, settings.topics.decisions))
     answered = [o for o in outcomes if isinstance(o, Answered) and o.site == "meadow" and not o.repeated]
-    decided = [o.command.request for o in answered if not isinstance(o.command, Noted)]
+    decided = [o.command.request for o in answered if not isinstance(o.command, Ack)]
     assert len(asked) == tally.requests
     assert sorted(decided) == sorted(asked)
 

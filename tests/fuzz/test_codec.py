@@ -20,6 +20,7 @@ from models.contract.codec import (
 )
 from models.contract.dead_letters import DeadLetter
 from models.contract.messages import (
+    Ack,
     Battery,
     ButtonPressed,
     Control,
@@ -31,7 +32,6 @@ from models.contract.messages import (
     ForgetAsked,
     Forgotten,
     LocalRation,
-    Noted,
     Refuse,
     StaffPressed,
     Stock,
@@ -64,8 +64,8 @@ COMMANDS = (
     DISPENSE,
     REFUSE,
     Forgotten(request=ID, erased=1),
-    Noted(numbers=(17, 18)),
-    Noted(numbers=(4,), reason="a reason"),
+    Ack(numbers=(17, 18)),
+    Ack(numbers=(4,), reason="a reason"),
 )
 CONTROL = Control(
     site="park", mode="face", policy="41ae3a6be759", epoch=0, ration_cm=60, ration_budget_cm=6000, window_s=540
@@ -87,7 +87,7 @@ SPOKEN: dict[Callable[[bytes], object], tuple[object, ...]] = {
     ),
     decode_outcome: (
         Answered(**OF_GATE, offset=1, at=9, by="face", command=REFUSE, identity="same", visitor="v", score=400),
-        ReportKept(**OF_GATE, offset=1, at=9, command=Noted(numbers=(4,)), what="stock", stock_cm=8400),
+        ReportKept(**OF_GATE, offset=1, at=9, command=Ack(numbers=(4,)), what="stock", stock_cm=8400),
         ControlChanged(site="park", offset=1, at=9, control=CONTROL),
         SiteCounted(site="park", offset=1, at=9, templates=3, accounts=4, oldest_s=12.5),
     ),

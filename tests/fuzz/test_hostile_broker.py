@@ -22,28 +22,29 @@ from msgspec import structs
 from devices.journal.sqlite import DiskJournal
 from devices.machine.actions import (
     Action,
-    Asked,
-    Closed,
-    Commanded,
+    CommandReceived,
     Connected,
     Connecting,
-    Controlled,
     ControlLost,
+    ControlReceived,
     Disconnected,
     Event,
     Measured,
-    Ran,
+    MotorStopped,
+    RequestClosed,
+    RequestMade,
     RunMotor,
     SendReport,
     SendRequest,
     StepKey,
     TimePassed,
 )
-from devices.machine.dispenser import MOST_FORGETS, resume, step
+from devices.machine.dispenser import MAX_FORGETS, resume, step
 from devices.machine.persistent_state import Ration
 from devices.machine.reports import IN_FLIGHT
 from devices.machine.state import State
 from models.contract.messages import (
+    Ack,
     Answer,
     ButtonPressed,
     Command,
@@ -55,7 +56,6 @@ from models.contract.messages import (
     Forgotten,
     LocalRation,
     Mode,
-    Noted,
     Refuse,
     Report,
     Request,
@@ -103,20 +103,20 @@ class HostileBroker(RuleBasedStateMachine):
         self.to_pipeline: list[Request | Report] = []
         self.to_dispenser: list[Command] = []
         self.answers: dict[str, Answer] = {}
-        self.told: dict[int, Report] = {}
+        self.delivered: dict[int, Report] = {}
         """reports that reached the pipeline"""
-        self.noted: set[int] = set()
+        self.acknowledged: set[int] = set()
         self.in_flight: set[int] = set()
         self.happened: dict[int, int] = {}
         """when it truly was, by a report's number"""
         self.began: dict[str, int] = {}
         """when it truly was that a request's run was decided"""
-        self.standing: Request | None = None
+        self.visitor: Request | None = None
         """who waits in front, not yet served"""
         self.deadline = 0
         self.motor: tuple[str, int, int] | None = None
         self.runs: Counter[str] = Counter()
-        self.heard: Counter[str] = Counter()
+        self.closed_count: Counter[str] = Counter()
         self.rations: list[Ration] = []
         self.on_topic: Control | None = None
         """what the control topic held last on this connection"""
@@ -125,8 +125,8 @@ class HostileBroker(RuleBasedStateMachine):
         self.epoch = 0
         self.sequence = 0
         """of the last state that the broker may have"""
-        self.wake()
-        self.happens(Controlled(CONTROL))
+        self.start()
+        self.happens(ControlReceived(CONTROL))
         self.happens(Disconnected())
 
     # -- the dispenser, as devices/session/session.py runs it -------------------------------------------------
@@ -134,12 +134,12 @@ class HostileBroker(RuleBasedStateMachine):
     def opened(self) -> DiskJournal:
         return DiskJournal(self.folder / "park.gate.db", str(self.boot))
 
-    def wake(self) -> None:
+    def start(self) -> None:
         remembered = self.journal.load(self.now)
         self.state = resume(remembered)
         if remembered.run:
             self.happened[self.state.memory.last_number] = self.began[remembered.run.request]
-        self.burn()
+        self.spend_fuse()
         self.journal.save(self.state.memory, self.now)
 
     def happens(self, event: Event) -> None:
@@ -147,46 +147,46 @@ class HostileBroker(RuleBasedStateMachine):
             remembered = self.state.memory
             self.state, actions = step(self.state, event, self.now)
             if self.state.memory is not remembered:
-                self.note_the_moment(remembered.last_number)
-                self.burn()
+                self.record_time(remembered.last_number)
+                self.spend_fuse()
                 self.journal.save(self.state.memory, self.now)
             for action in actions:
-                self.burn()
-                self.act(action)
+                self.spend_fuse()
+                self.execute(action)
         except PowerCut:
-            self.power_comes_back(off_ms=7_000)
+            self.restore_power(off_ms=7_000)
 
-    def note_the_moment(self, last_number: int) -> None:
+    def record_time(self, last_number: int) -> None:
         for number in range(last_number + 1, self.state.memory.last_number + 1):
             self.happened[number] = self.true
         if run := self.state.memory.run:
             self.began.setdefault(run.request, self.true)
 
-    def burn(self) -> None:
+    def spend_fuse(self) -> None:
         if self.fuse is not None:
             self.fuse -= 1
             if self.fuse < 0:
                 self.fuse = None
                 raise PowerCut
 
-    def power_comes_back(self, off_ms: int) -> None:
+    def restore_power(self, off_ms: int) -> None:
         self.boot += 1
         self.true += off_ms
         self.now = 12_000 if self.boot % 2 else 500_000 * self.boot
-        self.starts_again()
+        self.restart_process()
 
-    def starts_again(self) -> None:
+    def restart_process(self) -> None:
         """The process is gone, and with it whoever stood there: the journal is all there is."""
         self.journal.close()
         self.journal = self.opened()
-        self.standing = self.motor = None
+        self.visitor = self.motor = None
         self.is_connected = False
         try:
-            self.wake()
+            self.start()
         except PowerCut:
-            self.power_comes_back(off_ms=1_000)
+            self.restore_power(off_ms=1_000)
 
-    def act(self, action: Action) -> None:
+    def execute(self, action: Action) -> None:
         match action:
             case SendRequest(request=request) if self.is_connected:
                 self.to_pipeline.append(request)
@@ -199,28 +199,28 @@ class HostileBroker(RuleBasedStateMachine):
             case StepKey(epoch=epoch):
                 assert epoch >= self.epoch, "no key goes back"
                 self.epoch = epoch
-            case Closed():
-                self.person_hears(action)
+            case RequestClosed():
+                self.request_closes(action)
 
     def motor_starts(self, cm: int) -> None:
         run = self.state.memory.run
         assert run
-        assert self.standing
-        assert self.standing.id == run.request, "the motor runs for whoever stands there, for nobody else"
+        assert self.visitor
+        assert self.visitor.id == run.request, "the motor runs for whoever stands there, for nobody else"
         assert self.motor is None
         assert run.answer is None or self.now < self.deadline, "a late command is not obeyed"
-        if run.answer is None and not isinstance(self.standing, StaffPressed):
+        if run.answer is None and not isinstance(self.visitor, StaffPressed):
             self.rations.append(Ration(self.true, cm))
         self.runs[run.request] += 1
         self.motor = (run.request, cm, self.true)
-        self.standing = None
+        self.visitor = None
 
-    def person_hears(self, closed: Closed) -> None:
-        self.heard[closed.request] += 1
-        if self.standing and self.standing.id == closed.request:
-            assert isinstance(closed.answer, Refuse) or self.state.memory.rationing(self.now) is None
+    def request_closes(self, closed: RequestClosed) -> None:
+        self.closed_count[closed.request] += 1
+        if self.visitor and self.visitor.id == closed.request:
+            assert isinstance(closed.answer, Refuse) or self.state.memory.with_ration(self.now) is None
             assert closed.answer == self.answers.get(closed.request) or closed.answer is None
-            self.standing = None
+            self.visitor = None
 
     def check_age(self, report: Report) -> None:
         """Never older than it is."""
@@ -240,22 +240,22 @@ class HostileBroker(RuleBasedStateMachine):
         request = requests[kind]
         if kind != "forget":
             assume(self.state.is_free)
-            self.standing, self.deadline = request, self.now + PATIENCE_MS
-        self.happens(Asked(request, PATIENCE_MS))
+            self.visitor, self.deadline = request, self.now + PATIENCE_MS
+        self.happens(RequestMade(request, PATIENCE_MS))
 
-    @rule(ms=st.sampled_from([300, 1_000, PATIENCE_MS, 7_000, 50_000]), is_told=st.booleans())
-    def time_passes(self, ms: int, *, is_told: bool) -> None:
+    @rule(ms=st.sampled_from([300, 1_000, PATIENCE_MS, 7_000, 50_000]), with_tick=st.booleans())
+    def time_passes(self, ms: int, *, with_tick: bool) -> None:
         self.now += ms
         self.true += ms
-        if is_told:
+        if with_tick:
             self.happens(TimePassed())
-            assert not (self.standing and self.now >= self.deadline), "whoever waited long enough got something"
+            assert not (self.visitor and self.now >= self.deadline), "whoever waited long enough got something"
 
     @precondition(lambda self: self.state.is_free)
     @rule(kind=st.sampled_from(["face", "button", "staff"]))
-    def someone_presses_in_vain(self, kind: str) -> None:
+    def someone_presses_without_an_answer(self, kind: str) -> None:
         self.someone_presses(kind)
-        self.time_passes(PATIENCE_MS, is_told=True)
+        self.time_passes(PATIENCE_MS, with_tick=True)
         if self.motor:
             self.motor_stops(1.0)
 
@@ -266,7 +266,7 @@ class HostileBroker(RuleBasedStateMachine):
         _, planned, _ = self.motor
         self.motor = None
         cm = int(out * planned)
-        self.happens(Ran(cm, "jam" if cm < planned else None))
+        self.happens(MotorStopped(cm, "jam" if cm < planned else None))
 
     @rule()
     def readings_are_taken(self) -> None:
@@ -297,9 +297,9 @@ class HostileBroker(RuleBasedStateMachine):
 
     @precondition(lambda self: self.is_connected)
     @rule(control=controls)
-    def a_control_of_some_time_comes(self, control: Control) -> None:
+    def a_control_of_any_revision_arrives(self, control: Control) -> None:
         self.on_topic = control
-        self.happens(Controlled(control))
+        self.happens(ControlReceived(control))
 
     @precondition(lambda self: self.is_connected)
     @rule()
@@ -310,46 +310,44 @@ class HostileBroker(RuleBasedStateMachine):
     @precondition(lambda self: self.to_pipeline)
     @rule(which=any_of_them, is_kept=st.booleans(), is_granted=st.booleans())
     def something_reaches_the_pipeline(self, which: int, *, is_kept: bool, is_granted: bool) -> None:
-        self.pipeline_gets(taken(self.to_pipeline, which, is_kept=is_kept), is_granted=is_granted)
+        self.pipeline_gets(take(self.to_pipeline, which, is_kept=is_kept), is_granted=is_granted)
 
     @precondition(lambda self: self.to_pipeline)
     @rule(which=any_of_them)
     def something_is_lost_on_its_way_to_the_pipeline(self, which: int) -> None:
-        taken(self.to_pipeline, which, is_kept=False)
+        take(self.to_pipeline, which, is_kept=False)
 
     @precondition(lambda self: self.to_dispenser and self.is_connected)
     @rule(which=any_of_them, is_kept=st.booleans(), retained=st.booleans())
     def something_reaches_the_dispenser(self, which: int, *, is_kept: bool, retained: bool) -> None:
-        self.dispenser_gets(taken(self.to_dispenser, which, is_kept=is_kept), retained=retained)
+        self.dispenser_gets(take(self.to_dispenser, which, is_kept=is_kept), retained=retained)
 
     @precondition(lambda self: self.state.is_free and self.is_connected)
     @rule(delay=st.sampled_from([100, PATIENCE_MS]), is_granted=st.booleans(), retained=st.booleans())
-    def someone_is_answered_before_the_dispenser_looks_at_its_clock(
-        self, delay: int, *, is_granted: bool, retained: bool
-    ) -> None:
+    def an_answer_arrives_before_the_timer_fires(self, delay: int, *, is_granted: bool, retained: bool) -> None:
         self.someone_presses("button")
-        if not self.standing:
+        if not self.visitor:
             return
-        self.pipeline_gets(self.standing, is_granted=is_granted)
-        self.time_passes(delay, is_told=False)
+        self.pipeline_gets(self.visitor, is_granted=is_granted)
+        self.time_passes(delay, with_tick=False)
         self.dispenser_gets(self.to_dispenser[-1], retained=retained)
 
     @precondition(lambda self: self.to_dispenser)
     @rule(which=any_of_them)
     def something_is_lost_on_its_way_to_the_dispenser(self, which: int) -> None:
-        taken(self.to_dispenser, which, is_kept=False)
+        take(self.to_dispenser, which, is_kept=False)
 
     @precondition(lambda self: self.is_connected)
     @rule(cm=st.integers(0, 999))
-    def commands_of_somebody_else_come(self, cm: int) -> None:
-        self.happens(Commanded(Dispense(request=f"foreign-{next(self.ids):010d}", cm=cm)))
-        self.happens(Commanded(Noted(numbers=tuple(range(self.state.sent + 1, self.state.sent + 99)))))
+    def foreign_commands_arrive(self, cm: int) -> None:
+        self.happens(CommandReceived(Dispense(request=f"foreign-{next(self.ids):010d}", cm=cm)))
+        self.happens(CommandReceived(Ack(numbers=tuple(range(self.state.sent + 1, self.state.sent + 99)))))
 
     # -- power ----------------------------------------------------------------------------------------
 
     @rule(off_ms=st.integers(0, 100_000))
     def power_is_cut(self, off_ms: int) -> None:
-        self.power_comes_back(off_ms)
+        self.restore_power(off_ms)
 
     @rule(effects=st.integers(0, 4))
     def power_will_fail_in_the_middle(self, effects: int) -> None:
@@ -358,12 +356,12 @@ class HostileBroker(RuleBasedStateMachine):
     @rule()
     def process_is_killed(self) -> None:
         with suppress(PowerCut):
-            self.starts_again()
+            self.restart_process()
 
     # -- what holds -----------------------------------------------------------------------------------
 
     @invariant()
-    def no_control_counts_but_the_newest_one_and_only_where_this_connection_brought_it(self) -> None:
+    def only_the_newest_control_of_this_connection_is_in_effect(self) -> None:
         control = self.state.control
         if control is None:
             return
@@ -374,20 +372,20 @@ class HostileBroker(RuleBasedStateMachine):
         self.newest = control.revision
 
     @invariant()
-    def no_motor_runs_twice_and_nobody_is_told_twice(self) -> None:
+    def no_motor_runs_twice_and_no_request_closes_twice(self) -> None:
         assert max(self.runs.values(), default=0) <= 1
-        assert max(self.heard.values(), default=0) <= 1
+        assert max(self.closed_count.values(), default=0) <= 1
 
     @invariant()
-    def every_number_is_one_report_that_is_kept_or_was_told(self) -> None:
-        kept = {report.number: report for report in (each.report for each in self.state.memory.reports)}
-        assert kept.keys() | self.told.keys() == set(range(1, self.state.memory.last_number + 1))
-        for number in kept.keys() & self.told.keys():
-            assert told_alike(kept[number]) == told_alike(self.told[number])
+    def every_number_is_one_report_that_is_pending_or_delivered(self) -> None:
+        pending = {report.number: report for report in (each.report for each in self.state.memory.reports)}
+        assert pending.keys() | self.delivered.keys() == set(range(1, self.state.memory.last_number + 1))
+        for number in pending.keys() & self.delivered.keys():
+            assert without_age(pending[number]) == without_age(self.delivered[number])
 
     @invariant()
     def every_run_is_reported_once(self) -> None:
-        reports = self.told | {each.report.number: each.report for each in self.state.memory.reports}
+        reports = self.delivered | {each.report.number: each.report for each in self.state.memory.reports}
         ran = [r for r in reports.values() if isinstance(r, Dispensed | LocalRation)]
         reported = Counter(report.request for report in ran)
         assert max(reported.values(), default=0) <= 1
@@ -406,28 +404,28 @@ class HostileBroker(RuleBasedStateMachine):
 
     @invariant()
     def no_template_waits_here_beyond_its_window(self) -> None:
-        assert len(self.state.forgets) <= MOST_FORGETS
+        assert len(self.state.forgets) <= MAX_FORGETS
         end = self.now - 1_000 * (CONTROL.window_s + 1)
         wakes_at = self.state.wakes_at
         is_due = wakes_at is not None and wakes_at <= self.now
         assert is_due or all(forget.asked > end for forget in self.state.forgets)
 
     @invariant()
-    def it_is_free_when_nobody_is_served(self) -> None:
-        assert self.state.is_free == (self.standing is None and self.motor is None)
+    def it_is_free_exactly_when_no_visitor_is_served(self) -> None:
+        assert self.state.is_free == (self.visitor is None and self.motor is None)
 
     def dispenser_gets(self, command: Command, *, retained: bool) -> None:
-        if isinstance(command, Noted) and not retained:
+        if isinstance(command, Ack) and not retained:
             self.in_flight -= set(command.numbers)
         was_running = self.motor
-        self.happens(Commanded(command, retained))
+        self.happens(CommandReceived(command, retained))
         assert not retained or self.motor in {was_running, None}, "a retained command is from another time"
 
     def teardown(self) -> None:
-        """The world turns kind: everybody is served, everything is told."""
+        """The world turns kind: everybody is served, everything is delivered."""
         try:
             self.fuse = None
-            self.time_passes(PATIENCE_MS, is_told=True)
+            self.time_passes(PATIENCE_MS, with_tick=True)
             if self.motor:
                 self.motor_stops(1.0)
             assert self.state.is_free
@@ -438,8 +436,8 @@ class HostileBroker(RuleBasedStateMachine):
                 for message in self.to_pipeline:
                     self.pipeline_gets(message, is_granted=False)
                 self.to_pipeline = []
-                self.happens(Commanded(Noted(numbers=tuple(self.noted))))
-            assert self.told.keys() == set(range(1, self.state.memory.last_number + 1))
+                self.happens(CommandReceived(Ack(numbers=tuple(self.acknowledged))))
+            assert self.delivered.keys() == set(range(1, self.state.memory.last_number + 1))
         finally:
             self.journal.close()
             shutil.rmtree(self.folder)
@@ -464,19 +462,19 @@ class HostileBroker(RuleBasedStateMachine):
             case FaceSeen() | ButtonPressed() | StaffPressed():
                 answer = Refuse(request=message.id, reason="quota", retry_after_s=9)
             case report:
-                self.told[report.number] = report
-                self.noted.add(report.number)
-                self.to_dispenser.append(Noted(numbers=(report.number,)))
+                self.delivered[report.number] = report
+                self.acknowledged.add(report.number)
+                self.to_dispenser.append(Ack(numbers=(report.number,)))
                 return
         self.to_dispenser.append(self.answers.setdefault(message.id, answer))
 
 
-def taken(messages: list[T], which: int, *, is_kept: bool) -> T:
+def take(messages: list[T], which: int, *, is_kept: bool) -> T:
     where = which % len(messages)
     return messages[where] if is_kept else messages.pop(where)
 
 
-def told_alike(report: Report) -> object:
+def without_age(report: Report) -> object:
     return {**{name: getattr(report, name) for name in report.__struct_fields__}, "ago_ms": 0}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from devices.journal.port import InMemoryJournal
-from devices.session.site_key import open_chain, site_key_file
+from devices.session.site_key import open_site_key_chain, site_key_file
 from devices.simulation.fleet import Fleet, Visits
 from devices.simulation.synthetic_faces import SYNTHETIC
 from infra.local.ports import Ports
@@ -89,7 +89,7 @@ def _plant_picture(folder: Path) -> None:
 
 async def _people(settings: Settings) -> None:
     """A crowd at the meadow: faces, buttons, staff, wishes to be forgotten, refusals."""
-    chains = {"meadow": open_chain(site_key_file(settings, "meadow"), SYNTHETIC)}
+    chains = {"meadow": open_site_key_chain(site_key_file(settings, "meadow"), SYNTHETIC)}
     fleet = Fleet(settings, chains, {"meadow": ["north", "south"]}, lambda _: InMemoryJournal())
     tally = await fleet.serve(_VISITS)
     assert tally.unnoted == 0

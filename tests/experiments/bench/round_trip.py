@@ -105,7 +105,7 @@ def _whole_way() -> Callable[[str], tuple[str, bytes]]:
     protector = Protector(bytes(32), SYNTHETIC)
 
     def question(request: str) -> tuple[str, bytes]:
-        template = protector.protect(SyntheticFace(rng).look())
+        template = protector.protect(SyntheticFace(rng).capture())
         topic = DeviceTopic("bench", str(rng.choice(_DEVICES)), "request")
         return str(topic), encode(FaceSeen(id=request, model=SYNTHETIC.id, template=template))
 

@@ -23,10 +23,10 @@ from msgspec import Struct
 
 from devices.hardware.motor import SimulatedMotor
 from devices.journal.sqlite import DiskJournal
-from devices.machine.actions import Closed, Ran
+from devices.machine import actions
 from devices.session.device_files import boot_id
 from devices.session.session import Dispenser, Identity, new_id
-from devices.session.site_key import Chain, open_chain, site_key_file
+from devices.session.site_key import SiteKeyChain, open_site_key_chain, site_key_file
 from devices.simulation.synthetic_faces import SYNTHETIC, SyntheticFace
 from models.contract.messages import ButtonPressed, Dispense, FaceSeen, Refuse, Request, StaffPressed
 from models.settings import Settings
@@ -99,7 +99,7 @@ class Place:
     """A dispenser, the line before it, and its motor, which the visitor_log follows."""
 
     def __init__(
-        self, identity: Identity, plan: Plan, settings: Settings, visitor_log: VisitorLog, chain: Chain
+        self, identity: Identity, plan: Plan, settings: Settings, visitor_log: VisitorLog, chain: SiteKeyChain
     ) -> None:
         self.identity = identity
         journal = DiskJournal(settings.data / "dispensers" / f"{identity}.db", boot_id())
@@ -114,7 +114,7 @@ class Place:
         self._chain = chain
         self._motor = SimulatedMotor(roll_cm=_ROLL_CM, cm_per_s=_CM_PER_S, jam_rate=_JAMS, seed=hash(plan.seed))
 
-    async def dispense(self, cm: int) -> Ran:
+    async def dispense(self, cm: int) -> actions.MotorStopped:
         """The motor's port: run, and write down for whom and what came out."""
         run = self.dispenser.state.memory.run
         request = run.request if run else ""
@@ -151,7 +151,7 @@ class Place:
         """Without a control on this connection no camera looks: the person presses the button."""
         match person.by:
             case "face" if self.dispenser.mode == "face":
-                look = SyntheticFace(np.random.default_rng((*self._seed, person.number))).look()
+                look = SyntheticFace(np.random.default_rng((*self._seed, person.number))).capture()
                 made = self._chain.protector
                 return FaceSeen(id=new_id(), model=SYNTHETIC.id, epoch=made.epoch, template=made.protect(look))
             case "staff":
@@ -177,7 +177,7 @@ class Crowd:
     def __init__(self, plan: Plan, settings: Settings, visitor_log: VisitorLog) -> None:
         names = [(site, device) for site in sites_of(plan.number) for device in DEVICES]
         identities = [Identity(site=site, device=device, model=SYNTHETIC.id) for site, device in names]
-        chains = {site: open_chain(site_key_file(settings, site), SYNTHETIC) for site in sites_of(plan.number)}
+        chains = {site: open_site_key_chain(site_key_file(settings, site), SYNTHETIC) for site in sites_of(plan.number)}
         self.places = [Place(identity, plan, settings, visitor_log, chains[identity.site]) for identity in identities]
         self.went = 0
         self._plan = plan
@@ -243,13 +243,13 @@ async def _run(plan: Plan, settings: Settings) -> None:
         await asyncio.gather(coming, *tasks, return_exceptions=True)
 
 
-def _what(closed: Closed | None) -> Literal["dispense", "refuse", "ration", "nothing"]:
+def _what(closed: actions.RequestClosed | None) -> Literal["dispense", "refuse", "ration", "nothing"]:
     match closed:
         case None:
             return "nothing"
-        case Closed(answer=Dispense()):
+        case actions.RequestClosed(answer=Dispense()):
             return "dispense"
-        case Closed(answer=Refuse()):
+        case actions.RequestClosed(answer=Refuse()):
             return "refuse"
         case _:
             return "ration"

@@ -82,7 +82,7 @@ def compare_synthetic(model: FaceModel, size: int, rng: np.random.Generator, rou
 def synthetic_people(size: int, rng: np.random.Generator) -> People:
     """Two looks of each of so many people."""
     faces = [SyntheticFace(rng) for _ in range(size)]
-    looks = np.array([face.look() for face in faces for _ in range(2)], dtype=np.float32)
+    looks = np.array([face.capture() for face in faces for _ in range(2)], dtype=np.float32)
     return People(looks, np.repeat(np.arange(size), 2))
 
 

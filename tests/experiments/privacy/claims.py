@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from devices.machine.actions import Closed
+from devices.machine.actions import RequestClosed
 from devices.session.session import Dispenser
 from infra.hold.hold import submit
 from infra.kafka_records import read_records
@@ -71,7 +71,9 @@ async def _forgotten_at_once(stage: Stage) -> Claim:
         await stage.press(dispenser, eye, "face")
         receipt = await stage.press(dispenser, eye, "forget")
         again = await stage.press(dispenser, eye, "forget")
-    erased = [s.answer.erased for s in (receipt, again) if isinstance(s, Closed) and isinstance(s.answer, Forgotten)]
+    erased = [
+        s.answer.erased for s in (receipt, again) if isinstance(s, RequestClosed) and isinstance(s.answer, Forgotten)
+    ]
     return Claim(
         "a request to be forgotten is obeyed immediately, with a receipt on the dispenser",
         f"the display said {erased[0] if erased else '?'} erased, and asked again {erased[-1] if erased else '?'}",
@@ -94,8 +96,12 @@ async def _held(stage: Stage) -> AsyncIterator[Claim]:
     yield Claim(
         "a hold reaches every connected dispenser, and buttons go on",
         f"it worked so {reached:.2f} s after Kafka had the hold; face: {refused}; button: "
-        f"{by_button.cm if isinstance(by_button, Closed) else by_button} cm; its camera looked {eye.looks} times",
-        "pier" in settled.confirmed and refused == "held" and eye.looks == 0 and isinstance(by_button, Closed),
+        f"{by_button.cm if isinstance(by_button, RequestClosed) else by_button} cm; "
+        f"its camera captured {eye.captures} times",
+        "pier" in settled.confirmed
+        and refused == "held"
+        and eye.captures == 0
+        and isinstance(by_button, RequestClosed),
     )
     yield Claim(
         "a hold leaves a receipt of what is gone, and destroys the keys",
@@ -111,16 +117,16 @@ async def _held(stage: Stage) -> AsyncIterator[Claim]:
         shown = await stage.press(boat, eye, "face")
     yield Claim(
         "a dispenser that was offline at the hold captures no face when it is back",
-        f"its display: {shown}; its camera looked {eye.looks} times",
-        (shown, eye.looks) == ("held", 0),
+        f"its display: {shown}; its camera looked {eye.captures} times",
+        (shown, eye.captures) == ("held", 0),
     )
 
 
 async def _until_held(dispenser: Dispenser) -> float:
     """When it works as a held site's, seconds since 1970."""
     while dispenser.mode != "held":
-        dispenser.learned.clear()
-        await asyncio.wait_for(dispenser.learned.wait(), 30)
+        dispenser.permission_changed.clear()
+        await asyncio.wait_for(dispenser.permission_changed.wait(), 30)
     return time.time()
 
 

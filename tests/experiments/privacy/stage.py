@@ -10,9 +10,9 @@ import numpy as np
 
 from devices.hardware.motor import SimulatedMotor
 from devices.hardware.panel import Panel, Press, Shown
-from devices.machine.actions import Closed
+from devices.machine.actions import RequestClosed
 from devices.session.session import Dispenser, Identity
-from devices.session.site_key import Chain, open_chain, site_key_file
+from devices.session.site_key import SiteKeyChain, open_site_key_chain, site_key_file
 from devices.simulation.synthetic_faces import SYNTHETIC, SyntheticFace
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
@@ -47,14 +47,14 @@ window_s = {window_s}
 class Eye:
     """A camera that sees one synthetic person, and counts how often it looked."""
 
-    def __init__(self, chain: Chain, face: SyntheticFace) -> None:
+    def __init__(self, chain: SiteKeyChain, face: SyntheticFace) -> None:
         self._chain, self._face = chain, face
-        self.looks = 0
+        self.captures = 0
 
-    async def look(self) -> Seen:
-        self.looks += 1
+    async def capture(self) -> Seen:
+        self.captures += 1
         protector = self._chain.protector
-        return Seen(model=SYNTHETIC.id, epoch=protector.epoch, template=protector.protect(self._face.look()))
+        return Seen(model=SYNTHETIC.id, epoch=protector.epoch, template=protector.protect(self._face.capture()))
 
 
 class Stage:
@@ -74,9 +74,9 @@ class Stage:
         return SyntheticFace(self._rng.spawn(1)[0])
 
     @asynccontextmanager
-    async def dispenser(self, site: str, device: str) -> AsyncIterator[tuple[Dispenser, Chain]]:
+    async def dispenser(self, site: str, device: str) -> AsyncIterator[tuple[Dispenser, SiteKeyChain]]:
         """One that is connected, and has seen its site's control."""
-        chain = open_chain(site_key_file(self.settings, site), SYNTHETIC)
+        chain = open_site_key_chain(site_key_file(self.settings, site), SYNTHETIC)
         identity = Identity(site=site, device=device, model=SYNTHETIC.id)
         dispenser = Dispenser(identity, SimulatedMotor(), self.settings.mqtt, follower=chain)
         running = asyncio.create_task(dispenser.run(), name=str(identity))
@@ -90,7 +90,7 @@ class Stage:
 
     async def press(self, dispenser: Dispenser, eye: Eye, press: Press) -> Shown:
         shown = await Panel(dispenser, eye).press(press)
-        if press == "face" and isinstance(shown, Closed) and isinstance(shown.answer, Dispense):
+        if press == "face" and isinstance(shown, RequestClosed) and isinstance(shown.answer, Dispense):
             self.last_grant = time.monotonic()
         return shown
 
@@ -98,7 +98,7 @@ class Stage:
         """Let visitors ask by face; return how many got a portion from the pipeline."""
         async with self.dispenser(site, device) as (dispenser, chain):
             shown = [await self.press(dispenser, Eye(chain, self.person()), "face") for _ in range(number)]
-        return sum(isinstance(one, Closed) and isinstance(one.answer, Dispense) for one in shown)
+        return sum(isinstance(one, RequestClosed) and isinstance(one.answer, Dispense) for one in shown)
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 import pytest
 
-from models.contract.messages import Answer, Control, Dispense, Forgotten, Noted, Refuse
+from models.contract.messages import Ack, Answer, Control, Dispense, Forgotten, Refuse
 from models.contract.topics import Topics
 from models.ledger.outcomes import Answered, ControlChanged, Outcome, ReportKept, SiteCounted
 from stream_processors.egress.service import Command as Published
@@ -55,7 +55,7 @@ def test_a_command_expires_with_the_patience_and_a_late_one_is_published_all_the
 
 
 def test_a_kept_report_is_noted_without_hurry() -> None:
-    kept = ReportKept(site="park", device="gate", offset=7, at=NOW, command=Noted(numbers=(3,)), what="stock")
+    kept = ReportKept(site="park", device="gate", offset=7, at=NOW, command=Ack(numbers=(3,)), what="stock")
     assert on_outcome(kept, NOW, TOPICS) == Published(TOPIC, b'{"kind":"noted","numbers":[3]}', None)
 
 

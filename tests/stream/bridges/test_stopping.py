@@ -6,7 +6,7 @@ from typing import Any
 
 from aiomqtt import Client
 
-from devices.session.mqtt_connection import Identity, connected
+from devices.session.mqtt_connection import Identity, open_connection
 from models.settings import Settings
 from stream_processors.runtime.mqtt import open_session
 
@@ -20,7 +20,7 @@ async def test_a_service_that_publishes_hears_it(brokers: Settings) -> None:
 
 
 async def test_a_dispenser_that_announces_itself_hears_it(brokers: Settings) -> None:
-    async with connected(GATE, brokers.mqtt, b"") as line:
+    async with open_connection(GATE, brokers.mqtt, b"") as line:
         assert await is_stopped_with_the_answer(line._client, line.retain("state", b""))  # noqa: SLF001 - as below
 
 

@@ -46,7 +46,7 @@ async def test_the_documented_rights_are_enough(settings: Mapping[str, Settings]
     async with running(*services.values()):
         running_gate = asyncio.create_task(gate.run())
         async with asyncio.timeout(30):
-            await gate.learned.wait()
+            await gate.permission_changed.wait()
             closed = await gate.ask(ButtonPressed(id=new_id()))
         assert closed
         assert isinstance(closed.answer, Dispense)

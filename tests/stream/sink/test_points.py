@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.contract.dead_letters import DeadLetter
-from models.contract.messages import Control, DeviceState, Dispense, Forgotten, Noted, Refuse
+from models.contract.messages import Ack, Control, DeviceState, Dispense, Forgotten, Refuse
 from models.contract.topics import Topics
 from models.ledger.outcomes import Answered, ControlChanged, EpochBegan, Held, Outcome, ReportKept, Resumed, SiteCounted
 from models.ledger.pseudonyms import pseudonym
@@ -50,7 +50,7 @@ FORGOTTEN = Answered(
     site="park", device="gate", offset=9, at=AT, by="forget", command=Forgotten(request=ID, erased=2), repeated=True
 )
 KEPT = ReportKept(
-    site="park", device="gate", offset=10, at=AT, command=Noted(numbers=(3,)), what="dispensed", cm=22, fault="empty"
+    site="park", device="gate", offset=10, at=AT, command=Ack(numbers=(3,)), what="dispensed", cm=22, fault="empty"
 )
 COUNTED = SiteCounted(site="park", offset=11, at=AT, templates=3, accounts=5, oldest_s=12.5, window_s=540)
 

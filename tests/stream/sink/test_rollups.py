@@ -7,7 +7,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.contract.messages import Dispense, Forgotten, Noted, Refuse
+from models.contract.messages import Ack, Dispense, Forgotten, Refuse
 from models.ledger.outcomes import Answered, By, Identity, Outcome, ReportKept, SiteCounted
 from models.ledger.pseudonyms import pseudonym
 from stream_processors.sink.rollups import Periods
@@ -93,7 +93,7 @@ def test_a_cell_of_fewer_than_k_is_only_a_number_of_the_suppressed() -> None:
 def test_a_site_where_nobody_came_and_nothing_was_reported_is_told_as_such() -> None:
     ticks = [SiteCounted(site=site, offset=7, at=AT, templates=0, accounts=0, oldest_s=0.0) for site in ("a", "b")]
     report = ReportKept(
-        site="b", device="gate", offset=8, at=AT + 8, command=Noted(numbers=(1,)), what="dispensed", cm=60
+        site="b", device="gate", offset=8, at=AT + 8, command=Ack(numbers=(1,)), what="dispensed", cm=60
     )
     silent, reporting = told([*ticks, report])
     assert (silent.tags, silent.fields["n"], silent.fields["reports"]) == ({"site": "a"}, "0i", "0i")
@@ -150,7 +150,7 @@ def test_a_repeated_request_is_a_repeat_and_no_second_request() -> None:
 def test_what_the_decider_says_again_after_a_crash_counts_once() -> None:
     first, second, third = (answered(offset) for offset in range(3))
     report = ReportKept(
-        site="park", device="gate", offset=3, at=AT + 3, command=Noted(numbers=(1,)), what="dispensed", cm=60
+        site="park", device="gate", offset=3, at=AT + 3, command=Ack(numbers=(1,)), what="dispensed", cm=60
     )
     assert told([first, second, third, report, second, third, report]) == told([first, second, third, report])
     periods = Periods(PERIOD_S, K)
@@ -196,7 +196,7 @@ def _said(kind: str, site: str, offset: int, at: int, *, refused: bool) -> Itera
             for name in ("hall", "park"):
                 yield SiteCounted(site=name, offset=offset, at=at, templates=offset, accounts=0, oldest_s=0.0)
         case "report":
-            noted = Noted(numbers=(offset + 1,))
+            noted = Ack(numbers=(offset + 1,))
             yield ReportKept(site=site, device="gate", offset=offset, at=at, command=noted, what="dispensed", cm=60)
         case _:
             command = (

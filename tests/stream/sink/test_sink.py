@@ -17,7 +17,7 @@ from infra.local.stack import LocalStack
 from infra.setup.provision import provision_topics
 from models.contract.codec import encode
 from models.contract.dead_letters import DeadLetter
-from models.contract.messages import Control, DeviceState, Dispense, Noted, Refuse
+from models.contract.messages import Ack, Control, DeviceState, Dispense, Refuse
 from models.contract.topics import kafka_topics
 from models.ledger.outcomes import Answered, Held, Outcome, ReportKept, SiteCounted
 from models.metrics.catalogue import ServiceState
@@ -278,7 +278,7 @@ async def decide(settings: Settings, *, seconds: float, per_second: int) -> None
 def decision(offset: int) -> Outcome:
     site, at, request = SITES[offset % len(SITES)], now_ms(), f"request-{offset:010}"
     if offset % 5 == 0:
-        noted = Noted(numbers=(offset + 1,))
+        noted = Ack(numbers=(offset + 1,))
         return ReportKept(site=site, device="d", offset=offset, at=at, command=noted, what="dispensed", cm=60)
     is_refused = offset % 7 == 0
     command = (

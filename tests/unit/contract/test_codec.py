@@ -19,6 +19,7 @@ from models.contract.codec import (
 )
 from models.contract.dead_letters import DeadLetter
 from models.contract.messages import (
+    Ack,
     Battery,
     Command,
     Control,
@@ -29,7 +30,6 @@ from models.contract.messages import (
     FaceSeen,
     Forgotten,
     LocalRation,
-    Noted,
     Refuse,
     Report,
     Request,
@@ -85,7 +85,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(Dispense, request=ids, cm=centimetres),
     st.builds(Refuse, request=ids, reason=st.sampled_from(["quota", "button_budget"]), retry_after_s=numbers),
     st.builds(Forgotten, request=ids, erased=numbers),
-    st.builds(Noted, numbers=st.lists(numbers, max_size=3).map(tuple), reason=st.none() | st.text(max_size=300)),
+    st.builds(Ack, numbers=st.lists(numbers, max_size=3).map(tuple), reason=st.none() | st.text(max_size=300)),
 )
 events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Requested, site=names, device=names, request=faces, patience_s=st.none() | st.integers(0, 99)),

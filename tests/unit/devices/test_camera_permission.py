@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from devices.machine.camera_permission import Faceless, faceless, sign, why_not
-from devices.session.site_key import Astray
+from devices.machine.camera_permission import CameraBlocked, blocked_text, camera_blocked, sign
+from devices.session.site_key import KeyUnavailable
 from models.contract.messages import Control, Mode
 
 FACES = Control(
@@ -16,38 +16,38 @@ FACES = Control(
 
 
 def test_a_camera_may_look_only_at_a_site_in_face_mode_whose_key_fits() -> None:
-    assert faceless(FACES, None) is None
+    assert camera_blocked(FACES, None) is None
 
 
 def test_before_a_control_came_nobody_is_looked_at() -> None:
-    assert faceless(None, None) == "no_control"
+    assert camera_blocked(None, None) == "no_control"
 
 
 @pytest.mark.parametrize("mode", ["button", "held"])
 def test_no_key_and_no_placement_makes_up_for_the_mode(mode: Mode) -> None:
-    assert faceless(structs.replace(FACES, mode=mode, placement="inside"), "key_ahead") == mode
+    assert camera_blocked(structs.replace(FACES, mode=mode, placement="inside"), "key_ahead") == mode
 
 
 def test_inside_a_restroom_face_mode_is_no_face_mode() -> None:
-    assert faceless(structs.replace(FACES, placement="inside"), None) == "inside"
+    assert camera_blocked(structs.replace(FACES, placement="inside"), None) == "inside"
 
 
-@pytest.mark.parametrize("astray", get_args(Astray))
-def test_without_the_key_of_the_epoch_nobody_is_looked_at(astray: Astray) -> None:
-    assert faceless(FACES, astray) == astray
-    assert astray in why_not(astray)
+@pytest.mark.parametrize("key_unavailable", get_args(KeyUnavailable))
+def test_without_the_key_of_the_epoch_nobody_is_looked_at(key_unavailable: KeyUnavailable) -> None:
+    assert camera_blocked(FACES, key_unavailable) == key_unavailable
+    assert key_unavailable in blocked_text(key_unavailable)
 
 
 def test_a_camera_that_does_not_work_looks_at_nobody() -> None:
-    assert faceless(FACES, "camera_down") == "camera_down"
-    assert faceless(structs.replace(FACES, mode="held"), "camera_down") == "held"
+    assert camera_blocked(FACES, "camera_down") == "camera_down"
+    assert camera_blocked(structs.replace(FACES, mode="held"), "camera_down") == "held"
 
 
-@pytest.mark.parametrize("reason", [word for words in get_args(Faceless) for word in get_args(words) or (words,)])
-def test_where_nobody_is_looked_at_the_sign_says_so_and_names_the_button(reason: Faceless) -> None:
+@pytest.mark.parametrize("reason", [word for words in get_args(CameraBlocked) for word in get_args(words) or (words,)])
+def test_where_nobody_is_looked_at_the_sign_says_so_and_names_the_button(reason: CameraBlocked) -> None:
     own = structs.replace(FACES, sign="Press face and be looked at.")
-    assert sign(own, reason) == why_not(reason)
-    assert why_not(reason).endswith("please press the button")
+    assert sign(own, reason) == blocked_text(reason)
+    assert blocked_text(reason).endswith("please press the button")
 
 
 def test_the_sign_says_what_is_processed_how_long_what_else_there_is_and_how_to_be_forgotten() -> None:

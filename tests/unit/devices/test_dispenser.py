@@ -12,17 +12,17 @@ from msgspec import structs
 from devices.machine import camera_permission, connection, dispenser, persistent_state, reports
 from devices.machine.actions import (
     Action,
-    Asked,
-    Closed,
-    Commanded,
+    CommandReceived,
     Connected,
     Connecting,
-    Controlled,
     ControlLost,
+    ControlReceived,
     Disconnected,
     Event,
     Measured,
-    Ran,
+    MotorStopped,
+    RequestClosed,
+    RequestMade,
     RunMotor,
     SendReport,
     SendRequest,
@@ -30,10 +30,11 @@ from devices.machine.actions import (
     TimePassed,
 )
 from devices.machine.dispenser import resume, step
-from devices.machine.persistent_state import MOST_REPORTS, Memory
+from devices.machine.persistent_state import MAX_REPORTS, Memory
 from devices.machine.reports import IN_FLIGHT
 from devices.machine.state import State
 from models.contract.messages import (
+    Ack,
     ButtonPressed,
     Control,
     Declined,
@@ -44,7 +45,6 @@ from models.contract.messages import (
     Forgotten,
     LocalRation,
     Mode,
-    Noted,
     Refuse,
     Report,
     Request,
@@ -73,26 +73,26 @@ class Gate:
         return list(actions)
 
     def asks(self, request: Request = ANN) -> list[Action]:
-        return self.happens(Asked(request, PATIENCE_MS))
+        return self.happens(RequestMade(request, PATIENCE_MS))
 
-    def is_told(self, request: str = ANN.id, cm: int = 60, *, retained: bool = False) -> list[Action]:
-        return self.happens(Commanded(Dispense(request=request, cm=cm), retained))
+    def receives_dispense(self, request: str = ANN.id, cm: int = 60, *, retained: bool = False) -> list[Action]:
+        return self.happens(CommandReceived(Dispense(request=request, cm=cm), retained))
 
     def reports(self) -> list[Report]:
-        return [kept.report for kept in self.state.memory.reports]
+        return [pending.report for pending in self.state.memory.reports]
 
     def measures(self, times: int) -> None:
         for _ in range(times):
             self.happens(Measured(Stock(number=1, cm=9)))
 
-    def is_cut_off(self, request: Request) -> Closed:
+    def is_served_offline(self, request: Request) -> RequestClosed:
         """Nobody answers: what the person is told."""
         self.asks(request)
         actions = self.happens(TimePassed(), after=PATIENCE_MS)
         if actions == [RunMotor(self.state.memory.ration_cm)]:
-            actions = self.happens(Ran(self.state.memory.ration_cm))
+            actions = self.happens(MotorStopped(self.state.memory.ration_cm))
         closed = actions[-1]
-        assert isinstance(closed, Closed)
+        assert isinstance(closed, RequestClosed)
         return closed
 
     @property
@@ -102,7 +102,7 @@ class Gate:
 
     def loses_power(self, off_ms: int = 0) -> None:
         """The machine was off, and its clock with it, so that moments count from the cut."""
-        self.state = resume(self.state.memory.moved(off_ms))
+        self.state = resume(self.state.memory.shifted(off_ms))
         self.now += off_ms
 
 
@@ -113,8 +113,8 @@ def control(
     ration_budget_cm: int = 6000,
     window_s: int = 540,
     revision: Revision = FIRST,
-) -> Controlled:
-    return Controlled(
+) -> ControlReceived:
+    return ControlReceived(
         Control(
             site="park",
             mode=mode,
@@ -132,11 +132,11 @@ def numbers(actions: Sequence[Action]) -> list[int]:
     return [action.report.number for action in actions if isinstance(action, SendReport)]
 
 
-def served() -> Gate:
+def served_gate() -> Gate:
     gate = Gate()
     gate.asks()
-    gate.is_told()
-    gate.happens(Ran(60))
+    gate.receives_dispense()
+    gate.happens(MotorStopped(60))
     return gate
 
 
@@ -148,36 +148,36 @@ def test_an_answer_runs_the_motor_once_and_what_came_out_is_told_and_reported() 
     gate = Gate()
     assert gate.asks() == [SendRequest(ANN, 3)]
     gate.now += 250
-    assert gate.is_told(cm=45) == [RunMotor(45)]
-    sent, closed = gate.happens(Ran(22, "jam"), after=2_000)
+    assert gate.receives_dispense(cm=45) == [RunMotor(45)]
+    sent, closed = gate.happens(MotorStopped(22, "jam"), after=2_000)
     assert sent == SendReport(Dispensed(number=1, request=ANN.id, cm=22, fault="jam"))
-    assert closed == Closed(ANN.id, Dispense(request=ANN.id, cm=45), 250, 22)
+    assert closed == RequestClosed(ANN.id, Dispense(request=ANN.id, cm=45), 250, 22)
     assert gate.state.is_free
 
 
 def test_a_command_that_comes_twice_is_not_obeyed_again_whether_or_not_the_motor_still_runs() -> None:
     gate = Gate()
     gate.asks()
-    gate.is_told()
-    assert gate.is_told() == []
-    gate.happens(Ran(60))
-    assert gate.is_told() == []
+    gate.receives_dispense()
+    assert gate.receives_dispense() == []
+    gate.happens(MotorStopped(60))
+    assert gate.receives_dispense() == []
     gate.asks(BOB)
-    assert gate.is_told() == []
+    assert gate.receives_dispense() == []
 
 
 def test_a_command_for_a_request_that_nobody_made_is_declined_as_unknown() -> None:
     gate = Gate()
     gate.asks()
-    assert gate.is_told(BOB.id) == declined(BOB.id, "unknown", 1)
+    assert gate.receives_dispense(BOB.id) == declined(BOB.id, "unknown", 1)
     assert gate.state.open
 
 
 def test_a_retained_command_is_never_obeyed() -> None:
     gate = Gate()
     gate.asks()
-    assert gate.is_told(retained=True) == declined(ANN.id, "retained", 1)
-    assert gate.is_told() == [RunMotor(60)]
+    assert gate.receives_dispense(retained=True) == declined(ANN.id, "retained", 1)
+    assert gate.receives_dispense() == [RunMotor(60)]
 
 
 def test_at_the_deadline_the_local_ration_runs_and_a_late_command_is_declined_as_closed() -> None:
@@ -186,60 +186,60 @@ def test_at_the_deadline_the_local_ration_runs_and_a_late_command_is_declined_as
     gate.asks()
     assert gate.wakes_in <= PATIENCE_MS
     assert gate.happens(TimePassed(), after=PATIENCE_MS) == [RunMotor(40)]
-    assert gate.is_told() == declined(ANN.id, "closed", 1)
-    sent, closed = gate.happens(Ran(40))
+    assert gate.receives_dispense() == declined(ANN.id, "closed", 1)
+    sent, closed = gate.happens(MotorStopped(40))
     assert sent == SendReport(LocalRation(number=2, request=ANN.id, cm=40))
-    assert closed == Closed(ANN.id, None, PATIENCE_MS, 40)
+    assert closed == RequestClosed(ANN.id, None, PATIENCE_MS, 40)
 
 
 def test_a_command_that_comes_at_the_deadline_finds_the_ration_even_before_time_is_told() -> None:
     gate = Gate()
     gate.asks()
     gate.now += PATIENCE_MS
-    assert gate.is_told(cm=45) == [RunMotor(60)]
-    assert gate.is_told(cm=45) == declined(ANN.id, "closed", 1)
+    assert gate.receives_dispense(cm=45) == [RunMotor(60)]
+    assert gate.receives_dispense(cm=45) == declined(ANN.id, "closed", 1)
 
 
 def test_a_refusal_that_comes_after_the_deadline_is_too_late_to_refuse() -> None:
     gate = Gate()
     gate.asks()
     refusal = Refuse(request=ANN.id, reason="quota", retry_after_s=400)
-    assert gate.happens(Commanded(refusal), after=PATIENCE_MS) == [RunMotor(60)]
-    sent, closed = gate.happens(Ran(60))
+    assert gate.happens(CommandReceived(refusal), after=PATIENCE_MS) == [RunMotor(60)]
+    sent, closed = gate.happens(MotorStopped(60))
     assert sent == SendReport(LocalRation(number=1, request=ANN.id, cm=60))
-    assert closed == Closed(ANN.id, None, PATIENCE_MS, 60)
+    assert closed == RequestClosed(ANN.id, None, PATIENCE_MS, 60)
 
 
 def test_a_refusal_closes_and_tells_when_to_come_again() -> None:
     gate = Gate()
     gate.asks()
     refusal = Refuse(request=ANN.id, reason="quota", retry_after_s=400)
-    assert gate.happens(Commanded(refusal), after=500) == [Closed(ANN.id, refusal, 500)]
-    assert gate.happens(Commanded(refusal)) == []
-    assert gate.is_told() == declined(ANN.id, "closed", 1)
+    assert gate.happens(CommandReceived(refusal), after=500) == [RequestClosed(ANN.id, refusal, 500)]
+    assert gate.happens(CommandReceived(refusal)) == []
+    assert gate.receives_dispense() == declined(ANN.id, "closed", 1)
 
 
 def test_a_retained_refusal_closes_nothing() -> None:
     gate = Gate()
     gate.asks()
-    assert gate.happens(Commanded(Refuse(request=ANN.id, reason="quota", retry_after_s=400), retained=True)) == []
-    assert gate.is_told() == [RunMotor(60)]
+    assert gate.happens(CommandReceived(Refuse(request=ANN.id, reason="quota", retry_after_s=400), retained=True)) == []
+    assert gate.receives_dispense() == [RunMotor(60)]
 
 
 def test_a_refusal_of_another_request_closes_nothing() -> None:
     gate = Gate()
     gate.asks()
-    assert gate.happens(Commanded(Refuse(request=BOB.id, reason="quota", retry_after_s=400))) == []
-    assert gate.is_told() == [RunMotor(60)]
+    assert gate.happens(CommandReceived(Refuse(request=BOB.id, reason="quota", retry_after_s=400))) == []
+    assert gate.receives_dispense() == [RunMotor(60)]
 
 
 def test_whoever_asks_while_somebody_else_is_served_starts_nothing() -> None:
     gate = Gate()
     gate.asks()
     assert gate.asks(BOB) == []
-    gate.is_told()
+    gate.receives_dispense()
     assert gate.asks(BOB) == []
-    gate.happens(Ran(60))
+    gate.happens(MotorStopped(60))
     assert gate.asks(BOB) == [SendRequest(BOB, 3)]
 
 
@@ -250,38 +250,38 @@ def test_a_request_is_repeated_under_its_id_with_what_is_left_of_the_patience() 
     assert gate.happens(TimePassed(), after=200) == [SendRequest(ANN, 2)]
     assert gate.happens(Connected(), after=100) == [SendRequest(ANN, 2)]
     assert gate.happens(TimePassed(), after=1_000) == [SendRequest(ANN, 1)]
-    gate.is_told()
+    gate.receives_dispense()
     assert gate.happens(Connected()) == []
 
 
 def test_reports_are_numbered_one_after_another_from_one() -> None:
-    gate = served()
+    gate = served_gate()
     gate.happens(Measured(Stock(number=99, cm=12_000)))
-    gate.is_told(BOB.id)
+    gate.receives_dispense(BOB.id)
     assert [report.number for report in gate.reports()] == [1, 2, 3]
 
 
 def test_a_report_is_repeated_with_its_growing_age_until_it_is_noted() -> None:
-    gate = served()
+    gate = served_gate()
     sent = [gate.happens(TimePassed(), after=wait) for wait in (5_000, 10_000, 20_000)]
     reports = [Dispensed(number=1, request=ANN.id, cm=60, ago_ms=ago_ms) for ago_ms in (5_000, 15_000, 35_000)]
     assert sent == [[SendReport(report)] for report in reports]
-    gate.happens(Commanded(Noted(numbers=(2,))))
+    gate.happens(CommandReceived(Ack(numbers=(2,))))
     assert gate.happens(TimePassed(), after=40_000) != []
-    gate.happens(Commanded(Noted(numbers=(1, 7))))
+    gate.happens(CommandReceived(Ack(numbers=(1, 7))))
     assert gate.happens(TimePassed(), after=600_000) == []
     assert gate.state.wakes_at is None
 
 
 def test_while_nothing_is_noted_the_repetitions_become_rare_and_a_receipt_or_a_connection_makes_them_frequent() -> None:
-    gate = served()
+    gate = served_gate()
     gate.measures(1)
     waits = []
     for _ in range(9):
         waits.append(gate.wakes_in)
         assert numbers(gate.happens(TimePassed(), after=waits[-1])) == [1, 2]
     assert waits == [1_000 * wait for wait in (5, 10, 20, 40, 80, 160, 300, 300, 300)]
-    gate.happens(Commanded(Noted(numbers=(2,))))
+    gate.happens(CommandReceived(Ack(numbers=(2,))))
     assert gate.wakes_in == 5_000
     gate.happens(TimePassed(), after=5_000)
     assert gate.wakes_in == 10_000
@@ -290,10 +290,10 @@ def test_while_nothing_is_noted_the_repetitions_become_rare_and_a_receipt_or_a_c
 
 
 def test_a_report_that_got_lost_does_not_wait_until_all_others_are_noted() -> None:
-    gate = served()
+    gate = served_gate()
     for number in range(2, 12):
         gate.measures(1)
-        gate.happens(Commanded(Noted(numbers=(number,))), after=1_000)
+        gate.happens(CommandReceived(Ack(numbers=(number,))), after=1_000)
         if 1 in numbers(gate.happens(TimePassed())):
             return
     pytest.fail("ten seconds, and it was not repeated")
@@ -304,32 +304,32 @@ def test_after_an_outage_the_reports_go_in_their_order_and_a_few_at_a_time() -> 
     gate.measures(100)
     assert numbers(gate.happens(Connected())) == list(range(1, IN_FLIGHT + 1))
     assert numbers(gate.happens(TimePassed(), after=5_000)) == list(range(1, IN_FLIGHT + 1))
-    assert numbers(gate.happens(Commanded(Noted(numbers=(1, 2, 4))))) == [33, 34, 35]
-    assert gate.happens(Commanded(Noted(numbers=(99,)))) == []
+    assert numbers(gate.happens(CommandReceived(Ack(numbers=(1, 2, 4))))) == [33, 34, 35]
+    assert gate.happens(CommandReceived(Ack(numbers=(99,)))) == []
     got = [3]
     while got:
-        got = numbers(gate.happens(Commanded(Noted(numbers=tuple(got)))))
+        got = numbers(gate.happens(CommandReceived(Ack(numbers=tuple(got)))))
     assert [report.number for report in gate.reports()] == [*range(5, 33), 33, 34, 35]
 
 
 def test_beyond_the_most_that_is_kept_the_oldest_reports_go() -> None:
     gate = Gate()
-    gate.measures(MOST_REPORTS + 3)
+    gate.measures(MAX_REPORTS + 3)
     told = gate.reports()
-    assert (len(told), told[0].number, told[-1].number) == (MOST_REPORTS, 4, MOST_REPORTS + 3)
+    assert (len(told), told[0].number, told[-1].number) == (MAX_REPORTS, 4, MAX_REPORTS + 3)
 
 
 def test_what_a_dispenser_gives_by_itself_is_bounded_in_every_window() -> None:
     gate = Gate()
     gate.happens(control(ration_cm=40, ration_budget_cm=100, window_s=60))
-    assert [gate.is_cut_off(ANN).cm, gate.is_cut_off(BOB).cm] == [40, 40]
-    assert gate.is_cut_off(ANN) == Closed(ANN.id, None, PATIENCE_MS)
+    assert [gate.is_served_offline(ANN).cm, gate.is_served_offline(BOB).cm] == [40, 40]
+    assert gate.is_served_offline(ANN) == RequestClosed(ANN.id, None, PATIENCE_MS)
     assert gate.reports()[-1] == LocalRation(number=3, request=ANN.id, cm=0)
     assert gate.state.is_free
     gate.now += 60_000 - 3 * PATIENCE_MS
-    assert gate.is_cut_off(ANN).cm == 40
+    assert gate.is_served_offline(ANN).cm == 40
     gate.happens(TimePassed(), after=0)
-    assert gate.is_cut_off(BOB).cm == 40
+    assert gate.is_served_offline(BOB).cm == 40
 
 
 @given(start=st.integers(0, 10**13))
@@ -337,41 +337,41 @@ def test_a_ration_counts_for_exactly_one_window_whatever_the_clock_shows(start: 
     gate = Gate()
     gate.now = start
     gate.happens(control(ration_cm=40, ration_budget_cm=40, window_s=60))
-    assert gate.is_cut_off(ANN).cm == 40
+    assert gate.is_served_offline(ANN).cm == 40
     gate.now += 60_000 - PATIENCE_MS - 1
-    assert gate.is_cut_off(BOB).cm == 0
+    assert gate.is_served_offline(BOB).cm == 0
     gate.now += 1 - PATIENCE_MS
-    assert gate.is_cut_off(BOB).cm == 40
+    assert gate.is_served_offline(BOB).cm == 40
 
 
 def test_a_command_for_whom_the_budget_could_not_serve_is_declined_as_closed() -> None:
     gate = Gate()
     gate.happens(control(ration_budget_cm=0))
-    assert gate.is_cut_off(ANN).cm == 0
-    assert gate.is_told() == declined(ANN.id, "closed", 2)
+    assert gate.is_served_offline(ANN).cm == 0
+    assert gate.receives_dispense() == declined(ANN.id, "closed", 2)
 
 
 def test_staff_is_always_served_and_not_counted() -> None:
     gate = Gate()
     gate.happens(control(ration_cm=40, ration_budget_cm=40))
-    assert [gate.is_cut_off(request).cm for request in (STAFF, ANN, STAFF, BOB)] == [40, 40, 40, 0]
+    assert [gate.is_served_offline(request).cm for request in (STAFF, ANN, STAFF, BOB)] == [40, 40, 40, 0]
 
 
 def test_before_a_control_the_budget_is_that_of_the_default_policy() -> None:
     gate = Gate()
-    given = [gate.is_cut_off(ANN).cm for _ in range(101)]
+    given = [gate.is_served_offline(ANN).cm for _ in range(101)]
     assert given == [60] * 100 + [0]
 
 
 def test_a_run_that_the_power_cut_ended_is_not_repeated_and_is_reported_with_nothing_out() -> None:
     gate = Gate()
     gate.asks()
-    gate.is_told()
+    gate.receives_dispense()
     gate.loses_power(off_ms=8_000)
     assert gate.state.is_free
     sent = gate.happens(Connected(), after=2_000)
     assert sent == [SendReport(Dispensed(number=1, request=ANN.id, cm=0, fault="power", ago_ms=2_000))]
-    assert gate.is_told() == []
+    assert gate.receives_dispense() == []
 
 
 def test_a_local_ration_that_the_power_cut_ended_is_reported_too_and_stays_in_the_budget() -> None:
@@ -382,19 +382,19 @@ def test_a_local_ration_that_the_power_cut_ended_is_reported_too_and_stays_in_th
     gate.loses_power()
     assert gate.reports() == [LocalRation(number=1, request=ANN.id, cm=0, fault="power")]
     gate.happens(Connected())
-    assert gate.is_told() == declined(ANN.id, "closed", 2)
-    assert gate.is_cut_off(BOB).cm == 0
+    assert gate.receives_dispense() == declined(ANN.id, "closed", 2)
+    assert gate.is_served_offline(BOB).cm == 0
 
 
 def test_after_a_power_cut_reports_and_their_numbers_go_on_and_old_commands_are_still_known() -> None:
-    gate = served()
+    gate = served_gate()
     gate.asks(BOB)
-    gate.happens(Commanded(Refuse(request=BOB.id, reason="quota", retry_after_s=400)))
+    gate.happens(CommandReceived(Refuse(request=BOB.id, reason="quota", retry_after_s=400)))
     gate.loses_power(off_ms=3_600_000)
     gate.measures(1)
     assert numbers(gate.happens(Connected())) == [1, 2]
-    assert gate.is_told(ANN.id) == []
-    assert gate.is_told(BOB.id) == declined(BOB.id, "closed", 3)
+    assert gate.receives_dispense(ANN.id) == []
+    assert gate.receives_dispense(BOB.id) == declined(BOB.id, "closed", 3)
 
 
 def test_a_power_cut_closes_the_open_request_and_forgets_who_asked_to_be_forgotten() -> None:
@@ -404,11 +404,11 @@ def test_a_power_cut_closes_the_open_request_and_forgets_who_asked_to_be_forgott
     gate.loses_power()
     assert gate.happens(Connected()) == []
     assert gate.state.wakes_at is None
-    assert gate.is_told() == declined(ANN.id, "unknown", 1)
+    assert gate.receives_dispense() == declined(ANN.id, "unknown", 1)
 
 
 def test_the_age_of_a_report_does_not_count_how_long_the_power_was_off() -> None:
-    gate = served()
+    gate = served_gate()
     gate.now += 10_000
     gate.loses_power(off_ms=7_200_000)
     [sent] = gate.happens(Connected(), after=1_000)
@@ -416,18 +416,18 @@ def test_the_age_of_a_report_does_not_count_how_long_the_power_was_off() -> None
 
 
 def test_what_changes_nothing_that_is_remembered_costs_no_save() -> None:
-    gate = served()
+    gate = served_gate()
     gate.happens(control())
     before = gate.state.memory
     gate.asks(BOB)
-    for event in (control(), Connected(), TimePassed(), Commanded(Noted(numbers=(9,)))):
+    for event in (control(), Connected(), TimePassed(), CommandReceived(Ack(numbers=(9,)))):
         gate.happens(event, after=500)
-    gate.is_told()
+    gate.receives_dispense()
     assert gate.state.memory is before
 
 
 def test_a_new_connection_brings_everything_again_that_is_without_an_answer() -> None:
-    gate = served()
+    gate = served_gate()
     gate.asks(FORGET)
     gate.asks(BOB)
     sent = gate.happens(Connected(), after=125)
@@ -439,14 +439,14 @@ def test_to_be_forgotten_can_be_asked_at_any_time_and_is_repeated_until_it_is_an
     gate = Gate()
     gate.asks()
     assert gate.asks(FORGET) == [SendRequest(FORGET, None)]
-    gate.is_told()
-    gate.happens(Ran(60))
-    gate.happens(Commanded(Noted(numbers=(1,))))
+    gate.receives_dispense()
+    gate.happens(MotorStopped(60))
+    gate.happens(CommandReceived(Ack(numbers=(1,))))
     for _ in range(3):
         assert gate.happens(TimePassed(), after=100_000) == [SendRequest(FORGET, None)]
     receipt = Forgotten(request=FORGET.id, erased=1)
-    assert gate.happens(Commanded(receipt)) == [Closed(FORGET.id, receipt, 300_000)]
-    assert gate.happens(Commanded(receipt)) == []
+    assert gate.happens(CommandReceived(receipt)) == [RequestClosed(FORGET.id, receipt, 300_000)]
+    assert gate.happens(CommandReceived(receipt)) == []
     assert gate.happens(TimePassed(), after=1_000_000) == []
 
 
@@ -457,7 +457,7 @@ def test_who_asked_to_be_forgotten_is_forgotten_here_when_the_window_has_passed(
     gate.asks(FORGET)
     assert gate.happens(TimePassed(), after=59_000) == [SendRequest(FORGET, None)]
     assert gate.wakes_in <= 1_000
-    assert gate.happens(event, after=1_000) == [Closed(FORGET.id, None, 60_000)]
+    assert gate.happens(event, after=1_000) == [RequestClosed(FORGET.id, None, 60_000)]
     assert gate.state.forgets == ()
     assert gate.happens(Connected()) == []
     assert gate.state.wakes_at is None
@@ -472,7 +472,7 @@ def test_templates_that_wait_to_be_forgotten_are_few_and_the_oldest_goes_first()
     for forget, oldest in zip(asked[32:], asked, strict=False):
         sent, closed = gate.asks(forget)
         assert sent == SendRequest(forget, None)
-        assert isinstance(closed, Closed)
+        assert isinstance(closed, RequestClosed)
         assert (closed.request, closed.answer) == (oldest.id, None)
     assert [forget.request for forget in gate.state.forgets] == asked[2:]
 
@@ -483,7 +483,7 @@ def test_a_request_by_face_that_is_out_when_a_hold_comes_stays_open_and_is_answe
     assert gate.asks(seen) == [SendRequest(seen, 3)]
     assert gate.happens(control(mode="held")) == [StepKey(0)]
     assert gate.happens(TimePassed(), after=1_000) == [SendRequest(seen, 2)]
-    assert gate.is_told(seen.id) == [RunMotor(60)]
+    assert gate.receives_dispense(seen.id) == [RunMotor(60)]
 
 
 @pytest.mark.parametrize("older", [FIRST, Revision(0, 0)])
@@ -555,7 +555,7 @@ def test_connections_are_saved_many_at_a_time() -> None:
 
 
 def test_a_motor_that_stops_without_having_run_means_nothing() -> None:
-    assert Gate().happens(Ran(60)) == []
+    assert Gate().happens(MotorStopped(60)) == []
 
 
 @pytest.mark.parametrize("module", [camera_permission, connection, dispenser, persistent_state, reports])

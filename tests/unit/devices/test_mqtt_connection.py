@@ -3,7 +3,7 @@ from typing import Any, cast
 
 from aiomqtt import Client, MqttError
 
-from devices.session.mqtt_connection import Identity, Line
+from devices.session.mqtt_connection import Identity, MqttConnection
 
 GATE = Identity(site="park", device="gate")
 
@@ -27,8 +27,8 @@ class SlowClient:
             raise
 
 
-def line(client: SlowClient) -> Line:
-    return Line(cast("Client", client), GATE)
+def line(client: SlowClient) -> MqttConnection:
+    return MqttConnection(cast("Client", client), GATE)
 
 
 async def let_all_run() -> None:

@@ -4,9 +4,9 @@ from typing import cast
 
 import pytest
 
-from devices.hardware.panel import Panel, Press, Shown, said
-from devices.machine.actions import Closed
-from devices.machine.camera_permission import Faceless
+from devices.hardware.panel import Panel, Press, Shown, display_text
+from devices.machine.actions import RequestClosed
+from devices.machine.camera_permission import CameraBlocked
 from devices.session.session import Dispenser
 from models.contract.messages import (
     ButtonPressed,
@@ -33,13 +33,13 @@ class Standing:
 
     def __init__(
         self,
-        faceless: Faceless | None = None,
+        camera_blocked: CameraBlocked | None = None,
         *,
         is_busy: bool = False,
         is_cut_off: bool = False,
         is_given_up: bool = False,
     ) -> None:
-        self.faceless = faceless
+        self.camera_blocked = camera_blocked
         self.control = CONTROL
         self.asked: list[Request] = []
         self._is_busy = is_busy
@@ -50,30 +50,30 @@ class Standing:
     def is_free(self) -> bool:
         return not self._is_busy
 
-    async def ask(self, request: Request) -> Closed | None:
+    async def ask(self, request: Request) -> RequestClosed | None:
         self.asked.append(request)
         if self._is_cut_off:
             await asyncio.Event().wait()
         if self._is_given_up:
-            return Closed(request.id, None, 1_000)
-        return None if self._is_busy else Closed(request.id, Dispense(request=request.id, cm=60), 20, 60)
+            return RequestClosed(request.id, None, 1_000)
+        return None if self._is_busy else RequestClosed(request.id, Dispense(request=request.id, cm=60), 20, 60)
 
 
-class Eye:
+class FaceCapture:
     """Sees what it is told to see, and counts the looks; `meanwhile` is what happens during one."""
 
     def __init__(self, sees: Seen | NotSeen = ANN, meanwhile: Callable[[], None] = lambda: None) -> None:
-        self.looks = 0
+        self.captures = 0
         self._sees = sees
         self._meanwhile = meanwhile
 
-    async def look(self) -> Seen | NotSeen:
-        self.looks += 1
+    async def capture(self) -> Seen | NotSeen:
+        self.captures += 1
         self._meanwhile()
         return self._sees
 
 
-def panel(standing: Standing, eye: Eye | None = None) -> Panel:
+def panel(standing: Standing, eye: FaceCapture | None = None) -> Panel:
     return Panel(cast("Dispenser", standing), eye)
 
 
@@ -90,65 +90,67 @@ def panel(standing: Standing, eye: Eye | None = None) -> Panel:
             "no face is looked at here (key_ahead: the site's key does not fit): please press the button",
         ),
         (NotSeen(reason="no_face"), "no good look (no_face): please try again, or press the button"),
-        (Closed(ID, Dispense(request=ID, cm=60), 25, 60), "60 cm, after 25 ms"),
-        (Closed(ID, Dispense(request=ID, cm=60), 20, 22), "22 cm, after 20 ms"),
+        (RequestClosed(ID, Dispense(request=ID, cm=60), 25, 60), "60 cm, after 25 ms"),
+        (RequestClosed(ID, Dispense(request=ID, cm=60), 20, 22), "22 cm, after 20 ms"),
         (
-            Closed(ID, Refuse(request=ID, reason="quota", retry_after_s=440), 20),
+            RequestClosed(ID, Refuse(request=ID, reason="quota", retry_after_s=440), 20),
             "not yet (quota): again in 440 s, or press the button",
         ),
-        (Closed(ID, Forgotten(request=ID, erased=1), 20), "forgotten: 1 template(s) erased"),
-        (Closed(ID, None, 3_000, 60), "60 cm by itself: no answer within 3.0 s"),
-        (Closed(ID, None, 3_000), "no paper now: please ask the staff"),
+        (RequestClosed(ID, Forgotten(request=ID, erased=1), 20), "forgotten: 1 template(s) erased"),
+        (RequestClosed(ID, None, 3_000, 60), "60 cm by itself: no answer within 3.0 s"),
+        (RequestClosed(ID, None, 3_000), "no paper now: please ask the staff"),
     ],
 )
 def test_everything_that_can_be_shown_is_a_sentence(shown: Shown, sentence: str) -> None:
-    assert said(shown) == sentence
+    assert display_text(shown) == sentence
 
 
 @pytest.mark.parametrize("reason", ["no_control", "button", "inside", "key_ahead", "key_too_far", "key_stuck"])
 @pytest.mark.parametrize("press", ["face", "forget"])
-async def test_the_camera_looks_at_nobody_where_it_may_not_and_it_is_said_why(reason: Faceless, press: Press) -> None:
-    standing, eye = Standing(reason), Eye()
+async def test_a_blocked_camera_captures_nothing_and_the_display_shows_the_reason(
+    reason: CameraBlocked, press: Press
+) -> None:
+    standing, eye = Standing(reason), FaceCapture()
     assert await panel(standing, eye).press(press) == reason
-    assert (eye.looks, standing.asked) == (0, [])
+    assert (eye.captures, standing.asked) == (0, [])
 
 
 @pytest.mark.parametrize(("press", "shown"), [("face", "held"), ("forget", "nothing_to_forget")])
 async def test_on_a_held_site_faces_are_switched_off_and_there_is_nothing_to_forget(press: Press, shown: Shown) -> None:
-    standing, eye = Standing("held"), Eye()
+    standing, eye = Standing("held"), FaceCapture()
     assert await panel(standing, eye).press(press) == shown
-    assert (eye.looks, standing.asked) == (0, [])
-    assert isinstance(await panel(standing, eye).press("button"), Closed)
+    assert (eye.captures, standing.asked) == (0, [])
+    assert isinstance(await panel(standing, eye).press("button"), RequestClosed)
 
 
 @pytest.mark.parametrize(("press", "shown"), [("face", "held"), ("forget", "nothing_to_forget")])
 async def test_a_look_that_is_under_way_when_a_hold_comes_is_no_request(press: Press, shown: Shown) -> None:
     standing = Standing()
-    eye = Eye(meanwhile=lambda: setattr(standing, "faceless", "held"))
+    eye = FaceCapture(meanwhile=lambda: setattr(standing, "camera_blocked", "held"))
     assert await panel(standing, eye).press(press) == shown
-    assert (eye.looks, standing.asked) == (1, [])
+    assert (eye.captures, standing.asked) == (1, [])
 
 
 def test_the_sign_is_that_of_the_site_where_there_is_a_camera() -> None:
-    assert "9 minutes" in panel(Standing(), Eye()).sign
-    assert panel(Standing("held"), Eye()).sign.startswith("faces are switched off here")
+    assert "9 minutes" in panel(Standing(), FaceCapture()).sign
+    assert panel(Standing("held"), FaceCapture()).sign.startswith("faces are switched off here")
     assert panel(Standing()).sign == ""
 
 
 @pytest.mark.parametrize(("press", "kind"), [("button", ButtonPressed), ("staff", StaffPressed)])
 async def test_who_does_not_ask_by_face_is_not_looked_at(press: Press, kind: type[Request]) -> None:
-    standing, eye = Standing(), Eye()
-    assert isinstance(await panel(standing, eye).press(press), Closed)
-    assert eye.looks == 0
+    standing, eye = Standing(), FaceCapture()
+    assert isinstance(await panel(standing, eye).press(press), RequestClosed)
+    assert eye.captures == 0
     assert [type(request) for request in standing.asked] == [kind]
 
 
 @pytest.mark.parametrize(("press", "kind"), [("face", FaceSeen), ("forget", ForgetAsked)])
 async def test_who_asks_by_face_is_looked_at_once(press: Press, kind: type[FaceSeen | ForgetAsked]) -> None:
-    standing, eye = Standing(), Eye()
-    assert isinstance(await panel(standing, eye).press(press), Closed)
+    standing, eye = Standing(), FaceCapture()
+    assert isinstance(await panel(standing, eye).press(press), RequestClosed)
     [request] = standing.asked
-    assert eye.looks == 1
+    assert eye.captures == 1
     assert request == kind(id=request.id, model=ANN.model, epoch=ANN.epoch, template=ANN.template)
 
 
@@ -159,49 +161,49 @@ async def test_a_dispenser_without_a_camera_says_so(press: Press) -> None:
 
 async def test_who_could_not_be_seen_is_told_why_and_nothing_is_asked() -> None:
     standing = Standing()
-    assert await panel(standing, Eye(NotSeen(reason="blurred"))).press("face") == NotSeen(reason="blurred")
+    assert await panel(standing, FaceCapture(NotSeen(reason="blurred"))).press("face") == NotSeen(reason="blurred")
     assert standing.asked == []
 
 
 @pytest.mark.parametrize("press", ["face", "button", "staff"])
 async def test_who_comes_while_somebody_else_is_served_is_told_to_wait_and_not_looked_at(press: Press) -> None:
-    eye = Eye()
+    eye = FaceCapture()
     assert await panel(Standing(is_busy=True), eye).press(press) == "busy"
-    assert eye.looks == 0
+    assert eye.captures == 0
 
 
 TEN_QUICK: tuple[Press, ...] = ("face", "forget") * 5
 
 
-class SlowEye:
+class SlowFaceCapture:
     """Sees Ann as soon as a test lets it."""
 
     def __init__(self) -> None:
-        self.looks = 0
+        self.captures = 0
         self.may_see = asyncio.Event()
 
-    async def look(self) -> Seen | NotSeen:
-        self.looks += 1
+    async def capture(self) -> Seen | NotSeen:
+        self.captures += 1
         await self.may_see.wait()
         return ANN
 
 
 async def pressed_during_a_look(first: Press, *others: Press) -> tuple[Shown, list[Shown], list[type[Request]]]:
     """What the first press shows, what those that come during its look show, and what was asked."""
-    standing, eye = Standing(), SlowEye()
+    standing, eye = Standing(), SlowFaceCapture()
     gate = Panel(cast("Dispenser", standing), eye)
     looking = asyncio.create_task(gate.press(first))
     await asyncio.sleep(0)
     shown = [await asyncio.wait_for(gate.press(press), 5) for press in others]
     eye.may_see.set()
-    assert eye.looks == 1
+    assert eye.captures == 1
     return await looking, shown, [type(request) for request in standing.asked]
 
 
 @pytest.mark.parametrize("first", ["face", "forget"])
 async def test_ten_quick_presses_for_a_look_are_one_look_and_one_request(first: Press) -> None:
     shown, others, asked = await pressed_during_a_look(first, *TEN_QUICK)
-    assert isinstance(shown, Closed)
+    assert isinstance(shown, RequestClosed)
     assert others == ["busy"] * 10
     assert asked == [FaceSeen if first == "face" else ForgetAsked]
 
@@ -209,15 +211,15 @@ async def test_ten_quick_presses_for_a_look_are_one_look_and_one_request(first: 
 @pytest.mark.parametrize("press", ["button", "staff"])
 async def test_a_button_pressed_during_a_look_is_served_and_the_look_gives_no_second_portion(press: Press) -> None:
     shown, [served], asked = await pressed_during_a_look("face", press)
-    assert isinstance(served, Closed)
+    assert isinstance(served, RequestClosed)
     assert shown == "busy"
     assert asked == [ButtonPressed if press == "button" else StaffPressed]
 
 
 async def test_who_asks_to_be_forgotten_is_forgotten_whoever_presses_the_button_meanwhile() -> None:
     shown, [served], asked = await pressed_during_a_look("forget", "button")
-    assert isinstance(served, Closed)
-    assert isinstance(shown, Closed)
+    assert isinstance(served, RequestClosed)
+    assert isinstance(shown, RequestClosed)
     assert asked == [ButtonPressed, ForgetAsked]
 
 
@@ -225,24 +227,24 @@ async def test_a_look_that_fails_leaves_the_eye_to_the_next_one() -> None:
     def fail() -> None:
         raise OSError("no camera")
 
-    standing, eye = Standing(), Eye(meanwhile=fail)
+    standing, eye = Standing(), FaceCapture(meanwhile=fail)
     gate = panel(standing, eye)
     for _ in range(2):
         with pytest.raises(OSError, match="no camera"):
             await gate.press("face")
-    assert eye.looks == 2
+    assert eye.captures == 2
 
 
 async def test_nobody_waits_for_ever_to_be_forgotten() -> None:
     standing = Standing(is_cut_off=True)
-    shown = await Panel(cast("Dispenser", standing), Eye(), receipt_s=0.01).press("forget")
+    shown = await Panel(cast("Dispenser", standing), FaceCapture(), receipt_s=0.01).press("forget")
     assert shown == "forgetting"
     assert len(standing.asked) == 1
 
 
 async def test_whose_wish_to_be_forgotten_gave_way_to_newer_ones_is_told_no_lie() -> None:
     standing = Standing(is_given_up=True)
-    assert await panel(standing, Eye()).press("forget") == "forgetting"
+    assert await panel(standing, FaceCapture()).press("forget") == "forgetting"
 
 
 async def test_every_press_has_an_id_of_its_own() -> None:

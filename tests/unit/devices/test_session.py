@@ -9,7 +9,7 @@ import pytest
 
 from devices.hardware.motor import Motor
 from devices.journal.port import InMemoryJournal
-from devices.machine.actions import Closed, Ran
+from devices.machine.actions import MotorStopped, RequestClosed
 from devices.machine.persistent_state import Memory
 from devices.session.session import Dispenser, Identity, new_id
 from models.contract.messages import Battery, ButtonPressed, LocalRation, Report, Stock
@@ -20,20 +20,20 @@ PATIENCE_S = 0.02
 class DeadMotor:
     """Its driver does not answer."""
 
-    async def dispense(self, cm: int) -> Ran:
+    async def dispense(self, cm: int) -> MotorStopped:
         raise RuntimeError(f"no device for {cm} cm")
 
 
 class CuriousMotor:
-    """Looks, before it moves, at what a power cut would leave."""
+    """EmbeddingCapture, before it moves, at what a power cut would leave."""
 
     def __init__(self, journal: InMemoryJournal) -> None:
         self.seen: list[Memory] = []
         self._journal = journal
 
-    async def dispense(self, cm: int) -> Ran:
+    async def dispense(self, cm: int) -> MotorStopped:
         self.seen.append(self._journal.load(0))
-        return Ran(cm)
+        return MotorStopped(cm)
 
 
 @asynccontextmanager
@@ -51,7 +51,7 @@ async def alone(motor: Motor, journal: InMemoryJournal) -> AsyncIterator[Dispens
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def ask(dispenser: Dispenser) -> Closed:
+async def ask(dispenser: Dispenser) -> RequestClosed:
     closed = await asyncio.wait_for(dispenser.ask(ButtonPressed(id=new_id())), 10)
     assert closed
     return closed
@@ -61,7 +61,7 @@ async def test_a_motor_that_cannot_be_spoken_to_counts_as_a_jam_and_the_next_per
     journal = InMemoryJournal()
     async with alone(DeadMotor(), journal) as dispenser:
         assert [(await ask(dispenser)).cm for _ in range(2)] == [0, 0]
-    told = [kept.report for kept in journal.load(0).reports]
+    told = [pending.report for pending in journal.load(0).reports]
     assert [(type(report), report.fault) for report in told if isinstance(report, LocalRation)] == [
         (LocalRation, "jam")
     ] * 2
@@ -96,5 +96,5 @@ async def test_a_reading_that_the_contract_does_not_allow_is_dropped_and_logged(
     async with alone(DeadMotor(), journal) as dispenser:
         dispenser.measure(reading)
         dispenser.measure(Battery(number=1, percent=76))
-    assert [kept.report for kept in journal.load(0).reports] == [Battery(number=1, percent=76)]
+    assert [pending.report for pending in journal.load(0).reports] == [Battery(number=1, percent=76)]
     assert "reading dropped" in capsys.readouterr().out

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices.session.site_key import Chain, open_chain, read_site_key, step_site_key
+from devices.session.site_key import SiteKeyChain, open_site_key_chain, read_site_key, step_site_key
 from devices.simulation.synthetic_faces import SYNTHETIC, SyntheticFace
 from models.errors import ConfigError
 from models.face.protection import FARTHEST_EPOCH, Protector, epoch_key
 from models.keys.key_files import SiteKey
 
 FIRST = bytes(range(32))
-FACE = SyntheticFace(np.random.default_rng(1)).look()
+FACE = SyntheticFace(np.random.default_rng(1)).capture()
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ def template(epoch: int) -> bytes:
     return Protector(of(epoch).key, SYNTHETIC, epoch).protect(FACE)
 
 
-def made(chain: Chain) -> tuple[int, bytes]:
+def made(chain: SiteKeyChain) -> tuple[int, bytes]:
     return chain.protector.epoch, chain.protector.protect(FACE)
 
 
 def test_templates_are_made_under_the_epoch_that_is_followed_however_far_it_is(file: Path) -> None:
-    chain = open_chain(file, SYNTHETIC)
+    chain = open_site_key_chain(file, SYNTHETIC)
     assert made(chain) == (0, template(0))
     for epoch in (1, 2, 500):
         assert chain.follow(epoch) is None
@@ -49,8 +49,8 @@ def test_templates_are_made_under_the_epoch_that_is_followed_however_far_it_is(f
 
 
 def test_a_device_that_starts_again_goes_on_in_the_epoch_of_its_file(file: Path) -> None:
-    open_chain(file, SYNTHETIC).follow(7)
-    assert made(open_chain(file, SYNTHETIC)) == (7, template(7))
+    open_site_key_chain(file, SYNTHETIC).follow(7)
+    assert made(open_site_key_chain(file, SYNTHETIC)) == (7, template(7))
 
 
 def test_the_old_file_is_overwritten_and_the_new_one_is_as_private(file: Path) -> None:
@@ -70,7 +70,7 @@ def test_what_a_power_cut_left_half_written_is_written_anew(file: Path) -> None:
 
 def test_an_earlier_epoch_is_not_gone_back_to(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text(str(of(5)))
-    chain = open_chain(file, SYNTHETIC)
+    chain = open_site_key_chain(file, SYNTHETIC)
     assert chain.follow(4) == "key_ahead"
     assert read_site_key(file) == of(5)
     told = capsys.readouterr().out
@@ -81,14 +81,14 @@ def test_an_earlier_epoch_is_not_gone_back_to(file: Path, capsys: pytest.Capture
 
 @pytest.mark.parametrize("epoch", [FARTHEST_EPOCH + 1, 2**53])
 def test_an_absurd_epoch_is_refused_and_costs_no_step(file: Path, epoch: int) -> None:
-    chain = open_chain(file, SYNTHETIC)
+    chain = open_site_key_chain(file, SYNTHETIC)
     assert chain.follow(epoch) == "key_too_far"
     assert made(chain) == (0, template(0))
     assert chain.follow(1) is None
 
 
 def test_a_key_that_cannot_be_replaced_makes_no_templates_of_a_later_epoch(file: Path) -> None:
-    chain = open_chain(file, SYNTHETIC)
+    chain = open_site_key_chain(file, SYNTHETIC)
     file.rename(file.with_name("away"))
     assert chain.follow(1) == "key_stuck"
     file.with_name("away").rename(file)
@@ -97,7 +97,7 @@ def test_a_key_that_cannot_be_replaced_makes_no_templates_of_a_later_epoch(file:
 
 
 def test_a_file_that_holds_no_key_any_more_makes_no_templates_and_ends_nothing(file: Path) -> None:
-    chain = open_chain(file, SYNTHETIC)
+    chain = open_site_key_chain(file, SYNTHETIC)
     file.write_bytes(b"\xff\xfe\x00 torn")
     assert chain.follow(1) == "key_stuck"
     with pytest.raises(ConfigError, match=r"site-park\.key is not"):
@@ -105,7 +105,7 @@ def test_a_file_that_holds_no_key_any_more_makes_no_templates_and_ends_nothing(f
 
 
 def test_several_that_share_a_file_step_it_once_and_who_is_behind_sees_that_it_is_further(file: Path) -> None:
-    one, other, late = (open_chain(file, SYNTHETIC) for _ in range(3))
+    one, other, late = (open_site_key_chain(file, SYNTHETIC) for _ in range(3))
     assert one.follow(3) is None
     assert other.follow(3) is None
     assert made(one) == made(other) == (3, template(3))
@@ -139,6 +139,6 @@ def test_killed_at_any_moment_it_leaves_a_whole_key_of_the_chain(file: Path) -> 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read .*site-park\.key"):
-        open_chain(tmp_path / "site-park.key", SYNTHETIC)
+        open_site_key_chain(tmp_path / "site-park.key", SYNTHETIC)
     with pytest.raises(ConfigError, match=r"cannot read .*nowhere/site-park\.key"):
         read_site_key(tmp_path / "nowhere" / "site-park.key")

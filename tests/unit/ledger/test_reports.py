@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.contract.messages import Declined, Dispense, Dispensed, Fault, LocalRation, Noted, Refuse, Stock
+from models.contract.messages import Ack, Declined, Dispense, Dispensed, Fault, LocalRation, Refuse, Stock
 from models.ledger.events import UnreadableReport
 from models.ledger.outcomes import ReportKept
 from models.ledger.policy import GiveBack, Policy
@@ -133,7 +133,7 @@ def test_an_unreadable_report_is_noted_with_the_reason_and_is_no_gap_in_the_numb
     story, request = granted(GiveBack())
     told(story, Stock(number=1, cm=900))
     kept = told(story, UnreadableReport(number=2, reason="a reason"))
-    assert kept.command == Noted(numbers=(2,), reason="a reason")
+    assert kept.command == Ack(numbers=(2,), reason="a reason")
     assert (kept.what, kept.cm, kept.missing) == ("unreadable", 0, 0)
     assert told(story, Dispensed(number=3, request=request, cm=60)).missing == 0
     assert isinstance(asks_again(story), Refuse)
@@ -142,7 +142,7 @@ def test_an_unreadable_report_is_noted_with_the_reason_and_is_no_gap_in_the_numb
 def test_an_unreadable_report_that_comes_twice_is_noted_twice() -> None:
     story = Story()
     kept = [told(story, UnreadableReport(number=1, reason="a reason")) for _ in range(2)]
-    assert [outcome.command for outcome in kept] == [Noted(numbers=(1,), reason="a reason")] * 2
+    assert [outcome.command for outcome in kept] == [Ack(numbers=(1,), reason="a reason")] * 2
 
 
 @pytest.mark.parametrize(

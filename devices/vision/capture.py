@@ -1,4 +1,4 @@
-"""One look: the camera's picture becomes an embedding, or a reason. Never raises."""
+"""Capture an embedding: one frame of the camera, or the reason why there is none."""
 
 import asyncio
 
@@ -9,15 +9,15 @@ from models.face.capture_result import Embedding, NotSeen
 from models.face.picture import BadPicture
 from models.face.vision import Vision
 
-__all__ = ["InThread", "look"]
+__all__ = ["ThreadCapture", "capture_embedding"]
 
 log = structlog.get_logger()
 
 
-def look(camera: Camera, vision: Vision) -> Embedding | NotSeen:
+def capture_embedding(camera: Camera, vision: Vision) -> Embedding | NotSeen:
     """Take a picture and see who asks. The picture is gone when this returns."""
     try:
-        picture = camera.look()
+        picture = camera.capture()
         if isinstance(picture, BadPicture):
             log.warning("no picture", reason=picture.reason)
             return NotSeen(reason="no_picture")
@@ -27,12 +27,12 @@ def look(camera: Camera, vision: Vision) -> Embedding | NotSeen:
         return NotSeen(reason="no_picture")
 
 
-class InThread:
-    """Looks in a thread of this process, for demonstrations: one that hangs keeps the process from ending."""
+class ThreadCapture:
+    """Capture in a thread of this process, for demonstrations: a hanging camera keeps the process from ending."""
 
     def __init__(self, camera: Camera, vision: Vision) -> None:
         self._camera = camera
         self._vision = vision
 
-    async def look(self) -> Embedding | NotSeen:
-        return await asyncio.to_thread(look, self._camera, self._vision)
+    async def capture(self) -> Embedding | NotSeen:
+        return await asyncio.to_thread(capture_embedding, self._camera, self._vision)
