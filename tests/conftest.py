@@ -5,8 +5,10 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck
 from xdist.scheduler import LoadScopeScheduling
 
 from infra.local.ports import Ports
@@ -35,6 +37,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
     return _ByPipeline(config, log)
 
 
+hypothesis.settings.register_profile("of any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.load_profile("of any speed")
+"""A busy machine is no reason to fail: durations are measured in tests/experiments/bench."""
+
+
 def pytest_configure() -> None:
     """A run in the background may ignore SIGINT, and every child would inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -42,9 +49,10 @@ def pytest_configure() -> None:
     adopt_orphans()
 
 
-def pytest_unconfigure() -> None:
-    """Fixtures have ended by now: what is left was left by one that failed."""
-    end(children())
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Fixtures have ended by now: what is left was left by one that failed. The children of xdist's controller work."""
+    if not config.getoption("numprocesses", None):
+        end(children())
 
 
 @pytest.fixture(autouse=True)

@@ -119,7 +119,7 @@ ways = st.lists(
 
 
 @each_journal
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ways=ways)
 def test_whatever_is_remembered_in_between_the_last_save_is_what_comes_back(
     make: Make, ways: list[tuple[str, object]]

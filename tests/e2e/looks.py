@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,8 +12,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from infra.local.stack import LocalStack
 from models.settings import Settings
+from tests.support.processes import beside, broker_of
 
-__all__ = ["Kept", "Talk", "dispenser", "eventually", "in_influx", "listen", "pressed", "records", "shown"]
+__all__ = ["Kept", "Talk", "eventually", "in_influx", "listen", "records"]
 
 T = TypeVar("T")
 WITHIN_S = 20.0
@@ -78,38 +77,13 @@ async def in_influx(settings: Settings, statement: str) -> list[dict[str, Any]]:
 class Talk:
     """A dispenser that consists of mosquitto's own command-line clients and nothing else."""
 
-    def __init__(self, settings: Settings, site: str, device: str) -> None:
-        host, _, port = settings.mqtt.rpartition(":")
-        self._broker = ("-V", "mqttv5", "-h", host, "-p", port)
-        self.topic = f"fairroll/v1/{site}/{device}"
-        self._control = f"fairroll/v1/{site}/control"
+    def __init__(self, settings: Settings, site: str, device: str, heard: asyncio.StreamReader | None = None) -> None:
+        """`heard`: what it receives, a message a line; without it it can only speak."""
+        self._broker = broker_of(settings)
+        self.topic = settings.topics.device(site, device, "request").removesuffix("/request")
         self.found: dict[str, Any] = {}
         """the control that was there when it came"""
-        self._heard: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        """Subscribe; the retained control, which comes last of the subscription, says that it is done."""
-        self._heard = await asyncio.create_subprocess_exec(
-            *(
-                "mosquitto_sub",
-                *self._broker,
-                "-q",
-                "1",
-                "-t",
-                f"{self.topic}/command",
-                "-t",
-                self._control,
-                "-F",
-                "%p",
-            ),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        self.found = await self.hear()
-
-    async def stop(self) -> None:
-        if self._heard and self._heard.returncode is None:
-            self._heard.terminate()
-            await self._heard.wait()
+        self._heard = heard
 
     async def send(self, channel: str, message: dict[str, Any] | bytes, *options: str) -> None:
         await self.publish(f"{self.topic}/{channel}", message, *options)
@@ -117,17 +91,15 @@ class Talk:
     async def publish(self, topic: str, message: dict[str, Any] | bytes, *options: str) -> None:
         """mosquitto_pub ends after the broker's acknowledgement; the payload goes through its standard input."""
         payload = message if isinstance(message, bytes) else json.dumps(message).encode()
-        client = await asyncio.create_subprocess_exec(
-            *("mosquitto_pub", *self._broker, "-q", "1", "-t", topic, "-s", *options), stdin=subprocess.PIPE
-        )
-        await asyncio.wait_for(client.communicate(payload), WITHIN_S)
-        assert client.returncode == 0
+        command = ("mosquitto_pub", *self._broker, "-q", "1", "-t", topic, "-s", *options)
+        async with beside(*command, stdin=PIPE) as client:
+            await asyncio.wait_for(client.communicate(payload), WITHIN_S)
+            assert client.returncode == 0
 
     async def hear(self) -> dict[str, Any]:
         """The next message."""
         assert self._heard
-        assert self._heard.stdout
-        line = await asyncio.wait_for(self._heard.stdout.readline(), WITHIN_S)
+        line = await asyncio.wait_for(self._heard.readline(), WITHIN_S)
         heard = json.loads(line)
         assert isinstance(heard, dict)
         return heard
@@ -140,50 +112,12 @@ class Talk:
 
 @asynccontextmanager
 async def listen(pipeline: LocalStack, site: str, device: str) -> AsyncIterator[Talk]:
-    """A dispenser on the network, that has seen its site's control."""
-    talk = Talk(pipeline.settings, site, device)
-    try:
-        await talk.start()
+    """A dispenser on the network, that has seen its site's control: retained, it comes last of the subscription."""
+    topics = pipeline.settings.topics
+    filters = ("-t", topics.device(site, device, "command"), "-t", topics.control(site))
+    async with beside("mosquitto_sub", *broker_of(pipeline.settings), "-q", "1", *filters, "-F", "%p") as heard:
+        assert heard.stdout
+        talk = Talk(pipeline.settings, site, device, heard.stdout)
+        talk.found = await talk.hear()
         assert talk.found["site"] == site
         yield talk
-    finally:
-        await talk.stop()
-
-
-async def dispenser(pipeline: LocalStack, *arguments: str, sign: str = "", presses: Sequence[str] = ()) -> list[str]:
-    """What a run of the `dispenser` command prints, from the sign on, which it shows as soon as its camera is ready.
-
-    Each press comes after the line that the one before brought.
-    """
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "devices.cli", *arguments),
-        env=os.environ | pipeline.settings.to_environ(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        told: list[str] = []
-        while sign and sign not in told:
-            told = [await shown(process)]
-        told += [await pressed(process, press) for press in presses]
-        rest, complained = await asyncio.wait_for(process.communicate(b""), 120)
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert process.returncode == 0, complained.decode()
-    return [*told, *rest.decode().splitlines()]
-
-
-async def pressed(process: asyncio.subprocess.Process, press: str) -> str:
-    """What a dispenser shows after a press."""
-    assert process.stdin
-    process.stdin.write(f"{press}\n".encode())
-    await process.stdin.drain()
-    return await shown(process)
-
-
-async def shown(process: asyncio.subprocess.Process) -> str:
-    """The next line of a dispenser's display; "" at its end."""
-    assert process.stdout
-    return (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()

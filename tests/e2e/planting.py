@@ -1,6 +1,5 @@
 """What must never be, put into each place where an audit looks: nothing of it comes from a person."""
 
-import asyncio
 import base64
 import contextlib
 import gzip
@@ -8,7 +7,6 @@ import hashlib
 import json
 import os
 import sqlite3
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -30,6 +28,7 @@ from models.ledger.rows import Entry, VisitorAccount, visitor_key
 from models.settings import Settings, host_and_port
 from stream_processors.runtime.kafka import open_admin, open_producer
 from tests.e2e.looks import records
+from tests.support.processes import fairroll
 
 __all__ = ["JPEG", "MODEL", "audited", "found", "plant", "plant_sealed", "template"]
 
@@ -182,21 +181,11 @@ def _plant_files(events: str, data: Path, keys_file: Path, visitor: str, recordi
     keys_file.chmod(0o640)
 
 
-async def audited(settings: Settings, *arguments: str) -> tuple[int | None, dict[str, Any], str]:
+async def audited(settings: Settings, *arguments: str) -> tuple[int, dict[str, Any], str]:
     """Exit code and what a run of `fairroll audit --json` tells, decoded and as it is."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "infra.cli", "audit", "--json", *arguments),
-        env=os.environ | settings.to_environ(),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        told, complained = await asyncio.wait_for(process.communicate(), 60)
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert told, complained.decode()
-    return process.returncode, json.loads(told), (told + complained).decode()
+    ended = await fairroll(settings, "audit", "--json", *arguments)
+    assert ended.out, ended.err
+    return ended.code, json.loads(ended.out), ended.out + ended.err
 
 
 def found(told: dict[str, Any]) -> dict[str, set[str]]:

@@ -1,23 +1,19 @@
 """`fairroll demo` in miniature: what a newcomer sees first."""
 
-import asyncio
 import re
-import sys
 from pathlib import Path
+
+from tests.support.processes import FAIRROLL, ran
 
 
 async def test_the_demo_shows_the_main_job_and_stops_what_it_started(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     folder.mkdir()
     (folder / "mine.txt").write_text("not the demo's")
-    demo = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "infra.cli", "demo", "--folder", str(folder), "--visitors", "20", "--seconds", "3"),
-        stdout=asyncio.subprocess.PIPE,
-        env={"COLUMNS": "120"},
-    )
-    shown, _ = await asyncio.wait_for(demo.communicate(), 120)
-    text = shown.decode()
-    assert demo.returncode == 0
+    command = ("demo", "--folder", str(folder), "--visitors", "20", "--seconds", "3")
+    demo = await ran(*FAIRROLL, *command, env={"COLUMNS": "120"})
+    text = demo.out
+    assert demo.code == 0, demo.err
     for expected in (
         r"an astronaut +face +60 cm, after \d+ ms",
         r"an astronaut +face +not yet \(quota\): again in 5[34]\d s",

@@ -3,10 +3,9 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest_asyncio
@@ -32,6 +31,8 @@ from models.contract.messages import (
 from models.contract.topics import Topics
 from models.keys.key_files import SiteKey, site_key_name
 from models.settings import host_and_port
+from tests.support.processes import DISPENSER, beside, environ_of
+from tests.support.processes import dispenser as run_dispenser
 
 TOPICS = Topics()
 
@@ -102,35 +103,23 @@ async def pipeline(stack: LocalStack) -> AsyncIterator[Pipeline]:
             listening.cancel()
 
 
-@asynccontextmanager
-async def dispenser(stack: LocalStack, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "devices.cli", "run", "park", "gate", *options),
-        env=os.environ | stack.settings.to_environ(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+def dispenser(stack: LocalStack, *options: str) -> AbstractAsyncContextManager[Process]:
+    command = (*DISPENSER, "run", "park", "gate", *options)
+    return beside(*command, env=environ_of(stack.settings), stdin=PIPE, stderr=PIPE)
 
 
-async def press(process: asyncio.subprocess.Process, what: str) -> None:
+async def press(process: Process, what: str) -> None:
     assert process.stdin
     process.stdin.write(f"{what}\n".encode())
     await process.stdin.drain()
 
 
-async def shown(process: asyncio.subprocess.Process) -> str:
+async def shown(process: Process) -> str:
     assert process.stdout
     return (await asyncio.wait_for(process.stdout.readline(), WITHIN_S)).decode().strip()
 
 
-async def complaint(process: asyncio.subprocess.Process) -> str:
+async def complaint(process: Process) -> str:
     assert process.stderr
     return (await asyncio.wait_for(process.stderr.readline(), WITHIN_S)).decode()
 
@@ -201,13 +190,9 @@ async def test_told_to_stop_it_lets_the_paper_come_out_says_goodbye_and_closes_i
 async def test_a_second_dispenser_of_the_same_name_on_one_machine_ends_and_says_why(broker: LocalStack) -> None:
     async with pipeline(broker) as site, dispenser(broker):
         assert (await site.state()).online
-        command = (sys.executable, "-m", "devices.cli", "run", "park", "gate")
-        second = await asyncio.create_subprocess_exec(
-            *command, env=os.environ | broker.settings.to_environ(), stdin=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        _, said = await asyncio.wait_for(second.communicate(), WITHIN_S)
-        assert second.returncode == 2
-        assert "another process runs this dispenser" in said.decode()
+        second = await run_dispenser(broker.settings, "run", "park", "gate")
+        assert second.code == 2
+        assert "another process runs this dispenser" in second.err
 
 
 async def test_a_broker_that_falls_silent_is_noticed_and_people_get_paper_meanwhile(broker: LocalStack) -> None:

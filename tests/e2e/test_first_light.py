@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import socket
-import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +16,8 @@ from skimage import data
 from devices.journal.sqlite import DiskJournal
 from infra.local.stack import LocalStack
 from models.contract.messages import LocalRation
-from tests.e2e.looks import dispenser, pressed, shown
+from models.settings import Settings
+from tests.support.processes import DISPENSER, beside, dispenser, environ_of, pressed, ran, shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -37,7 +38,7 @@ async def test_a_person_is_served_refused_helped_forgotten_and_served_again(
     Image.fromarray(data.astronaut()).save(tmp_path / "astronaut.png")
     presses = [press for press, _ in EXPECTED]
     arguments = ("run", "park", "gate", "--photos", str(tmp_path), "--look", "30")
-    sign, *told = await dispenser(pipeline, *arguments, sign=SIGN, presses=presses)
+    sign, *told = (await dispenser(pipeline.settings, *arguments, sign=SIGN, presses=presses)).lines
     assert sign == SIGN
     assert len(told) == len(EXPECTED)
     for line, (press, expected) in zip(told, EXPECTED, strict=True):
@@ -47,20 +48,17 @@ async def test_a_person_is_served_refused_helped_forgotten_and_served_again(
 async def test_without_a_broker_the_dispenser_serves_by_itself_and_looks_at_nobody(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
-    command = (sys.executable, "-m", "devices.cli", "run", "park", "gate", "--patience", "0.5")
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=pipe, stdout=pipe, stderr=pipe, env={"FAIRROLL_MQTT": address, "FAIRROLL_DATA": str(tmp_path)}
-    )
-    assert await shown(process) == (
-        "the site does not answer: buttons are served with a local ration, no face is looked at"
-    )
-    assert [await pressed(process, press) for press in ("button", "face", "staff")] == [
-        "60 cm by itself: no answer within 0.5 s",
-        "no face is looked at here: please press the button",
-        "60 cm by itself: no answer within 0.5 s",
-    ]
-    told, _ = await asyncio.wait_for(process.communicate(b"button\n" * 10), 30)
+    command = (*DISPENSER, "run", "park", "gate", "--patience", "0.5")
+    async with beside(*command, env=environ_of(Settings(mqtt=address, data=tmp_path)), stdin=PIPE) as process:
+        assert await shown(process) == (
+            "the site does not answer: buttons are served with a local ration, no face is looked at"
+        )
+        assert [await pressed(process, press) for press in ("button", "face", "staff")] == [
+            "60 cm by itself: no answer within 0.5 s",
+            "no face is looked at here: please press the button",
+            "60 cm by itself: no answer within 0.5 s",
+        ]
+        told, _ = await asyncio.wait_for(process.communicate(b"button\n" * 10), 30)
     busy = "one moment, somebody else is being served"
     assert sorted(told.decode().splitlines()) == ["60 cm by itself: no answer within 0.5 s", *[busy] * 9]
     assert process.returncode == 0
@@ -84,15 +82,11 @@ async def test_a_display_that_fails_or_hangs_costs_nobody_their_paper(
 ) -> None:
     display, written = os.pipe()
     hinder(display, written)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "devices.cli", "run", "park", "gate", "--patience", "0.5"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=written,
-        stderr=asyncio.subprocess.PIPE,
-        env={"FAIRROLL_MQTT": "127.0.0.1:1", "FAIRROLL_DATA": str(tmp_path)},
-    )
-    os.close(written)
-    _, complained = await asyncio.wait_for(process.communicate(b"button\n"), 60)
+    environ = environ_of(Settings(mqtt="127.0.0.1:1", data=tmp_path))
+    command = (*DISPENSER, "run", "park", "gate", "--patience", "0.5")
+    async with beside(*command, env=environ, stdin=PIPE, stdout=written, stderr=PIPE) as process:
+        os.close(written)
+        _, complained = await asyncio.wait_for(process.communicate(b"button\n"), 60)
     assert process.returncode == 0, complained.decode()
     [kept] = DiskJournal(tmp_path / "dispensers" / "park.gate.db", "").load(0).reports
     assert isinstance(kept.report, LocalRation)
@@ -100,16 +94,10 @@ async def test_a_display_that_fails_or_hangs_costs_nobody_their_paper(
 
 
 async def test_inside_a_restroom_a_dispenser_takes_no_camera_and_loads_nothing_that_sees(tmp_path: Path) -> None:
-    command = (sys.executable, "-X", "importtime", "-m", "devices.cli", "run", "park", "gate")
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        *("--placement", "inside", "--photos", str(tmp_path)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={"FAIRROLL_DATA": str(tmp_path)},
-    )
-    _, said = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 2
-    assert "dispenser: --placement inside: no camera may look at anybody inside a restroom" in said.decode()
-    assert " torch" not in said.decode()
-    assert " dlib" not in said.decode()
+    python, *rest = DISPENSER
+    command = (python, "-X", "importtime", *rest, "run", "park", "gate", "--placement", "inside", "--photos")
+    ended = await ran(*command, str(tmp_path), env=environ_of(Settings(data=tmp_path)))
+    assert ended.code == 2
+    assert "dispenser: --placement inside: no camera may look at anybody inside a restroom" in ended.err
+    assert " torch" not in ended.err
+    assert " dlib" not in ended.err

@@ -17,7 +17,8 @@ from models.ledger.codec import decode_event, decode_outcome
 from models.ledger.events import EpochEnded, Reported, Requested
 from models.ledger.outcomes import Answered
 from stream_processors.runtime.kafka import open_producer
-from tests.e2e.looks import dispenser, eventually, in_influx, listen, records
+from tests.e2e.looks import eventually, in_influx, listen, records
+from tests.support.processes import dispenser
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -26,7 +27,9 @@ COUNT = "SELECT sum(n) AS n FROM requests WHERE site = 'meadow'"
 
 async def test_a_crowd_is_answered_to_the_last_and_every_book_agrees(pipeline: LocalStack) -> None:
     settings = pipeline.settings
-    *_, last = await dispenser(pipeline, "fleet", "--journals", "--visitors", "60", "--seconds", "6", "--seed", "3")
+    *_, last = (
+        await dispenser(pipeline.settings, "fleet", "--journals", "--visitors", "60", "--seconds", "6", "--seed", "3")
+    ).lines
     tally = msgspec.json.decode(last, type=Tally)
     assert tally.done
     assert tally.requests >= 60
@@ -68,7 +71,7 @@ async def test_after_an_epoch_has_ended_the_fleet_s_templates_are_of_the_next_on
             settings.topics.events, encode(EpochEnded(site="meadow", epoch=ended)), key=b"meadow"
         )
     assert await eventually(epoch, lambda number: number > ended) == ended + 1
-    *_, last = await dispenser(pipeline, "fleet", "--visitors", "40", "--seconds", "4", "--seed", "5")
+    *_, last = (await dispenser(pipeline.settings, "fleet", "--visitors", "40", "--seconds", "4", "--seed", "5")).lines
     tally = msgspec.json.decode(last, type=Tally)
     assert (tally.answers, tally.unnoted) == (tally.requests, 0)
     assert tally.refusals["quota"] > 0

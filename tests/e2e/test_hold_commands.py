@@ -1,52 +1,44 @@
 """`fairroll hold`, `resume` and `receipts`, as an operator types them."""
 
-import asyncio
 import json
-import os
-import sys
 
 import pytest
 
 from infra.local.stack import LocalStack
 from tests.e2e.looks import listen
+from tests.support.processes import FAIRROLL, environ_of, ran
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def fairroll(pipeline: LocalStack, *arguments: str, without: str = "") -> tuple[int | None, str]:
-    """Exit code, and what it says on either stream. `without`: a variable that is not set."""
-    environ = os.environ | pipeline.settings.to_environ() | {"COLUMNS": "120"}
+async def typed(pipeline: LocalStack, *arguments: str, without: str = "") -> tuple[int, str]:
+    """Exit code, and what `fairroll` says on either stream. `without`: a variable that is not set."""
+    environ = environ_of(pipeline.settings)
     environ.pop(without, None)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "infra.cli", *arguments),
-        env=environ,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    told, _ = await asyncio.wait_for(process.communicate(), 90)
-    return process.returncode, told.decode()
+    ended = await ran(*FAIRROLL, *arguments, env=environ)
+    return ended.code, ended.out + ended.err
 
 
 async def test_a_site_is_held_and_resumed_and_the_audit_log_tells_of_both(pipeline: LocalStack) -> None:
     async with listen(pipeline, "hall", "gate") as gate:
-        code, told = await fairroll(pipeline, "hold", "hall", "--why", "a complaint", "--by", "ann")
+        code, told = await typed(pipeline, "hold", "hall", "--why", "a complaint", "--by", "ann")
         assert code == 0, told
         assert "hall: held; 0 templates and 0 accounts are deleted" in told
         assert "keys: destroyed" in told
         assert (await gate.hear())["mode"] == "held"
-        code, told = await fairroll(pipeline, "resume", "hall", "--by", "bob", "--json")
+        code, told = await typed(pipeline, "resume", "hall", "--by", "bob", "--json")
         assert code == 0, told
         assert json.loads(told)["receipt"]["mode"] == "button"
         assert (await gate.hear())["mode"] == "button"
-    code, told = await fairroll(pipeline, "receipts", "--json")
+    code, told = await typed(pipeline, "receipts", "--json")
     mine = [receipt for receipt in map(json.loads, told.splitlines()) if receipt["site"] == "hall"]
     assert [(receipt["kind"], receipt["by"]) for receipt in mine] == [("held", "ann"), ("resumed", "bob")]
-    code, told = await fairroll(pipeline, "receipts", "--since", "1h")
+    code, told = await typed(pipeline, "receipts", "--since", "1h")
     assert "a complaint" in told
 
 
 async def test_a_key_holder_that_does_not_answer_is_named_with_what_to_do(pipeline: LocalStack) -> None:
-    code, told = await fairroll(pipeline, "resume", "hall", without="FAIRROLL_KEYS")
+    code, told = await typed(pipeline, "resume", "hall", without="FAIRROLL_KEYS")
     assert code == 1
     assert (
         "  keys: NOT CONFIRMED: no key holder answers at unix:/run/fairroll-keys; FAIRROLL_KEYS is not set: export it,"
@@ -67,6 +59,6 @@ async def test_a_key_holder_that_does_not_answer_is_named_with_what_to_do(pipeli
 async def test_a_mistake_holds_nothing_and_is_told(
     pipeline: LocalStack, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
-    ended, told = await fairroll(pipeline, *arguments)
+    ended, told = await typed(pipeline, *arguments)
     assert ended == code
     assert words in told

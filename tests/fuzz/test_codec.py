@@ -101,7 +101,7 @@ SPOKEN: dict[Callable[[bytes], object], tuple[object, ...]] = {
 }
 
 each_decoder = pytest.mark.parametrize("decode", SPOKEN, ids=lambda decode: decode.__name__)
-alone = settings(max_examples=80, deadline=None)
+alone = settings(max_examples=80)
 
 anything = st.recursive(
     st.none()

@@ -479,4 +479,4 @@ def without_age(report: Report) -> object:
 
 
 TestHostileBroker = HostileBroker.TestCase
-TestHostileBroker.settings = settings(max_examples=120, stateful_step_count=60, deadline=None)
+TestHostileBroker.settings = settings(max_examples=120, stateful_step_count=60)

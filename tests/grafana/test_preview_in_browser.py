@@ -1,8 +1,6 @@
 """The preview of a real run, in a real browser."""
 
-import asyncio
 import struct
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +14,9 @@ from grafana.interpolation import ALL
 from infra.preview.chromium import Page, open_page
 from infra.preview.page import query_boards, write_page, write_pictures
 from models.errors import ConfigError
-from models.settings import Settings
 from tests.grafana.influx import ask
 from tests.grafana.scene import Scene
+from tests.support.processes import fairroll
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
@@ -108,20 +106,18 @@ async def test_a_page_with_an_error_would_be_found(script: str, tmp_path: Path) 
         assert page.complaints
 
 
-async def fairroll(settings: Settings, *arguments: str, **environ: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "infra.cli", "preview", *arguments),
-        env=settings.to_environ() | environ,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 120)
-    return process.returncode or 0, out.decode(), err.decode()
-
-
 async def test_the_command_says_where_page_and_pictures_are(scene: Scene, tmp_path: Path) -> None:
     code, out, err = await fairroll(
-        scene.settings, "city", "site", "--from", "-1h", "--var", "site=meadow", "--folder", str(tmp_path / "p")
+        scene.settings,
+        "preview",
+        "city",
+        "site",
+        "--from",
+        "-1h",
+        "--var",
+        "site=meadow",
+        "--folder",
+        str(tmp_path / "p"),
     )
     assert (code, err) == (0, "")
     assert [Path(line).name for line in out.splitlines()] == ["preview.html", "city.png", "site.png"]
@@ -133,7 +129,7 @@ async def test_the_command_says_where_page_and_pictures_are(scene: Scene, tmp_pa
 async def test_without_chromium_the_command_writes_the_page_and_says_what_a_picture_needs(
     scene: Scene, tmp_path: Path
 ) -> None:
-    code, out, err = await fairroll(scene.settings, "site", "--folder", str(tmp_path), PATH="/nowhere")
+    code, out, err = await fairroll(scene.settings, "preview", "site", "--folder", str(tmp_path), PATH="/nowhere")
     assert code == 0
     assert out.strip() == str(tmp_path / "preview.html")
     assert (tmp_path / "preview.html").read_text().count("<dd>hall</dd>") == 1, "the first site where none is chosen"

@@ -1,6 +1,5 @@
 """The local brokers do what the pipeline needs of them."""
 
-import asyncio
 import time
 import uuid
 from typing import Any
@@ -15,18 +14,17 @@ from influxdb_client.rest import ApiException
 from infra.setup.provision import provision_topics
 from models.contract.topics import KafkaTopic
 from models.settings import Settings
+from tests.support.processes import beside, broker_of
 
 _LONG_AGO_MS = 1_000_000_000_000
 
 
 async def test_mosquitto_brings_a_publish_to_a_subscriber(brokers: Settings) -> None:
     host, _, port = brokers.mqtt.rpartition(":")
-    listener = await asyncio.create_subprocess_exec(
-        "mosquitto_sub", "-h", host, "-p", port, "-t", "hello", "-C", "1", "-W", "10", stdout=asyncio.subprocess.PIPE
-    )
-    async with aiomqtt.Client(host, int(port)) as client:
-        await client.publish("hello", b"paper", qos=1, retain=True)
-    said, _ = await listener.communicate()
+    async with beside("mosquitto_sub", *broker_of(brokers), "-t", "hello", "-C", "1", "-W", "10") as listener:
+        async with aiomqtt.Client(host, int(port)) as client:
+            await client.publish("hello", b"paper", qos=1, retain=True)
+        said, _ = await listener.communicate()
     assert said == b"paper\n"
 
 

@@ -16,7 +16,7 @@ from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import SiteCounted
 from models.settings import Settings
 from tests.e2e.looks import Talk, eventually, listen, records
-from tests.infra.test_operators import fairroll
+from tests.support.processes import fairroll
 from tests.support.story import template
 
 SITES = """\

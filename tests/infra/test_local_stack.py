@@ -21,6 +21,7 @@ from infra.local.stack import LocalStack
 from models.errors import ConfigError
 from models.settings import Settings
 from tests.support.leftovers import is_running
+from tests.support.processes import beside
 
 _METRICS = ("influxd", "gateway")
 
@@ -211,12 +212,10 @@ async def test_missing_program_asks_for_make_setup(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
 async def test_parts_do_not_outlive_a_killed_stack(tmp_path: Path) -> None:
-    stack = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _A_STACK, str(tmp_path), stdout=asyncio.subprocess.PIPE
-    )
-    assert stack.stdout
-    pids = [int(pid) for pid in (await stack.stdout.readline()).split()]
-    assert len(pids) == 2
-    stack.kill()
-    await stack.wait()
-    await _until_gone(*pids)
+    async with beside(sys.executable, "-c", _A_STACK, str(tmp_path)) as stack:
+        assert stack.stdout
+        pids = [int(pid) for pid in (await stack.stdout.readline()).split()]
+        assert len(pids) == 2
+        stack.kill()
+        await stack.wait()
+        await _until_gone(*pids)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,6 +28,7 @@ from models.settings import Settings
 from stream_processors.runtime.health import Vitals
 from stream_processors.runtime.kafka import open_producer
 from tests.e2e.looks import Talk, eventually, records
+from tests.support.processes import environ_of, fairroll, ran
 
 ONE_DISPENSER = '[sites.park]\ndevices = ["gate"]\n'
 TWO_DISPENSERS = '[sites.park]\ndevices = ["gate", "shed"]\n'
@@ -122,14 +122,8 @@ async def measured(settings: Settings, *arguments: str) -> tuple[str, float]:
         "import resource, subprocess, sys; subprocess.run([sys.executable, '-m', 'infra.cli', *sys.argv[1:]]);"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
     )
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", run, *arguments),
-        env=os.environ | settings.to_environ() | {"COLUMNS": "100"},
-        stdout=asyncio.subprocess.PIPE,
-        limit=1 << 20,
-    )
-    told, _ = await asyncio.wait_for(process.communicate(), 120)
-    *lines, peak_mb = told.decode().splitlines()
+    measuring = await ran(sys.executable, "-c", run, *arguments, env=environ_of(settings))
+    *lines, peak_mb = measuring.lines
     return "\n".join(lines), float(peak_mb)
 
 
@@ -204,19 +198,3 @@ async def test_a_time_that_is_none_is_refused(tmp_path: Path, since: str) -> Non
 async def _kept(settings: Settings) -> list[ReportKept]:
     outcomes = [decode_outcome(record.value) for record in await records(settings, settings.topics.decisions)]
     return [outcome for outcome in outcomes if isinstance(outcome, ReportKept)]
-
-
-async def fairroll(settings: Settings, *arguments: str) -> tuple[int | None, str, str]:
-    """Exit code, standard output and standard error of a run of the `fairroll` command."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "infra.cli", *arguments),
-        env=os.environ | settings.to_environ() | {"COLUMNS": "100"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        told, complained = await asyncio.wait_for(process.communicate(), 60)
-    finally:
-        if process.returncode is None:
-            process.kill()
-    return process.returncode, told.decode(), complained.decode()

@@ -20,14 +20,15 @@ import zstandard
 from models.contract.messages import Refuse
 from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import Answered
-from tests.experiments.replay_proof.stage import REAL, SIMULATED, fairroll
+from tests.experiments.replay_proof.stage import REAL, SIMULATED
 from tests.replay.conftest import REQUESTS, Recorded
+from tests.support.processes import FAIRROLL, beside, environ_of, everything_published, fairroll
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 
 WITHIN_S = 60
-SLOWLY = (sys.executable, "-u", "-m", "infra.cli", "replay", "--json", "--speed", "60x")
+SLOWLY = (sys.executable, "-u", *FAIRROLL[1:], "replay", "--json", "--speed", "60x")
 """It cannot end unread either: its rows are more than a pipe holds."""
 
 
@@ -188,13 +189,11 @@ async def test_a_replay_that_is_stopped_goes_on_where_it_was(pipeline: Recorded,
     source = "kafka" if way == "kafka" else str(await recorded(pipeline, tmp_path / "all.jsonl.zst"))
     whole = await fairroll(pipeline.settings, "replay", source, "--json")
     environ = {"FAIRROLL_DATA": str(tmp_path / "data")}
-    stopped = await asyncio.create_subprocess_exec(
-        *(*SLOWLY, source), env=os.environ | pipeline.settings.to_environ() | environ, stdout=PIPE, stderr=PIPE
-    )
-    assert stopped.stdout
-    first = await asyncio.wait_for(stopped.stdout.readline(), WITHIN_S)
-    stopped.send_signal(signal.SIGINT)
-    rest, said = await asyncio.wait_for(stopped.communicate(), WITHIN_S)
+    async with beside(*SLOWLY, source, env=environ_of(pipeline.settings, **environ), stderr=PIPE) as stopped:
+        assert stopped.stdout
+        first = await asyncio.wait_for(stopped.stdout.readline(), WITHIN_S)
+        stopped.send_signal(signal.SIGINT)
+        rest, said = await asyncio.wait_for(stopped.communicate(), WITHIN_S)
     assert stopped.returncode == 130, said.decode()
     assert "--resume" in said.decode()
     begun = (first + rest).decode()
@@ -209,24 +208,23 @@ async def test_the_space_bar_pauses_a_replay_and_no_other_key_does(pipeline: Rec
     archive = str(await recorded(pipeline, tmp_path / "all.jsonl.zst"))
     whole = await fairroll(pipeline.settings, "replay", archive, "--json")
     keyboard, terminal = os.openpty()
-    replaying = await asyncio.create_subprocess_exec(
-        *(*SLOWLY, archive),
-        env=os.environ | pipeline.settings.to_environ(),
+    async with beside(
+        *SLOWLY,
+        archive,
+        env=environ_of(pipeline.settings),
         stdin=terminal,
-        stdout=PIPE,
         stderr=PIPE,
-        start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # the terminal is its own, as in a shell
-    )
-    assert replaying.stdout
-    told = await asyncio.wait_for(replaying.stdout.readline(), WITHIN_S)
-    os.write(keyboard, b" ")
-    told += await until_silent(replaying.stdout)
-    os.write(keyboard, b"x\n")
-    assert await until_silent(replaying.stdout) == b""
-    assert 0 < len(told.splitlines()) < len(whole.out.splitlines())
-    os.write(keyboard, b" ")
-    rest, said = await asyncio.wait_for(replaying.communicate(), WITHIN_S)
+    ) as replaying:
+        assert replaying.stdout
+        told = await asyncio.wait_for(replaying.stdout.readline(), WITHIN_S)
+        os.write(keyboard, b" ")
+        told += await until_silent(replaying.stdout)
+        os.write(keyboard, b"x\n")
+        assert await until_silent(replaying.stdout) == b""
+        assert 0 < len(told.splitlines()) < len(whole.out.splitlines())
+        os.write(keyboard, b" ")
+        rest, said = await asyncio.wait_for(replaying.communicate(), WITHIN_S)
     assert replaying.returncode == 0, said.decode()
     assert (told + rest).decode() == whole.out
     assert termios.tcgetattr(terminal)[3] & termios.ICANON, "the terminal is left as it was"
@@ -244,19 +242,11 @@ async def until_silent(stream: asyncio.StreamReader) -> bytes:
 
 
 async def test_a_replay_with_the_live_broker_in_its_environment_publishes_nothing(pipeline: Recorded) -> None:
-    host, _, port = pipeline.settings.mqtt.rpartition(":")
-    hearing = await asyncio.create_subprocess_exec(
-        *("mosquitto_sub", "-V", "mqttv5", "-h", host, "-p", port, "-t", "#"), stdout=PIPE
-    )
-    try:
+    async with everything_published(pipeline.settings) as heard:
         ran = await fairroll(pipeline.settings, "replay", "kafka", FAIRROLL_MQTT=pipeline.settings.mqtt)
         assert ran.code == 0, ran.err
         assert counts(ran.out, "requests")[0] == REQUESTS
-        await asyncio.sleep(1)
-    finally:
-        hearing.terminate()
-        heard, _ = await hearing.communicate()
-    assert heard == b""
+    assert heard == [b""]
 
 
 async def test_a_replay_connects_to_nothing_at_the_brokers_address(pipeline: Recorded) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.replay_proof.stage import fairroll
 from tests.replay.conftest import Recorded
 from tests.replay.test_commands import refusals
+from tests.support.processes import fairroll
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 

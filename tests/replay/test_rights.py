@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from models.contract.topics import kafka_topics
-from tests.experiments.replay_proof.stage import crowd, decide, fairroll, stage
+from tests.experiments.replay_proof.stage import crowd, decide, stage
+from tests.support.processes import fairroll
 from tests.support.rights import REFUSED, guarded, write
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from msgspec import structs
 
 from models.contract.face_models import with_thresholds
@@ -56,7 +56,6 @@ def three_visits() -> Story:
     return story
 
 
-@settings(deadline=None)
 @given(streams())
 def test_the_policy_of_then_changes_nothing(records: list[Record]) -> None:
     answers = compared(recorded_events(records), Trial())
@@ -64,7 +63,6 @@ def test_the_policy_of_then_changes_nothing(records: list[Record]) -> None:
     assert Basis.NOTHING not in bases(answers)
 
 
-@settings(deadline=None)
 @given(streams())
 def test_the_policy_of_then_changes_nothing_on_the_record_either(records: list[Record]) -> None:
     assert difference(compared(forgotten(recorded_events(records)), Trial())).changed == 0

@@ -4,11 +4,9 @@ import asyncio
 import csv
 import io
 import json
-import os
 import re
 import shlex
 import signal
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +21,8 @@ from infra.influxql import query
 from models.contract.messages import ButtonPressed, Dispensed, FaceSeen
 from models.ledger.events import Reported, Requested
 from models.settings import Settings
-from tests.experiments.replay_proof.stage import decide, fairroll, stage
+from tests.experiments.replay_proof.stage import decide, stage
+from tests.support.processes import FAIRROLL, beside, environ_of, everything_published, fairroll
 from tests.support.story import template
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
@@ -65,13 +64,8 @@ def rows(text: str) -> dict[str, int]:
 @asynccontextmanager
 async def following(settings: Settings, policy: Path, run: str, said: list[str]) -> AsyncIterator[None]:
     """A shadow of its own; `said` is what it says when it is stopped."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "infra.cli", "replay", "--live", "--policy", str(policy), "--run", run),
-        env=os.environ | settings.to_environ(),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
+    command = (*FAIRROLL, "replay", "--live", "--policy", str(policy), "--run", run)
+    async with beside(*command, env=environ_of(settings), stderr=asyncio.subprocess.PIPE) as process:
         assert process.stdout
         ready = await asyncio.wait_for(process.stdout.readline(), _WITHIN_S)
         assert ready.startswith(b"ready: "), ready
@@ -80,10 +74,6 @@ async def following(settings: Settings, policy: Path, run: str, said: list[str])
         out, err = await asyncio.wait_for(process.communicate(), _WITHIN_S)
         assert process.returncode == 0, err.decode()
         said.append(out.decode().strip())
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 async def until_told(settings: Settings, run: str, requests: int) -> None:
@@ -98,22 +88,6 @@ async def total(settings: Settings, place: str, measurement: str, where: str = "
     except aiohttp.ClientError:  # nothing was written there yet
         return 0
     return sum(row["n"] for row in found)
-
-
-@asynccontextmanager
-async def hearing(settings: Settings) -> AsyncIterator[list[bytes]]:
-    """Everything that is published meanwhile."""
-    host, _, port = settings.mqtt.rpartition(":")
-    process = await asyncio.create_subprocess_exec(
-        *("mosquitto_sub", "-V", "mqttv5", "-h", host, "-p", port, "-t", "#"), stdout=asyncio.subprocess.PIPE
-    )
-    heard: list[bytes] = []
-    try:
-        yield heard
-        await asyncio.sleep(1)
-    finally:
-        process.terminate()
-        heard.append((await process.communicate())[0])
 
 
 async def test_a_smaller_limit_on_a_recording_refuses_every_second_visit(pipeline: Settings, tmp_path: Path) -> None:
@@ -146,7 +120,7 @@ async def test_shadows_count_what_would_be_different_and_publish_nothing(pipelin
     smaller.write_text(SMALLER)
     said: list[str] = []
     async with (
-        hearing(pipeline) as heard,
+        everything_published(pipeline) as heard,
         following(pipeline, pipeline.sites, "same", said),
         following(pipeline, smaller, "smaller", said),
     ):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import aiohttp
 
 from infra.local.ports import Ports
 from models.settings import Settings
+from tests.support.processes import beside
 
 __all__ = ["Influxd2", "influxd2", "program"]
 
@@ -57,31 +59,22 @@ class Influxd2:
 async def influxd2(folder: Path) -> AsyncIterator[Influxd2]:
     """Start one with an organisation `fairroll` and a bucket of somebody else; stop it at the end."""
     address, token = f"127.0.0.1:{Ports.free().influx}", secrets.token_hex(8)
-    process = await asyncio.create_subprocess_exec(
+    command = (
         *(program(), "--http-bind-address", address, "--reporting-disabled", "--log-level", "error"),
         *("--bolt-path", str(folder / "bolt"), "--sqlite-path", str(folder / "sqlite")),
         *("--engine-path", str(folder / "engine")),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
     )
     settings = Settings(influx_url=f"http://{address}", influx_token=token)
+    setup = {"username": "ann", "password": token, "org": settings.influx_org, "bucket": "other", "token": token}
     headers = {"Authorization": f"Token {token}"}
-    try:
-        async with aiohttp.ClientSession(headers=headers, raise_for_status=True) as http:
-            await _until_up(http, settings.influx_url)
-            setup = {
-                "username": "ann",
-                "password": token,
-                "org": settings.influx_org,
-                "bucket": "other",
-                "token": token,
-            }
-            async with http.post(f"{settings.influx_url}/api/v2/setup", json=setup) as answer:
-                org_id = (await answer.json())["org"]["id"]
-            yield Influxd2(settings, http, org_id)
-    finally:
-        process.terminate()
-        await process.wait()
+    async with (
+        beside(*command, stdout=DEVNULL, stderr=DEVNULL),
+        aiohttp.ClientSession(headers=headers, raise_for_status=True) as http,
+    ):
+        await _until_up(http, settings.influx_url)
+        async with http.post(f"{settings.influx_url}/api/v2/setup", json=setup) as answer:
+            org_id = (await answer.json())["org"]["id"]
+        yield Influxd2(settings, http, org_id)
 
 
 async def _until_up(http: aiohttp.ClientSession, url: str) -> None:

@@ -3,10 +3,9 @@
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Self
 
 import aiohttp
@@ -16,6 +15,7 @@ from infra.local.ports import LOOPBACK, Ports
 from infra.local.stack import LocalStack
 from models.settings import Settings
 from stream_processors.runtime.health import Vitals
+from tests.support.processes import FAIRROLL, ran
 
 __all__ = ["Service", "away", "frozen", "running"]
 
@@ -37,27 +37,16 @@ class Service:
     async def start(self) -> Self:
         """Returns when it does its work."""
         self._child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "infra.cli", self._part), env=self._environ, stdout=asyncio.subprocess.PIPE
+            *FAIRROLL, self._part, env=self._environ, stdout=asyncio.subprocess.PIPE, start_new_session=True
         )
         assert self._child.stdout
-        assert (await asyncio.wait_for(self._child.stdout.readline(), 30)).startswith(b"ready")
+        assert (await asyncio.wait_for(self._child.stdout.readline(), 120)).startswith(b"ready")
         return self
 
     async def run_to_its_end(self) -> tuple[int, str]:
         """Start it where it cannot work; returns its exit code and what it wrote to standard error."""
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "infra.cli", self._part),
-            env=self._environ,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            _, told = await asyncio.wait_for(child.communicate(), 30)
-        except TimeoutError:
-            child.kill()
-            raise
-        assert child.returncode is not None
-        return child.returncode, told.decode()
+        ended = await ran(*FAIRROLL, self._part, env=self._environ)
+        return ended.code, ended.err
 
     async def stop(self) -> None:
         """Told to end, it does so in order and within five seconds."""
@@ -69,6 +58,11 @@ class Service:
             await self.kill()
             raise
         assert time.monotonic() - asked < 5
+
+    async def end(self) -> None:
+        """Stop it if it runs."""
+        if self._child and self._child.returncode is None:
+            await self.stop()
 
     async def kill(self) -> None:
         self.child.kill()
@@ -102,13 +96,11 @@ class Service:
 @asynccontextmanager
 async def running(*services: Service) -> AsyncIterator[None]:
     """All of them started, and told to stop; none is left behind."""
-    try:
+    async with AsyncExitStack() as stopping:
+        for service in services:
+            stopping.push_async_callback(service.end)
         await asyncio.gather(*(service.start() for service in services))
         yield
-    finally:
-        for service in services:
-            if service.child.returncode is None:
-                await service.stop()
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """From publish to command, through the whole pipeline and through the floor, in turns of one run."""
 
 import asyncio
-import os
 import socket
 import sys
 import time
@@ -26,6 +25,7 @@ from models.contract.topics import DeviceTopic, KafkaTopic
 from models.face.protection import Protector
 from models.settings import Settings
 from tests.experiments.bench import floor
+from tests.support.processes import beside, environ_of
 
 __all__ = ["table"]
 
@@ -131,20 +131,11 @@ async def _client(settings: Settings) -> AsyncIterator[Client]:
 async def _floor(settings: Settings) -> AsyncIterator[None]:
     async with AsyncExitStack() as running:
         for hop in ("in", "through", "out"):
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tests.experiments.bench.floor", hop),
-                env={**os.environ, **settings.to_environ()},
-                stdout=asyncio.subprocess.PIPE,
-            )
-            running.push_async_callback(_end, process)
+            command = (sys.executable, "-m", "tests.experiments.bench.floor", hop)
+            process = await running.enter_async_context(beside(*command, env=environ_of(settings)))
             assert process.stdout
             await asyncio.wait_for(process.stdout.readline(), 30)
         yield
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    process.kill()
-    await process.wait()
 
 
 def _compared(whole: list[float], bare: list[float]) -> Table:

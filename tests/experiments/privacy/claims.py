@@ -1,7 +1,6 @@
 """What fairroll claims of faces, each tried on the running system; the evidence says what was seen."""
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +18,7 @@ from stream_processors.runtime.site_file import read_sites
 from tests.e2e.planting import audited, found, plant
 from tests.experiments.privacy.copies import Copy, alive, copy_of, on_disk, readable
 from tests.experiments.privacy.stage import WINDOW_S, Eye, Stage
+from tests.support.processes import environ_of, ran
 
 __all__ = ["Claim", "claims"]
 
@@ -132,19 +132,14 @@ async def _until_held(dispenser: Dispenser) -> float:
 
 async def _without_vision(stage: Stage) -> Claim:
     """In a process of its own, where every vision package fails to import."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _NO_VISION.format(names=_VISION), "run", "hall", "desk"),
-        env=os.environ | stage.settings.to_environ(),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    output, _ = await asyncio.wait_for(process.communicate(b"button\nface\nstaff\n"), 60)
-    lines = output.decode().splitlines()
+    command = (sys.executable, "-c", _NO_VISION.format(names=_VISION), "run", "hall", "desk")
+    ended = await ran(*command, env=environ_of(stage.settings), typed="button\nface\nstaff\n")
+    lines = ended.out.splitlines()
     paper = sum(line.startswith("60 cm, after") for line in lines)
     return Claim(
         "a site works fully by buttons, without any package that sees",
         f"dispenser without {', '.join(_VISION)}: " + "; ".join(lines),
-        paper == 2 and process.returncode == 0,
+        paper == 2 and ended.code == 0,
     )
 
 

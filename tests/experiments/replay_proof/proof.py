@@ -16,7 +16,8 @@ from stream_processors.replay.pace import Pace
 from stream_processors.replay.player import play
 from stream_processors.replay.sources import KAFKA, SourceSpec, open_source
 from tests.experiments.chaos.checker import is_repetition
-from tests.experiments.replay_proof.stage import REAL, SIMULATED, fairroll
+from tests.experiments.replay_proof.stage import REAL, SIMULATED
+from tests.support.processes import fairroll
 
 __all__ = ["Proof", "prove"]
 

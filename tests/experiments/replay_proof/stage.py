@@ -1,13 +1,10 @@
 """A pipeline that is recorded: brokers, key holder and decider, and a crowd that is written straight into Kafka."""
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer
 from msgspec import structs
@@ -27,7 +24,7 @@ from stream_processors.runtime.kafka import open_consumer, open_producer
 from stream_processors.runtime.key_client import Keys, open_keys
 from tests.support.story import template
 
-__all__ = ["REAL", "SIMULATED", "Ran", "crowd", "decide", "fairroll", "stage"]
+__all__ = ["REAL", "SIMULATED", "crowd", "decide", "stage"]
 
 SIMULATED = tuple(f"meadow-{number}" for number in range(1, 7))
 REAL = ("park", "square")
@@ -39,14 +36,6 @@ _POLICY = "[sites.{site}.policy]\nwindow_s = 3600\nbutton_budget_cm = 100000\ndi
 _WITHIN_S = 900.0
 _AT_ONCE = 1_000
 """events under way"""
-
-
-class Ran(NamedTuple):
-    """A command that ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 @asynccontextmanager
@@ -149,21 +138,3 @@ def _sealed(event: Requested | Reported, keys: Keys, lots: Random) -> Requested 
     request, bound = event.request, binding(event.site, event.device, event.request.id)
     sealed = keys.seal(event.site, request.template or b"", bound, lots.randbytes(NONCE_BYTES))
     return structs.replace(event, request=structs.replace(request, template=None), sealed=sealed)
-
-
-async def fairroll(settings: Settings, *arguments: str, **environ: str) -> Ran:
-    """Run the command as an operator does."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "infra.cli", *arguments),
-        env=os.environ | settings.to_environ() | environ,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        out, err = await asyncio.wait_for(process.communicate(), _WITHIN_S)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return Ran(process.returncode or 0, out.decode(), err.decode())

@@ -3,12 +3,11 @@
 import asyncio
 import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from msgspec import structs
 
 from infra.local.ports import Ports
 from infra.local.programs import BROKERS
@@ -24,6 +23,7 @@ from models.ledger.outcomes import Answered
 from models.ledger.partition import Partition
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_admin, open_consumer, open_producer
+from tests.support.services import Service, running
 from tests.support.story import MODEL, template
 
 TOPICS = Topics()
@@ -145,20 +145,8 @@ async def _ask(producer: AIOKafkaProducer) -> None:
     await producer.flush()
 
 
-@asynccontextmanager
-async def _second_decider(settings: Settings, data: Path) -> AsyncIterator[None]:
-    decider = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "infra.cli", "decider"),
-        env=settings.to_environ() | {"FAIRROLL_DATA": str(data)},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert decider.stdout
-    try:
-        assert (await asyncio.wait_for(decider.stdout.readline(), 30)).startswith(b"ready")
-        yield
-    finally:
-        decider.terminate()
-        await asyncio.wait_for(decider.wait(), 20)
+def _second_decider(settings: Settings, data: Path) -> AbstractAsyncContextManager[None]:
+    return running(Service("decider", structs.replace(settings, data=data)))
 
 
 async def _until_all_are_decided(settings: Settings) -> None:

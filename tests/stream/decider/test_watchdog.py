@@ -8,6 +8,7 @@ import time
 import pytest
 
 from stream_processors.decider.watchdog import EXIT_CODE, Watchdog
+from tests.support.processes import beside
 
 _FROZEN = """
 import time
@@ -62,12 +63,10 @@ def test_nothing_is_judged_before_the_start() -> None:
 
 
 async def test_a_process_that_was_frozen_ends_when_it_wakes() -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _FROZEN), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    assert process.stdout
-    await process.stdout.readline()
-    process.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(5)
-    process.send_signal(signal.SIGCONT)
-    assert await asyncio.wait_for(process.wait(), 10) == EXIT_CODE
+    async with beside(sys.executable, "-c", _FROZEN) as process:
+        assert process.stdout
+        await process.stdout.readline()
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(5)
+        process.send_signal(signal.SIGCONT)
+        assert await asyncio.wait_for(process.wait(), 10) == EXIT_CODE

@@ -30,6 +30,7 @@ from stream_processors.runtime.kafka import open_producer
 from stream_processors.runtime.key_client import Keys, open_keys, read_facts
 from stream_processors.runtime.key_protocol import Role, boot_ms, calling, listening, only_holder
 from tests.support.certificates import Authority
+from tests.support.processes import ran
 from tests.support.services import Service, running
 
 WINDOW_S = 60
@@ -124,12 +125,9 @@ async def test_another_user_gets_nothing_even_where_the_modes_were_opened(settin
             path.chmod(0o755)
         (memory / "keys/decider.sock").chmod(0o666)
         curl = ("curl", "-s", "--unix-socket", f"{memory}/keys/decider.sock", "http://keys/v1/seal")
-        mine, other = [
-            await asyncio.create_subprocess_exec(*curl, user=user, stdout=asyncio.subprocess.PIPE)
-            for user in (0, 65534)
-        ]
-        assert b'"key"' in (await mine.communicate())[0]
-        assert (await other.communicate())[0] == b"only ingress and decider get keys"
+        mine, other = [await ran(*curl, user=user) for user in (0, 65534)]
+        assert '"key"' in mine.out
+        assert other.out == "only ingress and decider get keys"
 
 
 async def test_a_second_holder_on_a_host_is_refused(settings: Settings) -> None:
@@ -294,9 +292,9 @@ async def test_between_hosts_a_certificate_says_the_role(settings: Settings, tmp
         with pytest.raises(aiohttp.ClientConnectorCertificateError):  # a holder of another authority is none to us
             await asked(imposed, "decider", "/v1/seal")
         bare = ("curl", "-s", "--cacert", f"{tmp_path}/holder/ca.pem", f"https://{settings.keys[6:]}/v1/seal")
-        without = await asyncio.create_subprocess_exec(*bare, stdout=asyncio.subprocess.PIPE)
-        assert (await without.communicate())[0] == b""
-        assert without.returncode
+        without = await ran(*bare)
+        assert without.out == ""
+        assert without.code
 
 
 async def test_certificates_that_are_not_there_are_told(settings: Settings, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_first_vector_is_the_one_that_the_page_describes() -> None:
     assert first["embedding"] == struct.pack("<128f", *numbers).hex()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(key=st.binary(min_size=32, max_size=32), seed=st.integers(0, 2**32), reach=st.integers(0, 2**20))
 def test_implementations_agree_on_anything(key: bytes, seed: int, reach: int) -> None:
     embedding = random_unit(seed, 128)

@@ -92,7 +92,7 @@ def test_tiny_or_narrow_image_has_no_face(vision: Vision, astronaut: Image.Image
     assert vision.see(astronaut.resize(size)) == NotSeen(reason="no_face")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(width=st.integers(1, 120), height=st.integers(1, 120), seed=st.integers(0, 2**32))
 def test_noise_of_any_size_is_no_template(vision: Vision, width: int, height: int, seed: int) -> None:
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)

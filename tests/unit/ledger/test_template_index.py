@@ -68,7 +68,7 @@ class LikeAPlainLoop(RuleBasedStateMachine):
 
 
 TestLikeAPlainLoop = LikeAPlainLoop.TestCase
-TestLikeAPlainLoop.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestLikeAPlainLoop.settings = settings(max_examples=80, stateful_step_count=30)
 
 
 @pytest.mark.parametrize("order", [("a", "b", "c"), ("c", "b", "a"), ("b", "c", "a")])
