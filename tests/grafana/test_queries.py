@@ -1,71 +1,16 @@
 """Every query of every panel, variable, annotation and alert, asked of a real InfluxDB after a real run."""
 
-import json
-from collections.abc import Iterator
-from typing import Any, NamedTuple
-
 import pytest
-import yaml
 
-from grafana.__main__ import HERE
-from grafana.alerts import ALERTS, DATA_SOURCE
 from grafana.boards import BOARDS
 from grafana.interpolation import ALL, interpolated
-from grafana.panels import Board
 from grafana.queries import Select, total
 from models.metrics.catalogue import ANSWERS
 from tests.grafana.influx import Series, ask
 from tests.grafana.scene import Scene
+from tests.grafana.statements import Asked, in_json, of_alerts, of_annotations, of_panels, statement
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
-
-SECONDS = {"h": 3600, "d": 86_400}
-CHOSEN = {"device": ALL, "portion": "60", "shadow": "shadow"}
-
-
-class Asked(NamedTuple):
-    """A query as it stands in the JSON, and what its answer must have."""
-
-    name: str
-    board: str
-    query: str
-    columns: frozenset[str]
-    over: str = ""
-
-
-def in_json(board: Board) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((HERE / "dashboards" / f"{board.title.lower()}.json").read_text())
-    return found
-
-
-def of_panels() -> Iterator[Asked]:
-    for board in BOARDS:
-        shown = [panel for panel in in_json(board)["panels"] if panel["type"] != "row"]
-        for panel, meant in zip(shown, board.panels, strict=True):
-            for target, query in zip(panel["targets"], meant.queries, strict=True):
-                name = f"{board.title}: {panel['title']} {target['refId']}"
-                yield Asked(name, board.uid, target["query"], query.names, panel.get("timeFrom", ""))
-
-
-def of_annotations() -> Iterator[Asked]:
-    for board in BOARDS:
-        for marks, meant in zip(in_json(board)["annotations"]["list"], board.annotations, strict=True):
-            yield Asked(f"{board.title}: {marks['name']}", board.uid, marks["target"]["query"], meant.query.names)
-
-
-def of_alerts() -> Iterator[Asked]:
-    [group] = yaml.safe_load((HERE / "provisioning" / "alerting" / "rules.yaml").read_text())["groups"]
-    for rule, alert in zip(group["rules"], ALERTS, strict=True):
-        asked = [part["model"]["query"] for part in rule["data"] if part["datasourceUid"] == DATA_SOURCE]
-        for number, (query, meant) in enumerate(zip(asked, alert.queries, strict=True)):
-            yield Asked(f"{rule['uid']} {number}", "", query, meant.names)
-
-
-def statement(asked: Asked, scene: Scene, site: str) -> str:
-    since = scene.since_ms
-    if asked.over:
-        since = scene.until_ms - 1000 * int(asked.over[:-1]) * SECONDS[asked.over[-1]]
-    return interpolated(asked.query, since, scene.until_ms, interval="10s", chosen={"site": site, **CHOSEN})
 
 
 def check(series: list[Series], columns: frozenset[str]) -> None:
@@ -78,7 +23,7 @@ def check(series: list[Series], columns: frozenset[str]) -> None:
 
 @pytest.mark.parametrize("asked", [*of_panels(), *of_annotations()], ids=lambda asked: asked.name)
 async def test_a_query_of_a_dashboard_returns_data_with_the_expected_columns(asked: Asked, scene: Scene) -> None:
-    check(await ask(scene.settings, statement(asked, scene, ALL)), asked.columns)
+    check(await ask(scene.settings, statement(asked, scene.since_ms, scene.until_ms)), asked.columns)
 
 
 async def test_a_query_that_finds_nothing_fails(scene: Scene) -> None:
@@ -92,7 +37,7 @@ async def test_a_query_bound_to_a_site_tells_of_no_other(scene: Scene) -> None:
     bound = [asked for asked in of_panels() if "${site" in asked.query and "site" in asked.columns]
     assert len(bound) > 15
     for asked in bound:
-        for one in await ask(scene.settings, statement(asked, scene, "meadow")):
+        for one in await ask(scene.settings, statement(asked, scene.since_ms, scene.until_ms, "meadow")):
             assert one.tags["site"] == "meadow", asked.name
 
 

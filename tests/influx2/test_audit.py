@@ -28,6 +28,12 @@ async def test_what_leaks_into_any_bucket_is_found(server: Influxd2) -> None:
     assert found == [("template", "leak.notes, field text"), ("unknown", "leak.requests, tag visitor")]
 
 
+async def test_reading_the_buckets_is_enough(server: Influxd2) -> None:
+    settings = await set_up_bucket(server, "read")
+    place, _ = await audited(structs.replace(settings, influx_token=await server.token("read:buckets")))
+    assert place.verdict == "clean"
+
+
 async def test_a_bucket_that_a_mapping_hides_is_unread(server: Influxd2) -> None:
     settings = await set_up_bucket(server, "hidden")
     other = await server.bucket("hidden/other")
