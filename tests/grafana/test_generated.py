@@ -170,3 +170,12 @@ def test_variables_are_put_in_as_grafana_does() -> None:
     assert interpolated(SINCE_LAST_WORD, 1, 2, chosen={}) == "time >= 1ms - 30d AND time <= 2ms"
     with pytest.raises(KeyError):
         interpolated(query, 1, 2, chosen={"site": ALL})
+
+
+def test_the_container_mounts_files_that_are_there() -> None:
+    file = HERE.parent / "infra" / "deploy" / "compose.yaml"
+    mounts = yaml.safe_load(file.read_text())["services"]["grafana"]["volumes"]
+    sources = [re.sub(r"\$\{FAIRROLL_ALERTS:-(\w+)\}", r"\1", mount).partition(":")[0] for mount in mounts]
+    assert sum(source.startswith(".") for source in sources) == 5
+    for source in sources:
+        assert not source.startswith(".") or (file.parent / source).exists(), source
