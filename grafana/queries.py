@@ -130,6 +130,7 @@ class Select:
             known = tags[name]
             if known is not None and (unknown := set(_values(wanted)) - known):
                 raise ValueError(f"{self.source.name}.{name} is never {', '.join(sorted(unknown))}")
+        _check_alias(self.alias, self.by)
 
     @property
     def names(self) -> frozenset[str]:
@@ -175,6 +176,7 @@ class Over:
         used = set(re.findall(r'"(\w+)"', f"{self.where} {' '.join(self.expressions.values())}")) | set(self.by)
         if unknown := used - self.inner.names:
             raise KeyError(f"the inner query has no column {', '.join(sorted(unknown))}")
+        _check_alias(self.alias, self.by)
 
     @property
     def names(self) -> frozenset[str]:
@@ -199,6 +201,12 @@ def tag_values(source: Measurement, tag: str, scope: Sequence[str] = ()) -> str:
         raise KeyError(f"{source.name} has no tag {tag}")
     where = " AND ".join(f'"{name}" =~ /^${{{name}:regex}}$/' for name in scope)
     return f'SHOW TAG VALUES FROM "{POINTS}"."{source.name}" WITH KEY = "{tag}"{f" WHERE {where}" if where else ""}'
+
+
+def _check_alias(alias: str, by: Sequence[str]) -> None:
+    """Raise KeyError for a tag by which the answer is not grouped: Grafana would show the text as it stands."""
+    if unknown := set(re.findall(r"\$tag_(\w+)", alias)) - set(by):
+        raise KeyError(f"the answer is not grouped by {', '.join(sorted(unknown))}")
 
 
 def _values(wanted: str | Sequence[str]) -> Sequence[str]:

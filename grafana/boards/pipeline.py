@@ -41,7 +41,7 @@ _SERVICES = [
                 by=["service", "instance", "address"],
                 every=True,
                 fill="null",
-                alias="$tag_part $tag_instance $tag_address",
+                alias="$tag_service $tag_instance $tag_address",
             )
         ],
         words=_STATES,

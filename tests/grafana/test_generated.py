@@ -157,6 +157,8 @@ def test_a_name_that_no_measurement_has_is_no_query() -> None:
         Select(ANSWERS, [total("n")], by=["device"])
     with pytest.raises(ValueError, match=r"answers\.outcome is never granted"):
         Select(ANSWERS, [total("n")], where={"outcome": "granted"})
+    with pytest.raises(KeyError, match="not grouped by device"):
+        Select(REPORTS, [total("cm")], by=["site"], alias="$tag_device")
     with pytest.raises(KeyError, match="no column wasted"):
         Over(Select(REPORTS, [total("cm", "used")]), {"share": '"wasted" / "used"'})
 
