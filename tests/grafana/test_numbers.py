@@ -185,15 +185,15 @@ async def test_waits_are_those_of_every_site_and_period(scene: Scene, counted: C
 
 async def test_the_table_of_sites_says_the_same_as_the_panels(scene: Scene, counted: Counted) -> None:
     for site in ("meadow", "hall"):
+        columns = enumerate(("requests", "portions", "refusals", "came out"))
         requests, portions, refusals, paper = [
-            {**one.tags, **dict(zip(one.columns, one.values[0], strict=True))}
-            for query in range(4)
-            for one in await shown(scene, "City", "Sites at a glance", site, query)
+            by(await shown(scene, "City", "Sites at a glance", site, query), column, "site").get(site, 0)
+            for query, column in columns
         ]
-        assert requests["requests"] == count_by(counted.cells, "site")[site]
-        assert portions["portions"] == counted.n("dispense", site=site)
-        assert refusals["refusals"] == counted.n("refuse", site=site)
-        assert paper["came out"] == sum(report.cm for report in counted.reports if report.site == site)
+        assert requests == count_by(counted.cells, "site")[site]
+        assert portions == counted.n("dispense", site=site)
+        assert refusals == counted.n("refuse", site=site)
+        assert paper == sum(report.cm for report in counted.reports if report.site == site)
 
 
 async def test_paper_stock_and_faults_are_what_dispensers_reported(scene: Scene, counted: Counted) -> None:
