@@ -1,1 +1,1 @@
-"""The dispenser: what stands at the site."""
+"""The dispenser software, and a simulated fleet of dispensers."""

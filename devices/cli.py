@@ -1,4 +1,4 @@
-"""`dispenser`: what runs on a device, and a simulated fleet of them."""
+"""The `dispenser` command: run one dispenser, or simulate a fleet."""
 
 import asyncio
 import os
@@ -40,9 +40,9 @@ _CONTROL_TIMEOUT_S = 3.0
 
 
 def main() -> None:
-    """The `dispenser` command; what is wrong is display_text in a line."""
+    """Run the `dispenser` command; an error is one line on standard error, and sets the exit code."""
     stop_on_signals()
-    # standard output belongs to what people and programs read
+    # standard output carries only what visitors and programs read; logs go to standard error
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     code = 0
     try:
@@ -56,51 +56,56 @@ def main() -> None:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def commands() -> None:
-    """A paper dispenser that speaks fairroll's contract (docs/contract.md).
+    """Run a paper dispenser that implements the fairroll contract (docs/contract.md).
 
-    The broker is FAIRROLL_MQTT (host:port); topics start with FAIRROLL_NAMESPACE. The site's key lies in the folder
-    FAIRROLL_SECRETS. What survives a power cut is kept in FAIRROLL_DATA/dispensers, a file a dispenser.
+    FAIRROLL_MQTT is the broker (host:port); FAIRROLL_NAMESPACE is the first level of each topic. The site key is read
+    from the folder FAIRROLL_SECRETS. The state that survives a power cut is written to FAIRROLL_DATA/dispensers, one
+    file per dispenser.
     """
 
 
 @commands.command()
 @click.argument("site")
 @click.argument("device")
-@click.option("--photos", type=click.Path(exists=True, path_type=Path), help="What the camera sees: a folder, a file.")
-@click.option("--model", default="dlib-resnet/1", show_default=True, help="The face model.")
+@click.option(
+    "--photos",
+    type=click.Path(exists=True, path_type=Path),
+    help="Image files in place of a camera: a folder, a file.",
+)
+@click.option("--model", default="dlib-resnet/1", show_default=True, help="Face model of the camera.")
 @click.option(
     "--placement",
     type=click.Choice(get_args(Placement)),
     default="entrance",
     show_default=True,
-    help="Where it hangs; inside a restroom it takes no camera.",
+    help="Place of the dispenser; inside a restroom no camera is allowed.",
 )
 @click.option(
     "--patience",
     type=click.FloatRange(0.1, 60),
     default=3.0,
     show_default=True,
-    help="Seconds until it serves by itself.",
+    help="Seconds that a visitor waits for an answer before the local ration is dispensed.",
 )
 @click.option(
     "--look",
     type=click.FloatRange(0.1, 60),
     default=8.0,
     show_default=True,
-    help="Seconds until a look is given up.",
+    help="Timeout of a capture, in seconds.",
 )
 def run(
     *, site: str, device: str, photos: Path | None, model: str, placement: Placement, patience: float, look: float
 ) -> None:
     """Run one dispenser, until the end of standard input, SIGINT or SIGTERM.
 
-    It reads what people do from standard input: face, button, staff, forget; a line each. A press while somebody is
-    served is dropped. Where there is a camera it first shows the site's sign, and again when that says something new.
-    Its journal, with the reports that are not noted yet, outlives it.
+    Button presses are read from standard input, one per line: face, button, staff, forget. A press during another
+    request is dropped. A dispenser with a camera prints the site's sign at the start and after each change of it. The
+    journal, with the reports that are not acknowledged yet, survives a restart.
     """
     settings = Settings.from_environ(os.environ)
     if placement == "inside" and photos:
-        raise ConfigError("--placement inside: no camera may look at anybody inside a restroom; leave --photos away")
+        raise ConfigError("--placement inside: no camera may look at anybody inside a restroom; remove --photos")
     identity = _identity(settings.namespace, site, device, model if photos else "")
     journal = _journal(settings, identity)
     chain = open_site_key_chain(site_key_file(settings, site), face_model(model)) if photos else None
@@ -114,11 +119,11 @@ def run(
 
 @commands.command()
 @click.option("--visitors", default=400, show_default=True)
-@click.option("--seconds", default=60.0, show_default=True, help="From the first arrival to the last.")
+@click.option("--seconds", default=60.0, show_default=True, help="Seconds from the first arrival to the last.")
 @click.option("--seed", default=1, show_default=True)
-@click.option("--journals", is_flag=True, help="Give each dispenser a journal on the disk, in FAIRROLL_DATA.")
+@click.option("--journals", is_flag=True, help="Write the journal of each dispenser to FAIRROLL_DATA.")
 def fleet(visitors: int, seconds: float, seed: int, *, journals: bool) -> None:
-    """Simulate every dispenser of the sites marked `simulated` in FAIRROLL_SITES; prints its tally as JSON lines."""
+    """Simulate each dispenser of the sites marked `simulated` in FAIRROLL_SITES; print counts as JSON lines."""
     settings = Settings.from_environ(os.environ)
     simulated = {name: spec.devices for name, spec in read_sites(settings).sites.items() if spec.simulated}
     if not simulated:
@@ -131,22 +136,22 @@ def fleet(visitors: int, seconds: float, seed: int, *, journals: bool) -> None:
 
 
 async def _run(panel: Panel, dispenser: Dispenser, display: Display, vision: VisionProcess | None) -> None:
-    """Serve whoever presses, until the end of standard input, SIGINT or SIGTERM; then stop the dispenser in order."""
+    """Serve button presses until the end of standard input, SIGINT or SIGTERM; then stop the dispenser."""
     async with asyncio.TaskGroup() as tasks:
-        kept = [tasks.create_task(dispenser.run(), name="session")]
-        kept.append(tasks.create_task(_show_sign(panel, dispenser, display), name="sign"))
+        background = [tasks.create_task(dispenser.run(), name="session")]
+        background.append(tasks.create_task(_show_sign(panel, dispenser, display), name="sign"))
         if vision:
-            kept.append(tasks.create_task(vision.run(), name="vision"))
-        people = tasks.create_task(_serve(panel, dispenser, display), name="people")
+            background.append(tasks.create_task(vision.run(), name="vision"))
+        presses = tasks.create_task(_serve(panel, dispenser, display), name="presses")
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, people.cancel)
-        await asyncio.wait({people})
-        for task in kept:
+            asyncio.get_running_loop().add_signal_handler(number, presses.cancel)
+        await asyncio.wait({presses})
+        for task in background:
             task.cancel()
 
 
 async def _serve(panel: Panel, dispenser: Dispenser, display: Display) -> None:
-    """Take each press when it comes: whether somebody can be served then is the panel's to say."""
+    """Start a task for each press; the panel decides whether it is served or dropped."""
     await _wait_for_control(dispenser, display)
     async with asyncio.TaskGroup() as presses:
         async for typed in typed_lines(sys.stdin.fileno()):
@@ -161,7 +166,7 @@ async def _press(panel: Panel, press: Press, display: Display) -> None:
 
 
 async def _show_sign(panel: Panel, dispenser: Dispenser, display: Display) -> None:
-    """Show the sign, and show it again when it says something else."""
+    """Show the sign, and show it again after each change."""
     shown = ""
     while True:
         await dispenser.permission_changed.wait()
@@ -176,7 +181,7 @@ def _is_press(pressed: str) -> TypeGuard[Press]:
 
 
 async def _wait_for_control(dispenser: Dispenser, display: Display) -> None:
-    """Give the site a moment to tell its mode; without it the dispenser serves by itself."""
+    """Wait for the control of the site, with a timeout; without a control the dispenser serves local rations."""
     try:
         async with asyncio.timeout(_CONTROL_TIMEOUT_S):
             await dispenser.controlled.wait()
@@ -185,20 +190,20 @@ async def _wait_for_control(dispenser: Dispenser, display: Display) -> None:
 
 
 async def _simulate(fleet: Fleet, visits: Visits) -> Tally:
-    """Print the tally while it grows, at most twice a second."""
+    """Simulate the visits and print the tally, at most twice a second."""
     printed = 0.0
 
-    def told(tally: Tally) -> None:
+    def report_progress(tally: Tally) -> None:
         nonlocal printed
         if time.monotonic() - printed >= _PROGRESS_S:
             printed = time.monotonic()
             click.echo(msgspec.json.encode(tally))
 
-    return await fleet.serve(visits, told)
+    return await fleet.serve(visits, report_progress)
 
 
 def _identity(namespace: str, site: str, device: str, model: str) -> Identity:
-    """Raises ConfigError for a name that could be no site's or dispenser's."""
+    """Build the identity; raises ConfigError for an invalid site or device name."""
     try:
         return msgspec.convert({"site": site, "device": device, "model": model, "namespace": namespace}, Identity)
     except msgspec.ValidationError:
@@ -212,7 +217,7 @@ def _journal(settings: Settings, identity: Identity) -> Journal:
 def _vision(
     settings: Settings, photos: Path, model: str, capture_timeout_s: float, dispenser: Dispenser
 ) -> VisionProcess:
-    """Vision is loaded in its own process alone: a button-only dispenser has none of its packages."""
+    """Build the vision process. Only the child imports the vision packages: a button-only dispenser has none."""
     config = VisionConfig(photos=str(photos), model=model, weights=str(settings.data / "weights"))
     return VisionProcess(worker_command(config), capture_timeout_s=capture_timeout_s, changed=dispenser.camera_changed)
 

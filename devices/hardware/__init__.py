@@ -1,1 +1,1 @@
-"""What a dispenser is built of: motor, camera, buttons and display, vision."""
+"""Ports and drivers of the hardware: motor, camera, buttons, display; and the panel on top of them."""

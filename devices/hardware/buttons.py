@@ -1,4 +1,4 @@
-"""The buttons: lines of standard input in their place."""
+"""The buttons, simulated by lines of standard input."""
 
 import asyncio
 import os
@@ -9,13 +9,14 @@ from contextlib import suppress
 __all__ = ["typed_lines"]
 
 _MAX_LINE_BYTES = 1_000
-"""Bytes; a longer line counts as several."""
+"""Longer lines are split."""
 
 
 async def typed_lines(descriptor: int) -> AsyncIterator[str]:
-    """The lines of a file descriptor until its end, as they come; empty ones are left out.
+    """Yield the lines of a file descriptor until its end, without blank lines.
 
-    They are read in a daemon thread, one ahead: it keeps nothing from ending, and a flood waits in the pipe.
+    A daemon thread reads one line ahead: it does not delay the exit of the process, and the pipe provides backpressure.
+    An error while reading ends the iteration.
     """
     lines: asyncio.Queue[str] = asyncio.Queue()
     loop, room = asyncio.get_running_loop(), threading.Semaphore()
@@ -25,8 +26,8 @@ async def typed_lines(descriptor: int) -> AsyncIterator[str]:
         loop.call_soon_threadsafe(lines.put_nowait, line)
 
     def read() -> None:
-        with suppress(RuntimeError):  # a loop that has ended takes nothing any more
-            with suppress(OSError):  # what cannot be read is at its end
+        with suppress(RuntimeError):  # the event loop is closed
+            with suppress(OSError):  # a read error ends the iteration
                 for line in _lines(descriptor):
                     put(line)
             put("")
@@ -38,7 +39,7 @@ async def typed_lines(descriptor: int) -> AsyncIterator[str]:
 
 
 def _lines(descriptor: int) -> Iterator[str]:
-    # unbuffered: Python's own buffer would be locked by this thread when the process ends
+    # unbuffered: this thread would hold the lock of Python's buffer when the process exits
     with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as source:
         while line := source.readline(_MAX_LINE_BYTES):
             if text := line.decode(errors="replace").strip():

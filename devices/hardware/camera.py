@@ -1,4 +1,4 @@
-"""The camera: a port, and a folder of photos in its place."""
+"""The camera: a port, and a simulated camera that reads image files."""
 
 from collections.abc import Iterator
 from itertools import cycle
@@ -16,29 +16,29 @@ _ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 
 class Camera(Protocol):
-    """Whatever looks at the person who asked. The picture stays in memory and is gone after the answer."""
+    """Captures frames of the visitor. A frame stays in memory and is dropped after the capture."""
 
     def capture(self) -> Image.Image | BadPicture:
-        """Take a picture. May block and may raise anything: it is called in the vision process alone."""
+        """Capture a frame. May block and may raise any exception: only the vision process calls it."""
         ...
 
 
 class PhotoFolder:
-    """A camera that sees the photos of a folder, or one file, again and again in the order of their names."""
+    """A simulated camera: the image files of a folder, or one file, repeated in the order of their names."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ConfigError where there is no photo."""
+        """Raises ConfigError if there is no image file."""
         self._next: Iterator[Path] = cycle(photos(path))
 
     def capture(self) -> Image.Image | BadPicture:
-        """The next photo."""
+        """Read the next image file."""
         path = next(self._next)
         picture = read_picture(path)
         return BadPicture(f"{path}: {picture.reason}") if isinstance(picture, BadPicture) else picture
 
 
 def photos(path: Path) -> list[Path]:
-    """The photos in a folder, or the one file; raises ConfigError where there is none."""
+    """List the image files of a folder, or the one file; raises ConfigError if there is none."""
     found = sorted(p for p in path.glob("*") if p.suffix.lower() in _ENDINGS) if path.is_dir() else [path]
     if not found or not found[0].exists():
         raise ConfigError(f"no photo in {path}: {', '.join(sorted(_ENDINGS))} are read")

@@ -1,4 +1,4 @@
-"""The display: a port, standard output in its place, and the guard around any driver."""
+"""The display: a port, standard output as a display, and a guard around any driver."""
 
 import os
 import queue
@@ -13,20 +13,20 @@ __all__ = ["Display", "GuardedDisplay", "StandardOutput"]
 log = structlog.get_logger()
 
 _MAX_QUEUED = 100
-"""Texts that wait for a display that is slow. Beyond them new ones are dropped."""
+"""Texts that wait for a slow display; further ones are dropped."""
 _CLOSE_TIMEOUT_S = 2.0
 
 
 class Display(Protocol):
-    """Whatever people in front read."""
+    """Shows texts to the visitor."""
 
     def show(self, text: str) -> None:
-        """Show one paragraph. May block and may raise anything."""
+        """Show one paragraph. May block and may raise any exception."""
         ...
 
 
 class StandardOutput:
-    """A line a text. Written without Python's buffer, whose lock a hanging write would hold when the process ends."""
+    """One line per text, unbuffered: a hanging write would hold the lock of Python's buffer when the process exits."""
 
     def show(self, text: str) -> None:
         left = f"{text}\n".encode()
@@ -35,7 +35,7 @@ class StandardOutput:
 
 
 class GuardedDisplay:
-    """Any display, in a thread of its own. Never blocks and never raises: what went wrong is logged once."""
+    """Runs a display in a thread. Never blocks and never raises; a failure is logged once, until it recovers."""
 
     def __init__(self, display: Display) -> None:
         self._display = display
@@ -48,7 +48,7 @@ class GuardedDisplay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let what waits be shown, for two seconds at most."""
+        """Show the queued texts, with a timeout of two seconds."""
         self._put(None)
         self._thread.join(_CLOSE_TIMEOUT_S)
 
@@ -65,7 +65,7 @@ class GuardedDisplay:
         for text in iter(self._waiting.get, None):
             try:
                 self._display.show(text)
-            except Exception as error:  # noqa: BLE001 - a driver may fail in any way, and people must get paper
+            except Exception as error:  # noqa: BLE001 - a driver may raise anything, and visitors must get paper
                 self._failed(repr(error))
             else:
                 self._is_failing = False

@@ -1,4 +1,4 @@
-"""The panel in front of a dispenser: what a person can press, and what the display tells them."""
+"""The panel of a dispenser: the buttons that a visitor can press, and the text on the display."""
 
 import asyncio
 from typing import Literal, Protocol, assert_never
@@ -13,37 +13,37 @@ __all__ = ["FaceCapture", "Panel", "Press", "Shown", "display_text"]
 
 Press = Literal["face", "button", "staff", "forget"]
 Shown = RequestClosed | NotSeen | CameraBlocked | Literal["busy", "forgetting", "nothing_to_forget"]
-"""What came of a press: an answer or a local ration; no usable face; why no camera looks; somebody else's turn; not
-forgotten yet, but the dispenser goes on asking; everybody is forgotten already."""
+"""The result of a press: an answer or a local ration; no usable face; the reason why the camera is blocked; another
+request is open; the request to be forgotten is still sent; no template is stored at a held site."""
 
 
 class FaceCapture(Protocol):
-    """Whatever turns the person in front into a template."""
+    """Captures the face of the visitor as a template."""
 
     async def capture(self) -> Seen | NotSeen:
-        """Look once; nothing but the template is kept."""
+        """Capture once; only the template is kept."""
         ...
 
 
 class Panel:
-    """One dispenser's panel. The camera looks only after somebody pressed for it, and only at a site in face mode."""
+    """The panel of one dispenser. The camera captures only after a press of face or forget, and only in face mode."""
 
     def __init__(
         self, dispenser: Dispenser, face_capture: FaceCapture | None = None, *, receipt_s: float = 5.0
     ) -> None:
-        """`receipt_s`: how long somebody stands here to be told that they are forgotten."""
+        """`receipt_s`: how long a visitor waits for the receipt of a request to be forgotten."""
         self._dispenser = dispenser
         self._face_capture = face_capture
         self._receipt_s = receipt_s
         self._is_capturing = False
         self._asked = 0
-        """presses that asked for paper"""
+        """number of presses that requested paper"""
 
     async def press(self, what: Press) -> Shown:
-        """Wait for what the person gets. A press while somebody is served is dropped: "busy", and no look is taken.
+        """Handle a press and return its result. During another request: "busy", without a capture.
 
-        A button that is pressed during a look is served, and the look yields no request by face: one visitor who
-        presses both gets one portion.
+        A button press during a capture is served, and the capture then makes no request by face: a visitor who presses
+        both gets one portion.
         """
         match what:
             case "button":
@@ -59,7 +59,7 @@ class Panel:
 
     @property
     def sign(self) -> str:
-        """What people read before they ask; "" where nobody could be looked at, and before it is known."""
+        """The text that visitors read before a press; "" without a camera and before the first control."""
         control = self._dispenser.control
         return sign(control, self._dispenser.camera_blocked) if control and self._face_capture else ""
 
@@ -77,7 +77,7 @@ class Panel:
         return await self._ask(FaceSeen(id=new_id(), model=seen.model, epoch=seen.epoch, template=seen.template))
 
     async def _capture(self) -> Seen | NotSeen | CameraBlocked | Literal["busy"]:
-        """Look, if that is allowed, and if it is still allowed after the look: whoever is seen then is dropped."""
+        """Capture if the camera is not blocked; drop the template if it is blocked after the capture."""
         if self._face_capture is None:
             return "no_camera"
         if why := self._dispenser.camera_blocked:
@@ -105,7 +105,7 @@ class Panel:
 
 
 def display_text(shown: Shown) -> str:
-    """The sentence on the display."""
+    """Return the sentence on the display."""
     match shown:
         case "busy":
             return "one moment, somebody else is being served"

@@ -1,4 +1,4 @@
-"""What a driver returns, checked where it comes in: inside, only values that the contract allows are passed on."""
+"""Validate the values that drivers return, before they enter the state machine."""
 
 from typing import TypeVar
 
@@ -10,14 +10,14 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 
 
 class BadReading(ValueError):
-    """A driver's value that the contract does not allow."""
+    """A value of a driver that the contract does not allow."""
 
 
 def checked(reading: _T) -> _T:
-    """Return the reading if each of its fields has its type and keeps its limits; raises BadReading.
+    """Return the reading if each field has its type and is within its limits; raises BadReading.
 
-    A Struct checks nothing when it is made, only when it is decoded: without this the pipeline, or the journal at the
-    next start, would be the first to notice.
+    msgspec validates a Struct when it is decoded, not when it is constructed: without this check the pipeline, or the
+    journal at the next start, would reject the value.
     """
     try:
         return msgspec.convert(msgspec.to_builtins(reading), type(reading))

@@ -1,7 +1,7 @@
-"""The journal's entries: each field of the memory and each report is one, and is read for itself.
+"""Encoding of the journal's entries: each field of the memory and each report is one entry, decoded separately.
 
-What cannot be read is left out and named, and everything else is kept: one bad entry costs neither the other reports
-nor the numbers that they go on from.
+An entry that cannot be decoded is left out and returned as Unreadable; all other entries and the report numbers are
+kept.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _decoders: Mapping[str, msgspec.json.Decoder[Any]] = {
     field.name: msgspec.json.Decoder(field.type) for field in structs.fields(Memory) if field.name != "reports"
 }
-_kept = msgspec.json.Decoder(PendingReport)
+_pending = msgspec.json.Decoder(PendingReport)
 
 
 class Unreadable(NamedTuple):
@@ -31,32 +31,32 @@ class Unreadable(NamedTuple):
 
 
 def write_rest(memory: Memory) -> bytes:
-    """The memory without its reports, at most some kilobytes."""
+    """Encode the memory without its reports, at most a few kilobytes."""
     return encode(structs.replace(memory, reports=()))
 
 
 def read_memory(rest: bytes, reports: Iterable[tuple[int, bytes]]) -> tuple[Memory, list[Unreadable]]:
-    """Read what `write_rest` wrote, and the reports with their numbers, ascending; with it, what was left out."""
+    """Decode the result of `write_rest` and the reports, in ascending order; also return the unreadable entries."""
     values, unreadable = _read_fields(rest)
-    last_number, kept = values.pop("last_number", 0), list[PendingReport]()
+    last_number, pending = values.pop("last_number", 0), list[PendingReport]()
     for number, text in reports:
         last_number = max(last_number, number)
         try:
-            kept.append(_read_report(number, text))
+            pending.append(_read_report(number, text))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             unreadable.append(Unreadable(f"report {number}", text, str(error)))
-    return Memory(**values, reports=tuple(kept), last_number=last_number), unreadable
+    return Memory(**values, reports=tuple(pending), last_number=last_number), unreadable
 
 
 def _read_report(number: int, text: bytes) -> PendingReport:
-    kept = _kept.decode(text)
-    if kept.report.number != number:
-        raise msgspec.ValidationError(f"it says that it is report {kept.report.number}")
-    return kept
+    pending = _pending.decode(text)
+    if pending.report.number != number:
+        raise msgspec.ValidationError(f"the entry contains report {pending.report.number}")
+    return pending
 
 
 def _read_fields(text: bytes) -> tuple[dict[str, Any], list[Unreadable]]:
-    """The fields that can be read; the others have their defaults."""
+    """Decode the fields; an unreadable field is left out and gets its default."""
     try:
         fields = _fields.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -1,6 +1,6 @@
-"""The journal: where a dispenser's memory outlives its process. A port, and one that outlives nothing.
+"""The journal: durable storage of a dispenser's memory. A port, and a journal in memory.
 
-What is saved is durable before `save` returns: the dispenser saves before its motor moves and before it sends a report.
+A save is durable before `save` returns: the dispenser saves before its motor moves and before it sends a report.
 """
 
 from itertools import takewhile
@@ -12,30 +12,30 @@ __all__ = ["InMemoryJournal", "Journal", "changes"]
 
 
 class Journal(Protocol):
-    """Of one dispenser. `now` is always monotonic milliseconds."""
+    """Stores the memory of one dispenser. `now` is in milliseconds of the monotonic clock."""
 
     def load(self, now: int) -> Memory:
-        """What was saved last, with moments on the clock of `now`; an empty memory where there is nothing.
+        """Return the memory of the last save, with times on the clock of `now`; an empty memory if there is none.
 
-        While the machine ran on, moments are exact. After a power cut nobody knows how long it was off: they count from
-        the last save, so that an age is never longer than it really is.
+        Without a reboot the times are exact. After a power cut the time without power is unknown: times count from the
+        last save, so that an age is never too high.
         """
         ...
 
     def save(self, memory: Memory, now: int) -> None:
-        """Keep it durably, at a cost that depends on what changed.
+        """Store the memory durably; the cost depends on the size of the change.
 
-        Never raises: a dispenser that cannot remember still gives paper.
+        Never raises: a dispenser without storage still dispenses paper.
         """
         ...
 
     def close(self) -> None:
-        """Let go of it; `load` opens it again."""
+        """Close the journal; `load` opens it again."""
         ...
 
 
 class InMemoryJournal:
-    """For simulated fleets and tests: it outlives the dispenser, not the process."""
+    """A journal in memory, for simulated fleets and tests. It survives the dispenser, not the process."""
 
     def __init__(self) -> None:
         self._memory = Memory()
@@ -51,20 +51,20 @@ class InMemoryJournal:
 
 
 def changes(before: Memory, after: Memory) -> tuple[list[PendingReport], list[int]]:
-    """The reports that came, and the numbers of those that went.
+    """Return the added reports, and the numbers of the deleted ones.
 
-    Numbers only grow and the first reports go first, so this looks at what changed, not at all that is pending.
+    Numbers only grow and most deletions are at the front, so the cost depends on the change, not on the memory's size.
     """
-    came = list(takewhile(lambda pending: pending.report.number > before.last_number, reversed(after.reports)))
-    missing = len(before.reports) + len(came) - len(after.reports)
-    went: list[int] = []
+    added = list(takewhile(lambda pending: pending.report.number > before.last_number, reversed(after.reports)))
+    missing = len(before.reports) + len(added) - len(after.reports)
+    deleted: list[int] = []
     left = iter(after.reports)
     still = next(left, None)
     for pending in before.reports:
-        if len(went) == missing:
+        if len(deleted) == missing:
             break
         if still and still.report.number == pending.report.number:
             still = next(left, None)
         else:
-            went.append(pending.report.number)
-    return came, went
+            deleted.append(pending.report.number)
+    return added, deleted

@@ -1,13 +1,14 @@
-"""A journal on the disk: SQLite, one file a dispenser.
+"""A journal on disk: SQLite, one file per dispenser.
 
-Every save is one transaction, on the disk before it returns (write-ahead log, synchronous FULL). The file is locked as
-long as it is open, since two processes with one identity would both run the motor.
+Each save is one transaction, durable before `save` returns (write-ahead log, synchronous FULL). The file is locked
+while it is open: two processes with one identity would both run the motor.
 
-An entry that cannot be understood is put into a table of its own and logged; everything else is kept. A file that is no
-database, or another one, is moved aside and the dispenser starts anew, from number 1. A disk that cannot be
-written (full, broken) is logged once, and the dispenser goes on in memory: people still get paper. The next save that
-succeeds brings the disk everything. A file that could not even be opened (missing rights, a read-only disk) is tried
-again at the next start: until then the dispenser knows nothing of what is in it and counts from number 1.
+An entry that cannot be decoded is moved to the table `unreadable` and logged; all other entries are kept. A file that
+is not a SQLite database, or has another schema, is renamed to `*.damaged`, and the dispenser starts with an empty
+memory, from number 1. If the disk cannot be written (full, broken), the error is logged once and the dispenser
+continues in memory; the next successful save writes everything. A file that cannot be opened (missing permissions, a
+read-only disk) is opened again at the next start; until then the dispenser works with an empty memory and counts from
+number 1.
 """
 
 import sqlite3
@@ -36,33 +37,33 @@ CREATE TABLE IF NOT EXISTS memory
 CREATE TABLE IF NOT EXISTS unreadable (name TEXT PRIMARY KEY, text BLOB NOT NULL, reason TEXT NOT NULL);
 COMMIT;
 """
-"""`rest` is the memory without its reports; moments are milliseconds on the clock of `boot`. `unreadable` is read by
-people only."""
+"""`rest` is the memory without its reports; times are milliseconds on the clock of `boot`. Only operators read
+`unreadable`."""
 _IN_USE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH})
 
 
 class DiskJournal:
-    """The journal in one file; its folder is made where it is missing."""
+    """The journal in one file; a missing folder is created."""
 
     def __init__(self, path: Path, boot: str) -> None:
-        """`boot` names the time since the machine was started (device_files.py); "" if it is unknown."""
+        """`boot` identifies the boot of the machine (device_files.py); "" if it is unknown."""
         self._path = path
         self._boot = boot
         self._db: sqlite3.Connection | None = None
         self._saved: Memory | None = None
-        """what the file holds on this boot's clock; None where all of it has to be written"""
+        """content of the file, on the clock of this boot; None if the next save must write everything"""
         self._is_failing = False
 
     def load(self, now: int) -> Memory:
-        """Raises ConfigError where another process has the file; everything else ends in an empty memory."""
+        """Load the memory. Raises ConfigError if another process holds the file; other errors yield an empty memory."""
         try:
             return self._load(now)
         except (sqlite3.DatabaseError, OSError) as error:
             self.close()
             if _code(error) in _IN_USE:
                 raise ConfigError(f"{self._path} is in use: another process runs this dispenser") from None
-            if not isinstance(error, OSError) and _code(error) in _DAMAGED and self._put_aside(error):
+            if not isinstance(error, OSError) and _code(error) in _DAMAGED and self._move_damaged_file(error):
                 return self.load(now)
             self._failed(error)
             return Memory()
@@ -95,7 +96,7 @@ class DiskJournal:
         reports = self._db.execute("SELECT number, CAST(kept AS BLOB) FROM reports ORDER BY number")
         memory, unreadable = read_memory(rest, reports)
         if unreadable:
-            self._set_aside(self._db, unreadable)
+            self._move_unreadable(self._db, unreadable)
         if not boot or boot != self._boot:
             return memory.shifted(now - saved)
         if not unreadable:
@@ -105,13 +106,15 @@ class DiskJournal:
     def _write(self, db: sqlite3.Connection, memory: Memory, now: int) -> None:
         if self._saved is None:
             db.execute("DELETE FROM reports")
-        came, went = changes(self._saved or Memory(), memory)
-        db.executemany("DELETE FROM reports WHERE number = ?", [(number,) for number in went])
-        db.executemany("INSERT INTO reports VALUES (?, ?)", [(kept.report.number, encode(kept)) for kept in came])
+        added, deleted = changes(self._saved or Memory(), memory)
+        db.executemany("DELETE FROM reports WHERE number = ?", [(number,) for number in deleted])
+        db.executemany(
+            "INSERT INTO reports VALUES (?, ?)", [(pending.report.number, encode(pending)) for pending in added]
+        )
         db.execute("REPLACE INTO memory VALUES (1, ?, ?, ?)", (self._boot, now, write_rest(memory)))
 
-    def _set_aside(self, db: sqlite3.Connection, unreadable: list[Unreadable]) -> None:
-        """Name each entry in the log, and keep it if the disk allows; the next save leaves it out of the memory."""
+    def _move_unreadable(self, db: sqlite3.Connection, unreadable: list[Unreadable]) -> None:
+        """Log each entry and copy it to the table `unreadable` if possible; the next save leaves it out."""
         for entry in unreadable:
             log.error("journal entry set aside", path=str(self._path), entry=entry.name, error=entry.reason)
         try:
@@ -120,8 +123,8 @@ class DiskJournal:
         except sqlite3.Error as error:
             self._failed(error)
 
-    def _put_aside(self, error: Exception) -> bool:
-        """Keep one damaged file for whoever wants to look at it; a later one takes its place."""
+    def _move_damaged_file(self, error: Exception) -> bool:
+        """Rename a damaged file, for inspection by the operator; it replaces an earlier one."""
         aside = self._path.with_name(f"{self._path.name}.damaged")
         try:
             self._path.replace(aside)
@@ -138,5 +141,5 @@ class DiskJournal:
 
 
 def _code(error: Exception) -> int:
-    """SQLite's primary result code; what could be read and not understood is damaged."""
+    """Return the primary result code of SQLite; an error without a code counts as a damaged file."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF

@@ -1,4 +1,4 @@
-"""What can happen to a dispenser, and what it can do: the words of its state machine."""
+"""Events and actions of the dispenser's state machine."""
 
 from msgspec import Struct
 
@@ -29,14 +29,14 @@ __all__ = [
 
 
 class RequestMade(Struct, frozen=True):
-    """Somebody asked; `patience_ms` is how long they will stand here."""
+    """A visitor made a request; `patience_ms` is how long the visitor waits for the answer."""
 
     request: Request
     patience_ms: int
 
 
 class CommandReceived(Struct, frozen=True):
-    """The pipeline said something."""
+    """A command was received."""
 
     command: Command
     retained: bool = False
@@ -49,7 +49,7 @@ class ControlReceived(Struct, frozen=True):
 
 
 class ControlLost(Struct, frozen=True):
-    """The control topic was cleared, or holds what is no control of this site."""
+    """The control topic was cleared, or its message is not a valid control of this site."""
 
 
 class MotorStopped(Struct, frozen=True):
@@ -60,17 +60,17 @@ class MotorStopped(Struct, frozen=True):
 
 
 class Measured(Struct, frozen=True):
-    """A reading to report; its number is given here."""
+    """A sensor reading is to be reported; the state machine assigns the number."""
 
     report: Report
 
 
 class Connecting(Struct, frozen=True):
-    """A connection to the broker is about to be opened; its states are numbered from here on."""
+    """A connection attempt starts; the states of the connection get their sequence numbers."""
 
 
 class Connected(Struct, frozen=True):
-    """The broker can be reached from now on."""
+    """The connection to the broker is open and subscribed."""
 
 
 class Disconnected(Struct, frozen=True):
@@ -78,7 +78,7 @@ class Disconnected(Struct, frozen=True):
 
 
 class TimePassed(Struct, frozen=True):
-    """Nothing happened but time."""
+    """A timer expired: a deadline or a repetition may be due."""
 
 
 Event = (
@@ -99,38 +99,38 @@ Event = (
 
 
 class SendRequest(Struct, frozen=True):
-    """Publish; `expiry_s` is what is left of the patience in MQTT's whole seconds, None where there is no hurry."""
+    """Publish a request; `expiry_s` is the rest of the patience in whole seconds, None for no expiry."""
 
     request: Request
     expiry_s: int | None
 
 
 class SendReport(Struct, frozen=True):
-    """Publish."""
+    """Publish a report."""
 
     report: Report
 
 
 class RunMotor(Struct, frozen=True):
-    """Give paper; answer with MotorStopped."""
+    """Dispense paper; the result is the event MotorStopped."""
 
     cm: int
 
 
 class StepKey(Struct, frozen=True):
-    """Make templates under the site's key of this epoch from now on."""
+    """Step the site key to this epoch; later templates are protected under it."""
 
     epoch: int
 
 
 class RequestClosed(Struct, frozen=True):
-    """Tell the person: what they get, or when they can ask again. Never more than once a request."""
+    """Show the visitor the result of a request. At most once per request."""
 
     request: str
     answer: Answer | None
     """None: no answer came in time"""
     waited_ms: int
-    """from asking to the answer, or to the end of the patience"""
+    """from the request to the answer, or to the end of the patience"""
     cm: int = 0
     """what came out"""
 

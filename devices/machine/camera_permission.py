@@ -1,4 +1,4 @@
-"""When a camera may look, and what people read about it before they ask. Pure."""
+"""Rules for when the camera may capture, and the sign that visitors read before a press. Pure."""
 
 from typing import Literal, assert_never
 
@@ -15,9 +15,10 @@ or lies inside a restroom; the dispenser has no camera; or it is unavailable."""
 
 
 def camera_blocked(control: Control | None, unavailable: CameraUnavailable | None) -> CameraBlocked | None:
-    """Why no camera may look at anybody now; None where it may.
+    """Return why the camera must not capture now; None if it may.
 
-    `control`: the one of this connection, if it came. `unavailable`: why this dispenser cannot look.
+    `control`: the control of this connection, None before one is received. `unavailable`: why this dispenser cannot
+    capture.
     """
     match control:
         case None:
@@ -33,7 +34,7 @@ def camera_blocked(control: Control | None, unavailable: CameraUnavailable | Non
 
 
 def blocked_text(reason: CameraBlocked) -> str:
-    """The sentence on the display for whoever wanted to be looked at."""
+    """Return the sentence on the display after a press of face or forget with a blocked camera."""
     match reason:
         case "held":
             return "faces are switched off here, and none is remembered: please press the button"
@@ -48,9 +49,9 @@ def blocked_text(reason: CameraBlocked) -> str:
 
 
 def sign(control: Control, reason: CameraBlocked | None) -> str:
-    """What is processed, how long, what there is instead, how to be forgotten: the site's words, or these.
+    """Return the sign: what is processed, for how long, the alternative, and how to be forgotten.
 
-    Where nobody is looked at, it says that.
+    The text of the site's control takes precedence. With a blocked camera the sign is `blocked_text(reason)`.
     """
     if reason:
         return blocked_text(reason)

@@ -1,10 +1,10 @@
-"""What holds for one connection to the broker: the numbers of its states, and the control that was received on it.
+"""State of one connection to the broker: the sequence numbers of its states, and the control received on it.
 
 | event | the connection's control |
 |---|---|
-| `Connecting`, `Disconnected`, `ControlLost` | none: no camera may look |
-| `ControlReceived`, its revision below the newest one known | as before: the older control is ignored |
-| `ControlReceived`, any other | this one, and from now on the newest one known |
+| `Connecting`, `Disconnected`, `ControlLost` | none: the camera is blocked |
+| `ControlReceived`, revision below the newest one received | unchanged: the older control is ignored |
+| `ControlReceived`, any other | this one; it becomes the newest one received |
 """
 
 from typing import assert_never
@@ -21,7 +21,7 @@ ConnectionEvent = Connecting | Disconnected | ControlReceived | ControlLost
 
 
 def on_connection(state: State, event: ConnectionEvent) -> Step:
-    """What becomes of the state, and what to do."""
+    """Return the next state and the actions."""
     match event:
         case Connecting():
             number = state.connection + 1

@@ -1,7 +1,7 @@
-"""Reports: numbered, pending until they are noted, sent in order, a few at a time.
+"""Delivery of reports: numbered, stored until they are acknowledged, sent in order, at least once.
 
-In flight are the first of those that are pending. A long outage does not flood the broker when it is over, and while
-nobody notes anything the repetitions become rare.
+In flight are the first IN_FLIGHT stored reports, so that the end of a long outage does not flood the broker. Without
+acknowledgements the interval of the repetitions doubles, up to 300 s.
 """
 
 from msgspec import structs
@@ -14,33 +14,33 @@ from models.contract.messages import Ack, Report
 __all__ = ["IN_FLIGHT", "acknowledge", "repeat_reports", "report", "send_first_reports"]
 
 IN_FLIGHT = 32
-"""Reports that are sent and not noted."""
+"""Limit of reports that are sent and not acknowledged."""
 _MAX_REPEAT_MS = 300_000
 
 
-def report(state: State, told: Report, now: int) -> Step:
-    """Give it the next number, keep it, and send it if there is room."""
-    return _send_next(structs.replace(state, memory=state.memory.with_report(told, now)), now)
+def report(state: State, reading: Report, now: int) -> Step:
+    """Number and store a report, and send it if fewer than IN_FLIGHT reports are in flight."""
+    return _send_next(structs.replace(state, memory=state.memory.with_report(reading, now)), now)
 
 
 def acknowledge(state: State, command: Ack, now: int) -> Step:
-    """Drop what is noted, and send as many of the next ones. What was never sent cannot be noted."""
+    """Delete the acknowledged reports and send as many of the next ones. Numbers that were never sent are ignored."""
     numbers = {number for number in command.numbers if number <= state.sent}
     memory = state.memory.without_reports(numbers, IN_FLIGHT)
     if memory is state.memory:
         return state, ()
-    # the repetition does not move away: one lost report must not wait until all others went
+    # never later than before: a lost report must not wait for the acknowledgement of all others
     repeat_at = min(state.repeat_at, now + FIRST_REPEAT_MS)
     return _send_next(structs.replace(state, memory=memory, repeat_at=repeat_at, repeat_ms=FIRST_REPEAT_MS), now)
 
 
 def send_first_reports(state: State, now: int) -> Step:
-    """On a new connection nothing is in flight."""
+    """Send the first reports on a new connection, where nothing is in flight."""
     return _send_next(structs.replace(state, sent=0), now)
 
 
 def repeat_reports(state: State, now: int) -> Step:
-    """Repeat what is in flight, if it is time; the next time comes after twice the wait, 300 s at most."""
+    """Repeat the reports in flight, if due; the interval doubles, up to 300 s."""
     in_flight = _in_flight(state)
     if not in_flight or now < state.repeat_at:
         return state, ()
@@ -50,7 +50,7 @@ def repeat_reports(state: State, now: int) -> Step:
 
 
 def _send_next(state: State, now: int) -> Step:
-    """Fill up what is in flight."""
+    """Send further reports until IN_FLIGHT are in flight."""
     due = [pending for pending in state.memory.reports[:IN_FLIGHT] if pending.report.number > state.sent]
     if not due:
         return state, ()

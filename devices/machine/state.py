@@ -1,4 +1,4 @@
-"""All that a dispenser knows: what it remembers across power cuts, and what it forgets with them."""
+"""The state of a dispenser: the memory that survives a power cut, and what a power cut deletes."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ from models.contract.messages import Control, Request
 __all__ = ["FIRST_REPEAT_MS", "STATES_PER_CONNECTION", "OpenRequest", "PendingRequest", "State", "Step"]
 
 FIRST_REPEAT_MS = 5_000
-"""Until a report is repeated that is not noted; nobody waits for that."""
+"""Time until the first repetition of a report without an acknowledgement."""
 STATES_PER_CONNECTION = 1_000_000
-"""Sequence numbers that the states of one connection share; the last one is its will's."""
+"""Sequence numbers per connection; the last one belongs to its last will."""
 
 
 class PendingRequest(Struct, frozen=True, kw_only=True):
-    """A request without an answer, which is sent again at `repeat_at`."""
+    """A request without an answer; it is repeated at `repeat_at`."""
 
     request: Request
     asked: int
@@ -25,52 +25,52 @@ class PendingRequest(Struct, frozen=True, kw_only=True):
 
 
 class OpenRequest(PendingRequest, frozen=True, kw_only=True):
-    """The request of the person who stands here, until the deadline."""
+    """The request of the visitor who waits, until the deadline."""
 
     deadline: int
 
 
 class State(Struct, frozen=True, kw_only=True):
-    """Moments and durations are whole milliseconds of a monotonic clock."""
+    """Times and durations are whole milliseconds of a monotonic clock."""
 
     memory: Memory = Memory()
     connection: int = 0
-    """the number of the connection that was tried last; every attempt has a number of its own, for the broker may have
-    kept the will of one that failed here"""
+    """number of the last connection attempt; each attempt has its own number, because the broker may publish the last
+    will of an attempt that failed here"""
     is_controlled: bool = False
-    """a control was received on this connection, and its topic still holds one"""
+    """whether a control was received on this connection and its topic still holds one"""
     open: OpenRequest | None = None
     forgets: tuple[PendingRequest, ...] = ()
     sent: int = 0
-    """the highest number of a report sent on this connection"""
+    """highest number of a report sent on this connection"""
     repeat_at: int = 0
-    """when the reports in flight are repeated, if there are any"""
+    """time of the next repetition of the reports in flight"""
     repeat_ms: int = FIRST_REPEAT_MS
-    """how long they then wait for the next time"""
+    """interval of the repetitions"""
 
     @property
     def control(self) -> Control | None:
-        """How the site works, as this connection says; None before a control was received on it."""
+        """The control received on this connection; None before one is received."""
         return self.memory.control if self.is_controlled else None
 
     @property
     def first_sequence(self) -> int:
-        """The sequence number of the first state on this connection."""
+        """Sequence number of the first state on this connection."""
         return STATES_PER_CONNECTION * (self.connection - 1) + 1
 
     @property
     def will_sequence(self) -> int:
-        """The sequence number of this connection's will: above all its states, below those of the next connection."""
+        """Sequence number of the last will: above all states of this connection, below those of the next one."""
         return STATES_PER_CONNECTION * self.connection
 
     @property
     def is_free(self) -> bool:
-        """Whether somebody can ask."""
+        """Whether a visitor can make a request."""
         return self.open is None and self.memory.run is None
 
     @property
     def wakes_at(self) -> int | None:
-        """When TimePassed will find something to do; None without anything pending."""
+        """Time of the next deadline or repetition; None if nothing is pending."""
         moments = [forget.repeat_at for forget in self.forgets]
         if self.sent and self.memory.reports:
             moments.append(self.repeat_at)
@@ -80,4 +80,4 @@ class State(Struct, frozen=True, kw_only=True):
 
 
 Step = tuple[State, Sequence[Action]]
-"""What became of the state, and what to do."""
+"""The next state, and the actions in the order of execution."""

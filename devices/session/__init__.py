@@ -1,1 +1,1 @@
-"""A dispenser on the network: its MQTT connection, its site key, its session."""
+"""The dispenser on the network: MQTT connection, site key file, session."""

@@ -1,4 +1,4 @@
-"""The files that a device reads."""
+"""Files of the machine that a dispenser reads."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from models.settings import Settings
 __all__ = ["boot_id", "read_sites"]
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-"""Linux: another one after each start of the machine (random(4))."""
+"""Linux: a new value at each boot (random(4))."""
 
 
 def boot_id() -> str:
-    """Names the time since the machine was started, whose monotonic clock goes on; "" where nobody knows."""
+    """Return the id of the current boot, which is also the scope of the monotonic clock; "" if it is unknown."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
@@ -21,11 +21,11 @@ def boot_id() -> str:
 
 
 def read_sites(settings: Settings) -> Sites:
-    """The operator's file of sites, for a simulated fleet; raises ConfigError naming the file."""
-    return parse_sites(_text(settings.sites), str(settings.sites))
+    """Read the operator's sites file, for a simulated fleet; raises ConfigError with the name of the file."""
+    return parse_sites(_read_text(settings.sites), str(settings.sites))
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:

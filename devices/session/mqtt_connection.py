@@ -1,4 +1,4 @@
-"""The connection to the broker: one MQTT connection of one dispenser, from its subscription to its loss."""
+"""The MQTT connection of one dispenser, from its subscription to its loss."""
 
 import asyncio
 import math
@@ -19,35 +19,35 @@ __all__ = ["Identity", "MqttConnection", "open_connection"]
 
 _QOS = 1
 _KEEPALIVE_S = 5
-"""A silent cut is noticed after one to two of these: a ping without an answer. The broker sends the will after 1.5."""
+"""MQTT keep-alive. A silent cut is detected after 1 to 2 intervals; the broker publishes the last will after 1.5."""
 _CONNECT_TIMEOUT_S = 10.0
-"""For the broker to accept a connection and its subscription. Longer than the 5 s that paho takes for TCP alone, in a
-thread: one that is given up earlier may connect after all, and throw out the connection that came after it."""
+"""Timeout of CONNACK and SUBACK. Longer than the 5 s that paho takes for TCP in a thread: an attempt that is cancelled
+earlier may still connect later, and take over the session of the next connection."""
 _PUBACK_TIMEOUT_S = 5.0
-"""For the broker to accept a publication."""
+"""Timeout of a PUBACK."""
 _MAX_IN_FLIGHT = 64
-"""Publications without an acknowledgement: all reports in flight twice."""
+"""Limit of publications without a PUBACK: twice the reports in flight."""
 _MAX_QUEUED = 1_000
-"""Messages that wait to be read; more than a broker in its right mind has for one dispenser."""
+"""Limit of received messages in the queue; far more than one dispenser receives in normal operation."""
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """Which dispenser this is."""
+    """Identity of a dispenser: site, device, face model, namespace."""
 
     site: Name
     device: Name
     model: str = ""
-    """the face model of its camera; empty without one"""
+    """face model of the camera; empty without a camera"""
     namespace: Name = DEFAULT_NAMESPACE
-    """of its pipeline"""
+    """namespace of the pipeline"""
 
     def __str__(self) -> str:
-        """Unique in the broker and among files."""
+        """Return the client id; unique on the broker and among the journal files."""
         return self.topics.client_id(f"{self.site}.{self.device}")
 
     @property
     def topics(self) -> Topics:
-        """The names on the broker."""
+        """Topic names in the namespace."""
         return Topics(self.namespace)
 
     def topic(self, channel: Channel) -> str:
@@ -55,7 +55,7 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 class MqttConnection:
-    """An open connection. What it cannot deliver is lost here and said again by the state machine."""
+    """An open connection. It drops what it cannot deliver; the state machine repeats it."""
 
     def __init__(self, client: Client, identity: Identity) -> None:
         self._client = client
@@ -63,7 +63,7 @@ class MqttConnection:
         self._in_flight: set[asyncio.Task[None]] = set()
 
     def send(self, channel: Channel, payload: bytes, expiry_s: int | None = None) -> None:
-        """Publish, without waiting; what is sent first goes first. Too much at once is dropped."""
+        """Publish in order, without waiting for the PUBACK. Beyond the limit in flight the message is dropped."""
         if len(self._in_flight) >= _MAX_IN_FLIGHT:
             return
         task = asyncio.create_task(self._publish(channel, payload, expiry_s))
@@ -71,18 +71,18 @@ class MqttConnection:
         task.add_done_callback(self._in_flight.discard)
 
     async def retain(self, channel: Channel, payload: bytes) -> None:
-        """Publish what the broker tells whoever comes; returns when it has it. Raises MqttError or TimeoutError."""
+        """Publish a retained message and wait for its PUBACK. Raises MqttError or TimeoutError."""
         async with asyncio.timeout(_PUBACK_TIMEOUT_S):
             await self._client.publish(self._identity.topic(channel), payload, _QOS, retain=True)
 
     async def messages(self) -> AsyncIterator[tuple[Message, bool]]:
-        """What comes, and whether it is the site's control. Raises MqttError when the connection is lost."""
+        """Yield each message, and whether it is the site's control. Raises MqttError when the connection is lost."""
         control = self._identity.topics.control(self._identity.site)
         async for message in self._client.messages:
             yield message, str(message.topic) == control
 
     def drop(self) -> None:
-        """Nothing of this connection is sent on the next one."""
+        """Cancel the publications in flight, so that none is sent on the next connection."""
         for task in self._in_flight:
             task.cancel()
 
@@ -99,10 +99,10 @@ class MqttConnection:
 async def open_connection(identity: Identity, mqtt: str, will: bytes) -> AsyncIterator[MqttConnection]:
     """Connect to the broker at `mqtt` (host:port) and subscribe; raises MqttError or TimeoutError.
 
-    The session ends with its connection (clean start). A session that the broker kept would bring, after an outage, the
-    commands for requests that are closed by then and receipts for reports that are sent again anyway; and it would not
-    be safe to rely on, since mosquitto loses its queue when it is killed. What was missed is asked for again, under the
-    same ids, and each answer is the same.
+    The session ends with the connection (clean start). A persistent session would deliver, after an outage, commands
+    for requests that are closed by then and acknowledgements of reports that are repeated anyway; and it is not
+    reliable: mosquitto loses its queue when it is killed. Requests are repeated under the same ids and get the same
+    answers.
     """
     client = Client(
         *host_and_port(mqtt),
@@ -110,12 +110,12 @@ async def open_connection(identity: Identity, mqtt: str, will: bytes) -> AsyncIt
         protocol=ProtocolVersion.V5,
         clean_start=True,
         keepalive=_KEEPALIVE_S,
-        # aiomqtt's own timeouts are asyncio.wait_for, which loses a cancellation that comes at the same moment as the
-        # broker's answer (before Python 3.12: cpython issue 86296), and a dispenser that is told to stop would go on
+        # aiomqtt's timeouts use asyncio.wait_for, which loses a cancellation that arrives together with the answer of
+        # the broker (before Python 3.12: cpython issue 86296): a dispenser would not stop
         timeout=math.inf,
         max_queued_incoming_messages=_MAX_QUEUED,
         will=Will(identity.topic("state"), will, _QOS, retain=True),
-        # a request is small, and nothing follows that it could be sent together with
+        # a request is one small packet: waiting to fill a TCP segment would only delay it
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
     client.pending_calls_threshold = _MAX_IN_FLIGHT

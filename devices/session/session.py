@@ -1,4 +1,4 @@
-"""The dispenser on the network: MQTT, motor and journal around the state machine."""
+"""The dispenser on the network: the asyncio shell around the state machine, with MQTT, motor and journal."""
 
 import asyncio
 import random
@@ -47,25 +47,25 @@ log = structlog.get_logger()
 
 _FIRMWARE = "fairroll-0.1.0"
 _OFFLINE_TIMEOUT_S = 2.0
-"""For the broker to hear that the dispenser goes."""
+"""Timeout of publishing the offline state at a stop."""
 _STABLE_AFTER_S = 5.0
-"""A connection that stood for less counts as a failed one: two dispensers with one client id throw each other out, and
-would do so as fast as they can."""
+"""A shorter connection counts as failed, for the backoff: two dispensers with one client id disconnect each other, and
+would reconnect without a delay."""
 _MOTOR_TIMEOUT_S = 10.0
-"""What a stop waits for paper that is coming out."""
+"""Timeout of a stop for a motor that runs."""
 
 
 def new_id() -> str:
-    """A request id that nobody has used: 128 random bits."""
+    """Return a new request id: 128 random bits in hexadecimal."""
     return secrets.token_hex(16)
 
 
 class Dispenser:
-    """One dispenser: `run` keeps it connected, `ask` gives a person their answer.
+    """One dispenser: `run` keeps it connected, `ask` makes a request and returns its result.
 
-    Everything that happens goes through the state machine, one event after another. What is to be remembered is saved
-    before anything is done: durable before the motor moves and before a report is sent. A save blocks everything else,
-    for a fraction of a millisecond on a solid-state disk; one person at a time stands here.
+    Each event goes through the state machine, one after another. A changed memory is saved before the actions are
+    executed: it is durable before the motor moves and before a report is sent. A save blocks the event loop, for a
+    fraction of a millisecond on a solid-state disk; there is one visitor at a time.
     """
 
     def __init__(
@@ -78,16 +78,16 @@ class Dispenser:
         follower: EpochFollower | None = None,
         patience_s: float = 3.0,
     ) -> None:
-        """`mqtt`: host:port of the broker. Without a journal a dispenser remembers nothing across a restart.
+        """`mqtt`: host:port of the broker. Without a journal nothing survives a restart.
 
-        `follower`: whatever makes templates here; it follows the epoch of the site's control.
+        `follower`: steps the site key to the epoch of each control; `patience_s`: how long a visitor waits.
         """
         self.identity = identity
         self.state = State()
         self.controlled = asyncio.Event()
-        """set while this connection has told how the site works; before, no camera may look"""
+        """set while a control is in effect on this connection; otherwise the camera is blocked"""
         self.permission_changed = asyncio.Event()
-        """set at each control; whoever waits for the next one clears it"""
+        """set at each control and each change of the camera; the consumer clears it"""
         self._motor = GuardedMotor(motor)
         self._mqtt = mqtt
         self._journal: Journal = journal or InMemoryJournal()
@@ -99,24 +99,24 @@ class Dispenser:
         self._connection: MqttConnection | None = None
         self._published_state: DeviceState | None = None
         self._sequence = 0
-        """of the next state on this connection"""
+        """sequence number of the next state on this connection"""
         self._running: asyncio.Task[None] | None = None
         self._waiting: dict[str, asyncio.Future[RequestClosed]] = {}
         self._changed = asyncio.Event()
 
     @property
     def control(self) -> Control | None:
-        """How the site works, as this connection told; None before."""
+        """The control received on this connection; None before one is received."""
         return self.state.control
 
     @property
     def camera_blocked(self) -> CameraBlocked | None:
-        """Why no camera may look at anybody now; None where it may."""
+        """Why the camera must not capture now; None if it may."""
         return camera_blocked(self.control, self._key_unavailable or (None if self._is_camera_ready else "camera_down"))
 
     @property
     def mode(self) -> Mode:
-        """How it works now, which may be with the button where its site works with faces."""
+        """The mode in effect: button at a site in face mode while the camera is blocked."""
         match self.camera_blocked:
             case None:
                 return "face"
@@ -126,7 +126,7 @@ class Dispenser:
                 return "button"
 
     def camera_changed(self, is_ready: bool) -> None:
-        """Tell whether looks can be taken; while they cannot, it works with the button, and its state says so."""
+        """Record whether the camera is ready; publish the state if the mode changes."""
         self._is_camera_ready = is_ready
         self.permission_changed.set()
         if self._connection:
@@ -134,33 +134,33 @@ class Dispenser:
 
     @property
     def is_free(self) -> bool:
-        """Whether somebody can ask for paper."""
+        """Whether a visitor can make a request for paper."""
         return self.state.is_free
 
     async def ask(self, request: Request) -> RequestClosed | None:
-        """Ask, while `run` runs, and wait for what the person gets; None where somebody else is being served."""
+        """Make a request and wait for its result, while `run` runs; None if another request is open."""
         if not (self.state.is_free or isinstance(request, ForgetAsked)):
             return None
-        told: asyncio.Future[RequestClosed] = asyncio.get_running_loop().create_future()
-        self._waiting[request.id] = told
+        result: asyncio.Future[RequestClosed] = asyncio.get_running_loop().create_future()
+        self._waiting[request.id] = result
         self._apply(RequestMade(request, self._patience_ms))
         try:
-            return await told
+            return await result
         finally:
             del self._waiting[request.id]
 
     def measure(self, report: Report) -> None:
-        """Report a reading; its number is given here. One that the contract does not allow is logged and dropped."""
+        """Report a sensor reading; the state machine assigns its number. An invalid reading is logged and dropped."""
         try:
             self._apply(Measured(checked(report)))
         except BadReading as error:
             log.error("reading dropped", kind=type(report).__name__, error=str(error))
 
     async def run(self) -> None:
-        """Go on with what the journal remembers, and stay connected until cancelled.
+        """Load the journal and stay connected until cancelled.
 
-        Cancelling stops it in order: the broker hears that it goes, paper that is coming out comes out, the journal is
-        closed. Raises ConfigError where another process runs this dispenser.
+        Cancellation stops the dispenser in order: the offline state is published, a running motor finishes, the journal
+        is closed. Raises ConfigError if another process runs this dispenser.
         """
         now = _now_ms()
         self.state = resume(self._journal.load(now))
@@ -176,7 +176,7 @@ class Dispenser:
             self._journal.close()
 
     async def _keep_connected(self) -> None:
-        """One connection after another, with a jittered wait between them."""
+        """Reconnect after each loss of the connection, with backoff and jitter."""
         backoff = Backoff(random.uniform, worked_s=_STABLE_AFTER_S)
         while True:
             started = time.monotonic()
@@ -187,7 +187,7 @@ class Dispenser:
             await asyncio.sleep(backoff.after(time.monotonic() - started))
 
     async def _run_connection(self) -> None:
-        """One connection, from the subscription to the loss of the broker."""
+        """Run one connection, from the subscription to its loss."""
         self._apply(Connecting())
         self._sequence = self.state.first_sequence
         will = self._state(online=False, sequence=self.state.will_sequence)
@@ -216,41 +216,43 @@ class Dispenser:
         )
 
     async def _publish_state(self, connection: MqttConnection) -> None:
-        """Publish the state, retained: at first, and whenever it is another one. Raises MqttError or TimeoutError."""
+        """Publish the retained state if the mode changed since the last one. Raises MqttError or TimeoutError."""
         if self._published_state and self._published_state.mode == self.mode:
             return
         self._published_state = self._state(online=True, sequence=self._next_sequence())
         await connection.retain("state", encode(self._published_state))
 
     async def _republish_state(self, connection: MqttConnection) -> None:
-        """A connection that is lost announces anew on the next one."""
+        """Publish a changed state; after a loss of the connection the next one publishes it."""
         with suppress(MqttError, TimeoutError):
             await self._publish_state(connection)
 
     def _next_sequence(self) -> int:
-        """Never the will's, however often the state changes on one connection."""
+        """Return the next sequence number of a state; always below that of the last will."""
         sequence = self._sequence
         self._sequence = min(sequence + 1, self.state.will_sequence - 1)
         return sequence
 
     async def _publish_offline(self, connection: MqttConnection) -> None:
-        """A wanted end sends no will."""
+        """Publish the offline state: after a DISCONNECT the broker publishes no last will."""
         with suppress(MqttError, TimeoutError):
             async with asyncio.timeout(_OFFLINE_TIMEOUT_S):
                 await connection.retain("state", encode(self._state(online=False, sequence=self._next_sequence())))
 
     def _receive_control(self, message: Message) -> None:
-        """Follow the site's control; while its topic holds none, no camera may look."""
+        """Apply a control of the site; an unreadable one or one of another site blocks the camera."""
         try:
             control = decode_control(_payload(message))
             if control.site != self.identity.site:
                 raise MalformedMessage(f"it names another site: {control.site}")
         except MalformedMessage as error:
-            log.warning("no control of this site", topic=str(message.topic), reason=str(error))
+            log.warning(
+                "control unreadable or of another site: camera blocked", topic=str(message.topic), reason=str(error)
+            )
             self._apply(ControlLost())
         else:
             if not self.state.memory.accepts(control):
-                log.warning("an older control is ignored", topic=str(message.topic), revision=control.revision)
+                log.warning("older control ignored", topic=str(message.topic), revision=control.revision)
             self._apply(ControlReceived(control))
         self.permission_changed.set()
 
@@ -258,10 +260,10 @@ class Dispenser:
         try:
             command = decode_command(_payload(message))
         except MalformedMessage as error:
-            log.warning("unreadable command", topic=str(message.topic), reason=str(error))
+            log.warning("command unreadable, dropped", topic=str(message.topic), reason=str(error))
             return
         if isinstance(command, Ack) and command.reason:
-            log.error("the pipeline cannot read reports", numbers=command.numbers, reason=command.reason)
+            log.error("reports rejected as unreadable by the pipeline", numbers=command.numbers, reason=command.reason)
         self._apply(CommandReceived(command, retained=bool(message.retain)))
 
     def _apply(self, event: Event) -> None:
@@ -284,14 +286,14 @@ class Dispenser:
                 if self._connection:
                     self._connection.send("report", encode(action.report))
             case StepKey():
-                # nothing can look between the control and this: no template is made under a key of another epoch
+                # executed in the same step as the control: no template is protected under a key of another epoch
                 self._key_unavailable = self._follower.follow(action.epoch) if self._follower else None
             case RunMotor():
                 self._running = asyncio.create_task(self._run_motor(action.cm), name="motor")
             case RequestClosed():
-                told = self._waiting.get(action.request)
-                if told and not told.done():
-                    told.set_result(action)
+                result = self._waiting.get(action.request)
+                if result and not result.done():
+                    result.set_result(action)
             case _:
                 assert_never(action)
 
@@ -299,7 +301,7 @@ class Dispenser:
         self._apply(await self._motor.dispense(cm))
 
     async def _run_timer(self) -> None:
-        """Tell the machine when something is due."""
+        """Apply TimePassed at each deadline or repetition that is due."""
         while True:
             self._changed.clear()
             wakes_at = self.state.wakes_at

@@ -1,7 +1,7 @@
-"""A site's key in its file, and the chain that it steps along: what is behind is gone.
+"""The site key in its file, and its one-way key chain: after a step to an epoch no earlier key is left.
 
-Several processes may share a file (a simulated fleet, the set-up host): who reads or replaces it holds a lock on its
-folder. Stepping to an epoch twice is stepping once.
+Several processes may share a file (a simulated fleet, the set-up host): a process that reads or replaces it holds a
+lock on the folder. A step to an epoch is idempotent.
 """
 
 import fcntl
@@ -32,40 +32,40 @@ __all__ = [
 log = structlog.get_logger()
 
 KeyUnavailable = Literal["key_ahead", "key_too_far", "key_stuck"]
-"""Why there is no key of the epoch that control names: it lies behind, and nobody can go back; it lies beyond every
-epoch that there will be; the file could not be read or replaced."""
+"""Why there is no key of the control's epoch: the file holds the key of a later epoch, and the chain is one-way; the
+epoch is above FARTHEST_EPOCH; the file cannot be read or replaced."""
 _MAX_KEY_FILE_BYTES: Final = 256
-"""A key's file is shorter; so much is overwritten."""
+"""Bytes that are overwritten with zeros; a key file is shorter."""
 
 
 class EpochFollower(Protocol):
-    """Whatever makes a site's templates."""
+    """Steps the key of a site's templates."""
 
     def follow(self, epoch: int) -> KeyUnavailable | None:
-        """Make them under the key of this epoch from now on; why not, where that cannot be."""
+        """Step to the key of an epoch; return the reason if that is impossible."""
         ...
 
 
 class SiteKeyChain:
-    """Makes a site's templates, under the epoch that its control names."""
+    """The key chain of a site, with the template protector of the current epoch."""
 
     def __init__(self, file: Path, protector: Protector) -> None:
-        """`protector`: of the epoch that the file holds now."""
+        """`protector`: for the key that the file holds now."""
         self.protector = protector
         self._file = file
 
     def follow(self, epoch: int) -> KeyUnavailable | None:
-        """Step to an epoch; returns once every earlier key is gone from the file, and from here. Why not, if not.
+        """Step to an epoch; return None once each earlier key is deleted from file and memory, else the reason.
 
-        It takes three syncs of the disk, and half a second more for the farthest epoch. "Gone" from memory means given
-        back to Python, which cannot be told to overwrite it.
+        It takes three syncs of the disk, and half a second more for FARTHEST_EPOCH. In memory the earlier key is
+        released, not overwritten: Python has no means for that.
         """
         if epoch == self.protector.epoch:
             return None
         key_unavailable = self._step(epoch)
         if key_unavailable:
-            known = {"epoch": epoch, "key_epoch": self.protector.epoch}
-            log.error("no face is looked at", why=key_unavailable, file=str(self._file), **known)
+            epochs = {"epoch": epoch, "key_epoch": self.protector.epoch}
+            log.error("no face is looked at: site key unavailable", why=key_unavailable, file=str(self._file), **epochs)
         return key_unavailable
 
     def _step(self, epoch: int) -> KeyUnavailable | None:
@@ -76,25 +76,25 @@ class SiteKeyChain:
         try:
             key = step_site_key(self._file, epoch)
         except (OSError, ConfigError) as error:
-            log.error("the site's key cannot be stepped", error=str(error))
+            log.error("site key cannot be stepped to the epoch", error=str(error))
             return "key_stuck"
         self.protector = Protector(key.key, self.protector.model, key.epoch)
         return None if key.epoch == epoch else "key_ahead"
 
 
 def open_site_key_chain(file: Path, model: FaceModel) -> SiteKeyChain:
-    """The chain of the key in a file; raises ConfigError naming it."""
+    """Open the key chain of a file; raises ConfigError with the name of the file."""
     key = read_site_key(file)
     return SiteKeyChain(file, Protector(key.key, model, key.epoch))
 
 
 def site_key_file(settings: Settings, site: str) -> Path:
-    """Where a site's key lies."""
+    """Return the path of a site's key file."""
     return settings.secrets / site_key_name(site)
 
 
 def read_site_key(file: Path) -> SiteKey:
-    """Raises ConfigError naming the file."""
+    """Read a key file; raises ConfigError with the name of the file."""
     try:
         with _locked(file.parent):
             return parse_site_key(file.read_text(errors="replace"), str(file))
@@ -103,10 +103,10 @@ def read_site_key(file: Path) -> SiteKey:
 
 
 def step_site_key(file: Path, epoch: int) -> SiteKey:
-    """Step the key in a file on to an epoch, FARTHEST_EPOCH at most; one that is there or further stays as it is.
+    """Step the key in a file to an epoch, at most FARTHEST_EPOCH; a key of the same or a later epoch stays.
 
-    Durable when it returns; a crash leaves the old key or the new one, each whole. Raises OSError, and ConfigError for
-    a file that holds no key.
+    Durable when it returns; a crash leaves either the old key or the new one, complete. Raises OSError, and ConfigError
+    for a file without a key.
     """
     with _locked(file.parent):
         key = parse_site_key(file.read_text(errors="replace"), str(file))
@@ -117,10 +117,10 @@ def step_site_key(file: Path, epoch: int) -> SiteKey:
 
 
 def _replace(file: Path, text: str) -> None:
-    """Put the text into the file's place, then overwrite what was there.
+    """Replace the file atomically, then overwrite the old content with zeros.
 
-    On a disk that writes in place nothing of the old key is left. Flash, and file systems that copy on write, put the
-    zeros elsewhere: there the old key stays until its block is used again, and only an encrypted disk helps.
+    On a disk that writes in place nothing of the old key is left. Flash and copy-on-write file systems write the zeros
+    to another block: the old key stays until its block is reused, and only disk encryption protects it.
     """
     new = file.with_name(f"{file.name}.new")
     with file.open("r+b", buffering=0) as old:
@@ -144,7 +144,7 @@ def _sync(folder: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Alone with the keys of a folder; the lock ends with its process (flock(2))."""
+    """Hold the lock on the keys of a folder; the lock ends with the process (flock(2))."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

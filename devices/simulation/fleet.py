@@ -1,4 +1,4 @@
-"""A simulated fleet: many dispensers in one process, and visitors who come by a seeded random process."""
+"""A simulated fleet: many dispensers in one process, and visitors with seeded random arrivals."""
 
 import asyncio
 import contextlib
@@ -34,13 +34,13 @@ _SETTLE_TIMEOUT_S = 15.0
 
 
 class Visits(Struct, frozen=True, kw_only=True):
-    """Who comes. The shares are of all visits; what is left asks by face."""
+    """Parameters of the visits. Each share is of all visits; the rest are requests by face."""
 
     visitors: int = 400
     seconds: float = 60.0
     """from the first to the last arrival; arrivals are a Poisson process"""
     again: float = 0.3
-    """share of the visitors who ask a second time, at once"""
+    """share of the visitors who immediately make a second request"""
     button: float = 0.1
     staff: float = 0.02
     forget: float = 0.02
@@ -48,7 +48,7 @@ class Visits(Struct, frozen=True, kw_only=True):
 
 
 class Tally(Struct, kw_only=True):
-    """What the fleet saw so far, as its dispensers tell it."""
+    """Counts of the fleet so far."""
 
     requests: int = 0
     answers: int = 0
@@ -61,11 +61,11 @@ class Tally(Struct, kw_only=True):
     waits_ms: list[int] = field(default_factory=list)
     """publish to command, one for each answer"""
     unnoted: int = 0
-    """reports that the pipeline has not noted"""
+    """reports without an acknowledgement"""
     done: bool = False
 
     def count(self, closed: RequestClosed) -> None:
-        """Count what a person got."""
+        """Count the result of a request."""
         self.cm += closed.cm
         if closed.answer is None:
             self.rations += 1
@@ -91,7 +91,7 @@ class Fleet:
         devices: Mapping[str, Sequence[str]],
         journal: Callable[[Identity], Journal],
     ) -> None:
-        """`chains`: each site's, for SYNTHETIC; `devices`: the names of each site's dispensers."""
+        """`chains`: the site key chain of each site, for SYNTHETIC; `devices`: the device names of each site."""
         self.tally = Tally()
         self._chains = chains
         identities = [
@@ -102,29 +102,32 @@ class Fleet:
         self._dispensers = [_simulated(settings.mqtt, i, journal(i), chains[i.site]) for i in identities]
         self._queues = {id(dispenser): asyncio.Lock() for dispenser in self._dispensers}
 
-    async def serve(self, visits: Visits, told: Callable[[Tally], None] = lambda _: None) -> Tally:
-        """Connect all, let everybody come, wait until the reports are noted; `told` hears of every answer."""
+    async def serve(self, visits: Visits, on_result: Callable[[Tally], None] = lambda _: None) -> Tally:
+        """Connect all dispensers, run the visits, wait for the acknowledgement of all reports.
+
+        `on_result` is called with the tally after each request.
+        """
         async with asyncio.TaskGroup() as tasks:
             runs = [tasks.create_task(dispenser.run(), name=str(dispenser.identity)) for dispenser in self._dispensers]
             await asyncio.gather(*(dispenser.controlled.wait() for dispenser in self._dispensers))
-            await self._run_visits(visits, told)
+            await self._run_visits(visits, on_result)
             await self._settle()
             for run in runs:
                 run.cancel()
         self.tally.done = True
         return self.tally
 
-    async def _run_visits(self, visits: Visits, told: Callable[[Tally], None]) -> None:
+    async def _run_visits(self, visits: Visits, on_result: Callable[[Tally], None]) -> None:
         rng = np.random.default_rng(visits.seed)
         arrivals = np.cumsum(rng.exponential(visits.seconds / visits.visitors, visits.visitors))
         started = time.monotonic()
-        async with asyncio.TaskGroup() as people:
+        async with asyncio.TaskGroup() as visitors:
             for arrival, child in zip(arrivals, rng.spawn(visits.visitors), strict=True):
                 await asyncio.sleep(max(0.0, started + arrival - time.monotonic()))
-                people.create_task(self._visit(visits, child, told))
+                visitors.create_task(self._visit(visits, child, on_result))
 
-    async def _visit(self, visits: Visits, rng: np.random.Generator, told: Callable[[Tally], None]) -> None:
-        """One person at one dispenser, in its queue, once or twice."""
+    async def _visit(self, visits: Visits, rng: np.random.Generator, on_result: Callable[[Tally], None]) -> None:
+        """One visitor at one dispenser, in its queue, with one or two requests."""
         dispenser = self._dispensers[rng.integers(len(self._dispensers))]
         face = SyntheticFace(rng)
         async with self._queues[id(dispenser)]:
@@ -133,10 +136,10 @@ class Fleet:
                 self.tally.requests += 1
                 if closed := await dispenser.ask(request):
                     self.tally.count(closed)
-                told(self.tally)
+                on_result(self.tally)
 
     def _request(self, visits: Visits, rng: np.random.Generator, dispenser: Dispenser, face: SyntheticFace) -> Request:
-        """Whoever would ask by face where nobody is looked at now presses the button."""
+        """Choose the request; a visitor presses the button while the camera is blocked."""
         chance = rng.random()
         if visits.button <= chance < visits.button + visits.staff:
             return StaffPressed(id=new_id())
@@ -148,7 +151,7 @@ class Fleet:
         return kind(id=new_id(), model=SYNTHETIC.id, epoch=protector.epoch, template=template)
 
     async def _settle(self) -> None:
-        """Tell the stock, then wait, not for ever, until every report is noted."""
+        """Report the stock, then wait, with a timeout, until each report is acknowledged."""
         for dispenser in self._dispensers:
             dispenser.measure(Stock(number=1, cm=_ROLL_CM))
         with contextlib.suppress(TimeoutError):

@@ -1,1 +1,1 @@
-"""From a press to a template: camera and networks in a process of their own, the site's key in this one."""
+"""From a button press to a template: camera and networks run in a child process, the site key stays in this one."""

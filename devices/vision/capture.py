@@ -15,15 +15,15 @@ log = structlog.get_logger()
 
 
 def capture_embedding(camera: Camera, vision: Vision) -> Embedding | NotSeen:
-    """Take a picture and see who asks. The picture is gone when this returns."""
+    """Capture a frame and compute the embedding of its face. The frame is dropped on return. Never raises."""
     try:
         picture = camera.capture()
         if isinstance(picture, BadPicture):
-            log.warning("no picture", reason=picture.reason)
+            log.warning("camera gave no picture", reason=picture.reason)
             return NotSeen(reason="no_picture")
         return vision.see(picture)
-    except Exception as error:  # noqa: BLE001 - a driver and a network may fail in any way; the button goes on
-        log.error("look failed", error=repr(error))
+    except Exception as error:  # noqa: BLE001 - a driver or a network may raise anything; buttons still work
+        log.error("capture failed", error=repr(error))
         return NotSeen(reason="no_picture")
 
 

@@ -1,7 +1,7 @@
-"""The vision as a process: started, asked with a deadline, ended and started again where it fails.
+"""The vision process: started, called with a timeout, killed and restarted after a failure.
 
-A camera that hangs, a network that crashes or a picture that takes all memory costs a look. Nothing else waits for it,
-and a kill ends it.
+A hanging camera, a crashing network or a picture that exhausts the memory fails one capture. Nothing else waits for the
+process, and a kill ends it.
 """
 
 import asyncio
@@ -27,15 +27,15 @@ __all__ = ["VisionProcess", "worker_command"]
 log = structlog.get_logger()
 
 _CAPTURE_TIMEOUT_S = 8.0
-"""Some ten times what a look takes on two cores; whoever stands there has pressed the button by then."""
+"""About ten times the duration of a capture on two cores; by then the visitor has pressed the button."""
 _LOAD_TIMEOUT_S = 120.0
 _REAP_TIMEOUT_S = 1.0
-"""For a killed process to be gone; one that hangs in its camera's driver is left behind."""
+"""Timeout of the exit of a killed process; one that hangs in the camera driver is left behind."""
 _FAILURES = (TimeoutError, EOFError, OSError, msgspec.MsgspecError)
 
 
 class VisionProcess:
-    """While `run` runs, a process that has loaded camera and networks, and `look` asks it."""
+    """A child process with camera and networks: `run` keeps it loaded, `capture` calls it."""
 
     def __init__(
         self,
@@ -59,11 +59,11 @@ class VisionProcess:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a look can be taken now."""
+        """Whether a capture is possible now."""
         return self._process is not None
 
     async def run(self) -> None:
-        """Keep a process loaded, until cancelled. Raises ConfigError where the first one finds that it cannot work."""
+        """Keep a process loaded until cancelled. Raises ConfigError if the first process is unusable."""
         backoff = Backoff(random.uniform, first_s=0.5, longest_s=30.0, worked_s=60.0)
         was_ready = False
         self._changed(self.is_ready)
@@ -73,40 +73,40 @@ class VisionProcess:
                 async with self._loaded() as process:
                     was_ready = True
                     await self._until_failed(process)
-                    log.error("vision ended, starting it anew", code=process.returncode)
+                    log.error("vision process ended, restarting it", code=process.returncode)
             except ConfigError as error:
                 if not was_ready:
                     raise
-                log.error("vision cannot be started anew", error=str(error))
+                log.error("vision process cannot be restarted", error=str(error))
             except _FAILURES as error:
-                log.error("vision cannot be started", error=repr(error))
+                log.error("vision process cannot be started", error=repr(error))
             await asyncio.sleep(backoff.after(time.monotonic() - started))
 
     async def capture(self) -> Embedding | NotSeen:
-        """Look once, one at a time. Where nothing comes in time the process is given up, and a new one is started."""
+        """Capture once; one call at a time. After a timeout or a failure the process is killed and restarted."""
         self._captures += 1
         process, captured = self._process, None
         if process is None:
             return self._not_seen("no_picture")
         try:
             async with asyncio.timeout(self._capture_timeout_s):
-                captured = await _ask(process, self._captures)
+                captured = await _request_capture(process, self._captures)
         except _FAILURES as error:
-            log.error("look failed, starting vision anew", error=repr(error))
+            log.error("capture failed, restarting the vision process", error=repr(error))
             return self._not_seen("no_picture")
         finally:
-            if captured is None:  # also where whoever asked is gone: the answer must not be taken for the next one's
-                self._give_up()
+            if captured is None:  # also after a cancellation: the next call must not receive this answer
+                self._mark_failed()
         if captured.embedding is None:
             return self._not_seen(captured.reason or "no_picture")
         return np.frombuffer(captured.embedding, dtype=np.float32)
 
     def _not_seen(self, reason: Reason) -> NotSeen:
         self._failures += reason == "no_picture"
-        log.warning("no good look", reason=reason, looks=self._captures, without_picture=self._failures)
+        log.warning("capture without a face", reason=reason, captures=self._captures, without_picture=self._failures)
         return NotSeen(reason=reason)
 
-    def _give_up(self) -> None:
+    def _mark_failed(self) -> None:
         self._failed.set()
         self._set_process(None)
 
@@ -117,7 +117,7 @@ class VisionProcess:
 
     @asynccontextmanager
     async def _loaded(self) -> AsyncIterator[Process]:
-        """A process that is ready, killed at the end. Raises ConfigError or one of _FAILURES."""
+        """Start a process, wait until it is ready, kill it at the end. Raises ConfigError or one of _FAILURES."""
         process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE)
         try:
             async with asyncio.timeout(self._load_timeout_s):
@@ -142,17 +142,17 @@ class VisionProcess:
 
 
 def worker_command(config: VisionConfig) -> tuple[str, ...]:
-    """What starts the vision of this project."""
+    """Return the command line of the vision process."""
     return (sys.executable, "-m", "devices.vision.worker", encode(config).decode())
 
 
-async def _ask(process: Process, number: int) -> Captured:
+async def _request_capture(process: Process, number: int) -> Captured:
     assert process.stdin, "it is a pipe"  # noqa: S101 - for the type checker
     process.stdin.write(NUMBER.pack(number))
     await process.stdin.drain()
     answer = await read_answer(_output(process))
     if not isinstance(answer, Captured) or answer.number != number:
-        raise msgspec.ValidationError(f"an answer to something else than look {number}")
+        raise msgspec.ValidationError(f"not the answer to capture {number}")
     return answer
 
 
@@ -163,7 +163,7 @@ def _check_ready(answer: Answer) -> None:
         case Unusable(text=text):
             raise ConfigError(text)
         case Captured():
-            raise msgspec.ValidationError("a look that nobody asked for")
+            raise msgspec.ValidationError("an unexpected capture result")
 
 
 def _output(process: Process) -> asyncio.StreamReader:

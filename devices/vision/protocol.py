@@ -1,7 +1,7 @@
-"""What a dispenser and its vision process say to each other, over the two pipes of standard input and output.
+"""Protocol between a dispenser and its vision process, over the pipes of standard input and output.
 
-The dispenser writes the number of a look, eight bytes; the process answers with a frame: four bytes of length, then
-MessagePack. It begins with Ready or Unusable. No picture and no key ever crosses.
+The dispenser writes the number of a capture, eight bytes, big-endian; the process answers with a frame: four bytes of
+length, then MessagePack. Its first frame is Ready or Unusable. No picture and no key crosses the pipes.
 """
 
 import struct
@@ -20,13 +20,13 @@ _MAX_BYTES: Final = 100_000
 
 
 class VisionConfig(Struct, frozen=True, kw_only=True):
-    """What a vision process is started with, as JSON."""
+    """Configuration of a vision process; its command line argument, as JSON."""
 
     photos: str
-    """the folder or file in the place of a camera"""
+    """folder of image files, or one file, in place of a camera"""
     model: str
     weights: str
-    """the folder where the model's weights are, or will be"""
+    """folder of the model's weights; missing ones are downloaded to it"""
 
 
 class Ready(Struct, frozen=True, tag="ready"):
@@ -34,13 +34,13 @@ class Ready(Struct, frozen=True, tag="ready"):
 
 
 class Unusable(Struct, frozen=True, tag="unusable"):
-    """The operator has to do something; `text` says what."""
+    """The process cannot work; `text` is the message to the operator."""
 
     text: str
 
 
 class Captured(Struct, frozen=True, kw_only=True, tag="looked"):
-    """What came of a look: an embedding, float32 in this machine's byte order, or the reason why there is none."""
+    """The result of a capture: an embedding, float32 in native byte order, or the reason why there is none."""
 
     number: int
     embedding: bytes | None = None
@@ -54,19 +54,19 @@ _answer: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
 
 
 class Reader(Protocol):
-    """The end of a pipe, as asyncio's StreamReader."""
+    """The read end of a pipe, as asyncio.StreamReader."""
 
     async def readexactly(self, n: int) -> bytes: ...
 
 
 def frame(answer: Answer) -> bytes:
-    """An answer as it goes over the pipe."""
+    """Encode an answer as a frame."""
     body = _encode(answer)
     return _LENGTH.pack(len(body)) + body
 
 
 async def read_answer(reader: Reader) -> Answer:
-    """The next answer. Raises EOFError at the end of the pipe, msgspec.MsgspecError for what is none."""
+    """Read the next answer. Raises EOFError at the end of the pipe, msgspec.MsgspecError for an invalid frame."""
     (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
     if length > _MAX_BYTES:
         raise msgspec.DecodeError(f"an answer of {length} bytes")

@@ -1,4 +1,4 @@
-"""The eye: what the vision sees becomes a template under the site's key. The key stays in this process."""
+"""Capture of a template: an embedding protected under the site key. The key stays in this process."""
 
 from typing import Protocol
 
@@ -13,23 +13,23 @@ log = structlog.get_logger()
 
 
 class EmbeddingCapture(Protocol):
-    """Camera and networks, wherever they run."""
+    """Captures embeddings with camera and networks, in any process."""
 
     async def capture(self) -> Embedding | NotSeen:
-        """Look once, in bounded time. Never raises."""
+        """Capture once, with a timeout. Never raises."""
         ...
 
 
 class TemplateCapture:
-    """Nothing but the template leaves it: neither the embedding nor the picture is kept."""
+    """Captures templates: neither the embedding nor the picture is kept."""
 
     def __init__(self, vision: EmbeddingCapture, chain: SiteKeyChain) -> None:
-        """`vision` looks with the face model of the chain's protector."""
+        """`vision` uses the face model of the chain's protector."""
         self._vision = vision
         self._chain = chain
 
     async def capture(self) -> Seen | NotSeen:
-        """Look once, and protect what is seen under the key of the epoch that is then."""
+        """Capture once, and protect the embedding under the key of the current epoch."""
         embedding = await self._vision.capture()
         if isinstance(embedding, NotSeen):
             return embedding
@@ -37,10 +37,10 @@ class TemplateCapture:
         try:
             template = protector.protect(embedding)
         except ValueError as error:
-            log.error("look failed", error=str(error))
+            log.error("capture failed: embedding cannot be protected", error=str(error))
             return NotSeen(reason="no_picture")
         return Seen(model=protector.model.id, epoch=protector.epoch, template=template)
 
     def follow(self, epoch: int) -> KeyUnavailable | None:
-        """See SiteKeyChain."""
+        """Step the site key; see SiteKeyChain.follow."""
         return self._chain.follow(epoch)

@@ -1,7 +1,7 @@
 """The vision process: `python -m devices.vision.worker CONFIG`, started by `devices.vision.process`.
 
-A crash, a hang or a huge picture ends here and nowhere else. It keeps pictures and embeddings in memory, for the length
-of one capture, and has no key. All that it ever fetches or writes are the weights of its model.
+It isolates a crash, a hang or a huge picture from the dispenser. It keeps pictures and embeddings in memory, for the
+duration of one capture, and has no key. It downloads and writes nothing but the weights of its model.
 """
 
 import ctypes
@@ -28,11 +28,11 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 _Capture = Callable[[], Embedding | NotSeen]
 _CAPTURE_BYTES: Final = 1_000_000_000
-"""Address space that looks may take beyond the loaded networks; the largest picture that is decoded takes half."""
+"""Limit of the address space of captures, on top of the loaded networks; the largest decoded picture takes half."""
 
 
 def main() -> None:
-    """Load, then capture as often as a number comes, until the end of standard input."""
+    """Load camera and networks, then answer each number with a capture, until the end of standard input."""
     _isolate()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     answers = _private_output()
@@ -47,9 +47,9 @@ def main() -> None:
 
 
 def _isolate() -> None:
-    """Die with the dispenser, leave no core file with a picture in it, and be the first to go when memory runs out."""
+    """Exit with the dispenser, write no core file (it could hold a picture), be the first target of the OOM killer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a service manager tells both; the dispenser ends this one
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a service manager signals both; the dispenser ends this process
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     libc.prctl(_PR_SET_DUMPABLE, 0)
@@ -59,16 +59,16 @@ def _isolate() -> None:
 
 
 def _private_output() -> BinaryIO:
-    """The pipe to the dispenser; whatever a library prints goes to standard error."""
+    """Return the pipe to the dispenser; output of libraries is redirected to standard error."""
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     return answers
 
 
 def _open(config: VisionConfig) -> _Capture:
-    """Raises ConfigError. A first capture at nothing lets the networks take what memory they need."""
+    """Open camera and networks; raises ConfigError. A blank picture makes the networks allocate their memory."""
     try:
-        from PIL import Image  # noqa: PLC0415 - the dispenser is told of a missing library
+        from PIL import Image  # noqa: PLC0415 - a missing library is reported to the dispenser
 
         from devices.hardware.camera import PhotoFolder  # noqa: PLC0415 - see above
 
