@@ -5,9 +5,9 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from models.ledger.outcomes import Outcome
-from models.ledger.rows import Row
+from models.ledger.rows import PARTITION_KEY, PartitionRow, Row
 
-__all__ = ["Decision", "Moment"]
+__all__ = ["Decision", "Moment", "unchanged"]
 
 
 class Moment(NamedTuple):
@@ -31,3 +31,8 @@ class Decision(Struct, frozen=True, kw_only=True):
     removed: tuple[str, ...] = ()
     key: str = ""
     row: Row | None = None
+
+
+def unchanged(moment: Moment, *outcomes: Outcome) -> Decision:
+    """Return a decision that changes no account: the partition's row takes the offset of the event."""
+    return Decision(outcomes=outcomes, key=PARTITION_KEY, row=PartitionRow(offset=moment.offset, at=moment.at))

@@ -9,13 +9,13 @@ from typing import assert_never
 from msgspec import structs
 
 from models.contract.messages import Control, Revision
-from models.ledger.decision import Decision, Moment
+from models.ledger.decision import Decision, Moment, unchanged
 from models.ledger.events import EpochEnded, Reported, Requested, SiteConfigured, SiteEvent, SiteHeld, SiteResumed
 from models.ledger.outcomes import ControlChanged, EpochBegan, Held, Receipt, Resumed
 from models.ledger.policy import Policy
 from models.ledger.reports import settle
 from models.ledger.requests import Asked, answer
-from models.ledger.rows import PARTITION_KEY, PartitionRow, SiteRow, site_key
+from models.ledger.rows import SiteRow, site_key
 from models.ledger.state.site import Site
 
 __all__ = ["control_changed", "decide"]
@@ -85,7 +85,7 @@ def _end_epoch(site: Site, event: EpochEnded, moment: Moment) -> Decision:
     """Templates of the epoch that ended match nobody any more, so nothing of them is kept."""
     row = _settings(site, moment)
     if event.epoch != row.epoch:
-        return Decision(outcomes=(), key=PARTITION_KEY, row=PartitionRow(offset=moment.offset, at=moment.at))
+        return unchanged(moment)
     receipt = EpochBegan(
         site=site.name,
         offset=moment.offset,

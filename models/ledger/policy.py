@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from models.contract.messages import Fault, Placement, Sign
 from models.contract.topics import Name
 from models.errors import ConfigError
+from models.ledger.bounds import MOST_GRANTS
 
 __all__ = ["GiveBack", "Policies", "Policy", "Shortfall", "SiteSpec", "Sites", "parse_policies", "parse_sites"]
 
@@ -77,12 +78,14 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     epoch_s: Annotated[int, Meta(ge=3_600, le=2_592_000)] = 86_400
     """how long a key of the site's templates lives; the next one makes all older templates useless"""
     most_accounts: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000
-    """rows that a site remembers; beyond them only what counts against a limit is remembered"""
+    """visitors that a site remembers at once; beyond them a newcomer's face is served by the button's rule"""
 
     def __post_init__(self) -> None:
         for name in ("limit_cm", "button_budget_cm", "dispenser_limit_cm", "ration_budget_cm"):
             if getattr(self, name) < self.portion_cm:
                 raise ValueError(f"{name} is below portion_cm, so that nobody would ever be served")
+        if self.limit_cm > MOST_GRANTS * self.portion_cm:
+            raise ValueError(f"limit_cm is above {MOST_GRANTS} portions, the most that one visitor is granted")
 
     @property
     def window_ms(self) -> int:

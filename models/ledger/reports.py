@@ -3,14 +3,13 @@
 from typing import NamedTuple, assert_never
 
 from models.contract.messages import Ack, Battery, Declined, Dispensed, LocalRation, Stock
-from models.ledger.decision import Decision, Moment
+from models.ledger.bounds import MOST_UNASKED
+from models.ledger.decision import Decision, Moment, unchanged
 from models.ledger.events import Reported, UnreadableReport
 from models.ledger.outcomes import ReportKept
 from models.ledger.policy import Shortfall
 from models.ledger.rows import (
-    PARTITION_KEY,
     DispenserAccount,
-    PartitionRow,
     Remembered,
     Settlement,
     is_visitor_key,
@@ -44,8 +43,7 @@ def settle(site: Site, event: Reported, moment: Moment) -> Decision:
     paper = _paper(site, event, moment, is_new=now_known is not numbering)
     outcome = _kept(event, moment, paper, now_known.missing)
     if paper.settlement is None and now_known is numbering:
-        row = PartitionRow(offset=moment.offset, at=moment.at)
-        return Decision(outcomes=(outcome,), key=PARTITION_KEY, row=row)
+        return unchanged(moment, outcome)
     key, entries = _row(site, event.device, paper.settlement, moment)
     account = DispenserAccount(offset=moment.offset, at=moment.at, entries=entries, numbering=now_known)
     return Decision(outcomes=(outcome,), key=key, row=account)
@@ -85,7 +83,8 @@ def _due_cm(site: Site, device: str, report: Dispensed | LocalRation, moment: Mo
 def _settled(site: Site, device: str, report: _MotorReport, moment: Moment, *, cm: int, is_new: bool) -> _Paper:
     """Settle to the most that any report says, so that reports may come twice and in any order.
 
-    What is older than a window changes no account and counts by its number. A dispenser that lost its memory counts
+    What is older than a window, or says that nothing came out for a request that is not known, changes no account and
+    counts by its number. A dispenser that lost its memory counts
     from 1 again: so in an account not the number decides what is known, but the request.
     """
     happened = moment.at - report.ago_ms
@@ -93,7 +92,7 @@ def _settled(site: Site, device: str, report: _MotorReport, moment: Moment, *, c
         return _Paper(cm=cm if is_new else 0)
     asked = site.requests.entry(device, report.request, moment.horizon)
     known = site.requests.settlement(device, report.request, moment.horizon)
-    if asked is None and (isinstance(report, Declined) or (known is None and site.is_full)):
+    if asked is None and known is None and (cm == 0 or _is_full(site, device, moment)):
         return _Paper(cm=cm if is_new else 0)
     before = known[1] if known else Settlement(device, report.request, happened, 0)
     shortfall = _shortfall(report)
@@ -111,6 +110,11 @@ def _settled(site: Site, device: str, report: _MotorReport, moment: Moment, *, c
         is_visitors=asked is not None and is_visitor_key(asked[0]),
     )
     return _Paper(settlement, settlement.more_cm)
+
+
+def _is_full(site: Site, device: str, moment: Moment) -> bool:
+    """Whether no more reports of a dispenser are remembered about requests that nothing is known of."""
+    return site.requests.sums(device).unasked.after(moment.horizon) >= MOST_UNASKED
 
 
 def _shortfall(report: _MotorReport) -> Shortfall | None:

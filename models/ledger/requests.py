@@ -14,19 +14,17 @@ from models.contract.messages import (
     ForgetAsked,
     Forgotten,
     Refuse,
-    RefusedBy,
     StaffPressed,
 )
-from models.ledger.decision import Decision, Moment
+from models.ledger.bounds import MOST_ANSWERS, MOST_FORGOTTEN
+from models.ledger.decision import Decision, Moment, unchanged
 from models.ledger.events import Recalled, Requested
+from models.ledger.limits import Limit, button_budget, dispenser_limit, quota
 from models.ledger.outcomes import Answered, By, Identity
 from models.ledger.pseudonyms import pseudonym
-from models.ledger.quota import WindowSum, wait_ms
 from models.ledger.rows import (
-    PARTITION_KEY,
     DispenserAccount,
     Entry,
-    PartitionRow,
     VisitorAccount,
     visitor_key,
     visitor_of,
@@ -57,18 +55,10 @@ class _Seen(NamedTuple):
         return self.match.key if self.match and self.identity == "same" else None
 
 
-class _Limit(NamedTuple):
-    """How long a limit leaves no room for a portion; 0: it leaves room now."""
-
-    reason: RefusedBy
-    wait_ms: int
-
-
 def answer(asked: Asked) -> Decision:
     """Decide a request: the same again if it is known, else by how it was asked."""
     if known := answer_again(asked):
-        row = PartitionRow(offset=asked.moment.offset, at=asked.moment.at)
-        return Decision(outcomes=(known,), key=PARTITION_KEY, row=row)
+        return unchanged(asked.moment, known)
     match asked.event.request:
         case FaceSeen() as request:
             return _on_face(asked, request)
@@ -96,10 +86,10 @@ def _on_face(asked: Asked, request: FaceSeen) -> Decision:
     if site.mode != "face":
         return _by_button_rule(asked, "face")
     seen = _recognise(asked, request)
-    if seen.identity == "unreadable":
-        return _by_button_rule(asked, "face", seen)
+    if seen.identity == "unreadable" or (seen.key is None and site.is_full(asked.moment.horizon)):
+        return _by_button_rule(asked, "face", seen)  # also newcomers at a site that remembers as many as it may
     entries = _live_entries(asked, [seen.key] if seen.key else [])
-    command = _portion(asked, _quota(asked, entries), _dispenser_limit(asked))
+    command = _portion(asked, quota(site, asked.moment, entries), _dispenser_limit(asked))
     if isinstance(command, Refuse):
         return _without_identity(asked, "face", command, seen)
     key = seen.key or _new_key(asked)
@@ -113,7 +103,8 @@ def _on_face(asked: Asked, request: FaceSeen) -> Decision:
 
 def _by_button_rule(asked: Asked, by: By, seen: _Seen | None = None) -> Decision:
     """Grant an equal portion without a face and without a wait, from the dispenser's budget."""
-    return _without_identity(asked, by, _portion(asked, _button_budget(asked), _dispenser_limit(asked)), seen)
+    budget = button_budget(asked.site, asked.moment, asked.event.device)
+    return _without_identity(asked, by, _portion(asked, budget, _dispenser_limit(asked)), seen)
 
 
 def _on_forget(asked: Asked, request: ForgetAsked) -> Decision:
@@ -124,34 +115,47 @@ def _on_forget(asked: Asked, request: ForgetAsked) -> Decision:
     if request.template is None and isinstance(asked.event, Recalled):
         return _without_identity(asked, "forget", Forgotten(request=request.id, erased=asked.event.erased))
     if request.template is None and asked.site.mode == "face":
-        return Decision(
-            outcomes=(), key=PARTITION_KEY, row=PartitionRow(offset=asked.moment.offset, at=asked.moment.at)
-        )
+        return unchanged(asked.moment)
     keys = [match.key for match in _everyone_like(asked, request)]
     command = Forgotten(request=request.id, erased=len(keys))
     if not keys:
         return _without_identity(asked, "forget", command)
-    entries = (*_live_entries(asked, keys), _entry(asked, "forget", command))
-    replaces = tuple(asked.site.accounts[key].offset for key in keys[1:])
+    entries, taken = _taken_over(asked, keys)
+    outcomes: tuple[Answered, ...] = ()
+    if taken == len(keys):
+        entries, outcomes = (*entries, _entry(asked, "forget", command)), (_answered(asked, "forget", command),)
+    replaces = tuple(asked.site.accounts[key].offset for key in keys[1:taken])
     row = structs.replace(_visitor_row(asked, request, entries), replaces=replaces)
-    return Decision(outcomes=(_answered(asked, "forget", command),), key=keys[0], row=row)
+    return Decision(outcomes=outcomes, key=keys[0], row=row)
+
+
+def _taken_over(asked: Asked, keys: list[str]) -> tuple[tuple[Entry, ...], int]:
+    """Return the live entries of as many accounts as one row can hold, and how many accounts these are.
+
+    There is no answer yet where it cannot hold all: the dispenser asks again, and the rest is erased. The receipt
+    counts the last of them.
+    """
+    entries: tuple[Entry, ...] = ()
+    for number, key in enumerate(keys):
+        more = _live_entries(asked, [key])
+        if number and len(entries) + len(more) > MOST_FORGOTTEN:
+            return entries, number
+        entries += more
+    return entries, len(keys)
 
 
 def _without_identity(asked: Asked, by: By, command: Answer, seen: _Seen | None = None) -> Decision:
     """Write an answer into the dispenser's account: a refusal, or a portion for nobody in particular.
 
-    A full site remembers no answer that counts against no limit: its repetition is decided anew.
+    Answers that count against no limit are remembered up to a number; a repetition of one beyond it is decided again.
     """
     site, event, moment = asked
-    answered = _answered(asked, by, command, seen)
-    if site.is_full and (by == "staff" or not isinstance(command, Dispense)):
-        return Decision(outcomes=(answered,), key=PARTITION_KEY, row=PartitionRow(offset=moment.offset, at=moment.at))
+    answered, entry = _answered(asked, by, command, seen), _entry(asked, by, command)
+    if not entry.counts and site.requests.sums(event.device).answers.after(moment.horizon) >= MOST_ANSWERS:
+        return unchanged(moment, answered)
     key, entries = site.open_row(event.device, moment.horizon)
     row = DispenserAccount(
-        offset=moment.offset,
-        at=moment.at,
-        entries=(*entries, _entry(asked, by, command)),
-        numbering=site.numbering(event.device),
+        offset=moment.offset, at=moment.at, entries=(*entries, entry), numbering=site.numbering(event.device)
     )
     return Decision(outcomes=(answered,), key=key, row=row)
 
@@ -187,49 +191,17 @@ def _everyone_like(asked: Asked, request: ForgetAsked) -> list[Match]:
     return index.within(request.template, asked.moment.horizon, model.same) if index else []
 
 
-def _portion(asked: Asked, *limits: _Limit) -> Dispense | Refuse:
+def _dispenser_limit(asked: Asked) -> Limit:
+    return dispenser_limit(asked.site, asked.moment, asked.event.device)
+
+
+def _portion(asked: Asked, *limits: Limit) -> Dispense | Refuse:
     """Grant a portion, unless a limit leaves no room for it; the first such limit names the reason."""
     request_id = asked.event.request.id
     for limit in limits:
         if limit.wait_ms:
             return Refuse(request=request_id, reason=limit.reason, retry_after_s=ceil(limit.wait_ms / 1000))
     return Dispense(request=request_id, cm=asked.site.policy.portion_cm)
-
-
-def _quota(asked: Asked, entries: tuple[Entry, ...]) -> _Limit:
-    """A visitor's own limit: what their grants count, of which reports give back what did not come out."""
-    site, moment, policy = asked.site, asked.moment, asked.site.policy
-    wait = wait_ms(
-        site.charges(entries, moment.horizon),
-        now=moment.at,
-        window_ms=policy.window_ms,
-        horizon=moment.horizon,
-        limit_cm=policy.limit_cm,
-        portion_cm=policy.portion_cm,
-    )
-    return _Limit("quota", wait)
-
-
-def _button_budget(asked: Asked) -> _Limit:
-    sums, policy = asked.site.requests.sums(asked.event.device), asked.site.policy
-    return _window_limit(asked, "button_budget", sums.buttons, policy.button_budget_cm)
-
-
-def _dispenser_limit(asked: Asked) -> _Limit:
-    sums, policy = asked.site.requests.sums(asked.event.device), asked.site.policy
-    return _window_limit(asked, "dispenser_limit", sums.given, policy.dispenser_limit_cm)
-
-
-def _window_limit(asked: Asked, reason: RefusedBy, spent: WindowSum, limit_cm: int) -> _Limit:
-    moment, policy = asked.moment, asked.site.policy
-    wait = spent.wait_ms(
-        now=moment.at,
-        window_ms=policy.window_ms,
-        horizon=moment.horizon,
-        limit=limit_cm,
-        portion=policy.portion_cm,
-    )
-    return _Limit(reason, wait)
 
 
 def _new_key(asked: Asked) -> str:

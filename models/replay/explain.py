@@ -152,13 +152,14 @@ def explain(replay: Replay, recorded: RecordedEvent, event: Requested) -> Explan
     site = replay.site(recorded) or Site(event.site, b"")
     before = _Accounts(site, recorded.at)
     counted = {"button": before.faceless(event.device), "dispenser": before.dispensed(event.device)}
+    is_full = site.is_full(site.horizon(recorded.at))
     replayed = replay.fold(recorded)
     answered = next((outcome for outcome in replayed.outcomes if isinstance(outcome, Answered)), None)
     site = replay.site(recorded) or site
     visitor = answered.visitor if answered else None
     lines = before.of(visitor, event.device)
     counted["visitor"] = sum(line.counts_cm for line in lines) if visitor else 0
-    limits = tuple(_limit(site, name, counted[name]) for name in _checked_limits(answered))
+    limits = tuple(_limit(site, name, counted[name]) for name in _checked_limits(answered, is_full=is_full))
     return Explanation(
         partition=recorded.partition,
         offset=recorded.offset,
@@ -192,11 +193,12 @@ def motor_report(recorded: RecordedEvent, request: str) -> MotorReport | None:
             return None
 
 
-def _checked_limits(answered: Answered | None) -> tuple[str, ...]:
+def _checked_limits(answered: Answered | None, *, is_full: bool) -> tuple[str, ...]:
     """Return the limits that such an answer depends on, in the order in which the fold checks them."""
     if answered is None or answered.repeated or answered.by in ("staff", "forget"):
         return ()
-    by_face = answered.by == "face" and answered.identity not in (None, "unreadable")
+    is_known = answered.identity == "same" or (answered.identity in ("new", "doubt") and not is_full)
+    by_face = answered.by == "face" and is_known
     return ("visitor" if by_face else "button", "dispenser")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from models.contract.face_models import FACE_MODELS, FaceModel
 from models.contract.messages import Mode
+from models.ledger.bounds import ENTRIES_PER_ROW
 from models.ledger.policy import Policy
 from models.ledger.quota import Charge
 from models.ledger.report_numbers import Numbering
@@ -26,10 +27,7 @@ from models.ledger.state.expiry import Expiry
 from models.ledger.state.request_index import RequestIndex
 from models.ledger.state.template_index import TemplateIndex
 
-__all__ = ["MAX_ENTRIES", "Site"]
-
-MAX_ENTRIES = 16
-"""Entries in one dispenser's row: about 2 kB of changelog a decision at most, however busy the dispenser."""
+__all__ = ["Site"]
 
 
 class Site:
@@ -100,17 +98,16 @@ class Site:
         account = self.accounts.get(self._newest_row(device) or "")
         return account.numbering if isinstance(account, DispenserAccount) else Numbering()
 
-    @property
-    def is_full(self) -> bool:
-        """Whether only what counts against a limit is remembered from now on."""
-        return len(self.accounts) >= self.policy.most_accounts
+    def is_full(self, horizon: int) -> bool:
+        """Return whether as many visitors are remembered as may be."""
+        return self.count_visitors(horizon) >= self.policy.most_accounts
 
     def open_row(self, device: str, horizon: int) -> tuple[str, Remembered]:
         """Find the dispenser's row that takes the next entry, and the live entries that it keeps."""
         part = self._rows[device].last if device in self._rows else 0
         account = self.accounts.get(dispenser_key(self.name, device, part))
         live = tuple(entry for entry in account.entries if entry.at > horizon) if account else ()
-        if len(live) < MAX_ENTRIES:
+        if len(live) < ENTRIES_PER_ROW:
             return dispenser_key(self.name, device, part), live
         return dispenser_key(self.name, device, part + 1), ()
 

@@ -11,11 +11,11 @@ from models.contract.messages import (
     Revision,
     Stock,
 )
+from models.ledger.bounds import ENTRIES_PER_ROW
 from models.ledger.events import Requested
 from models.ledger.outcomes import Answered, ControlChanged, ReportKept, SiteCounted
 from models.ledger.policy import Policy
 from models.ledger.rows import PARTITION_KEY, DispenserAccount, VisitorAccount, visitor_key
-from models.ledger.state.site import MAX_ENTRIES
 from models.ledger.state.template_index import TEMPLATE_BITS
 from tests.support.story import MODEL, RESERVED, SITE, START, Story, template
 
@@ -214,10 +214,10 @@ def test_measurements_are_kept_for_the_metrics() -> None:
 
 def test_a_busy_dispenser_spreads_over_capped_rows() -> None:
     story = Story()
-    for _ in range(3 * MAX_ENTRIES):
+    for _ in range(3 * ENTRIES_PER_ROW):
         story.staff()
     accounts = story.partition.sites[SITE].accounts
-    assert sorted(len(account.entries) for account in accounts.values()) == [MAX_ENTRIES] * 3
+    assert sorted(len(account.entries) for account in accounts.values()) == [ENTRIES_PER_ROW] * 3
 
 
 def test_a_tick_erases_what_has_expired_at_an_idle_site() -> None:

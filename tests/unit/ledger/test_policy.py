@@ -107,8 +107,13 @@ def test_a_limit_below_a_portion_is_refused_since_nobody_would_be_served(limit: 
     assert msgspec.convert({limit: 60}, Policy)
 
 
+def test_a_limit_above_what_one_visitor_is_ever_granted_is_refused() -> None:
+    assert "limit_cm is above 64 portions" in refused(PARK + "[sites.park.policy]\nportion_cm = 10\nlimit_cm = 641")
+    assert msgspec.convert({"portion_cm": 10, "limit_cm": 640}, Policy)
+
+
 def test_a_policy_s_version_changes_with_every_number_and_with_nothing_else() -> None:
-    numbers = [{name: 7_161} for name in Policy.__struct_fields__ if name not in ("portion_cm", "give_back")]
+    numbers = [{name: 3_661} for name in Policy.__struct_fields__ if name not in ("portion_cm", "give_back")]
     waits = [{"give_back": {name: 61}} for name in GiveBack.__struct_fields__]
     versions = [Policy().version, *(msgspec.convert(changed, Policy).version for changed in numbers + waits)]
     assert len(set(versions)) == len(versions)

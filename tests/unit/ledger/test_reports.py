@@ -114,21 +114,6 @@ def test_the_numbers_of_a_dispenser_outlive_its_entries() -> None:
     assert told(story, Stock(number=2, cm=9_000)).missing == 0
 
 
-def test_a_full_site_remembers_grants_and_no_more_refusals() -> None:
-    story = Story(Policy(most_accounts=100, button_budget_cm=100_000, dispenser_limit_cm=100_000, limit_cm=60))
-    for person in range(99):
-        story.face(f"person {person}")
-    for _ in range(40):
-        story.face("person 0")
-    site = story.partition.sites[SITE]
-    assert len(site.accounts) == 100
-    before = set(site.accounts)
-    assert isinstance(story.face("person 1").command, Refuse)
-    assert set(site.accounts) == before
-    assert isinstance(story.face("somebody new").command, Dispense)
-    assert len(site.accounts) == 101
-
-
 def test_an_unreadable_report_is_noted_with_the_reason_and_is_no_gap_in_the_numbers() -> None:
     story, request = granted(GiveBack())
     told(story, Stock(number=1, cm=900))
