@@ -188,7 +188,7 @@ class Replay:
             case SiteCounted() | Held() | EpochBegan() if outcome.site in self._by_record:  # they count templates
                 return None
             case ReportKept() if self._first_at[partition]:  # earlier report numbers are not recorded
-                return encode(structs.replace(outcome, missing=0, cm=0))
+                return encode(structs.replace(outcome, missing=0, cm=0, excess_cm=0))
             case _:
                 return value
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from msgspec import Raw, structs
 
 from models.contract.codec import encode
-from models.contract.messages import Dispense, FaceSeen, Forgotten, Refuse
+from models.contract.messages import Dispense, Dispensed, FaceSeen, Forgotten, Refuse
 from models.ledger.codec import decode_event
 from models.ledger.events import Recalled, Record, Requested, SiteConfigured
 from models.ledger.outcomes import Answered
@@ -66,6 +66,18 @@ def test_what_is_proven_in_the_middle_of_a_stream_is_as_it_was(records: list[Rec
         settings = {name: site.settings for name, site in before.sites.items() if site.settings}
         told = replayed(found[first:], structs.replace(recording(first), settings={0: settings}))
         assert comparison([one for one in told if one.is_proven]) <= {Comparison.EQUAL, Comparison.UNPROVEN}
+
+
+def test_the_excess_of_a_report_that_came_before_the_recording_too_is_no_difference() -> None:
+    story = Story(Policy(give_back=RESERVED))
+    report = Dispensed(number=1, request=story.button().command.request, cm=61)
+    story.report(report)
+    story.staff()
+    story.wait(600)
+    story.report(report)
+    settings = {0: {SITE: structs.replace(settings_of(story), offset=0)}}
+    *_, last = replayed(recorded_events(story.records)[3:], structs.replace(recording(3), settings=settings))
+    assert (last.is_proven, last.comparison) == (True, Comparison.UNPROVEN)
 
 
 def test_on_the_record_every_answer_is_that_of_then_even_with_another_secret() -> None:
