@@ -64,6 +64,7 @@ SERVICES = Measurement(
         _count("sent", "ingress: messages given to Kafka"),
         _count("kept", "ingress: kept by Kafka and acknowledged to the broker"),
         _count("dead_letters", "ingress: of these dead letters"),
+        _count("reordered", "ingress: states that it appended again, behind an outdated one"),
         _count("decided", "decider: events decided"),
         _count("redelivered", "events that came to it again: decider from Kafka, sink from the decider"),
         _count("repaired", "decider: events that Faust had left out, read from Kafka"),

@@ -16,11 +16,13 @@ from models.contract.codec import decode_control, decode_report, decode_request,
 from models.contract.dead_letters import DeadLetter
 from models.contract.face_models import is_synthetic
 from models.contract.messages import LONGEST_REASON, FaceSeen, ForgetAsked, Request
+from models.contract.states import state_key
 from models.contract.topics import DeviceTopic, Topics
 from models.errors import MalformedMessage
 from models.ledger.events import Reported, Requested, UnreadableReport
 from models.ledger.policy import Sites
 from models.settings import Settings
+from stream_processors.ingress.state_order import keep_states_in_order
 from stream_processors.ingress.template_sealing import NoKey, Seals
 from stream_processors.runtime.health import Health
 from stream_processors.runtime.kafka import kafka_answers, open_consumer, open_producer, read_to_end
@@ -59,6 +61,7 @@ class Record(NamedTuple):
     topic: str
     key: str
     value: bytes
+    """empty: what the topic holds of the key is removed"""
 
 
 def on_message(publication: Publication, topics: Topics, sites: Sites, seals: Seals) -> tuple[Record, ...]:
@@ -68,12 +71,22 @@ def on_message(publication: Publication, topics: Topics, sites: Sites, seals: Se
     """
     source: DeviceTopic | None = None
     try:
+        if removed := _cleared_state(publication, topics):
+            return (removed,)
         source = sender(publication.topic, topics, sites)
         return (_record(source, publication, topics, sites, seals),)
     except MalformedMessage as error:
         letter = DeadLetter.of(publication.topic, publication.payload, str(error), topics)
         unread = Record(topics.dead_letters, publication.topic[:200], encode(letter))
         return (unread, *_unreadable_report(source, publication.payload, letter.reason, topics))
+
+
+def _cleared_state(publication: Publication, topics: Topics) -> Record | None:
+    """The end of a dispenser's state, whoever cleared its topic; the operator need not know the dispenser any more."""
+    source = topics.parse(publication.topic)
+    if source.channel != "state" or publication.payload:
+        return None
+    return Record(topics.states, state_key(source.site, source.device), b"")
 
 
 def _unreadable_report(source: DeviceTopic | None, payload: bytes, reason: str, topics: Topics) -> tuple[Record, ...]:
@@ -108,7 +121,7 @@ def _record(source: DeviceTopic, publication: Publication, topics: Topics, sites
             reported = Reported(site=site, device=device, report=decode_report(payload))
             return Record(topics.events, site, encode(reported))
         case "state":
-            return Record(topics.states, f"{site}/{device}", encode(decode_state(payload)))
+            return Record(topics.states, state_key(site, device), encode(decode_state(payload)))
         case "command":
             raise MalformedMessage("a device does not command")
         case unknown:
@@ -134,7 +147,7 @@ def _patience_s(publication: Publication) -> int | None:
 def run(settings: Settings) -> None:
     """Serve until told to stop; several instances share the work."""
     sites = read_sites(settings.sites)
-    health = Health("ingress", settings.instance, counts=("sent", "kept", "dead_letters"))
+    health = Health("ingress", settings.instance, counts=("sent", "kept", "dead_letters", "reordered"))
     serve(lambda: _carry(settings, sites, health), health, settings)
 
 
@@ -145,6 +158,7 @@ async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
     async with (
         open_producer(settings) as producer,
         open_consumer(settings, settings.topics.controls, group=None) as controls,
+        open_consumer(settings, settings.topics.states, group=None) as states,
         open_keys(settings, "ingress", health) as keys,
         open_session(settings, f"ingress-{settings.instance}", _RECEIVE_MAXIMUM) as session,
         asyncio.TaskGroup() as tasks,
@@ -153,6 +167,7 @@ async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
         for record in await read_to_end(controls, controls.assignment()):
             _follow(record, seals, health)
         tasks.create_task(_follow_on(controls, seals, health), name="controls")
+        tasks.create_task(keep_states_in_order(states, producer, settings.topics.states, health), name="states")
         await session.subscribe(*(f"$share/ingress/{topic}" for topic in settings.topics.ingress_filters))
         announce_ready(f"ingress {settings.instance} ({os.getpid()})")
         under_way: asyncio.Queue[_Sent] = asyncio.Queue(_RECEIVE_MAXIMUM)
@@ -218,7 +233,9 @@ async def _send(
         publication = Publication(message.topic, message.payload, message.expiry_s, time.monotonic() - message.at)
         try:
             records = await turn(publication)
-            appended = [await producer.send(record.topic, record.value, record.key.encode()) for record in records]
+            appended = [
+                await producer.send(record.topic, record.value or None, record.key.encode()) for record in records
+            ]
         except KafkaTimeoutError:
             health.fault("kafka takes nothing")
         except NoKey as error:

@@ -11,6 +11,7 @@ from functools import partial
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from models.contract.codec import decode_control, decode_dead_letter, decode_state
+from models.contract.states import dispenser_of_key
 from models.errors import MalformedMessage
 from models.ledger.codec import decode_outcome
 from models.settings import Settings
@@ -72,8 +73,7 @@ class Points:
             case self._topics.states | self._topics.controls if record.value is None:
                 return []
             case self._topics.states:
-                site, _, device = record.key.decode().partition("/")
-                return [state_point(site, device, decode_state(value), offset, at)]
+                return [state_point(*dispenser_of_key(record.key), decode_state(value), offset, at)]
             case self._topics.controls:
                 return [control_point(decode_control(value), offset, at)]
             case self._topics.dead_letters:

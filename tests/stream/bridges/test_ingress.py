@@ -24,7 +24,7 @@ from models.ledger.codec import decode_event
 from models.ledger.events import Reported, Requested, UnreadableReport
 from models.ledger.policy import Sites, SiteSpec
 from stream_processors.decider.ledger import opened
-from stream_processors.ingress.service import Publication, on_message
+from stream_processors.ingress.service import Publication, Record, on_message
 from stream_processors.ingress.template_sealing import NoKey, Seals
 
 TOPICS = Topics()
@@ -230,6 +230,18 @@ def test_a_state_is_kept_for_its_device() -> None:
     state = DeviceState(online=False, firmware="2.4.0")
     [record] = on_message(Publication(f"{AT_THE_GATE}/state", encode(state)), TOPICS, SITES, seals())
     assert (record.topic, record.key, decode_state(record.value)) == (TOPICS.states, "park/gate", state)
+
+
+@pytest.mark.parametrize("dispenser", ["park/gate", "moon/base"])
+def test_a_cleared_state_is_removed_whether_or_not_the_operator_knows_the_dispenser(dispenser: str) -> None:
+    removed = on_message(Publication(f"fairroll/v1/{dispenser}/state", b""), TOPICS, SITES, seals(Keys()))
+    assert removed == (Record(TOPICS.states, dispenser, b""),)
+
+
+@pytest.mark.parametrize("channel", ["request", "report", "command"])
+def test_an_empty_message_of_another_kind_is_a_dead_letter(channel: str) -> None:
+    [record] = on_message(Publication(f"{AT_THE_GATE}/{channel}", b""), TOPICS, SITES, seals(Keys()))
+    assert record.topic == TOPICS.dead_letters
 
 
 def test_a_field_that_is_not_of_the_contract_goes_no_further() -> None:

@@ -134,8 +134,9 @@ async def test_every_kind_of_record_becomes_a_point(stack: LocalStack) -> None:
         )
         await decide(settings, seconds=2, per_second=100)
         await producer.send_and_wait(settings.topics.decisions, b'{"kind":"tomorrow"}', key=b"s1")
+        await producer.send_and_wait(settings.topics.states, encode(DeviceState(online=True)), key=b"\xff")
         await assert_books_agree(settings)
-        await sink.until_count("unreadable", 1)
+        await sink.until_count("unreadable", 2)
     kinds = {key.measurement for key in await stored(settings)}
     assert kinds == {"requests", "answers", "reports", "sites", "devices", "controls", "receipts", "dead_letters"}
 

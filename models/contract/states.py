@@ -1,0 +1,59 @@
+"""The newest state of each dispenser, as the records of the topic of states give it. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from models.contract.codec import decode_state
+from models.contract.messages import DeviceState
+from models.contract.topics import NAME_PATTERN
+from models.errors import MalformedMessage
+
+__all__ = ["States", "dispenser_of_key", "state_key"]
+
+
+class States(Mapping[str, DeviceState]):
+    """By `site/device`.
+
+    Two ingresses may append two states in the wrong order, so the sequence decides which one is newer.
+    """
+
+    def __init__(self) -> None:
+        self._newest: dict[str, DeviceState] = {}
+
+    def take(self, key: bytes | None, value: bytes | None) -> str | None:
+        """Take a record, in the order of its partition; returns `site/device`, or None for a record that is outdated.
+
+        A record without a value removes the dispenser. Raises MalformedMessage for one that cannot be read.
+        """
+        dispenser = state_key(*dispenser_of_key(key))
+        if not value:
+            self._newest.pop(dispenser, None)
+            return dispenser
+        state = decode_state(value)
+        if dispenser in self._newest and state.is_older_than(self._newest[dispenser]):
+            return None
+        self._newest[dispenser] = state
+        return dispenser
+
+    def __getitem__(self, dispenser: str) -> DeviceState:
+        return self._newest[dispenser]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._newest)
+
+    def __len__(self) -> int:
+        return len(self._newest)
+
+
+def state_key(site: str, device: str) -> str:
+    """The key of a dispenser's records."""
+    return f"{site}/{device}"
+
+
+def dispenser_of_key(key: bytes | None) -> tuple[str, str]:
+    """The site and the device of a record's key; raises MalformedMessage where it is none."""
+    match (key or b"").decode(errors="replace").split("/"):
+        case [site, device] if re.match(NAME_PATTERN, site) and re.match(NAME_PATTERN, device):
+            return site, device
+        case _:
+            raise MalformedMessage("its key is no site/device")
