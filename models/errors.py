@@ -18,12 +18,12 @@ class Undecidable(FairrollError):
 
 
 class ConfigError(FairrollError):
-    """Ours, the operator's: a setting or a file is wrong. The text says which one and what to do."""
+    """The operator's fault: a setting or a file is wrong. The text names it and the remedy."""
 
     exit_code = 2
 
 
 def first_of(group: BaseExceptionGroup[FairrollError]) -> FairrollError:
-    """The first error in a group of groups: what to tell when several tasks failed of one cause."""
+    """Return the first error of nested groups: the one to report when several tasks failed for one cause."""
     first = group.exceptions[0]
     return first_of(first) if isinstance(first, BaseExceptionGroup) else first

@@ -23,7 +23,7 @@ from models.contract.codec import decode_state
 from models.keys.seal_chain import SitesReply
 from models.ledger.policy import Sites
 from models.settings import Settings
-from stream_processors.runtime.consumer_lag import partitions_of, read_backlogs, reads
+from stream_processors.runtime.consumer_lag import partitions_of, read_consumer_lag, reads
 from stream_processors.runtime.kafka import open_admin, open_consumer
 from stream_processors.runtime.key_client import read_facts
 from stream_processors.sink.pipeline_metrics import ask_services
@@ -80,7 +80,7 @@ async def _topics(settings: Settings, sites: Sites) -> KafkaSeen | str:
             if missing := await _missing(settings):
                 return f"Kafka shows no topic {min(missing)}: run `fairroll provision`, or give this user the right"
             behind, speeds, seen, letters = await asyncio.gather(
-                read_backlogs(settings), _rates(settings), _dispensers(settings, sites), _letters(settings)
+                read_consumer_lag(settings), _rates(settings), _dispensers(settings, sites), _letters(settings)
             )
     except (KafkaAway, KafkaError) as error:
         return str(error)

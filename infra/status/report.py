@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from models.contract.messages import DeviceState
 from models.keys.seal_chain import SitesReply
 from models.ledger.policy import Sites
-from stream_processors.runtime.consumer_lag import Backlog
+from stream_processors.runtime.consumer_lag import ConsumerLag
 from stream_processors.runtime.health import Vitals
 
 __all__ = [
@@ -60,7 +60,7 @@ class Dispenser(Struct, frozen=True, kw_only=True):
 class KafkaSeen(Struct, frozen=True, kw_only=True):
     """What the topics hold."""
 
-    backlogs: list[Backlog]
+    backlogs: list[ConsumerLag]
     rates: dict[str, float]
     """records a second, by topic"""
     dispensers: list[Dispenser]

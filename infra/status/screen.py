@@ -9,7 +9,7 @@ from rich.text import Text
 from infra.status.report import Broker, Dispenser, Service, Status, last_faults
 from infra.tables import Table, stacked
 from models.keys.seal_chain import SitesReply
-from stream_processors.runtime.consumer_lag import Backlog
+from stream_processors.runtime.consumer_lag import ConsumerLag
 
 __all__ = ["screen", "span"]
 
@@ -61,7 +61,7 @@ def _state(word: str) -> Text:
     return Text(word, "green" if word == "ready" else "bold red")
 
 
-def _backlogs(backlogs: Iterable[Backlog], rates: Mapping[str, float]) -> Table:
+def _backlogs(backlogs: Iterable[ConsumerLag], rates: Mapping[str, float]) -> Table:
     table = Table("consumer group", "reads", "still to do", "records a second")
     for backlog in backlogs:
         rate = rates.get(backlog.topic)

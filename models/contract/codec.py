@@ -81,7 +81,7 @@ def decode_state(payload: bytes) -> DeviceState:
 
 
 def decode_command(payload: bytes) -> Command:
-    """Read what the pipeline tells a dispenser."""
+    """Decode a command."""
     return _from_mqtt(_command, payload)
 
 

@@ -1,7 +1,7 @@
 """What is kept of a message that cannot be read: why, where from, how large, its hash; never a face.
 
-A report that nobody could read is kept too, where nothing in it can be a template, so that it can be read again once
-the reason is mended. The rule looks at what the payload says, not at what it claims to be.
+An unreadable report is kept too if nothing in it can be a template, so that it can be submitted again once the reason
+is fixed. The rule inspects the content of the payload, not its kind.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """bytes of the payload"""
     sha256: str
     payload: bytes | None = None
-    """The fields of a report, written anew; None where they may not be kept."""
+    """Return the fields of a report, encoded again; None if they may not be kept."""
 
     @classmethod
     def of(cls, source: str, payload: bytes, reason: str, topics: Topics) -> "DeadLetter":
@@ -64,7 +64,7 @@ def _harmless(payload: bytes) -> bytes | None:
     if len(payload) > _MAX_KEPT_BYTES:
         return None
     try:
-        check_unambiguous(payload)  # written anew, a repeated name would be one that can be read
+        check_unambiguous(payload)  # encoded again, a repeated name would become readable
         fields = _fields.decode(payload)
     except (MalformedMessage, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -10,7 +10,7 @@ from models.errors import ConfigError
 __all__ = ["FACE_MODELS", "FaceModel", "Likely", "face_model", "is_synthetic", "with_thresholds"]
 
 Likely = Literal["same", "doubt", "new"]
-"""What a score says of a face and the nearest template."""
+"""The meaning of a score between a face and the nearest template."""
 
 
 class FaceModel(Struct, frozen=True, kw_only=True):
@@ -28,9 +28,9 @@ class FaceModel(Struct, frozen=True, kw_only=True):
     """at or above, and below `same`: someone new, counted as doubt"""
     false_match_rate: float
     """share of pairs of strangers that score `same`, at most: the upper 95 % bound. Times a site's live templates it is
-    how many of them a newcomer matches, so at most how many refusals wrong somebody, for each face that asks"""
+    how many of them a new visitor matches: an upper bound of wrongful refusals per request by face"""
 
-    def tells(self, score: int | None) -> Likely:
+    def classify(self, score: int | None) -> Likely:
         """What a score means; None: there was no template to compare with."""
         if score is None or score < self.doubt:
             return "new"
@@ -50,7 +50,7 @@ people to promise anything in the field. No false match was seen, but six people
 is all that the rate rests on (docs/template-evaluation.md).
 
 synthetic/1, random unit vectors of simulated fleets and never a person: from its own model (cosine .75 +- .08 for
-one identity, 0 +- .05 for two) over 20 keys. Of 10,000 looks .16 % are below `same`; of 5 million pairs of strangers
+one identity, 0 +- .05 for two) over 20 keys. Of 10,000 captures .16 % are below `same`; of 5 million pairs of strangers
 none is above 322. Strangers' mean is 256 and their deviation 13.4: `same` is 5.9 deviations off, `doubt` 4.4.
 The rate is from `make figures`: no false match of 8 million pairs of people, others under each of 16 keys.
 
@@ -59,7 +59,7 @@ facenet-vggface2/1: the numbers of synthetic/1, unproven until calibrated with t
 
 
 def is_synthetic(model_id: str) -> bool:
-    """Whether the faces of this model are made up by simulated fleets, and nobody's."""
+    """Return whether the faces of this model are synthetic."""
     return model_id.startswith("synthetic/")
 
 

@@ -1,4 +1,4 @@
-"""The contract's messages: what dispensers and the pipeline say to each other over MQTT.
+"""The contract's messages: what dispensers and the pipeline exchange over MQTT.
 
 Requests and reports are facts, in the past tense; commands are imperatives. Unknown fields are tolerated,
 so that a newer device can speak to an older pipeline; an unknown kind is refused.
@@ -64,7 +64,7 @@ Milliseconds = Annotated[int, Meta(ge=0, le=10**12)]
 
 Mode = Literal["face", "button", "held"]
 Placement = Literal["entrance", "inside"]
-"""Inside a restroom no camera may look at anybody (docs/field.md, law)."""
+"""Inside a restroom no camera may capture (docs/field.md, law)."""
 Sign = Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
 """What people read before they ask: one paragraph, without characters that could control a display."""
 Reason = Annotated[str, Meta(max_length=LONGEST_REASON)]
@@ -89,7 +89,7 @@ class FaceSeen(_Message, tag="face", frozen=True, kw_only=True):
     model: ModelId
     epoch: Epoch = 0
     template: Template | None
-    """None only inside the pipeline: a template whose key is gone. Ingress refuses it from a device."""
+    """None only inside the pipeline: a template whose key is destroyed. Ingress refuses it from a device."""
 
 
 class ButtonPressed(_Message, tag="button", frozen=True, kw_only=True):
@@ -99,7 +99,7 @@ class ButtonPressed(_Message, tag="button", frozen=True, kw_only=True):
 
 
 class StaffPressed(_Message, tag="staff", frozen=True, kw_only=True):
-    """An attendant asked on somebody's behalf."""
+    """An attendant asked on a visitor's behalf."""
 
     id: RequestId
 
@@ -224,7 +224,7 @@ class DeviceState(Struct, frozen=True, kw_only=True):
     model: Annotated[str, Meta(max_length=64)] = ""
 
     def is_older_than(self, other: "DeviceState") -> bool:
-        """Whether the dispenser published this state before the other one, as far as their sequences say."""
+        """Return whether this state was published before the other one, by their sequences."""
         return 1 < self.sequence < other.sequence
 
 
@@ -245,6 +245,6 @@ class Control(Struct, frozen=True, kw_only=True):
     window_s: Annotated[int, Meta(ge=60, le=86_400)]
     """the bounds are the policy's; without them a hostile control could switch the budget off"""
     placement: Placement = "entrance"
-    """inside, a dispenser looks at no face whatever `mode` says"""
+    """inside, a dispenser captures no face whatever `mode` is"""
     sign: Sign = ""
-    """the site's own words for its sign; "": the dispenser says them itself"""
+    """the site's own sign text; "": the dispenser's default"""

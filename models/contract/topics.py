@@ -30,7 +30,7 @@ DEFAULT_NAMESPACE = "fairroll"
 
 
 class DeviceTopic(Struct, frozen=True):
-    """What the MQTT topic of one dispenser says."""
+    """The parsed MQTT topic of one dispenser."""
 
     site: str
     device: str
@@ -77,7 +77,7 @@ class Topics(Struct, frozen=True):
 
     @property
     def ingress_filters(self) -> tuple[str, ...]:
-        """Every version, so that a device of another version can be told from a silent one."""
+        """Every version, so that a device of another version is distinguished from a silent one."""
         return tuple(f"{self.namespace}/+/+/+/{channel}" for channel in ("request", "report", "state"))
 
     def client_id(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""A decision: what to say, and the one row to write."""
+"""A decision: outcomes to publish, and the one row to write."""
 
 from typing import NamedTuple
 

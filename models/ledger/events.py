@@ -39,13 +39,13 @@ class Requested(_Event, tag="requested", frozen=True, kw_only=True):
     device: Name
     request: Request
     patience_s: int | None = None
-    """how much longer the dispenser waits, as MQTT's message expiry tells"""
+    """remaining patience, from MQTT's message expiry"""
     sealed: Sealed | None = None
-    """The request's template, sealed. In Kafka the request itself never has one; whoever holds the key puts it back."""
+    """The request's template, sealed. In Kafka the request itself never has one; a holder of the key restores it."""
 
 
 class Recalled(Requested, tag="requested", frozen=True, kw_only=True):
-    """A request whose template nobody can read any more, with what was found of it when it could be read.
+    """A request whose template cannot be read any more, with its recorded identity.
 
     Only in the memory of a replay: it is none of `Event`, so nothing that Kafka holds is ever read as one.
     """
@@ -54,13 +54,13 @@ class Recalled(Requested, tag="requested", frozen=True, kw_only=True):
     visitor: str | None = None
     score: int | None = None
     erased: int = 0
-    """of somebody who asked to be forgotten: how many templates were; whose is not told"""
+    """for a request to be forgotten: the number of erased templates"""
 
 
 class UnreadableReport(Struct, frozen=True, kw_only=True, tag_field="kind", tag="unreadable"):
     """A report that breaks the contract and whose number can be read: a dead letter keeps it, no account changes.
 
-    Never on the wire: ingress makes it, so that the dispenser is told to drop the report.
+    Never on the wire: ingress makes it, so that the report is acknowledged and dropped.
     """
 
     number: Number
@@ -68,7 +68,7 @@ class UnreadableReport(Struct, frozen=True, kw_only=True, tag_field="kind", tag=
 
 
 class Reported(_Event, tag="reported", frozen=True, kw_only=True):
-    """A dispenser told what it did or measured."""
+    """A dispenser reported what it did or measured."""
 
     site: Name
     device: Name
@@ -86,7 +86,7 @@ class SiteConfigured(_Event, tag="configured", frozen=True, kw_only=True):
 
 
 class SiteHeld(_Event, tag="held", frozen=True, kw_only=True):
-    """An operator switched the site's face recognition off: what it remembers of visitors is gone from here on."""
+    """An operator turned the site's face recognition off: its visitors' accounts are void from here on."""
 
     site: Name
     why: Remark
@@ -102,7 +102,7 @@ class SiteResumed(_Event, tag="resumed", frozen=True, kw_only=True):
 
 
 class EpochEnded(_Event, tag="epoch-ended", frozen=True, kw_only=True):
-    """The site's template key has lived long enough; said twice, it ends once."""
+    """The site's template key has expired; repeated, the event has no further effect."""
 
     site: Name
     epoch: int
@@ -110,7 +110,7 @@ class EpochEnded(_Event, tag="epoch-ended", frozen=True, kw_only=True):
 
 
 class Ticked(_Event, tag="ticked", frozen=True, kw_only=True):
-    """Time passed in a partition, whether or not somebody came."""
+    """Time passed in a partition."""
 
 
 SiteEvent = Requested | Reported | SiteConfigured | SiteHeld | SiteResumed | EpochEnded

@@ -1,6 +1,6 @@
 """The one pure fold: what becomes of an event. No clock, no randomness, no I/O.
 
-`decide` reads a site and says what to answer and which row to write; it changes nothing. The live decider,
+`decide` reads a site and returns the answer and the row to write; it changes nothing. The live decider,
 replay, what-if and the property tests all call it.
 """
 
@@ -25,7 +25,7 @@ def decide(site: Site, event: SiteEvent, *, at: int, offset: int) -> Decision:
     """Decide an event of a site at the partition's time `at`, milliseconds since 1970.
 
     The policy is the site's own, from its last SiteConfigured. An event that was decided before gets the
-    same answer again and is charged to nobody.
+    same answer again and is not charged again.
     """
     moment = Moment(at, offset, site.horizon(at))
     match event:
@@ -46,7 +46,7 @@ def decide(site: Site, event: SiteEvent, *, at: int, offset: int) -> Decision:
 
 
 def _configure(site: Site, event: SiteConfigured, moment: Moment) -> Decision:
-    """A held site stays held. Where no face is looked at any more, those who were remembered are forgotten at once."""
+    """Apply settings. A held site stays held; leaving face mode voids visitors' accounts immediately."""
     mode = "button" if event.placement == "inside" else event.mode
     row = structs.replace(
         _settings(site, moment),
@@ -82,7 +82,7 @@ def _resume(site: Site, event: SiteResumed, moment: Moment) -> Decision:
 
 
 def _end_epoch(site: Site, event: EpochEnded, moment: Moment) -> Decision:
-    """Templates of the epoch that ended match nobody any more, so nothing of them is kept."""
+    """End the epoch: its templates match nothing any more, so visitors' accounts are void."""
     row = _settings(site, moment)
     if event.epoch != row.epoch:
         return unchanged(moment)
@@ -115,7 +115,7 @@ def _changed(site: Site, row: SiteRow, *receipts: Receipt) -> Decision:
 
 
 def control_changed(site: str, row: SiteRow) -> ControlChanged:
-    """Tell a site's dispensers how it works by its row."""
+    """Return the control of a site from its row."""
     policy = row.policy
     control = Control(
         site=site,

@@ -1,4 +1,4 @@
-"""What the decider says: each outcome is one record of `fairroll.decisions`, with the offset of its event."""
+"""Outcomes of the decider: each is one record of the decisions topic, with the offset of its event."""
 
 from typing import Literal
 
@@ -21,10 +21,10 @@ __all__ = [
 ]
 
 By = Literal["face", "button", "staff", "forget", "local"]
-"""How somebody asked; `local` where a dispenser served by itself."""
+"""How the visitor asked; `local`: the dispenser served by itself."""
 
 Identity = Literal["same", "new", "doubt", "unreadable"]
-"""What the search said of a face; `doubt` was taken for someone new, `unreadable` has no key or another epoch's."""
+"""Result of the search; `doubt` counts as new, `unreadable` has no key or another epoch's."""
 
 
 class _Outcome(Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
@@ -43,7 +43,7 @@ class Answered(_Outcome, tag="answered", frozen=True, kw_only=True):
     expires_at: int | None = None
     """when the dispenser stops waiting, milliseconds since 1970; only saves traffic"""
     repeated: bool = False
-    """The same answer once more, charged to nobody."""
+    """The same answer again, not charged."""
     identity: Identity | None = None
     visitor: str | None = None
     score: int | None = None
@@ -62,9 +62,9 @@ class ReportKept(_Outcome, tag="kept", frozen=True, kw_only=True):
     """why a command was declined"""
     fault: str | None = None
     cm: int = 0
-    """What came out, as far as no earlier report said so."""
+    """Dispensed, as far as no earlier report stated it."""
     excess_cm: int = 0
-    """What the report says beyond the grant, or the ration, that it is about: a fault of the dispenser. It counts
+    """Reported beyond the grant or ration: a fault of the dispenser. It counts
     against no limit."""
     missing: int = 0
     """How many of the dispenser's reports, by their numbers, have not come."""
@@ -79,7 +79,7 @@ class ControlChanged(_Outcome, tag="control", frozen=True, kw_only=True):
 
 
 class SiteCounted(_Outcome, tag="counted", frozen=True, kw_only=True):
-    """What the site remembers, told at each tick."""
+    """What the site remembers, at each tick."""
 
     templates: int
     accounts: int
@@ -92,11 +92,11 @@ class SiteCounted(_Outcome, tag="counted", frozen=True, kw_only=True):
     """the longest that a template may live here"""
     wrongful: float = 0.0
     """How many of those who are remembered a newcomer's face is expected to match, at most. So many refusals of a face
-    that asks are somebody else's fault; the button and staff remain."""
+    that asks are due to another visitor; the button and staff remain."""
 
 
 class Held(_Outcome, tag="held", frozen=True, kw_only=True):
-    """The receipt of a hold: what was remembered of visitors, and is gone."""
+    """The receipt of a hold: what was remembered of visitors and is erased."""
 
     templates: int
     accounts: int
@@ -114,7 +114,7 @@ class Resumed(_Outcome, tag="resumed", frozen=True, kw_only=True):
 
 
 class EpochBegan(_Outcome, tag="epoch", frozen=True, kw_only=True):
-    """The site's devices make templates under the key of `epoch` from now on; those of before are gone."""
+    """The site's devices make templates under the key of `epoch` from now on; earlier ones are void."""
 
     epoch: int
     templates: int
@@ -122,5 +122,5 @@ class EpochBegan(_Outcome, tag="epoch", frozen=True, kw_only=True):
 
 
 Receipt = Held | Resumed | EpochBegan
-"""What operators and auditors are told; goes to `fairroll.receipts`, which keeps it."""
+"""Records for operators and auditors, kept in the receipts topic."""
 Outcome = Answered | ReportKept | ControlChanged | SiteCounted | Receipt

@@ -64,7 +64,7 @@ class Partition:
         return decision
 
     def pass_over(self, offset: int, at: int) -> Decision:
-        """Remember that there was something at `offset` that nobody can read."""
+        """Record that `offset` holds an unreadable event."""
         row = PartitionRow(offset=max(self.offset, offset), at=max(self.at, at))
         self._put(PARTITION_KEY, row)
         return Decision(outcomes=(), key=PARTITION_KEY, row=row)
@@ -91,7 +91,7 @@ class Partition:
             self._expire(decision, decision.row)
 
     def ended_epochs(self) -> list[EpochEnded]:
-        """Tell which sites' template keys have lived long enough by now."""
+        """Return the sites whose template keys have expired."""
         rows = ((name, site.settings) for name, site in sorted(self.sites.items()) if site.mode == "face")
         return [
             EpochEnded(site=name, epoch=row.epoch)
@@ -100,7 +100,7 @@ class Partition:
         ]
 
     def _tick(self, at: int, offset: int) -> Decision:
-        """Erase what has expired, and tell what each site remembers."""
+        """Erase what has expired, and count what each site remembers."""
         expired = {name: site.expired(site.horizon(at)) for name, site in sorted(self.sites.items())}
         return Decision(
             outcomes=tuple(_counted(self.sites[name], at, offset) for name in expired),

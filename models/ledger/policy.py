@@ -40,7 +40,7 @@ class GiveBack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """no report came: a dispenser that is connected reports within seconds"""
 
     def wait_ms(self, shortfall: "Shortfall | None") -> int:
-        """Tell how long after its grant the paper that did not come out counts, milliseconds."""
+        """Return how long paper that did not come out counts after its grant, milliseconds."""
         match shortfall:
             case None:
                 return 0
@@ -60,7 +60,7 @@ class GiveBack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much, to whom, how often. The defaults are those reported of the first deployments (docs/field.md)."""
+    """How much, to whom, how often. The defaults are those of the first deployments (docs/field.md)."""
 
     portion_cm: _Centimetres = 60
     """what one grant dispenses"""
@@ -78,12 +78,12 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     epoch_s: Annotated[int, Meta(ge=3_600, le=2_592_000)] = 86_400
     """how long a key of the site's templates lives; the next one makes all older templates useless"""
     most_accounts: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000
-    """visitors that a site remembers at once; beyond them a newcomer's face is served by the button's rule"""
+    """most visitors that a site remembers; beyond them a new face is served by the button's rule"""
 
     def __post_init__(self) -> None:
         for name in ("limit_cm", "button_budget_cm", "dispenser_limit_cm", "ration_budget_cm"):
             if getattr(self, name) < self.portion_cm:
-                raise ValueError(f"{name} is below portion_cm, so that nobody would ever be served")
+                raise ValueError(f"{name} is below portion_cm, so that no visitor would ever be served")
         if self.limit_cm > MOST_GRANTS * self.portion_cm:
             raise ValueError(f"limit_cm is above {MOST_GRANTS} portions, the most that one visitor is granted")
 
@@ -195,7 +195,7 @@ def parse_sites(text: str, source: str) -> Sites:
 
 
 def _with_its_site(error: str, tables: dict[str, Any]) -> str:
-    """Msgspec tells the place within a site, but not which site it is."""
+    """Add the site to msgspec's message, which names only the place within it."""
     if "sites[...]" not in error:
         return error
     for name, table in tables["sites"].items():

@@ -30,7 +30,7 @@ class Numbering(Struct, frozen=True, array_like=True):
         return number <= self.upto or number in self.beyond
 
     def including(self, number: int) -> "Numbering":
-        """Take in a number. What came before the first that is known of a dispenser at work is nobody's gap."""
+        """Take in a number. Numbers before the first known one are not counted as gaps."""
         if self.knows(number):
             return self
         upto = number - 1 if self == Numbering() and number > _MOST_BEYOND else self.upto

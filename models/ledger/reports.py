@@ -22,18 +22,18 @@ _MotorReport = Dispensed | LocalRation | Declined
 
 
 class _Paper(NamedTuple):
-    """What a report newly says about paper."""
+    """What a report newly states about paper."""
 
     settlement: Settlement | None = None
     """None where no account changes"""
     cm: int = 0
-    """what came out, as far as no earlier report said so"""
+    """dispensed, as far as no earlier report stated it"""
     excess_cm: int = 0
-    """what the report says beyond all that could have come out; it counts nowhere"""
+    """reported beyond what could have come out; it counts nowhere"""
 
 
 def settle(site: Site, event: Reported, moment: Moment) -> Decision:
-    """Settle a report in its dispenser's rows, whoever was granted; one that says nothing new changes nothing.
+    """Settle a report in its dispenser's rows; one that states nothing new changes nothing.
 
     The grant, in whatever account, is charged by the settlement (`models.ledger.rows.charges`): settling never
     writes a template again.
@@ -81,9 +81,9 @@ def _due_cm(site: Site, device: str, report: Dispensed | LocalRation, moment: Mo
 
 
 def _settled(site: Site, device: str, report: _MotorReport, moment: Moment, *, cm: int, is_new: bool) -> _Paper:
-    """Settle to the most that any report says, so that reports may come twice and in any order.
+    """Settle to the largest amount that any report states, so that reports may be repeated and reordered.
 
-    What is older than a window, or says that nothing came out for a request that is not known, changes no account and
+    A report that is older than a window, or states 0 cm for an unknown request, changes no account and
     counts by its number. A dispenser that lost its memory counts
     from 1 again: so in an account not the number decides what is known, but the request.
     """

@@ -44,7 +44,7 @@ class Asked(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """What the search said of a face."""
+    """The result of the search for a face."""
 
     identity: Identity
     match: Match | None = None
@@ -110,7 +110,7 @@ def _by_button_rule(asked: Asked, by: By, seen: _Seen | None = None) -> Decision
 def _on_forget(asked: Asked, request: ForgetAsked) -> Decision:
     """Erase every matching template in one row, which takes over the grants of all these accounts.
 
-    Where faces are known and this one cannot be read, saying `forgotten` would be a lie: the dispenser asks again.
+    If the template cannot be read, `forgotten` would be false: no answer, and the dispenser asks again.
     """
     if request.template is None and isinstance(asked.event, Recalled):
         return _without_identity(asked, "forget", Forgotten(request=request.id, erased=asked.event.erased))
@@ -145,7 +145,7 @@ def _taken_over(asked: Asked, keys: list[str]) -> tuple[tuple[Entry, ...], int]:
 
 
 def _without_identity(asked: Asked, by: By, command: Answer, seen: _Seen | None = None) -> Decision:
-    """Write an answer into the dispenser's account: a refusal, or a portion for nobody in particular.
+    """Write an answer into the dispenser's account: a refusal, or a portion without an identity.
 
     Answers that count against no limit are remembered up to a number; a repetition of one beyond it is decided again.
     """
@@ -172,11 +172,11 @@ def _recognise(asked: Asked, request: FaceSeen) -> _Seen:
         return _Seen("unreadable")
     index = asked.site.templates(request.model, request.epoch)
     match = index.nearest(request.template, asked.moment.horizon) if index else None
-    return _Seen(model.tells(match.score if match else None), match)
+    return _Seen(model.classify(match.score if match else None), match)
 
 
 def _recall(site: Site, event: Recalled) -> _Seen:
-    """What the search said then. Whose the nearest template was is known of those who were known again, of no other."""
+    """Return the recorded result. The nearest visitor is recorded for identity `same` only."""
     if event.score is None:
         return _Seen(event.identity)
     known = visitor_key(site.name, event.visitor) if event.visitor else ""
@@ -212,7 +212,7 @@ def _new_key(asked: Asked) -> str:
 
 
 def _live_entries(asked: Asked, keys: Iterable[str]) -> tuple[Entry, ...]:
-    """What the accounts hold that counts. Only a replay may know somebody whose account it never saw."""
+    """Return the live entries of accounts. Only a replay may name an account that it never saw."""
     accounts = (asked.site.accounts[key] for key in keys if key in asked.site.accounts)
     entries = (entry for account in accounts for entry in account.entries if isinstance(entry, Entry))
     return tuple(entry for entry in entries if entry.at > asked.moment.horizon)

@@ -1,4 +1,4 @@
-"""What the decider remembers, as rows: each event writes one, and every row tells the offset that wrote it."""
+"""The decider's state as rows: each event writes one, and every row has the offset of its event."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Entry(Struct, frozen=True, array_like=True, tag="asked"):
-    """One request and its answer. A grant is reserved by it until a Settlement tells what came out."""
+    """One request and its answer. A grant is reserved by it until a Settlement states what came out."""
 
     device: str
     id: str
@@ -56,7 +56,7 @@ class Entry(Struct, frozen=True, array_like=True, tag="asked"):
 
 
 class Settlement(Struct, frozen=True, array_like=True, tag="told"):
-    """What a dispenser's reports tell of one request: the most that any of them says came out."""
+    """The largest amount that a dispenser's reports state for one request."""
 
     device: str
     request: str
@@ -66,9 +66,9 @@ class Settlement(Struct, frozen=True, array_like=True, tag="told"):
     shortfall: Shortfall | None = None
     """why that was all"""
     offset: int = -1
-    """of the report that told of it"""
+    """of the settling report"""
     more_cm: int = 0
-    """what that report told beyond those before it: told again if the report is delivered again, and by no other"""
+    """what that report stated beyond earlier ones; repeated only if the report is redelivered"""
     granted_at: int | None = None
     """when its grant was decided, if one was known"""
     is_visitors: bool = False
@@ -97,12 +97,12 @@ class _Row(Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class VisitorAccount(_Row, tag="visitor", frozen=True, kw_only=True):
-    """Someone whom the site remembers: the template of the last grant, and the grants of the window."""
+    """A visitor whom the site remembers: the template of the last grant, and the grants of the window."""
 
     model: str
     epoch: int
     template: bytes | None
-    """In memory only, and None where the key is gone: what is written of it is `sealed`."""
+    """In memory only; None if the key is destroyed. Only `sealed` is written."""
     sealed: Sealed | None = None
     """as ingress sealed it, bound to the last entry's request"""
     entries: tuple[Entry, ...]
@@ -132,7 +132,7 @@ class SiteRow(_Row, tag="site", frozen=True, kw_only=True):
     """Nothing up to this moment counts again, even if a later policy has a longer window."""
     held: bool = False
     erased: int = -1
-    """Visitors' accounts that were written up to this offset are gone; ticks remove their rows."""
+    """Visitors' accounts written up to this offset are void; ticks remove their rows."""
     epoch: int = 0
     epoch_at: int = 0
     """when it began, milliseconds since 1970"""
@@ -158,7 +158,7 @@ def visitor_key(site: str, visitor: str) -> str:
 
 
 def visitor_of(key: str) -> str:
-    """Tell the pseudonym in a visitor's key."""
+    """Return the pseudonym in a visitor's key."""
     return key.rsplit("/", 1)[1]
 
 
@@ -178,7 +178,7 @@ def device_of(key: str) -> str:
 
 
 def part_of(key: str) -> int:
-    """Return which of a dispenser's rows a key is of."""
+    """Return the number of a dispenser's row from its key."""
     return int(key.rsplit("/", 1)[1])
 
 
@@ -188,5 +188,5 @@ def site_key(site: str) -> str:
 
 
 def site_of(key: str) -> str:
-    """Tell the site of a row's key; empty for the partition's own."""
+    """Return the site of a row's key; empty for the partition's row."""
     return key.split("/")[1] if "/" in key else ""

@@ -133,7 +133,7 @@ class Decider:
                 self._health.fault("dead letter")
 
     def _read_rows_again(self) -> None:
-        """Rows that were read while the key holder was away have no templates: read them again once it answers."""
+        """Rows that were read without the key holder have no templates: read them again once it answers."""
         if self._is_without_keys and not self._keys.is_unreachable:
             self._is_without_keys = False
             self._ledger.reread()

@@ -1,4 +1,4 @@
-"""The changelog of the decider's table, read beside Faust: where a row lies, and how an unreadable one is removed."""
+"""The changelog of the decider's table, read without Faust: where a row lies, and how an unreadable one is removed."""
 
 from aiokafka import ConsumerRecord, TopicPartition
 

@@ -70,7 +70,7 @@ class Unseal(Protocol):
     """Holds the keys of the sites' templates."""
 
     def unseal(self, site: str, sealed: Sealed, bound_to: bytes, /) -> bytes | None:
-        """The template; None where its key is gone."""
+        """Return the template; None if its key is destroyed."""
         ...
 
 
@@ -212,7 +212,7 @@ class Ledger:
 
 
 def opened(event: Event, keys: Unseal) -> Event:
-    """Put the template back into a request that carries it sealed; where its key is gone, there is none."""
+    """Put the template back into a request that carries it sealed; without its key there is none."""
     if not isinstance(event, Requested) or event.sealed is None:
         return event
     request = event.request
@@ -257,5 +257,5 @@ def _opened_row(key: str, row: Row, keys: Unseal) -> Row:
 
 
 def _table_key(partition: int, key: str) -> bytes:
-    """Rows are told apart by partition, so that those of a revoked one can be dropped."""
+    """Keys carry the partition, so that those of a revoked one can be dropped."""
     return f"{partition}/{key}".encode()

@@ -14,7 +14,7 @@ __all__ = ["WorkerKeys"]
 
 
 class WorkerKeys(Service):  # type: ignore[misc]  # mode has no types
-    """Runs beside the application. Nothing may be read before `ready` returns."""
+    """Runs next to the application. Nothing may be read before `ready` returns."""
 
     def __init__(self, settings: Settings, health: Health) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class WorkerKeys(Service):  # type: ignore[misc]  # mode has no types
         self.add_future(self._hold())
 
     async def ready(self) -> None:
-        """Wait until the key holder was asked, whatever it said."""
+        """Wait until the key holder was asked, whatever the result."""
         await self._asked.wait()
 
     @property
@@ -35,24 +35,24 @@ class WorkerKeys(Service):  # type: ignore[misc]  # mode has no types
         return self._keys is None or self._keys.is_unreachable
 
     def unseal(self, site: str, sealed: Sealed, bound_to: bytes, /) -> bytes | None:
-        """The template; None where its key is gone."""
+        """Return the template; None if its key is destroyed."""
         return self._keys.unseal(site, sealed, bound_to) if self._keys else None
 
     def destroy(self, site: str) -> None:
-        """Destroy what is held of a site, without waiting for the key holder to say so."""
+        """Destroy a site's keys without waiting for the key holder."""
         if self._keys:
             self._keys.destroy(site)
 
     async def fetch_for(self, event: Event) -> None:
-        """Have the key of a template that is to be read. Without it nobody is known again, which must be heard of."""
+        """Fetch the key of a template that is to be read; a missing key is reported as a fault."""
         if not isinstance(event, Requested) or event.sealed is None or self._keys is None:
             return
         if not self._keys.covers(event.site, event.sealed):
             await self._keys.fetch(event.site)
         if not self._keys.covers(event.site, event.sealed):
             self._vitals.count("unreadable_templates")
-            if not self.is_unreachable:  # else that was told, once
-                self._vitals.fault(f"the key of a template at {event.site} is gone")
+            if not self.is_unreachable:  # else that fault was reported once
+                self._vitals.fault(f"the key of a template at {event.site} is destroyed")
 
     async def _hold(self) -> None:
         """In one task from opening to closing."""

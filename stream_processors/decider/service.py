@@ -27,7 +27,7 @@ from stream_processors.runtime.service import again_after_outages, log_to_stderr
 __all__ = ["create_app", "run"]
 
 _TICK_S = 5.0
-"""How often time moves where nobody comes: half of the changelog's `segment.ms`, so that it is compacted on time."""
+"""Period of ticks: half of the changelog's `segment.ms`, so that it is compacted on time."""
 _SEND_S = 4.0
 """How long a send is tried again: less than Kafka takes to give the partitions of a silent worker to another."""
 _CHECK_S = 10.0
@@ -35,7 +35,7 @@ _CHECK_S = 10.0
 
 
 def run(settings: Settings) -> None:
-    """Serve until told to stop."""
+    """Serve until stopped."""
     log_to_stderr()
     use("uvloop")
     install_consumer()
@@ -53,8 +53,8 @@ def run(settings: Settings) -> None:
         return
     watchdog.start()
     app = create_app(settings, secret, keys, health, watchdog)
-    told = _Running(served(health, settings.health))
-    worker = faust.Worker(app, told, keys, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
+    started = _Running(served(health, settings.health))
+    worker = faust.Worker(app, started, keys, loglevel=logging.WARNING, redirect_stdouts=False, quiet=True)
     worker.spinner = None  # it writes to a log file as to a terminal
     worker.execute_from_commandline()
 

@@ -1,4 +1,4 @@
-"""The last resort of a worker: to end at once, as if it had been killed, and to be started anew.
+"""The last resort of a worker: exit immediately, as if killed, to be restarted by its supervisor.
 
 What a worker may lose by that is what it may lose by kill -9: nothing, since its state is recovered from Kafka and
 every event that it had not finished comes again. An orderly end of a broken worker could take a minute, or never come.
@@ -79,7 +79,7 @@ class Watchdog:
             give_up("was frozen, and its partitions may be another worker's", seconds=round(silent, 1))
 
     def stuck(self, now: float) -> str | None:
-        """Tell what does not move at `now`, monotonic seconds."""
+        """Return what makes no progress at `now`, monotonic seconds."""
         if (since := self._pauses_since) is not None:
             return "the recovery does not end" if now - since > _RECOVERS_S else None
         late = [partition for partition, moved in dict(self._moved).items() if now - moved > _STUCK_S]

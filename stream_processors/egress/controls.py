@@ -23,7 +23,7 @@ _AT_ONCE = 200
 
 
 class ControlKeeper:
-    """Publishes what Kafka says and the broker does not retain.
+    """Publishes what Kafka holds and the broker does not retain.
 
     Kafka is read to its present end before anything is published. So a control that is outdated by then does not go
     out, however late this egress is, and what another egress published meanwhile is not taken for a mistake.

@@ -1,6 +1,6 @@
 """The controls that the MQTT broker should retain, compared with those that it retains. Pure.
 
-Kafka says what should be there. The broker may hold something else: it lost or restored its file, another egress was
+Kafka has the truth. The broker may hold something else: it lost or restored its file, another egress was
 late, or another client published there. `now` is monotonic seconds.
 """
 
@@ -63,7 +63,7 @@ class Retained:
         self._published[publication.site] = _Published(publication.payload, now)
 
     def _forget_strangers(self, now: float) -> None:
-        """Keep no memory of withdrawn controls that Kafka never knew, however many somebody publishes."""
+        """Keep no memory of withdrawn controls that Kafka never knew, however many are published."""
         for site in self._found.keys() - self._wanted.keys():
             if not self._found[site] and now - self._published.get(site, _NEVER).at >= _SETTLES_S:
                 del self._found[site]

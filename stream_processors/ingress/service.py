@@ -39,8 +39,8 @@ log = structlog.get_logger()
 _RECEIVE_MAXIMUM = 500
 """Messages that the broker may have under way to one instance, and that may be under way from it to Kafka.
 
-So much and no more is in memory while Kafka is away. After a reconnect mosquitto's whole backlog comes at once; what
-is not under way to Kafka then waits in the session's queue, which `open_session` tells the bound of.
+Bound of messages in memory while Kafka is unreachable. After a reconnect mosquitto sends its whole queue; what is not
+in flight to Kafka then waits in the session's queue, whose bound `open_session` explains.
 """
 
 
@@ -82,7 +82,7 @@ def on_message(publication: Publication, topics: Topics, sites: Sites, seals: Se
 
 
 def _cleared_state(publication: Publication, topics: Topics) -> Record | None:
-    """The end of a dispenser's state, whoever cleared its topic; the operator need not know the dispenser any more."""
+    """Return the tombstone of a dispenser's cleared state; the dispenser need not be configured any more."""
     source = topics.parse(publication.topic)
     if source.channel != "state" or publication.payload:
         return None
@@ -90,7 +90,7 @@ def _cleared_state(publication: Publication, topics: Topics) -> Record | None:
 
 
 def _unreadable_report(source: DeviceTopic | None, payload: bytes, reason: str, topics: Topics) -> tuple[Record, ...]:
-    """The event by which the sender is told to drop a report, if it is one with a number."""
+    """Return the event that acknowledges an unreadable report, if it has a number."""
     if source is None or source.channel != "report" or (number := report_number(payload)) is None:
         return ()
     report = UnreadableReport(number=number, reason=reason[:LONGEST_REASON])
@@ -99,7 +99,7 @@ def _unreadable_report(source: DeviceTopic | None, payload: bytes, reason: str, 
 
 
 def sender(topic: str, topics: Topics, sites: Sites) -> DeviceTopic:
-    """Tell which dispenser a topic is of; raises MalformedMessage where it is none of the operator's."""
+    """Return the dispenser of a topic; raises MalformedMessage if it is not configured."""
     source = topics.parse(topic)
     if not sites.knows(source.site, source.device):
         raise MalformedMessage(f"unknown site or device: {source.site}/{source.device}")
@@ -129,13 +129,13 @@ def _record(source: DeviceTopic, publication: Publication, topics: Topics, sites
 
 
 def _refuse_people(request: Request) -> None:
-    """At a simulated site, whose templates may be archived, nobody's face counts but a made-up one."""
+    """Refuse real faces at a simulated site, whose templates may be archived."""
     if isinstance(request, FaceSeen | ForgetAsked) and not is_synthetic(request.model):
         raise MalformedMessage("a real face at a simulated site")
 
 
 def _patience_s(publication: Publication) -> int | None:
-    """What is left of a request's patience. Nobody waits for it when nothing is: then it is a dead letter."""
+    """Return the remaining patience of a request; without any it is a dead letter."""
     expiry_s, held_s = publication.expiry_s, publication.held_s
     if expiry_s is None:
         return None
@@ -145,14 +145,14 @@ def _patience_s(publication: Publication) -> int | None:
 
 
 def run(settings: Settings) -> None:
-    """Serve until told to stop; several instances share the work."""
+    """Serve until stopped; several instances share the work."""
     sites = read_sites(settings.sites)
     health = Health("ingress", settings.instance, counts=("sent", "kept", "dead_letters", "reordered"))
     serve(lambda: _carry(settings, sites, health), health, settings)
 
 
 async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
-    """When told to stop, read no more, and acknowledge what Kafka is about to have; the broker keeps the rest."""
+    """On a stop, read no more and acknowledge what is in flight to Kafka; the broker keeps the rest."""
     recorded = await check_kafka(settings, own_id(settings))
     check_retained(settings, await read_retained(settings, settings.topics.mqtt_pipeline), recorded)
     async with (
@@ -205,7 +205,7 @@ def _follow(record: ConsumerRecord, seals: Seals, health: Health) -> None:
 class _Sent(NamedTuple):
     message: Received
     records: tuple[Record, ...]
-    """empty: left for its dispenser to say again"""
+    """empty: left for its dispenser to repeat"""
     appended: Awaitable[object]
 
 

@@ -13,7 +13,7 @@ __all__ = ["NoKey", "SealingKeys", "Seals"]
 
 
 class NoKey(FairrollError):
-    """Ours: the site looks at faces, and there is no key to seal a template with."""
+    """The pipeline's fault: the site is in face mode and there is no key to seal with."""
 
 
 class SealingKeys(Protocol):
@@ -28,7 +28,7 @@ class SealingKeys(Protocol):
         ...
 
     async def fetch(self, site: str) -> None:
-        """Ask for it; returns at once where asking again is too early."""
+        """Request the key; returns immediately if the last request was too recent."""
         ...
 
     def destroy(self, site: str) -> None:
@@ -52,14 +52,14 @@ class Seals:
             self._keys.destroy(control.site)
 
     async def fetch_for(self, site: str) -> None:
-        """Have a key before the first face of a site that has just begun to look at them."""
+        """Fetch a key before the first face of a site that just entered face mode."""
         if site in self._with_faces and not self._keys.has(site):
             await self._keys.fetch(site)
 
     def take(self, site: str, device: str, request: Request) -> tuple[Request, Sealed | None]:
         """Take the template out of a request, sealed. Without it a face is decided by the button rule.
 
-        Raises NoKey for somebody who wants to be forgotten while no key can be had: passed on without the template,
+        Raises NoKey for a request to be forgotten without a key: passed on without the template,
         the request would be answered and nothing erased.
         """
         if not isinstance(request, FaceSeen | ForgetAsked) or request.template is None:

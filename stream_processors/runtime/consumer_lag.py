@@ -14,12 +14,12 @@ from models.contract.topics import Topics
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_admin, open_consumer
 
-__all__ = ["Backlog", "backlogs", "committed", "partitions_of", "read_backlogs", "reads"]
+__all__ = ["ConsumerLag", "committed", "consumer_lag", "partitions_of", "read_consumer_lag", "reads"]
 
 _LOOK_AGAIN_S = 0.2
 _READ_S = 2.0
 _ONE_RECORD_BYTES = 4096
-"""A look wants the first record of a backlog, not a megabyte of every partition."""
+"""Bytes per fetch: only the first uncommitted record is needed."""
 
 Reader = tuple[str, TopicPartition]
 """A group at a partition."""
@@ -27,7 +27,7 @@ Place = tuple[TopicPartition, int]
 """A partition and an offset in it."""
 
 
-class Backlog(Struct, frozen=True, kw_only=True):
+class ConsumerLag(Struct, frozen=True, kw_only=True):
     """What a consumer group has still to do in a topic."""
 
     group: str
@@ -65,7 +65,7 @@ async def committed(settings: Settings) -> dict[Reader, int]:
         }
 
 
-async def read_backlogs(settings: Settings) -> list[Backlog]:
+async def read_consumer_lag(settings: Settings) -> list[ConsumerLag]:
     """What every group has still to do. A group that has committed nothing in a partition has all of it to do."""
     done = await committed(settings)
     readers = [
@@ -80,15 +80,15 @@ async def read_backlogs(settings: Settings) -> list[Backlog]:
         beginnings, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
         nexts = {reader: done.get(reader, beginnings[reader[1]]) for reader in readers}
         behind = {(p, max(n, beginnings[p])) for (_, p), n in nexts.items() if max(n, beginnings[p]) < ends[p]}
-        return backlogs(nexts, beginnings, ends, await _ages(consumer, behind))
+        return consumer_lag(nexts, beginnings, ends, await _ages(consumer, behind))
 
 
-def backlogs(
+def consumer_lag(
     nexts: Mapping[Reader, int],
     beginnings: Mapping[TopicPartition, int],
     ends: Mapping[TopicPartition, int],
     ages: Mapping[Place, float],
-) -> list[Backlog]:
+) -> list[ConsumerLag]:
     """What each group has still to do in each topic.
 
     Args:
@@ -101,7 +101,7 @@ def backlogs(
     for (group, partition), offset in nexts.items():
         parts.setdefault((group, partition.topic), []).append((partition, offset))
     return [
-        Backlog(
+        ConsumerLag(
             group=group,
             topic=topic,
             records=sum(max(0, ends[p] - max(offset, beginnings[p])) for p, offset in places),

@@ -1,4 +1,4 @@
-"""How a service is: what `/healthz` and `/readyz` tell, and `fairroll status` shows."""
+"""The health of a service: `/healthz` and `/readyz`, shown by `fairroll status`."""
 
 import asyncio
 import contextlib
@@ -52,10 +52,10 @@ class Vitals(Struct, frozen=True, kw_only=True):
 class Health:
     """What a service notes of itself while it runs. Not for several threads.
 
-    `ready` is the service's to set, or `watch`'s. It is alive while its own check, `alive`, says so and no piece of
+    `ready` is the service's to set, or `watch`'s. It is alive while its own check, `alive`, holds and no piece of
     work that is `at_work` takes longer than a minute. While it is not ready that time does not count: a restart brings
-    no lost broker back. An event loop that stands still answers no probe at all.
-    `counts` are told as 0 until something is counted: only then can anybody see them grow.
+    no lost broker back. A blocked event loop answers no probe at all.
+    `counts` start at 0, so that an increase is visible.
     """
 
     def __init__(

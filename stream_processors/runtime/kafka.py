@@ -43,7 +43,7 @@ SASL_MECHANISM = "SCRAM-SHA-256"
 FETCH_WAIT_MS = 20
 """How long the broker may hold a fetch back; what a decision waits for at an idle site."""
 _HEARTBEAT_MS = 500
-"""How soon a member learns that another has come or gone; until all know, their partitions are nobody's."""
+"""Heartbeat period: how soon a member learns of a rebalance, during which its partitions have no owner."""
 _SESSION_MS = 6_000
 """How long the partitions of a dead member wait; the least that Kafka's default allows."""
 
@@ -52,7 +52,7 @@ _SESSION_MS = 6_000
 async def open_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
     """Open a producer whose records are on all replicas in sync, once and in order, when acknowledged.
 
-    While Kafka is away it tries for ever: what is under way does not fail, and closing it waits too. Only a send that
+    While Kafka is unreachable it retries for ever: sends in flight do not fail, and closing waits too. Only a send that
     finds no room for 40 s raises KafkaTimeoutError.
     """
     producer = AIOKafkaProducer(**_access(settings), acks="all", enable_idempotence=True)
@@ -67,10 +67,10 @@ async def open_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
 async def open_consumer(
     settings: Settings, *topics: str, group: str | None, fetch_bytes: int = 1 << 20
 ) -> AsyncIterator[AIOKafkaConsumer]:
-    """Open a consumer that commits only when told to; without a group it reads all partitions from the beginning.
+    """Open a consumer without auto-commit; without a group it reads all partitions from the beginning.
 
     One with a group is read by `fetch`, which finds its first position.
-    `fetch_bytes`: how much of a partition comes at once; one batch at least. The default is aiokafka's.
+    `fetch_bytes`: bytes per partition and fetch; one batch at least. The default is aiokafka's.
     """
     consumer = AIOKafkaConsumer(
         *topics,
@@ -112,7 +112,7 @@ def kafka_tls(settings: Settings) -> ssl.SSLContext | None:
 
 
 async def read_to_end(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> list[ConsumerRecord]:
-    """Read from where the consumer stands to where these partitions, which are assigned to it, end now."""
+    """Read from the consumer's position to the present end of these assigned partitions."""
     return [record async for batch in batches_to_end(consumer, partitions) for record in batch]
 
 
@@ -160,7 +160,7 @@ def report_lost(health: Health, partition: TopicPartition, first: int, start: in
 
 
 async def kafka_answers(client: AIOKafkaConsumer | AIOKafkaProducer) -> bool:
-    """True when a broker of the cluster tells its topics."""
+    """Return whether a broker of the cluster answers a metadata request."""
     ask = client.topics if isinstance(client, AIOKafkaConsumer) else client.client.fetch_all_metadata
     try:
         await ask()
@@ -175,7 +175,7 @@ def next_offsets(records: Iterable[ConsumerRecord]) -> dict[TopicPartition, int]
 
 
 async def commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
-    """Commit what is done. Partitions that a rebalance took away are left out: their new owner does the work again."""
+    """Commit offsets. Revoked partitions are left out: their new owner does the work again."""
     ours = {partition: offset for partition, offset in offsets.items() if partition in consumer.assignment()}
     if not ours:
         return

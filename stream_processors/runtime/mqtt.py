@@ -19,19 +19,19 @@ __all__ = ["Received", "Session", "open_session", "read_retained"]
 
 QOS_AT_LEAST_ONCE = 1
 _KEEPALIVE_S = 10
-"""A broker that says nothing more is lost after at most twice this."""
+"""Keep-alive: a silent broker is lost after at most twice this."""
 _MOST_CALLS = 1_000
 """Publishes under way at which aiomqtt starts to warn; its own 10 are too few for those who publish in batches."""
 _ANSWER_S = 10.0
 """For the broker to accept a connection, of which paho takes up to 5 s for TCP, or a publication."""
 _SUBACK_S = 60.0
-"""A SUBACK comes behind the backlog of the session, of which a busy machine reads 1,700 messages a second."""
+"""A SUBACK follows the queued messages of the session, of which a busy machine reads 1,700 a second."""
 _SESSION_EXPIRY_S = 60
 """How long the broker keeps what an absent instance has not acknowledged.
 
 Long enough for a restart under the same name, which finds all of it again. Not longer, because a dead instance keeps
 its share of a shared subscription until then, and mosquitto hands none of that to the others: for a minute some
-messages reach nobody until their senders repeat them.
+messages reach no consumer until their senders repeat them.
 """
 
 
@@ -111,7 +111,7 @@ async def open_session(settings: Settings, identifier: str, receive_maximum: int
         identifier=settings.topics.client_id(identifier),
         keepalive=_KEEPALIVE_S,
         # aiomqtt's own timeouts are asyncio.wait_for, which loses a cancellation that comes at the same moment as the
-        # broker's answer (before Python 3.12: cpython issue 86296), and a service that is told to stop would go on
+        # broker's answer (before Python 3.12: cpython issue 86296), and a service that is stopped would continue
         timeout=math.inf,
         queue_type=_Arrivals,
         protocol=ProtocolVersion.V5,
@@ -121,7 +121,7 @@ async def open_session(settings: Settings, identifier: str, receive_maximum: int
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
     client.pending_calls_threshold = _MOST_CALLS
-    # before connecting: afterwards one message of a backlog is acknowledged by itself at each reconnect
+    # before connecting: afterwards one queued message is acknowledged by itself at each reconnect
     client._client.manual_ack_set(True)  # noqa: FBT003, SLF001 - paho's signature; issue 345, as above
     async with AsyncExitStack() as opened:
         async with asyncio.timeout(_ANSWER_S):

@@ -18,7 +18,7 @@ _KEY = b"id"
 
 
 def own_id(settings: Settings) -> str:
-    """The id that provisioning wrote beside the pipeline's key; empty where this process has no such file."""
+    """Return the id that provisioning wrote next to the pipeline's key; empty without such a file."""
     try:
         return (settings.secrets / PIPELINE_ID).read_text().strip()
     except OSError:
@@ -35,7 +35,7 @@ async def check_kafka(settings: Settings, own: str) -> str:
         raise ConfigError(
             f"the topics {settings.namespace}.* of Kafka at {settings.kafka_named} belong to pipeline {recorded}, and"
             f" {settings.secrets} (FAIRROLL_SECRETS) to {own}: set another FAIRROLL_NAMESPACE, use the pipeline.key of"
-            f" {recorded}, or delete these topics to start anew"
+            f" {recorded}, or delete these topics to start over"
         )
     return recorded
 
@@ -53,7 +53,7 @@ def check_retained(settings: Settings, retained: bytes, recorded: str) -> None:
         raise ConfigError(
             f"the topics {settings.topics.mqtt_root}/# of the MQTT broker at {settings.mqtt} (FAIRROLL_MQTT) belong to"
             f" pipeline {found}, and Kafka at {settings.kafka_named} to {recorded}: set another FAIRROLL_NAMESPACE, or,"
-            f" if {found} is gone, clear the retained message of {settings.topics.mqtt_pipeline}"
+            f" if {found} no longer exists, clear the retained message of {settings.topics.mqtt_pipeline}"
         )
 
 

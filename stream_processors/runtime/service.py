@@ -1,8 +1,8 @@
 """What every long-running process has in common: an event loop, a clean stop, a new start after an outage.
 
-How a stop works: SIGTERM or SIGINT cancels the work. Whatever was begun and can be ended at once is ended under
+How a stop works: SIGTERM or SIGINT cancels the work. Work in progress that can end soon ends under
 `drain` or `unbroken`; then the contexts close, and the exit code is 0. What does not end within the time is left to
-the brokers, which were told nothing of it and give it again. A second signal ends the process at once.
+the brokers, which redeliver it. A second signal ends the process immediately.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ Work = Callable[[], Awaitable[None]]
 def serve(work: Work, health: Health, settings: Settings) -> None:
     """Run `work` until SIGTERM or SIGINT, and again, after a jittered wait, when a broker was lost."""
     log_to_stderr()
-    # not uvloop: beside paho it can miss that the broker closed a connection, until the keepalive tells
+    # not uvloop: with paho it can miss a closed connection until the keep-alive expires
     asyncio.run(_serve(work, health, settings.health))
 
 
@@ -82,7 +82,7 @@ async def unbroken(step: Coroutine[Any, Any, None], *needs: asyncio.Future[Any])
 
 
 def announce_ready(what: str) -> None:
-    """Say on standard output that the process does its work from now on; whoever started it waits for the line."""
+    """Print the readiness line on standard output, which the parent process waits for."""
     sys.stdout.write(f"ready: {what}\n")
     sys.stdout.flush()
 

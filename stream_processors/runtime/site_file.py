@@ -1,4 +1,4 @@
-"""The operator's file of sites: read by ingress, told to the decider as events."""
+"""The operator's sites file: read by ingress, sent to the decider as events."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def read_sites(path: Path) -> Sites:
 
 
 async def configure_sites(settings: Settings, sites: Sites) -> None:
-    """Tell the decider how each site works from now on; saying it twice changes nothing."""
+    """Append the settings of each site; repeating it changes nothing."""
     async with open_producer(settings) as producer:
         for name, spec in sites.sites.items():
             event = SiteConfigured(

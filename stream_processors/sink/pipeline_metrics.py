@@ -10,7 +10,7 @@ import msgspec
 from aiokafka.errors import KafkaError
 
 from models.settings import Settings
-from stream_processors.runtime.consumer_lag import read_backlogs
+from stream_processors.runtime.consumer_lag import read_consumer_lag
 from stream_processors.runtime.health import Health, Vitals
 from stream_processors.sink.influx import Influx
 from stream_processors.sink.points import lag_point, service_point
@@ -60,7 +60,7 @@ class Sampler:
         short = self._settings.topics.short
         try:
             async with asyncio.timeout(3 * _PATIENCE_S):
-                found = await read_backlogs(self._settings)
+                found = await read_consumer_lag(self._settings)
         except (KafkaError, TimeoutError) as error:
             self._health.fault(f"the lag of the consumer groups cannot be read: {error!r}")
             return []

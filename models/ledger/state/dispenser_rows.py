@@ -6,7 +6,7 @@ __all__ = ["DispenserRows"]
 
 
 class DispenserRows:
-    """Numbers of the rows, and the offset that wrote each; none has to be looked at to find the last ones."""
+    """Numbers of the rows with their offsets; finding the last ones needs no scan."""
 
     __slots__ = ("_newest", "_offsets", "_parts")
 

@@ -6,7 +6,7 @@ __all__ = ["Expiry"]
 
 
 class Expiry:
-    """Keys by the time of the newest that each holds; none has to be looked at to find those that expired."""
+    """Keys by the time of their newest entry; finding expired ones needs no scan."""
 
     __slots__ = ("_order", "_times")
 

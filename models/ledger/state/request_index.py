@@ -12,7 +12,7 @@ __all__ = ["RequestIndex"]
 class _Known(NamedTuple):
     """What rows hold of one request, each with the row's key.
 
-    More than one entry, or settlement, stands here only while an older one of an id that was used again has expired
+    More than one entry or settlement exists only while an older one of a reused id has expired
     and waits for a tick. The latest is the same whatever the order in which rows were put.
     """
 
@@ -64,7 +64,7 @@ class RequestIndex:
         return found if found and found[1].at > horizon else None
 
     def settlement(self, device: str, request: str, horizon: int) -> tuple[str, Settlement] | None:
-        """Find what live reports say of a request, and the key of the row that holds it."""
+        """Return the live settlement of a request and the key of its row."""
         found = self._known.get((device, request), _UNKNOWN).settlement
         return found if found and found[1].at > horizon else None
 

@@ -33,7 +33,7 @@ __all__ = ["Site"]
 class Site:
     """What one site remembers. Reading never changes it; `put` and `remove` follow a decision's rows.
 
-    Nothing is true of it that its rows do not say, so the order in which they are put back does not matter.
+    It is determined by its rows, so the order in which they are restored does not matter.
     """
 
     def __init__(self, name: str, secret: bytes, models: Mapping[str, FaceModel] = FACE_MODELS) -> None:
@@ -121,7 +121,7 @@ class Site:
         return self.count_visitors(horizon) + self._dispensers.count_live(horizon)
 
     def count_visitors(self, horizon: int) -> int:
-        """Count the visitors of whom something counts."""
+        """Count the visitors with a live entry."""
         return self._visitors.count_live(horizon)
 
     def put(self, key: str, row: Row) -> None:

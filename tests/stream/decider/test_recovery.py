@@ -21,7 +21,7 @@ from models.ledger.events import Requested
 from models.ledger.outcomes import Answered
 from models.settings import Settings
 from stream_processors.decider.watchdog import EXIT_CODE
-from stream_processors.runtime.consumer_lag import Backlog, read_backlogs
+from stream_processors.runtime.consumer_lag import ConsumerLag, read_consumer_lag
 from stream_processors.runtime.health import Vitals
 from stream_processors.runtime.kafka import open_admin, open_consumer, open_producer
 from tests.support.services import Service, away
@@ -157,9 +157,9 @@ async def _end(settings: Settings) -> int:
         return (await consumer.end_offsets([_events(settings)]))[_events(settings)]  # type: ignore[no-any-return]  # untyped
 
 
-async def _backlog(settings: Settings) -> Backlog:
+async def _backlog(settings: Settings) -> ConsumerLag:
     topics = settings.topics
-    [found] = [one for one in await read_backlogs(settings) if one.group == topics.decider_group]
+    [found] = [one for one in await read_consumer_lag(settings) if one.group == topics.decider_group]
     return found
 
 

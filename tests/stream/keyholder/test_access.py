@@ -19,7 +19,7 @@ from models.contract.messages import ButtonPressed, Dispense
 from models.contract.topics import Topics
 from models.errors import ConfigError
 from models.settings import Settings
-from stream_processors.runtime.consumer_lag import read_backlogs
+from stream_processors.runtime.consumer_lag import read_consumer_lag
 from tests.support.certificates import Authority
 from tests.support.rights import REFUSED, guarded, write
 from tests.support.services import Service, running
@@ -51,7 +51,7 @@ async def test_the_documented_rights_are_enough(settings: Mapping[str, Settings]
         assert closed
         assert isinstance(closed.answer, Dispense)
         await services["sink"].until_count("points", 10)
-        assert await read_backlogs(settings["sink"])
+        assert await read_consumer_lag(settings["sink"])
         running_gate.cancel()
         await asyncio.gather(running_gate, return_exceptions=True)
 

@@ -19,7 +19,7 @@ from infra.status.screen import screen, span
 from models.contract.messages import DeviceState
 from models.keys.seal_chain import SiteFacts, SitesReply
 from models.ledger.policy import Sites, SiteSpec
-from stream_processors.runtime.consumer_lag import Backlog
+from stream_processors.runtime.consumer_lag import ConsumerLag
 from stream_processors.runtime.health import Fault, Vitals
 
 NOTHING = KafkaSeen(backlogs=[], rates={}, dispensers=[], dead_letters={})
@@ -72,7 +72,7 @@ def test_a_service_that_is_not_ready_is_named_with_its_last_fault() -> None:
 
 
 def test_records_that_kafka_deleted_unread_are_a_problem_until_they_are_committed_past() -> None:
-    lost = Backlog(group="fairroll.decider", topic="fairroll.events", records=0, lost=3)
+    lost = ConsumerLag(group="fairroll.decider", topic="fairroll.events", records=0, lost=3)
     seen = structs.replace(NOTHING, backlogs=[lost])
     assert problems([], [MQTT], seen) == [
         "fairroll.decider has lost 3 records of fairroll.events: Kafka deleted them before they were read"
@@ -116,7 +116,7 @@ def test_a_time_is_told_in_its_two_largest_units(seconds: float, words: str) -> 
 def test_the_screen_shows_everything_in_eighty_columns() -> None:
     many = [Dispenser(site="park", device=f"d{number}", is_online=False, since_s=90) for number in range(20)]
     kafka = KafkaSeen(
-        backlogs=[Backlog(group="fairroll.decider", topic="fairroll.events", records=1234)],
+        backlogs=[ConsumerLag(group="fairroll.decider", topic="fairroll.events", records=1234)],
         rates={"fairroll.events": 17.5},
         dispensers=[*many, Dispenser(site="hall", device="gate", is_online=True, since_s=1)],
         dead_letters={"unknown site or device": 3, "[odd] `reason`": 1},
