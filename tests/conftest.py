@@ -17,7 +17,7 @@ from infra.local.stack import LocalStack
 from infra.setup.provision import provision_topics
 from models.contract.topics import kafka_topics
 from models.settings import Settings
-from tests.support.leftovers import adopt_orphans, children, end
+from tests.support.leftovers import adopt_orphans, children, command, end
 
 _WINDOW_S = 540
 _TOGETHER = ("e2e", "grafana", "replay")
@@ -57,10 +57,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_running() -> Iterator[None]:
-    """Whatever a test starts ends with it; what its module shares was started before this."""
-    before = children()
+    """Whatever a test starts ends with it; what its module shares was started before this, or is started again."""
+    shared = set(map(command, children()))
     yield
-    if left := end(children() - before):
+    if left := end({pid for pid in children() if command(pid) not in shared}):
         pytest.fail(f"left running: {left}")
 
 

@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-__all__ = ["adopt_orphans", "children", "end", "is_running"]
+__all__ = ["adopt_orphans", "children", "command", "end", "is_running"]
 
 _PR_SET_CHILD_SUBREAPER = 36
 """prctl(2): descendants whose parent ends become children of this process, and not of init"""
@@ -41,7 +41,7 @@ def end(pids: set[int]) -> list[str]:
     deadline = time.monotonic() + _SOON_S
     while (left := {pid for pid in pids if is_running(pid)}) and time.monotonic() < deadline:
         time.sleep(0.02)
-    told = [_command(pid) for pid in sorted(left)]
+    told = [command(pid) for pid in sorted(left)]
     for pid in left:
         with contextlib.suppress(ProcessLookupError):
             if os.getpgid(pid) == pid:
@@ -50,7 +50,8 @@ def end(pids: set[int]) -> list[str]:
     return told
 
 
-def _command(pid: int) -> str:
+def command(pid: int) -> str:
+    """What it was started with."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     return f"process {pid}"
