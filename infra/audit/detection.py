@@ -1,24 +1,24 @@
 """Detects biometric data, keys and pseudonyms in bytes, by their shape alone. Pure.
 
-A template is 64 random bytes, indistinguishable when raw: what is found is how programs write it, which is
-base64, hex or Python's own notation, also inside base64. Frames are found by the first bytes of their formats.
+A template is 64 random bytes, indistinguishable when raw: what is found is how programs write it, which is base64, hex,
+binary digits, lists of numbers or Python's own notation, also broken into lines, escaped, or inside base64. Frames are
+found by the first bytes of their formats.
 """
 
 import ast
-import base64
 import contextlib
 import hashlib
 import re
-from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from infra.audit.encoded import are_embedding_floats, are_mixed, are_template_numbers, templates, undone, unwrapped
 from models.contract.messages import TEMPLATE_BYTES
 from models.keys.seals import Sealed
 
-__all__ = ["LONGEST", "Seen", "Sight", "redacted", "see"]
+__all__ = ["LONGEST", "Seen", "Sight", "redacted", "see", "see_levels"]
 
 Seen = Literal["template", "embedding", "picture", "key", "visitor", "sealed", "word"]
 """`key`: of a seal chain. `sealed`: a sealed template. `word`: a pseudonym if there is such a visitor."""
@@ -29,10 +29,10 @@ LONGEST: Final = 65_536
 _FEWEST_NUMBERS = 100
 _FEWEST_ESCAPES = TEMPLATE_BYTES // 4
 """In Python's notation: of 64 random bytes 40 are no printable characters."""
-_SMALLEST, _LARGEST = 1e-9, 1e4
-"""Sizes between which all numbers of an embedding lie; four random bytes do so one time in six."""
 _DEPTH = 3
-"""How many times something may be wrapped in base64."""
+"""How many times something may be wrapped in base64, or escaped."""
+_BEFORE = 64
+"""Bytes before a run that may say what it is."""
 
 
 class Sight(NamedTuple):
@@ -40,7 +40,9 @@ class Sight(NamedTuple):
 
     what: Seen
     at: int
-    """where it begins"""
+    """where that begins which holds it"""
+    end: int
+    """and where it ends"""
     text: bytes
     """itself: for a hash and for judging, never to be shown"""
 
@@ -53,12 +55,30 @@ def see(data: bytes, begin: int = 0, end: int | None = None) -> Iterator[Sight]:
     return _see(data, begin, len(data) if end is None else end, _DEPTH)
 
 
+def see_levels(name: bytes) -> Iterator[Sight]:
+    """Yield what is found only where each level of a topic or a path is inspected by itself."""
+    known, at = {sight.text for sight in see(name)}, 0
+    for level in name.split(b"/"):
+        for sight in see(level):
+            if sight.text not in known:
+                yield Sight(sight.what, at + sight.at, at + sight.end, sight.text)
+        at += len(level) + 1
+
+
 def redacted(name: str) -> str:
     """Return a name with hashes in place of findings, since paths and topics are displayed."""
     shown = data = name.encode(errors="surrogateescape")
-    for sight in see(data):
-        shown = shown.replace(sight.text, b"sha256:" + hashlib.sha256(sight.text).hexdigest()[:12].encode())
+    for sight in (*see(data), *see_levels(data)):
+        whole = data[sight.at : sight.end]
+        hidden = sight.text if sight.text in whole else whole
+        shown = shown.replace(hidden, _hash(sight.text))
+    if any(sight.what != "word" for sight in (*see(shown), *see_levels(shown))):  # what is left beside
+        shown = _hash(data)
     return shown.decode(errors="replace")
+
+
+def _hash(text: bytes) -> bytes:
+    return b"sha256:" + hashlib.sha256(text).hexdigest()[:12].encode()
 
 
 def _see(data: bytes, begin: int, end: int, depth: int) -> Iterator[Sight]:
@@ -68,7 +88,7 @@ def _see(data: bytes, begin: int, end: int, depth: int) -> Iterator[Sight]:
                 break
             if begin and match.start() == begin and _goes_on(match):
                 continue
-            yield from (Sight(what, match.start(), text) for what, text in recognise(match[0], depth))
+            yield from (Sight(what, *match.span(), text) for what, text in recognise(match, depth))
 
 
 def _goes_on(match: re.Match[bytes]) -> bool:
@@ -80,72 +100,113 @@ def _goes_on(match: re.Match[bytes]) -> bool:
 _Told = Iterable[tuple[Seen, bytes]]
 
 
-def _in_run(run: bytes, depth: int) -> _Told:
-    """A run of letters and digits is a template, or it may hold something wrapped in base64."""
-    if _HEX.fullmatch(run):
-        yield "template", run
-    elif (found := _TEMPLATE.search(run) or _URL_TEMPLATE.fullmatch(run)) and _is_random(found[0]):
-        yield "template", found[0]
-    elif depth:
-        held = _unwrapped(run)
-        if _are_floats(held):
-            yield "embedding", run
+def _in_run(match: re.Match[bytes], depth: int) -> _Told:
+    """A run of digits and escapes, as it stands and with its escapes undone."""
+    before = match.string[max(0, match.start() - _BEFORE) : match.start()]
+    if _SEALED_BEFORE.search(before):
+        return
+    layers = [match[0]]
+    while len(layers) < _DEPTH and (b"\\" in layers[-1] or b"%" in layers[-1]):
+        layers.append(undone(layers[-1]))
+    for text in reversed(layers):  # half an escape may look like digits
+        found = {
+            finding
+            for run in _RUN.finditer(text)
+            for finding in _in_digits(run[0], before + text[: run.start()][-_BEFORE:], depth)
+        }
+        if found:
+            yield from found
+            return
+
+
+def _in_lines(match: re.Match[bytes], depth: int) -> _Told:
+    """Base64 in lines of equal width; letters of an escape may stand before the first."""
+    first, *middle, last = _BREAK.split(match[0])
+    width = len(middle[0]) if middle else max(width for width in _WIDTHS if width <= len(first))
+    if width in _WIDTHS and all(len(line) == width for line in middle):
+        return _in_digits(b"".join((first[-width:], *middle, last)), b"", depth)
+    return ()
+
+
+def _in_digits(run: bytes, before: bytes, depth: int) -> _Told:
+    """A run of digits is or has a template, or it may hold something wrapped in base64."""
+    found = list(templates(run, before))
+    if found:
+        yield from (("template", text) for text in found)
+        return
+    if not depth:
+        return
+    if are_embedding_floats(unwrapped(run)):
+        yield "embedding", run
+    for begin in _beginnings(run):
+        held = unwrapped(run[begin:])
         yield from ((sight.what, sight.text) for sight in _see(held, 0, len(held), depth - 1))
 
 
-def _unwrapped(run: bytes) -> bytes:
-    """What it is the base64 of, the ends of which may be lost."""
-    text = run.rstrip(b"=").translate(_PLAIN)
-    return base64.b64decode(text[: len(text) - (len(text) % 4 == 1)] + b"==")
+def _beginnings(run: bytes) -> Iterable[int]:
+    """Where base64 may begin: at the run's begin, or behind words, which shift its digits; one of each shift."""
+    words = _WORDS.match(run)
+    ends = [match.end() for match in _SEPARATOR.finditer(run, 0, words.end() if words else 0)]
+    return {begin % 4: begin for begin in (*reversed(ends), 0)}.values()
 
 
-def _are_floats(held: bytes) -> bool:
-    """Whether it is an array of 32-bit or 64-bit floating-point numbers of ordinary size."""
-    for code in ("f", "d"):
-        numbers = array(code)
-        if len(held) % numbers.itemsize == 0 and len(held) >= _FEWEST_NUMBERS * numbers.itemsize:
-            numbers.frombytes(held)
-            if any(numbers) and all(not number or _SMALLEST < abs(number) < _LARGEST for number in numbers):
-                return True
-    return False
+def _in_numbers(match: re.Match[bytes], _: int) -> _Told:
+    """The numbers of an embedding, half of which have a fraction at least, or of a template: its bytes or its bits."""
+    run = match[0]
+    numbers = _NUMBER.findall(run)
+    if len(numbers) >= _FEWEST_NUMBERS and run.count(b".") >= _FEWEST_NUMBERS // 2:
+        negative = sum(number.startswith(b"-") for number in numbers)
+        if are_mixed(negative, len(numbers) - negative):
+            yield "embedding", run
+    elif are_template_numbers(numbers):
+        yield "template", run
 
 
-def _is_random(text: bytes) -> bool:
-    """Whether 86 characters without padding are base64 rather than a path or a name."""
-    return text.endswith(b"==") or all(re.search(kind, text) for kind in (rb"[a-z]", rb"[A-Z]", rb"[0-9]"))
-
-
-def _in_numbers(run: bytes, _: int) -> _Told:
-    """Half of an embedding's numbers have a fraction at least: lists of whole numbers are counts and ids."""
-    if len(_NUMBER.findall(run)) >= _FEWEST_NUMBERS and run.count(b".") >= _FEWEST_NUMBERS // 2:
-        yield "embedding", run
-
-
-def _in_notation(text: bytes, _: int) -> _Told:
-    """Python's notation of as many bytes as a template has."""
+def _in_notation(match: re.Match[bytes], _: int) -> _Told:
+    """Python's notation of as many bytes as a template has, as it stands or in a text that was escaped again."""
+    text = match.string[match.start() : match.start() + _LONGEST_NOTATION]
     if text.count(rb"\x") < _FEWEST_ESCAPES:
         return
-    with contextlib.suppress(ValueError, SyntaxError):
-        if len(ast.literal_eval(text.decode("ascii"))) == TEMPLATE_BYTES:
-            yield "template", text
+    for _layer in range(_DEPTH):
+        literal = _LITERAL.match(text)
+        with contextlib.suppress(ValueError, SyntaxError):
+            if literal and len(ast.literal_eval(literal[0].decode("ascii"))) == TEMPLATE_BYTES:
+                yield "template", literal[0]
+                return
+        text = _QUOTED.sub(rb"\1", text)
 
 
-def _in_brackets(text: bytes, _: int) -> _Told:
+def _in_brackets(match: re.Match[bytes], _: int) -> _Told:
+    text = match[0].replace(b"\\", b"")
     with contextlib.suppress(msgspec.DecodeError):
         msgspec.json.decode(text, type=Sealed)
         yield "sealed", text
 
 
-def _as(what: Seen) -> Callable[[bytes, int], _Told]:
-    return lambda text, _: ((what, text),)
+def _as(what: Seen) -> Callable[[re.Match[bytes], int], _Told]:
+    return lambda match, _: ((what, match[0]),)
 
 
-_PLAIN = bytes.maketrans(b"-_", b"+/")
-_HEX = re.compile(rb"[0-9a-f]{128}|[0-9A-F]{128}")
-_TEMPLATE = re.compile(rb"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{85}[AQgw](?:==)?(?![A-Za-z0-9+/=])")
-"""512 bits are 85 characters and two bits."""
-_URL_TEMPLATE = re.compile(rb"[A-Za-z0-9_-]{85}[AQgw](?:==)?")
-_NUMBER = re.compile(rb"\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
+_RUN = re.compile(rb"[A-Za-z0-9+/_-]{86,}+={0,2}")
+_SEALED_BEFORE = re.compile(rb'\[\\*"[0-9a-f]{16}\\*",\s*\d{1,16},\s*\\*"\Z')
+_LITERAL = re.compile(rb"""b(?:'(?:[^'\\\n]|\\.){16,256}+'|"(?:[^"\\\n]|\\.){16,256}+")""")
+_LONGEST_NOTATION = 1600
+"""of 64 bytes, each an escape in an escaped text in an escaped text"""
+_QUOTED = re.compile(rb'\\(["\\])')
+_WORDS, _SEPARATOR = re.compile(rb"(?:[A-Za-z]?[a-z0-9]*[/+_-])+"), re.compile(rb"[/+_-]")
+_NUMBER = re.compile(rb"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
+_BREAK = re.compile(rb"(?:(?:\\r)?\\n|\r?\n)[ \t]*")
+_BASE64_LINES = re.compile(rb"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{64,}+(?:%b[A-Za-z0-9+/]{1,76})+={0,2}" % _BREAK.pattern)
+_WIDTHS = (64, 76)
+"""of lines of base64: PEM, MIME"""
+_Q = rb'\\*"'
+"""A quotation mark of JSON, also within a text."""
+_KEY = (
+    rb"\"chain%(q)b:\s*%(q)b[0-9a-f]{16}%(q)b,\s*%(q)bminute%(q)b:\s*\d{1,16},\s*"
+    rb"%(q)bkey%(q)b:\s*%(q)b[A-Za-z0-9+/]{43}="
+)
+_VISITOR = rb"(?:visitor/[a-z0-9-]{1,63}/|\"visitor%(q)b\s*:\s*%(q)b)[a-z2-7]{16}(?![A-Za-z0-9])"
+_SEALED = rb"\[%(q)b[0-9a-f]{16}%(q)b,\s*\d{1,16},\s*%(q)b[A-Za-z0-9+/]{38,1400}={0,2}%(q)b\]"
 _PICTURES = (
     rb"\xff\xd8\xff(?:\xe0..JFIF\x00|\xe1..Exif\x00|[\xc0\xc4\xdb\xdd\xe2\xed\xee\xfe][\x00-\x0f])"  # JPEG
     rb"|\x89PNG\r\n\x1a\n"
@@ -155,14 +216,15 @@ _PICTURES = (
     rb"|ftyp(?:hei[cx]|mif1|avif)"
     rb"|\x93NUMPY[\x01-\x03]\x00"  # how Python programs put frames aside
 )
-_SHAPES: tuple[tuple[re.Pattern[bytes], Callable[[bytes, int], _Told]], ...] = (
-    (re.compile(rb"[A-Za-z0-9+/_-]{86,}+={0,2}"), _in_run),
-    (re.compile(rb"[-+\d.,;eE\s]{%d,}+" % (2 * _FEWEST_NUMBERS)), _in_numbers),
-    (re.compile(rb"""b(?:'(?:[^'\\\n]|\\.){64,256}+'|"(?:[^"\\\n]|\\.){64,256}+")"""), _in_notation),
+_SHAPES: tuple[tuple[re.Pattern[bytes], Callable[[re.Match[bytes], int], _Told]], ...] = (
+    (re.compile(rb"[A-Za-z0-9+/_\\%-]{86,}+={0,2}"), _in_run),
+    (_BASE64_LINES, _in_lines),
+    (re.compile(rb"[-+\d.,;eE\s]{%d,}+" % (2 * TEMPLATE_BYTES - 1)), _in_numbers),
+    (re.compile(rb"""b\\*['"](?=[^\n]{64})"""), _in_notation),
     (re.compile(_PICTURES, re.DOTALL), _as("picture")),
-    (re.compile(rb'"chain":"[0-9a-f]{16}","minute":\d{1,16},"key":"[A-Za-z0-9+/]{43}="'), _as("key")),
-    (re.compile(rb'(?:visitor/[a-z0-9-]{1,63}/|"visitor"\s*:\s*")[a-z2-7]{16}(?![A-Za-z0-9])'), _as("visitor")),
-    (re.compile(rb'\["[0-9a-f]{16}",\d{1,16},"[A-Za-z0-9+/]{38,1400}={0,2}"\]'), _in_brackets),
+    (re.compile(_KEY % {b"q": _Q}), _as("key")),
+    (re.compile(_VISITOR % {b"q": _Q}), _as("visitor")),
+    (re.compile(_SEALED % {b"q": _Q}), _in_brackets),
     (re.compile(rb"(?<![A-Za-z0-9])[a-z2-7]{16}(?![A-Za-z0-9])"), _as("word")),
 )
 """Candidate patterns, each with the function that recognises what it is."""

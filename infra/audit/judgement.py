@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from infra.audit.detection import Seen, Sight, redacted, see
+from infra.audit.detection import Seen, Sight, redacted, see, see_levels
 from infra.audit.report import Finding, Kind, Place, Verdict
 from models.keys.seal_chain import SitesReply
 from models.keys.seals import Sealed
@@ -119,6 +119,12 @@ class Tally:
     def scan_name(self, where: Where, name: bytes, allowed: Iterable[Seen] = NOTHING) -> None:
         """Inspect a name (key, topic, path), which is not counted as an item."""
         self._look(where, name, (0, len(name)), allowed, lambda _: False)
+        self.scan_levels(where, name, allowed)
+
+    def scan_levels(self, where: Where, name: bytes, allowed: Iterable[Seen] = NOTHING) -> None:
+        """Inspect each level of a topic or a path by itself, for what the whole does not show."""
+        for sight in see_levels(name):
+            self._judge(sight, where.at(sight.at), allowed, lambda _: False)
 
     def _look(self, where: Where, data: bytes, window: tuple[int, int], allowed: Iterable[Seen], opens: Opens) -> None:
         begin, end = window

@@ -12,6 +12,7 @@ from infra.audit.detection import Seen
 from infra.audit.judgement import NOTHING, SEAL_SLACK_S, Opens, Suspects, Tally, Where
 from infra.audit.places import Unread
 from infra.kafka_records import KafkaAway, stream_records
+from models.contract.codec import decode_dead_letter
 from models.contract.topics import KafkaTopic, Topics
 from models.errors import MalformedMessage
 from models.keys.seals import Sealed, binding
@@ -100,6 +101,8 @@ class TopicReader:
                 return _Rows(tally, self._sites, self._keys)
             case topics.decisions:
                 return _Decisions(tally, _keeps_s(topic), self._suspects)
+            case topics.dead_letters:
+                return _DeadLetters(tally, _keeps_s(topic))
             case _:
                 return _Records(tally, _keeps_s(topic))
 
@@ -132,6 +135,15 @@ class _Records:
 
     def end(self) -> None:
         pass
+
+
+class _DeadLetters(_Records):
+    """Their sources are topics, whose levels a dispenser may have chosen."""
+
+    def take(self, record: ConsumerRecord, where: str) -> Opens:
+        with contextlib.suppress(MalformedMessage):
+            self._tally.scan_levels(Where(f"{where} source"), decode_dead_letter(record.value or b"").source.encode())
+        return super().take(record, where)
 
 
 class _Decisions(_Records):
