@@ -13,6 +13,7 @@ from models.contract.messages import FaceSeen, ForgetAsked
 from models.contract.topics import Topics
 from models.errors import FairrollError, MalformedMessage, Undecidable
 from models.keys.seals import Sealed, binding
+from models.ledger.bounds import LARGEST_ROW_BYTES
 from models.ledger.codec import decode_event, decode_row
 from models.ledger.decision import Decision
 from models.ledger.events import Event, Record, Requested
@@ -35,8 +36,8 @@ __all__ = [
 
 log = structlog.get_logger()
 
-RECORD_BYTES = 1 << 18
-"""The largest row or outcome that is written: a quarter of what Kafka takes in a batch, so that rows share one."""
+RECORD_BYTES = LARGEST_ROW_BYTES
+"""The largest row or outcome that is written. The fold keeps to it; a row beyond it is a fault of ours."""
 
 
 class Message(NamedTuple):

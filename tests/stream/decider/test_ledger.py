@@ -5,6 +5,7 @@ from models.contract.codec import encode
 from models.contract.topics import Topics
 from models.errors import MalformedMessage, Undecidable
 from models.keys.seals import Keyring
+from models.ledger.bounds import LARGEST_ROW_BYTES
 from models.ledger.codec import decode_row
 from models.ledger.events import Record, Ticked
 from models.ledger.partition import Partition
@@ -159,6 +160,10 @@ def test_an_event_whose_row_kafka_would_refuse_is_a_dead_letter_and_changes_noth
     [letter] = ledger.pass_over(message(large), "too large").records
     assert (letter.topic, ledger.partition(2).offset) == (Topics().dead_letters, large.offset)
     assert fold(ledger, message(third)).outcomes
+
+
+def test_every_row_that_the_fold_may_write_is_written() -> None:
+    assert RECORD_BYTES >= LARGEST_ROW_BYTES
 
 
 def test_what_was_folded_and_not_written_is_folded_again_to_the_same_bytes() -> None:
