@@ -21,7 +21,7 @@ from infra.local.stack import LocalStack
 from infra.setup.provision import provision_topics
 from models.contract.codec import encode
 from models.contract.messages import FaceSeen
-from models.contract.topics import DeviceTopic, KafkaTopic
+from models.contract.topics import KafkaTopic, Topics
 from models.face.protection import Protector
 from models.settings import Settings
 from tests.experiments.bench import floor
@@ -106,8 +106,8 @@ def _whole_way() -> Callable[[str], tuple[str, bytes]]:
 
     def question(request: str) -> tuple[str, bytes]:
         template = protector.protect(SyntheticFace(rng).capture())
-        topic = DeviceTopic("bench", str(rng.choice(_DEVICES)), "request")
-        return str(topic), encode(FaceSeen(id=request, model=SYNTHETIC.id, template=template))
+        topic = Topics().device("bench", str(rng.choice(_DEVICES)), "request")
+        return topic, encode(FaceSeen(id=request, model=SYNTHETIC.id, template=template))
 
     return question
 
