@@ -17,7 +17,7 @@ from tests.support.processes import beside, broker_of
 __all__ = ["Kept", "Talk", "eventually", "in_influx", "listen", "records"]
 
 T = TypeVar("T")
-WITHIN_S = 20.0
+WITHIN_S = 120.0
 
 
 class Kept(NamedTuple):

@@ -36,7 +36,7 @@ from tests.support.processes import dispenser as run_dispenser
 
 TOPICS = Topics()
 
-WITHIN_S = 20.0
+WITHIN_S = 120.0
 CONTROL = Control(
     site="park", mode="button", policy="41ae3a6be759", epoch=0, ration_cm=60, ration_budget_cm=6000, window_s=540
 )

@@ -69,7 +69,7 @@ async def dispenser(
         while sign and sign not in told:
             told = [await shown(process)]
         told += [await pressed(process, press) for press in presses]
-        out, err = await asyncio.wait_for(process.communicate(), _WITHIN_S)
+        out, err = await asyncio.wait_for(process.communicate(b""), _WITHIN_S)  # b"" closes its standard input
     return Ran(process.returncode or 0, "".join(f"{line}\n" for line in told) + out.decode(), err.decode())
 
 
