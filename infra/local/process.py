@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from infra.local.programs import Program
@@ -128,6 +128,8 @@ class Process:
                 await self._child.wait()
         except TimeoutError:
             await self.kill()
+        with suppress(ProcessLookupError):  # usually nothing is left of its process group
+            os.killpg(self._child.pid, signal.SIGKILL)
 
     async def kill(self) -> None:
         """SIGKILL, also to its children; returns when it has ended."""
