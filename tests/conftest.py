@@ -55,12 +55,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         end(children())
 
 
+_SHARED: set[str] = set()
+"""Command lines of programs that shared fixtures started; a test may stop one, and a later test start it again."""
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left_running() -> Iterator[None]:
-    """Whatever a test starts ends with it; what its module shares was started before this, or is started again."""
-    shared = set(map(command, children()))
+    """End what a test leaves running, and fail it. Programs of shared stacks are known by their command lines."""
+    _SHARED.update(map(command, children()))
     yield
-    if left := end({pid for pid in children() if command(pid) not in shared}):
+    if left := end({pid for pid in children() if command(pid) not in _SHARED}):
         pytest.fail(f"left running: {left}")
 
 

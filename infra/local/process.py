@@ -54,15 +54,22 @@ class Process:
         await self.program.prepare()
         with self.log.open("ab") as log:
             self._log_start = log.tell()
-            self._child = await asyncio.create_subprocess_exec(
-                *_ending_with_us(),
-                *self.program.command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=os.environ | self.program.environ,
-                start_new_session=True,
+            spawned = asyncio.ensure_future(
+                asyncio.create_subprocess_exec(
+                    *_ending_with_us(),
+                    *self.program.command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=os.environ | self.program.environ,
+                    start_new_session=True,
+                )
             )
+            try:
+                self._child = await asyncio.shield(spawned)
+            except asyncio.CancelledError:  # otherwise a process that nothing refers to would stay
+                self._child = await spawned
+                raise
         self._is_wanted = True
 
     async def until_ready(self) -> None:
