@@ -5,9 +5,9 @@ import time
 
 from infra.compliance.facts import Facts, Live, Seal, Traffic
 from infra.hold.hold import read_receipts
-from infra.kafka_records import read_records, stream_records
+from infra.kafka_records import stream_records
+from infra.readable_records import newest_controls, newest_states, readable
 from infra.setup.provision import read_topic_settings
-from models.contract.codec import decode_control, decode_state
 from models.contract.messages import Control, DeviceState
 from models.contract.topics import KafkaTopic, kafka_topics
 from models.errors import ConfigError
@@ -41,11 +41,12 @@ async def _live(settings: Settings, sites: Sites, site: str) -> Live:
     wanted = kafka_topics(settings.topics, settings.partitions, sites.longest_window_s)
     found = await read_topic_settings(settings, [topic.name for topic in wanted])
     _check(settings, wanted, found)
+    unreadable: list[str] = []
     control, states, traffic, receipts, seal = await asyncio.gather(
-        _control(settings, site),
-        _states(settings, site),
-        _traffic(settings, site),
-        read_receipts(settings),
+        _control(settings, site, unreadable),
+        _states(settings, site, unreadable),
+        _traffic(settings, site, unreadable),
+        read_receipts(settings, unreadable),
         _seal(settings, site),
     )
     return Live(
@@ -55,6 +56,7 @@ async def _live(settings: Settings, sites: Sites, site: str) -> Live:
         traffic=traffic,
         receipts=[receipt for receipt in receipts if receipt.site == site],
         seal=seal,
+        unreadable=unreadable,
     )
 
 
@@ -64,19 +66,15 @@ def _check(settings: Settings, wanted: tuple[KafkaTopic, ...], found: dict[str, 
         raise ConfigError(f"Kafka at {settings.kafka} has no {missing[0]}: run `fairroll provision`, or use --offline")
 
 
-async def _control(settings: Settings, site: str) -> Control | None:
-    records = await read_records(settings, settings.topics.controls)
-    controls = [decode_control(record.value) for record in records if record.key == site.encode() and record.value]
-    return controls[-1] if controls else None
+async def _control(settings: Settings, site: str, unreadable: list[str]) -> Control | None:
+    records = [record async for record in stream_records(settings, settings.topics.controls)]
+    return newest_controls(records, unreadable).get(site)
 
 
-async def _states(settings: Settings, site: str) -> dict[str, DeviceState]:
-    states: dict[str, DeviceState] = {}
-    for record in await read_records(settings, settings.topics.states):
-        of, _, device = record.key.decode().partition("/")
-        if of == site and record.value:
-            states[device] = decode_state(record.value)
-    return states
+async def _states(settings: Settings, site: str, unreadable: list[str]) -> dict[str, DeviceState]:
+    records = [record async for record in stream_records(settings, settings.topics.states)]
+    by_place = [(key.split("/"), found.state) for key, found in newest_states(records, unreadable).items()]
+    return {device: state for (of, device), state in by_place if of == site}
 
 
 async def _seal(settings: Settings, site: str) -> Seal | None:
@@ -84,10 +82,11 @@ async def _seal(settings: Settings, site: str) -> Seal | None:
     return Seal(at=reply.at, site=reply.sites.get(site)) if reply else None
 
 
-async def _traffic(settings: Settings, site: str) -> Traffic:
+async def _traffic(settings: Settings, site: str, unreadable: list[str]) -> Traffic:
     """The last day's decisions; as they may be many, they are added up as they come."""
     traffic = Traffic()
     async for record in stream_records(settings, settings.topics.decisions, _DAY_S):
         if record.key == site.encode():
-            traffic.note(decode_outcome(record.value))
+            for outcome in readable([record], lambda record: decode_outcome(record.value or b""), unreadable):
+                traffic.note(outcome)
     return traffic

@@ -118,6 +118,8 @@ class Live(Struct, frozen=True, kw_only=True):
     """of holds, of their ends, of new epochs; the oldest first"""
     seal: Seal | None
     """None: the key holder did not answer"""
+    unreadable: list[str] = field(default_factory=list)
+    """records, of any site, that this version cannot read: where they are, whose, and why"""
 
 
 class Facts(Struct, frozen=True, kw_only=True):

@@ -88,7 +88,14 @@ def _basis(facts: Facts) -> str:
     seen = "the running pipeline" if facts.live else "no running pipeline: what depends on one was not checked"
     simulated = " The sites file marks its dispensers as simulated." if facts.spec.simulated else ""
     policy = facts.spec.policy.version
-    return f"Written {at} from {facts.sites_file} (policy {policy}) and {seen}.{simulated}"
+    return f"Written {at} from {facts.sites_file} (policy {policy}) and {seen}.{simulated}{_left_out(facts)}"
+
+
+def _left_out(facts: Facts) -> str:
+    unreadable = facts.live.unreadable if facts.live else []
+    if not unreadable:
+        return ""
+    return f" {len(unreadable)} records cannot be read by this version and are left out: {'; '.join(unreadable)}."
 
 
 def _line(line: Line) -> str:

@@ -6,23 +6,25 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from infra.kafka_records import KafkaAway, read_records
-from models.contract.codec import decode_state, encode
+from infra.readable_records import readable
+from models.contract.codec import encode
 from models.contract.messages import Mode
+from models.contract.states import States
 from models.ledger.codec import decode_outcome
 from models.ledger.events import SiteHeld, SiteResumed
-from models.ledger.outcomes import Held, Receipt, Resumed
+from models.ledger.outcomes import Held, Outcome, Receipt, Resumed
 from models.ledger.policy import SiteSpec
 from models.settings import Settings
 from stream_processors.runtime.consumer_lag import partitions_of
 from stream_processors.runtime.kafka import open_consumer, open_producer
 from stream_processors.runtime.key_client import read_facts
 
-__all__ = ["Order", "Settled", "read_receipts", "submit"]
+__all__ = ["Confirmations", "Order", "Settled", "read_receipts", "submit"]
 
 _RECEIPT_S = 15.0
 """A decider that was killed decides again after some nine seconds."""
@@ -49,6 +51,8 @@ class Settled(Struct, frozen=True, kw_only=True):
     unconfirmed: tuple[str, ...]
     """dispensers that are offline or did not confirm in time: they get the control when they connect, before any
     capture"""
+    unreadable: tuple[str, ...] = ()
+    """records, of any site, that this version cannot read: what they say is not taken into account"""
 
 
 class _Decided(NamedTuple):
@@ -68,20 +72,30 @@ async def submit(settings: Settings, wanted: Sequence[tuple[Order, SiteSpec]]) -
         _reading(settings, topics.states) as states,
     ):
         spots = await _append(settings, [event for event, _ in wanted])
-        decided = await _decided(receipts, set(spots), started)
+        unreadable: list[str] = []
+        decided = await _decided(receipts, set(spots), started, unreadable)
         modes = {found.receipt.site: found.mode for found in decided.values()}
-        keys, confirmed = await asyncio.gather(_keys(settings, modes, started), _confirmed(states, modes, started))
-    return [
+        keys, confirmed = await asyncio.gather(
+            _keys(settings, modes, started), _confirmed(states, modes, started, unreadable)
+        )
+    settled = [
         _settled(event.site, spec, decided.get(spot), keys.get(event.site), confirmed.get(event.site, {}))
         for spot, (event, spec) in zip(spots, wanted, strict=True)
     ]
+    return [structs.replace(one, unreadable=tuple(unreadable)) for one in settled]
 
 
-async def read_receipts(settings: Settings, newest_s: float | None = None) -> list[Receipt]:
-    """The audit log: every hold, resumption and new epoch, the oldest first. Raises KafkaAway."""
+async def read_receipts(settings: Settings, unreadable: list[str], newest_s: float | None = None) -> list[Receipt]:
+    """The audit log: every hold, resumption and new epoch, the oldest first. Raises KafkaAway.
+
+    Records that cannot be read are named in `unreadable`.
+    """
     records = await read_records(settings, settings.topics.receipts, newest_s)
-    outcomes = [decode_outcome(record.value or b"") for record in records]
-    return [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
+    return [outcome for outcome in readable(records, _outcome, unreadable) if isinstance(outcome, Receipt)]
+
+
+def _outcome(record: ConsumerRecord) -> Outcome:
+    return decode_outcome(record.value or b"")
 
 
 def _settled(
@@ -121,17 +135,19 @@ async def _reading(settings: Settings, topic: str, *, from_now: bool = False) ->
         raise KafkaAway(f"no Kafka at {settings.kafka_named}: {error!r}") from None
 
 
-async def _decided(receipts: AIOKafkaConsumer, spots: set[_Spot], started: float) -> dict[_Spot, _Decided]:
+async def _decided(
+    receipts: AIOKafkaConsumer, spots: set[_Spot], started: float, unreadable: list[str]
+) -> dict[_Spot, _Decided]:
     """The receipts of these events; of all, or of those that come in time."""
     found: dict[_Spot, _Decided] = {}
     try:
         async with asyncio.timeout(_RECEIPT_S):
             while found.keys() != spots:
                 record = await receipts.getone()
-                outcome = decode_outcome(record.value or b"")
-                spot = (record.partition, outcome.offset)
-                if isinstance(outcome, Held | Resumed) and spot in spots:
-                    found.setdefault(spot, _Decided(outcome, time.monotonic() - started))
+                for outcome in readable([record], _outcome, unreadable):
+                    spot = (record.partition, outcome.offset)
+                    if isinstance(outcome, Held | Resumed) and spot in spots:
+                        found.setdefault(spot, _Decided(outcome, time.monotonic() - started))
     except TimeoutError:
         pass
     return found
@@ -152,24 +168,41 @@ async def _keys(settings: Settings, modes: Mapping[str, Mode], started: float) -
 
 
 async def _confirmed(
-    states: AIOKafkaConsumer, modes: Mapping[str, Mode], started: float
+    states: AIOKafkaConsumer, modes: Mapping[str, Mode], started: float, unreadable: list[str]
 ) -> dict[str, dict[str, float]]:
     """Return by site the seconds until each online dispenser published the new mode; late ones are missing."""
-    confirmed: dict[str, dict[str, float]] = {}
-    waiting: set[bytes] = set()
+    following = Confirmations(modes)
     until = time.monotonic() + _FOLLOW_S
     while time.monotonic() < until:
         batches = await states.getmany(timeout_ms=round(1000 * _LOOK_AGAIN_S))
-        for record in (record for batch in batches.values() for record in batch):
-            site, _, device = record.key.decode().partition("/")
-            state = decode_state(record.value or b"")
-            waiting.discard(record.key)
-            if site not in modes or not state.online:
-                continue
-            if (state.mode == "held") is (modes[site] == "held"):  # else without a camera, say, it works by buttons
-                confirmed.setdefault(site, {}).setdefault(device, time.monotonic() - started)
-            else:
-                waiting.add(record.key)
-        if not batches and not waiting:
+        records = [record for batch in batches.values() for record in batch]
+        following.take(records, time.monotonic() - started, unreadable)
+        if not batches and not following.waiting:
             break
-    return confirmed
+    return following.confirmed
+
+
+class Confirmations:
+    """Which online dispensers published the mode of their site, and which have not yet. Pure."""
+
+    def __init__(self, modes: Mapping[str, Mode]) -> None:
+        self.confirmed: dict[str, dict[str, float]] = {}
+        """seconds, by site and device"""
+        self.waiting: set[str] = set()
+        self._modes, self._states = modes, States()
+
+    def take(self, records: Iterable[ConsumerRecord], seconds: float, unreadable: list[str]) -> None:
+        """Take states that were read after so many seconds. One that cannot be read confirms nothing."""
+        for dispenser in readable(records, lambda record: self._states.take(record.key, record.value), unreadable):
+            if dispenser:
+                self._judge(dispenser, seconds)
+
+    def _judge(self, dispenser: str, seconds: float) -> None:
+        state, (site, device) = self._states.get(dispenser), dispenser.split("/")
+        self.waiting.discard(dispenser)
+        if state is None or site not in self._modes or not state.online:
+            return
+        if (state.mode == "held") is (self._modes[site] == "held"):  # else without a camera, say, it works by buttons
+            self.confirmed.setdefault(site, {}).setdefault(device, seconds)
+        else:
+            self.waiting.add(dispenser)

@@ -22,6 +22,8 @@ __all__ = ["submit_and_report"]
 def submit_and_report(settings: Settings, wanted: Sequence[tuple[Order, SiteSpec]], *, as_json: bool) -> None:
     """Exit code 1 where a decider or the key holder did not confirm it."""
     done, silent = asyncio.run(_follow(settings, wanted))
+    for name in done[0].unreadable if done else ():
+        click.echo(f"left out, this version cannot read it: {name}", err=True)
     for settled in done:
         click.echo(msgspec.json.encode(settled) if as_json else _sentences(settled, silent))
     sys.exit(any(settled.receipt is None or settled.keys_s is None for settled in done))

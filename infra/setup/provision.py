@@ -8,11 +8,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_code
 
-from infra.kafka_records import read_records
+from infra.kafka_records import stream_records
+from infra.readable_records import newest_controls
 from infra.setup.keys import make_keys, step_keys, write_id
-from models.contract.codec import decode_control
 from models.contract.topics import KafkaTopic, kafka_topics
-from models.errors import ConfigError, MalformedMessage
+from models.errors import ConfigError
 from models.ledger.policy import Sites
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_admin
@@ -57,14 +57,10 @@ async def _checked_id(settings: Settings, own: str) -> str:
 
 
 async def _epochs(settings: Settings, sites: Sites) -> dict[str, int]:
-    """The epoch of each site that has a control."""
-    epochs: dict[str, int] = {}
-    for record in await read_records(settings, settings.topics.controls):
-        with contextlib.suppress(MalformedMessage):  # written by a newer decider: egress reports it
-            control = decode_control(record.value or b"")
-            if control.site in sites.sites:
-                epochs[control.site] = control.epoch
-    return epochs
+    """The epoch of each site that has a control. A control of a newer decider is left out: egress reports it."""
+    records = [record async for record in stream_records(settings, settings.topics.controls)]
+    controls = newest_controls(records, [])
+    return {site: control.epoch for site, control in controls.items() if control and site in sites.sites}
 
 
 async def provision_topics(settings: Settings, topics: Sequence[KafkaTopic]) -> list[str]:

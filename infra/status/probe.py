@@ -7,8 +7,9 @@ from aiokafka.errors import KafkaError
 
 from infra.dead_letters.reader import Filter, read_letters, summarize
 from infra.environment_file import how_to_find
-from infra.kafka_records import KafkaAway, read_records
+from infra.kafka_records import KafkaAway, stream_records
 from infra.probes import PROBE_S, influx_fault, kafka_fault, mqtt_fault
+from infra.readable_records import newest_states
 from infra.status.report import (
     Broker,
     Dispenser,
@@ -19,7 +20,6 @@ from infra.status.report import (
     problems,
     rates,
 )
-from models.contract.codec import decode_state
 from models.keys.seal_chain import SitesReply
 from models.ledger.policy import Sites
 from models.settings import Settings
@@ -79,14 +79,18 @@ async def _topics(settings: Settings, sites: Sites) -> KafkaSeen | str:
         async with asyncio.timeout(3 * PROBE_S):
             if missing := await _missing(settings):
                 return f"Kafka shows no topic {min(missing)}: run `fairroll provision`, or give this user the right"
+            unreadable: list[str] = []
             behind, speeds, seen, letters = await asyncio.gather(
-                read_consumer_lag(settings), _rates(settings), _dispensers(settings, sites), _letters(settings)
+                read_consumer_lag(settings),
+                _rates(settings),
+                _dispensers(settings, sites, unreadable),
+                _letters(settings),
             )
     except (KafkaAway, KafkaError) as error:
         return str(error)
     except TimeoutError:
         return f"they were not read within {3 * PROBE_S:g} s"
-    return KafkaSeen(backlogs=behind, rates=speeds, dispensers=seen, dead_letters=letters)
+    return KafkaSeen(backlogs=behind, rates=speeds, dispensers=seen, dead_letters=letters, unreadable=unreadable)
 
 
 async def _missing(settings: Settings) -> set[str]:
@@ -111,11 +115,6 @@ async def _rates(settings: Settings) -> dict[str, float]:
     return rates(topics, before, ends, apart_s)
 
 
-async def _dispensers(settings: Settings, sites: Sites) -> list[Dispenser]:
-    now, records = time.time(), await read_records(settings, settings.topics.states)
-    states = {
-        record.key.decode(): (decode_state(record.value), now - record.timestamp / 1000)
-        for record in records
-        if record.value is not None
-    }
-    return dispensers(sites, states)
+async def _dispensers(settings: Settings, sites: Sites, unreadable: list[str]) -> list[Dispenser]:
+    records = [record async for record in stream_records(settings, settings.topics.states)]
+    return dispensers(sites, newest_states(records, unreadable), time.time())

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
-from models.contract.messages import DeviceState
+from infra.readable_records import DatedState
+from models.contract.states import state_key
 from models.keys.seal_chain import SitesReply
 from models.ledger.policy import Sites
 from stream_processors.runtime.consumer_lag import ConsumerLag
@@ -66,6 +67,8 @@ class KafkaSeen(Struct, frozen=True, kw_only=True):
     dispensers: list[Dispenser]
     dead_letters: dict[str, int]
     """of the last hour, by reason"""
+    unreadable: list[str] = field(default_factory=list)
+    """records that this version cannot read: where they are, whose, and why"""
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -117,15 +120,19 @@ def rates(
     }
 
 
-def dispensers(sites: Sites, states: Mapping[str, tuple[DeviceState, float]]) -> list[Dispenser]:
-    """Every dispenser of the sites file. `states`: by `site/device`, the last state and its age in seconds."""
-    found = []
-    for site, spec in sites.sites.items():
-        for device in spec.devices:
-            state, since_s = states.get(f"{site}/{device}", (None, None))
-            is_online = state.online if state else None
-            found.append(Dispenser(site=site, device=device, is_online=is_online, since_s=since_s))
-    return found
+def dispensers(sites: Sites, states: Mapping[str, DatedState], now: float) -> list[Dispenser]:
+    """Every dispenser of the sites file, at `now` in seconds since 1970. `states`: by `site/device`."""
+    return [
+        _dispenser(site, device, states.get(state_key(site, device)), now)
+        for site, spec in sites.sites.items()
+        for device in spec.devices
+    ]
+
+
+def _dispenser(site: str, device: str, found: DatedState | None, now: float) -> Dispenser:
+    if found is None:
+        return Dispenser(site=site, device=device, is_online=None)
+    return Dispenser(site=site, device=device, is_online=found.state.online, since_s=now - found.at)
 
 
 def last_faults(services: Iterable[Service]) -> list[tuple[float, str, str]]:

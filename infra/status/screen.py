@@ -24,7 +24,7 @@ def screen(status: Status) -> RenderableType:
     tables = [_parts(status.services, status.brokers)]
     if status.kafka:
         tables += [_backlogs(status.kafka.backlogs, status.kafka.rates), _dispensers(status.kafka.dispensers)]
-        tables += [_reasons(status.kafka.dead_letters)]
+        tables += [_reasons(status.kafka.dead_letters), _unreadable(status.kafka.unreadable)]
     tables += [_seals(status.seals)] if status.seals else []
     tables.append(_faults(status.services))
     return stacked(*tables, _judgement(status.problems))
@@ -106,6 +106,15 @@ def _reasons(dead_letters: dict[str, int]) -> Table:
     table = Table("letters", "reason", title="dead letters of the last hour")
     for reason, count in list(dead_letters.items())[:_MOST_ROWS]:
         table.add_row(str(count), Text(reason))
+    return table
+
+
+def _unreadable(names: list[str]) -> Table:
+    table = Table("record", title="records that this version cannot read, and leaves out")
+    for name in names[:_MOST_ROWS]:
+        table.add_row(Text(name))
+    if len(names) > _MOST_ROWS:
+        table.add_row(f"and {len(names) - _MOST_ROWS} more")
     return table
 
 

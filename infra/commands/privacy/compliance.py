@@ -33,6 +33,8 @@ def compliance(site: str, out: Path, kind: Literal["md", "html", "both"], *, off
     settings = operator_settings()
     facts = asyncio.run(gather(settings, read_sites(settings.sites), site, offline=offline))
     found = sections(facts)
+    for name in facts.live.unreadable if facts.live else ():
+        click.echo(f"left out, this version cannot read it: {name}", err=True)
     out.mkdir(parents=True, exist_ok=True)
     for ending in _WRITERS if kind == "both" else [kind]:
         path = out / f"compliance-{site}.{ending}"

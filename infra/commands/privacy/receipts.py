@@ -26,7 +26,10 @@ def receipts(newest_s: int | None, *, as_json: bool) -> None:
 
     Each with what was erased, by whom and why.
     """
-    found = asyncio.run(read_receipts(operator_settings(), newest_s))
+    unreadable: list[str] = []
+    found = asyncio.run(read_receipts(operator_settings(), unreadable, newest_s))
+    for name in unreadable:
+        click.echo(f"left out, this version cannot read it: {name}", err=True)
     if as_json:
         for receipt in found:
             click.echo(msgspec.json.encode(receipt))

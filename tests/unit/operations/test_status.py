@@ -4,6 +4,7 @@ import pytest
 from msgspec import structs
 from rich.console import Console
 
+from infra.readable_records import DatedState
 from infra.status.report import (
     Broker,
     Dispenser,
@@ -88,11 +89,11 @@ def test_a_rate_is_of_all_partitions_in_a_second() -> None:
 def test_every_dispenser_of_the_sites_file_is_told_and_no_other() -> None:
     sites = Sites(sites={"park": SiteSpec(devices=("gate", "door", "wall"))})
     states = {
-        "park/gate": (DeviceState(online=True), 60.0),
-        "park/door": (DeviceState(online=False), 5.0),
-        "moon/base": (DeviceState(online=True), 1.0),
+        "park/gate": DatedState(DeviceState(online=True), 940.0),
+        "park/door": DatedState(DeviceState(online=False), 995.0),
+        "moon/base": DatedState(DeviceState(online=True), 999.0),
     }
-    assert dispensers(sites, states) == [
+    assert dispensers(sites, states, now=1000.0) == [
         Dispenser(site="park", device="gate", is_online=True, since_s=60.0),
         Dispenser(site="park", device="door", is_online=False, since_s=5.0),
         Dispenser(site="park", device="wall", is_online=None, since_s=None),
