@@ -13,7 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.live import Live
 
-from devices.hardware.camera import PhotoFolder, photos
+from devices.hardware.camera import Camera, PhotoFolder, photos
 from devices.hardware.motor import SimulatedMotor
 from devices.hardware.panel import Panel, Press, Shown, display_text
 from devices.machine.actions import RequestClosed
@@ -22,7 +22,9 @@ from devices.session.site_key import open_site_key_chain, site_key_file
 from devices.simulation.fleet import Tally, Visits
 from devices.vision.capture import ThreadCapture
 from devices.vision.template_capture import TemplateCapture
+from infra.demo.repeated_capture import RepeatedCapture
 from infra.demo.screen import Scene, screen, summary
+from infra.demo.varied_camera import VariedCamera
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from infra.preview.page import query_boards, write_page
@@ -116,20 +118,30 @@ async def _at_the_gate(settings: Settings, people: list[tuple[str, Path]], scene
         vision = await asyncio.to_thread(open_vision, _MODEL, settings.data / "weights")
         await dispenser.controlled.wait()
         for name, path in people:
-            panel = Panel(dispenser, TemplateCapture(ThreadCapture(PhotoFolder(path), vision), chain))
+            capture = RepeatedCapture(TemplateCapture(ThreadCapture(_camera(path), vision), chain))
+            panel = Panel(dispenser, capture)
             for press in ("face", "face", "button"):
-                await _press(panel, name, press, scene)
-        await _press(Panel(dispenser), "staff", "staff", scene)
+                shown = await _press(panel, press, scene)
+                scene.lines.append((name, press, capture.comparison if press == "face" else "", shown))
+        shown = await _press(Panel(dispenser), "staff", scene)
+        scene.lines.append(("staff", "staff", "", shown))
     finally:
         session.cancel()
         await asyncio.gather(session, return_exceptions=True)
 
 
-async def _press(panel: Panel, who: str, press: Press, scene: Scene) -> None:
+async def _press(panel: Panel, press: Press, scene: Scene) -> str:
+    """Return what the display shows."""
     shown: Shown = await panel.press(press)
-    scene.lines.append((who, press, display_text(shown)))
     if isinstance(shown, RequestClosed):
         scene.closed.append(shown)
+    return display_text(shown)
+
+
+def _camera(path: Path) -> Camera:
+    """A single photo is varied from its second capture on; several photos of a person differ by themselves."""
+    folder = PhotoFolder(path)
+    return folder if len(photos(path)) > 1 else VariedCamera(folder)
 
 
 async def _fleet(settings: Settings, visits: Visits, scene: Scene) -> None:

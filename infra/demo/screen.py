@@ -32,14 +32,14 @@ class Scene(Struct, kw_only=True):
     """the camera dispenser"""
     fleet: str
     """the simulated ones, in words"""
-    lines: list[tuple[str, str, str]] = field(default_factory=list)
+    lines: list[tuple[str, str, str, str]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     closed: list[RequestClosed] = field(default_factory=list)
 
 
 def screen(scene: Scene) -> RenderableType:
     """The two tables, as they stand now."""
-    gate = Table("person", "presses", "gets", title=f"one camera dispenser: {scene.gate}")
+    gate = Table("person", "presses", "bits as at first", "gets", title=f"one camera dispenser: {scene.gate}")
     for line in scene.lines[-9:]:
         gate.add_row(*line)
     tally = scene.tally

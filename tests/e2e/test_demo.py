@@ -16,7 +16,7 @@ async def test_the_demo_shows_the_main_job_and_stops_what_it_started(tmp_path: P
     assert demo.code == 0, demo.err
     for expected in (
         r"an astronaut +face +60 cm, after \d+ ms",
-        r"an astronaut +face +not yet \(quota\): again in 5[34]\d s",
+        r"an astronaut +face +4\d\d of 512 +not yet \(quota\): again in 5[34]\d s",
         r"an astronaut +button +60 cm, after \d+ ms",
         r"staff +staff +60 cm, after \d+ ms",
         r"answers +(\d+) \(equal\), \1 decided in InfluxDB",
