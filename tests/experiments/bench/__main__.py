@@ -6,13 +6,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from infra.tables import stacked
 from tests.experiments.bench import decisions, round_trip, sealing
 
 
 def main() -> None:
-    console = Console(width=110)
-    console.print(decisions.table())
-    console.print(sealing.table())
+    console = Console()
+    console.print(stacked(decisions.table(), sealing.table()))
+    console.print()
     with tempfile.TemporaryDirectory(prefix="fairroll-bench-") as folder:
         console.print(asyncio.run(round_trip.table(Path(folder))))
 

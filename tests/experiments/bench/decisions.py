@@ -10,8 +10,8 @@ from statistics import median
 
 import numpy as np
 from rich.console import Group
-from rich.table import Table
 
+from infra.tables import Table, stacked
 from models.contract.codec import encode
 from models.contract.face_models import FACE_MODELS
 from models.contract.messages import ButtonPressed, Dispensed, FaceSeen
@@ -51,7 +51,7 @@ class _CountingTable(dict[bytes, bytes]):
 
 def table() -> Group:
     """Measure all three."""
-    return Group(
+    return stacked(
         _table("live templates", "a stranger's face, at one site", _CROWDS, _crowd),
         _table("grants in the window", "a button of one dispenser, each portion reported", _GRANTS, _busy_dispenser),
         _table("epochs ended", "a stranger's face, in the epoch after", _EPOCHS, _epochs),
@@ -60,7 +60,7 @@ def table() -> Group:
 
 def _table(what: str, title: str, sizes: tuple[int, ...], stream: Callable[[int], Iterator[Message]]) -> Table:
     heads = (what, "fold us p50", "to the first", "fold and rows us p50", "changelog records a decision")
-    rows = Table(*heads, title=f"a decision on {title}", title_justify="left")
+    rows = Table(*heads, title=f"a decision on {title}")
     first = 0.0
     for size in sizes:
         fold_us, ledger_us, records, written = _cost(stream(size))

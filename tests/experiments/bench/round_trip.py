@@ -12,13 +12,13 @@ from statistics import quantiles
 import numpy as np
 from aiomqtt import Client, ProtocolVersion
 from msgspec import json
-from rich.table import Table
 
 from devices.session.session import new_id
 from devices.simulation.synthetic_faces import SYNTHETIC, SyntheticFace
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from infra.setup.provision import provision_topics
+from infra.tables import Table
 from models.contract.codec import encode
 from models.contract.messages import FaceSeen
 from models.contract.topics import KafkaTopic, Topics
@@ -140,7 +140,7 @@ async def _floor(settings: Settings) -> AsyncIterator[None]:
 
 def _compared(whole: list[float], bare: list[float]) -> Table:
     title = f"at {_RATE:g} requests/s, turns of {_TURN_S:g} s in one run"
-    rows = Table("publish to command", "requests", "p50 ms", "p99 ms", "max ms", title=title, title_justify="left")
+    rows = Table("publish to command", "requests", "p50 ms", "p99 ms", "max ms", title=title)
     for name, waits in (("fairroll", whole), ("floor: the same hops, nothing between", bare)):
         p50, p99 = _p50_p99(waits)
         rows.add_row(name, str(len(waits)), f"{p50:.1f}", f"{p99:.1f}", f"{max(waits):.1f}")

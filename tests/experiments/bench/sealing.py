@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from rich.table import Table
-
+from infra.tables import Table
 from models.contract.messages import TEMPLATE_BYTES
 from models.keys.seals import ENTROPY_BYTES, NONCE_BYTES, Keyring, SealKey, binding
 
@@ -20,7 +19,7 @@ _WINDOWS = (9, 1_440)
 
 def table() -> Table:
     heads = ("window, minutes", "seal us p50", "unseal us p50", "first unseal ms")
-    rows = Table(*heads, title="a template sealed by ingress, unsealed by a decider", title_justify="left")
+    rows = Table(*heads, title="a template sealed by ingress, unsealed by a decider")
     for window in _WINDOWS:
         rows.add_row(f"{window:,}", *_cost(window))
     return rows

@@ -19,8 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import Struct
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
+from infra.tables import Table, stacked
 from tests.experiments.chaos.figure import draw
 from tests.experiments.chaos.load import crowds_at
 from tests.experiments.chaos.memory import CRITERION, Growth, Samples, growth, sample
@@ -166,15 +167,14 @@ def _show(console: Console, soaked: Soaked) -> None:
         "p99 ms",
         "went away",
         title="how much is held",
-        title_justify="left",
     )
     for step in [*soaked.steps, soaked.held]:
         steps.add_row(*_cells(step))
-    memory = Table("process", "MB then", "MB at the end", "MB a minute", "", title=CRITERION, title_justify="left")
+    memory = Table("process", "MB then", "MB at the end", "MB a minute", "", title=CRITERION)
     for name, grown in soaked.growths.items():
-        answers = "flat" if grown.is_flat else "[bold red]GROWS[/]"
+        answers = Text("flat") if grown.is_flat else Text("GROWS", "bold red")
         memory.add_row(name, f"{grown.first:.1f}", f"{grown.last:.1f}", f"{grown.a_minute:+.2f}", answers)
-    console.print(steps, memory)
+    console.print(stacked(steps, memory))
 
 
 def _cells(step: Step) -> list[str]:

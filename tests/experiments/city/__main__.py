@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
+from infra.tables import Table
 from tests.experiments.city.city import City, grow, most_series
 
 

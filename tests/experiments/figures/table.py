@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 
+from infra.tables import Table, stacked
 from tests.experiments.figures.study import FalseMatches, Study
 
 __all__ = ["show"]
@@ -12,14 +12,12 @@ __all__ = ["show"]
 
 def show(console: Console, studies: Sequence[Study]) -> None:
     """Print two tables a model."""
-    for study in studies:
-        console.print(_ways(study))
-        console.print(_facts(study))
+    console.print(stacked(*(table for study in studies for table in (_ways(study), _facts(study)))))
 
 
 def _ways(study: Study) -> Table:
     heads = ("compared by", "mated", "non-mated", "d'", "EER %", "D_sys", "by chance")
-    table = Table(*heads, title=f"{study.model}: {study.source}", title_justify="left")
+    table = Table(*heads, title=f"{study.model}: {study.source}")
     for way in study.ways:
         table.add_row(
             way.name,
@@ -34,7 +32,7 @@ def _ways(study: Study) -> Table:
 
 
 def _facts(study: Study) -> Table:
-    table = Table(show_header=False)
+    table = Table("", "")
     for name, value in _rows(study.false_matches):
         table.add_row(name, value)
     table.add_row("rebuilt, cosine", f"{study.rebuilt_with_key:.2f} with the key, {study.rebuilt_without:.2f} without")

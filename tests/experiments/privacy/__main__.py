@@ -10,8 +10,9 @@ import tempfile
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
+from infra.tables import Table
 from tests.experiments.privacy.claims import Claim, claims
 from tests.experiments.privacy.stage import open_stage
 
@@ -32,9 +33,9 @@ def main() -> None:
     console = Console()
     with tempfile.TemporaryDirectory(prefix="fairroll-privacy-") as folder:
         found = asyncio.run(_try(Path(folder), console))
-    table = Table("claim", "", "evidence", show_lines=True)
+    table = Table("claim", "", "evidence")
     for claim in found:
-        table.add_row(claim.claim, "holds" if claim.holds else "[bold red]NO[/]", claim.evidence)
+        table.add_row(claim.claim, Text("holds") if claim.holds else Text("NO", "bold red"), claim.evidence)
     console.print(table)
     sys.exit(not all(claim.holds for claim in found))
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
+from infra.tables import Table, stacked
 from tests.experiments.replay_proof.long import long_happenings
 from tests.experiments.replay_proof.proof import Proof, prove
 from tests.experiments.replay_proof.speed import peak_mb, speed, write_archive
@@ -31,7 +31,8 @@ def main() -> int:
         proofs = asyncio.run(_prove(Path(name), options.requests))
         console = Console()
         console.print(_proof_table(proofs))
-        console.print(*_speed_tables(Path(name), options.long))
+        console.print()
+        console.print(stacked(*_speed_tables(Path(name), options.long)))
     return int(any(proof.different for proof in proofs))
 
 
@@ -43,7 +44,7 @@ async def _prove(folder: Path, requests: int) -> list[Proof]:
 
 def _proof_table(proofs: Sequence[Proof]) -> Table:
     heads = ("through", "requests", "by template", "by record", "events equal", "different", "s")
-    table = Table(*heads, title="live decisions beside their replay, byte for byte", title_justify="left")
+    table = Table(*heads, title="live decisions beside their replay, byte for byte")
     for proof in proofs:
         way, *counts, seconds = proof
         table.add_row(way, *(f"{count:,}" for count in counts), f"{seconds:.0f}")
@@ -53,7 +54,7 @@ def _proof_table(proofs: Sequence[Proof]) -> Table:
 def _speed_tables(folder: Path, longest: int) -> tuple[Table, Table]:
     (folder / "keys").mkdir(mode=0o700)
     (folder / "keys" / "pipeline.key").write_text(SECRET.hex())
-    sizes = Table("events", "windows", "MB of archive", "peak MB", title="memory of a replay", title_justify="left")
+    sizes = Table("events", "windows", "MB of archive", "peak MB", title="memory of a replay")
     for quarters in _LENGTHS:
         archive, requests = folder / f"long-{quarters}.jsonl.zst", longest * quarters // _LENGTHS[-1]
         events = write_archive(archive, long_happenings(requests))
@@ -64,7 +65,7 @@ def _speed_tables(folder: Path, longest: int) -> tuple[Table, Table]:
 
 def _rates(archive: Path) -> Table:
     measured = speed(archive)
-    table = Table("what", "events/s", "to the fold", title="a second of one processor", title_justify="left")
+    table = Table("what", "events/s", "to the fold", title="a second of one processor")
     table.add_row("the fold alone", f"{measured.fold:,.0f}", "")
     table.add_row(
         "replay at max, from the archive", f"{measured.replay:,.0f}", f"{measured.replay / measured.fold:.2f}"

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from infra.tables import Table
+from tests.experiments.chaos.checker import Verdict
+from tests.experiments.chaos.table import show
 
 WORDS = st.text("abcdefgh []/'`\\-0123456789é漢", max_size=30)
 PRINTED = "─"
@@ -83,3 +85,43 @@ def test_nothing_is_cut_at_any_width(rows: list[tuple[str, str, str]], width: in
     seen = Counter(text)
     assert all(seen[character] >= count for character, count in wanted.items() if not character.isspace())
     assert all(Text(line).cell_len <= width for line in text.splitlines())
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_chaos_table_fits_eighty_columns_and_keeps_every_number(*, is_terminal: bool) -> None:
+    verdict = Verdict(
+        asked=12137,
+        in_kafka=12138,
+        decided=12139,
+        in_time=12140,
+        rations=1379,
+        lost=21,
+        doubled=22,
+        late=23,
+        longest_s=13.07,
+        pause_s=116.7,
+        went=4,
+        off=("something",),
+    )
+    console = Console(width=80, force_terminal=is_terminal, no_color=True, color_system=None)
+    with console.capture() as captured:
+        show(console, "200 requests/s", [("everything twice and out of order", verdict)])
+    lines = captured.get().splitlines()
+    assert max(map(len, lines)) <= 80
+    words = " ".join(lines).split()
+    for word in (
+        "everything",
+        "twice",
+        "12137",
+        "12138",
+        "12139",
+        "12140",
+        "1379",
+        "21,",
+        "22,",
+        "23",
+        "13.07",
+        "116.70",
+    ):
+        assert word in words
+    assert "OFF" in words
