@@ -6,6 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := .venv/installed
 KAFKA := .local/kafka/installed
+STEP := infra/local/setup-step
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -58,12 +59,12 @@ programs:
 
 $(PACKAGES): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python 3.11 or newer is needed: make setup PYTHON=python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install -c constraints.txt -e '.[device,vision,pipeline,preview,dev]'
-	$(BIN)/pip install -c constraints.txt --no-deps facenet-pytorch
+	@test -x $(BIN)/python || $(STEP) 'virtual environment in .venv' $(PYTHON) -m venv .venv
+	@$(STEP) 'Python packages, 4.7 GB' $(BIN)/pip install -c constraints.txt -e '.[device,vision,pipeline,preview,dev]'
+	@$(STEP) 'facenet-pytorch' $(BIN)/pip install -c constraints.txt --no-deps facenet-pytorch
 	@touch $@
 
 $(KAFKA): infra/local/pom.xml | programs
-	rm -rf $(@D)/lib
-	mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory='$(CURDIR)/$(@D)/lib'
+	@rm -rf $(@D)/lib
+	@$(STEP) 'Kafka' mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory='$(CURDIR)/$(@D)/lib'
 	@touch $@
