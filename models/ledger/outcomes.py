@@ -93,6 +93,8 @@ class SiteCounted(_Outcome, tag="counted", frozen=True, kw_only=True):
     wrongful: float = 0.0
     """How many of those who are remembered a newcomer's face is expected to match, at most. So many refusals of a face
     that asks are due to another visitor; the button and staff remain."""
+    corrections: int = 0
+    """how often the partition's clock was in the future and was set back"""
 
 
 class Held(_Outcome, tag="held", frozen=True, kw_only=True):

@@ -1,12 +1,17 @@
 """A partition in memory: its sites, its time, and the offset that it folded last."""
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import assert_never
 
+from msgspec import structs
+
 from models.contract.face_models import FACE_MODELS, FaceModel
+from models.ledger.clock import Clock
 from models.ledger.decision import Decision, Moment
 from models.ledger.events import (
     EpochEnded,
+    Event,
     Record,
     Reported,
     Requested,
@@ -52,10 +57,17 @@ class Partition:
         self.sites: dict[str, Site] = {}
         self.offset = -1
         """the highest offset folded, -1 before the first"""
-        self.at = 0
-        """the latest append time seen, milliseconds since 1970: the only clock of decisions"""
-        for key, row in rows:
-            self._put(key, row)
+        self.clock = Clock()
+        written = list(rows)
+        if newest := max((row for _, row in written), key=lambda row: row.offset, default=None):
+            self.offset, self.clock = newest.offset, Clock(newest.at, newest.corrections)
+        for key, row in written:
+            self._put(key, self.clock.corrected(row))
+
+    @property
+    def at(self) -> int:
+        """The partition's time, milliseconds since 1970: the only clock of decisions."""
+        return self.clock.at
 
     def fold(self, record: Record) -> Decision:
         """Decide a record and apply the decision."""
@@ -65,28 +77,28 @@ class Partition:
 
     def pass_over(self, offset: int, at: int) -> Decision:
         """Record that `offset` holds an unreadable event."""
-        row = PartitionRow(offset=max(self.offset, offset), at=max(self.at, at))
-        self._put(PARTITION_KEY, row)
+        clock = self.clock.seeing(offset, at) if offset > self.offset else self.clock
+        row = PartitionRow(offset=max(self.offset, offset), at=clock.at, corrections=clock.corrections)
+        self._follow(row)
         return Decision(outcomes=(), key=PARTITION_KEY, row=row)
 
     def decide(self, record: Record) -> Decision:
         """Decide a record and change nothing. One at or below `offset` gets its answer again, and writes no row."""
         if record.offset <= self.offset:
             return Decision(outcomes=self._again(record))
-        at = max(self.at, record.at)
-        match record.event:
-            case Ticked():
-                return self._tick(at, record.offset)
-            case (Requested() | Reported() | SiteConfigured() | SiteHeld() | SiteResumed() | EpochEnded()) as event:
-                return decide(self._site(event.site), event, at=at, offset=record.offset)
-            case unknown:
-                assert_never(unknown)
+        clock = self.clock.seeing(record.offset, record.at)
+        partition = self if clock.corrections == self.clock.corrections else self._set_back(clock)
+        decision = partition._decide(record.event, clock, record.offset)  # noqa: SLF001 - another of this class
+        if decision.row is None or not clock.corrections:
+            return decision
+        return structs.replace(decision, row=structs.replace(decision.row, corrections=clock.corrections))
 
     def apply(self, decision: Decision) -> None:
         """Take over the rows of a decision."""
         for key in decision.removed:
             self._site(site_of(key)).remove(key)
         if decision.row is not None:
+            self._follow(decision.row)
             self._put(decision.key, decision.row)
             self._expire(decision, decision.row)
 
@@ -99,11 +111,34 @@ class Partition:
             if row and self.at >= row.epoch_at + 1000 * row.policy.epoch_s
         ]
 
-    def _tick(self, at: int, offset: int) -> Decision:
+    def _set_back(self, clock: Clock) -> "Partition":
+        """Return the partition after a correction of its clock: nothing in it lies in the future."""
+        other = copy(self)
+        other.clock, other.sites = clock, {name: site.rebuilt(clock.corrected) for name, site in self.sites.items()}
+        return other
+
+    def _follow(self, row: Row) -> None:
+        """Take over the offset and the clock of a row that was written."""
+        clock = Clock(row.at, row.corrections)
+        if clock.corrections != self.clock.corrections:
+            self.sites = self._set_back(clock).sites
+        self.offset, self.clock = row.offset, clock
+
+    def _decide(self, event: Event, clock: Clock, offset: int) -> Decision:
+        match event:
+            case Ticked():
+                return self._tick(clock, offset)
+            case Requested() | Reported() | SiteConfigured() | SiteHeld() | SiteResumed() | EpochEnded():
+                return decide(self._site(event.site), event, at=clock.at, offset=offset)
+            case unknown:
+                assert_never(unknown)
+
+    def _tick(self, clock: Clock, offset: int) -> Decision:
         """Erase what has expired, and count what each site remembers."""
+        at = clock.at
         expired = {name: site.expired(site.horizon(at)) for name, site in sorted(self.sites.items())}
         return Decision(
-            outcomes=tuple(_counted(self.sites[name], at, offset) for name in expired),
+            outcomes=tuple(_counted(self.sites[name], clock, offset) for name in expired),
             removed=tuple(key for keys in expired.values() for key in keys),
             key=PARTITION_KEY,
             row=PartitionRow(offset=offset, at=at),
@@ -146,12 +181,12 @@ class Partition:
         known.requests.expire(known.horizon(self.at), device)
 
     def _put(self, key: str, row: Row) -> None:
-        self.offset, self.at = max(self.offset, row.offset), max(self.at, row.at)
         if key != PARTITION_KEY:
             self._site(site_of(key)).put(key, row)
 
 
-def _counted(site: Site, at: int, offset: int) -> SiteCounted:
+def _counted(site: Site, clock: Clock, offset: int) -> SiteCounted:
+    at = clock.at
     horizon = site.horizon(at)
     oldest = site.oldest_template(horizon)
     return SiteCounted(
@@ -166,4 +201,5 @@ def _counted(site: Site, at: int, offset: int) -> SiteCounted:
         epoch_age_s=(at - site.settings.epoch_at) / 1000 if site.settings else 0.0,
         window_s=site.policy.window_s,
         wrongful=site.false_matches(horizon),
+        corrections=clock.corrections[-1].number if clock.corrections else 0,
     )

@@ -15,6 +15,7 @@ from models.ledger.report_numbers import Numbering
 __all__ = [
     "PARTITION_KEY",
     "Account",
+    "Correction",
     "DispenserAccount",
     "Entry",
     "PartitionRow",
@@ -89,11 +90,24 @@ def charges(entry: Entry, settlement: Settlement | None, give_back: GiveBack) ->
         yield Charge(entry.at, entry.granted_cm - came, entry.at + give_back.wait_ms(shortfall))
 
 
-class _Row(Struct, frozen=True, kw_only=True, tag_field="kind"):
+class Correction(Struct, frozen=True, array_like=True):
+    """The partition's clock was in the future and was set back."""
+
+    offset: int
+    """of the event at which it was"""
+    at: int
+    """the time to which, milliseconds since 1970"""
+    number: int
+    """1 for the first"""
+
+
+class _Row(Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
     offset: int
     """of the event that wrote the row; the highest in a partition is what was folded last"""
     at: int
     """the partition's time then, milliseconds since 1970"""
+    corrections: tuple[Correction, ...] = ()
+    """of the partition's clock by then (`models.ledger.clock`)"""
 
 
 class VisitorAccount(_Row, tag="visitor", frozen=True, kw_only=True):

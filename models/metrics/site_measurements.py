@@ -169,6 +169,12 @@ SITES = Measurement(
             meaning="how many of those who are remembered a newcomer is expected to match: wrongful refusals of a face",
             hourly="mean",
         ),
+        Field(
+            name="clock_corrections",
+            kind="integer",
+            meaning="how often the partition's clock was set back, since a broker's was ahead by more than a minute",
+            hourly="max",
+        ),
     ),
 )
 

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import Raw, Struct, structs
 
 from models.errors import ConfigError, MalformedMessage
+from models.ledger.clock import watermark
 from models.ledger.codec import decode_event, decode_row
 from models.ledger.events import Event
 from models.ledger.rows import SiteRow
@@ -249,7 +250,7 @@ class _Partition:
     async def next(self, treat: Treat) -> RecordedEvent | None:
         """Return the next recorded event; None at the end."""
         while (record := await self._events.next()) and record.timestamp < self._wanted.until:
-            self._at = max(self._at, record.timestamp)
+            self._at = watermark(self._at, record.timestamp)
             try:
                 event = decode_event(record.value or b"")
             except MalformedMessage:

@@ -75,9 +75,9 @@ class Periods:
         return outcome.offset <= self._latest
 
     def _close(self, at: int, offset: int) -> list[str]:
-        """End the open period if `at` is past it."""
+        """End the open period if `at` is past it, or before it: then the partition's clock was set back."""
         start_ms = at - at % self._period_ms
-        if start_ms <= self._start_ms:
+        if start_ms == self._start_ms:
             return []
         at_ns = self._start_ms * NS_PER_MS
         lines = [line for site, sums in self._sites.items() for line in sums.lines(site, at_ns, self._k)]

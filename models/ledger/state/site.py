@@ -1,7 +1,7 @@
 """A site in memory: its rows, and what can be rebuilt from them at any time (indexes, sums, order of expiry)."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from models.contract.face_models import FACE_MODELS, FaceModel
 from models.contract.messages import Mode
@@ -21,6 +21,7 @@ from models.ledger.rows import (
     device_of,
     dispenser_key,
     part_of,
+    site_key,
 )
 from models.ledger.state.dispenser_rows import DispenserRows
 from models.ledger.state.expiry import Expiry
@@ -155,6 +156,16 @@ class Site:
             case DispenserAccount():
                 self._dispensers.discard(key)
                 self._rows[device_of(key)].remove(part_of(key))
+
+    def rebuilt(self, change: Callable[[Row], Row]) -> "Site":
+        """Return a site like this, of rows that `change` returns in the place of these."""
+        other = Site(self.name, self.secret, self.models)
+        if self.settings:
+            other.put(site_key(self.name), change(self.settings))
+        for key, account in self.accounts.items():
+            other.put(key, change(account))
+        other._erased |= self._erased
+        return other
 
     def _put_account(self, key: str, row: Account) -> None:
         before = self.accounts.get(key)

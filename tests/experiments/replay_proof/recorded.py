@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Raw, structs
 
 from models.contract.codec import encode
+from models.ledger.clock import watermark
 from models.ledger.events import Record, Requested
 from models.ledger.outcomes import ControlChanged
 from models.ledger.partition import Partition
@@ -19,7 +20,7 @@ def recorded_events(records: Sequence[Record], partition: int = 0) -> list[Recor
     """Each event with what a decider says of it."""
     decider, found, now = Partition(SECRET), [], 0
     for record in records:
-        now = max(now, record.at)
+        now = watermark(now, record.at)
         outcomes = tuple(
             Raw(encode(outcome)) for outcome in decider.fold(record).outcomes if not isinstance(outcome, ControlChanged)
         )

@@ -50,7 +50,7 @@ def day() -> Story:
 
 @given(streams())
 def test_the_table_holds_what_a_plain_fold_remembers_once_a_tick_has_swept_it(records: list[Record]) -> None:
-    records = [*records, Record(offset=len(records), at=0, event=Ticked())]
+    records = [*records, Record(offset=len(records), at=records[-1].at, event=Ticked())]
     table: Table = {}
     ledger = ledger_over(table)
     plain, decisions = folded(records)

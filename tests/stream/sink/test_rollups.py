@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from models.contract.messages import Ack, Dispense, Forgotten, Refuse
 from models.ledger.outcomes import Answered, By, Identity, Outcome, ReportKept, SiteCounted
@@ -78,6 +79,19 @@ def test_a_period_is_told_when_a_later_decision_closes_it_and_not_before() -> No
     assert answers.tags == {"site": "park", "by": "face", "outcome": "dispense"}
     assert answers.fields == {"n": "9i", "cm": "540i"}
     assert (tick.measurement, tick.fields["decided_ms"]) == ("sites", "3i")
+
+
+def test_a_clock_that_is_set_back_closes_the_period_of_the_future() -> None:
+    periods, ahead = Periods(PERIOD_S, K), structs.replace(TAIL, offset=1)
+    periods.take(0, answered(0), AT)
+    periods.take(1, ahead, ahead.at)
+    told_at = [
+        line.at // 1_000_000
+        for offset, at in ((2, AT + 60_000), (3, AT + 120_000))
+        for line in map(read, periods.take(offset, structs.replace(TAIL, offset=offset, at=at), at))
+        if line.measurement == "requests"
+    ]
+    assert told_at == [TAIL.at - TAIL.at % (1000 * PERIOD_S), AT + 60_000 - (AT + 60_000) % (1000 * PERIOD_S)]
 
 
 def test_a_cell_of_fewer_than_k_is_only_a_number_of_the_suppressed() -> None:

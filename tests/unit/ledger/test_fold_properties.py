@@ -91,10 +91,12 @@ forgetful = st.builds(
 def streams(
     draw: st.DrawFn, event: st.SearchStrategy[Event] = events, policy: Policy | None = None, least: int = 0
 ) -> list[Record]:
-    now = START
+    latest = now = START
     records = [_record(0, now, SiteConfigured(site=SITE, mode="face", policy=policy or Policy(give_back=RESERVED)))]
     for one in draw(st.lists(event, min_size=least, max_size=60)):
         now += draw(st.sampled_from([0, 1, 900, 20_000, 61_000, 300_000, -5_000]))
+        latest = max(latest, now)
+        now = max(now, latest - 60_000)  # clocks that fall back farther: test_clock.py
         records.append(_record(len(records), now, one))
     return records
 
