@@ -124,7 +124,8 @@ def vitals(*, alive: bool = True, ready: bool = True) -> Vitals:
 )
 def test_a_service_is_one_line_with_its_state_and_the_counts_that_the_table_knows(seen: Vitals, state: int) -> None:
     assert service_point("10.0.0.1:9102", seen, AT) == (
-        f"services,address=10.0.0.1:9102,service=decider,instance=1 decided=7i,state={state}i,up_s=4.0 1700000000123000000"
+        "services,address=10.0.0.1:9102,service=decider,instance=1"
+        f" decided=7i,state={state}i,up_s=4.0 1700000000123000000"
     )
 
 
