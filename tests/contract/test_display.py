@@ -9,7 +9,7 @@ from devices.hardware.display import GuardedDisplay
 
 
 class Wall:
-    """Shows what it is told; `does` is what happens before."""
+    """Records what it is given to show; `does` runs before."""
 
     def __init__(self, does: Callable[[str], None] = lambda _: None) -> None:
         self.shown: list[str] = []

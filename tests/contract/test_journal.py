@@ -211,7 +211,7 @@ def test_a_machine_that_does_not_tell_its_boot_is_taken_for_restarted(bound: Bou
     assert journal.load(50_000) == remembered().shifted(47_000)
 
 
-def test_this_machine_tells_its_boot() -> None:
+def test_this_machine_shows_its_boot() -> None:
     assert boot_id() == boot_id() != ""
 
 
@@ -303,9 +303,9 @@ def test_a_report_that_cannot_be_read_is_set_aside_and_named_and_everything_else
     changed_on_disk(bound.path, f"UPDATE reports SET kept = {bad!r} WHERE number = 1")
     rest = remembered().without_reports({1}, 1)
     assert journal.load(4_000) == rest
-    told = capsys.readouterr().out
-    assert "journal entry set aside" in told
-    assert "report 1" in told
+    received = capsys.readouterr().out
+    assert "journal entry set aside" in received
+    assert "report 1" in received
     journal.save(rest, 5_000)
     journal.close()
     assert journal.load(6_000) == rest
@@ -355,7 +355,7 @@ def test_a_journal_of_another_form_costs_its_entries_and_not_the_numbers(bound: 
     assert memory == Memory(obeyed=("request-0000000001",), last_number=41)
 
 
-def test_a_full_disk_is_told_once_and_gets_everything_as_soon_as_there_is_room(
+def test_a_full_disk_is_reported_once_and_gets_everything_as_soon_as_there_is_room(
     bound: Bound, capsys: pytest.CaptureFixture[str]
 ) -> None:
     journal = bound.on_disk()

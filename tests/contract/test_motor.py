@@ -88,7 +88,7 @@ async def test_the_simulated_motor_takes_its_time() -> None:
 
 
 class Driver:
-    """Does what a test tells it, run after run."""
+    """Behaves as the test specifies, run after run."""
 
     def __init__(self, *runs: Callable[[], Any]) -> None:
         self._runs = iter(runs)

@@ -147,16 +147,16 @@ async def test_what_is_unusable_later_is_no_end(tmp_path: Path) -> None:
         assert await vision.capture() == NotSeen(reason="no_face")
 
 
-async def test_its_readiness_is_told_as_it_changes(tmp_path: Path) -> None:
-    told: list[bool] = []
+async def test_its_readiness_is_reported_as_it_changes(tmp_path: Path) -> None:
+    received: list[bool] = []
     command = fake(tmp_path, at_first("send(Ready())\nos._exit(0)"))
-    task = asyncio.create_task(VisionProcess(command, changed=told.append).run())
+    task = asyncio.create_task(VisionProcess(command, changed=received.append).run())
     async with asyncio.timeout(WITHIN_S):
-        while len(told) < 4:
+        while len(received) < 4:
             await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert told == [False, True, False, True, False]
+    assert received == [False, True, False, True, False]
 
 
 async def test_it_ends_with_the_dispenser(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ async def _a_visitor(settings: Settings) -> str:
     """The pseudonym of somebody who was served."""
     topics = settings.topics
     outcomes = [decode_outcome(record.value) for record in await records(settings, topics.decisions)]
-    return next(told.visitor for told in outcomes if isinstance(told, Answered) and told.visitor)
+    return next(output.visitor for output in outcomes if isinstance(output, Answered) and output.visitor)
 
 
 async def _plant_records(settings: Settings, visitor: str) -> None:
@@ -182,15 +182,15 @@ def _plant_files(events: str, data: Path, keys_file: Path, visitor: str, recordi
 
 
 async def audited(settings: Settings, *arguments: str) -> tuple[int, dict[str, Any], str]:
-    """Exit code and what a run of `fairroll audit --json` tells, decoded and as it is."""
+    """Exit code and output of `fairroll audit --json`, decoded and raw."""
     ended = await fairroll(settings, "audit", "--json", *arguments)
     assert ended.out, ended.err
     return ended.code, json.loads(ended.out), ended.out + ended.err
 
 
-def found(told: dict[str, Any]) -> dict[str, set[str]]:
+def found(output: dict[str, Any]) -> dict[str, set[str]]:
     """By place, what was found."""
     kinds: defaultdict[str, set[str]] = defaultdict(set)
-    for finding in told["findings"]:
+    for finding in output["findings"]:
         kinds[finding["place"]].add(finding["kind"])
     return dict(kinds)

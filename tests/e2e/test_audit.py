@@ -44,11 +44,11 @@ async def test_a_running_system_is_clean_and_what_is_planted_in_each_place_is_fo
     settings, recordings = pipeline.settings, tmp_path / "recordings"
     await serve_some(pipeline)
 
-    code, told, _ = await audited(settings, "--publish")
-    assert told["findings"] == []
-    assert [place["name"] for place in told["places"] if place["verdict"] != "clean"] == []
+    code, received, _ = await audited(settings, "--publish")
+    assert received["findings"] == []
+    assert [place["name"] for place in received["places"] if place["verdict"] != "clean"] == []
     assert code == 0
-    places = {place["name"]: place for place in told["places"]}
+    places = {place["name"]: place for place in received["places"]}
     assert places[settings.topics.events]["live"] > 0
     assert places[settings.topics.accounts_changelog]["live"] > 0
     assert all(place["looked_at"] for name, place in places.items() if name not in NO_CONTENT)
@@ -60,12 +60,12 @@ async def test_a_running_system_is_clean_and_what_is_planted_in_each_place_is_fo
     expected = await plant(settings, recordings)
     async with late_holder(settings, memory) as (late, key):
         await plant_sealed(late, key)
-        code, told, shown = await audited(late, "--files", str(recordings))
-    assert found(told) == expected
+        code, received, shown = await audited(late, "--files", str(recordings))
+    assert found(received) == expected
     assert code == 1
     assert template(0) not in shown
     assert not {sight.what for sight in see(shown.encode())}
-    assert not any(len(finding["sha256"]) > 12 for finding in told["findings"])
+    assert not any(len(finding["sha256"]) > 12 for finding in received["findings"])
 
 
 NO_CONTENT = {"secrets", "key holder", "fairroll.dead-letters", "fairroll.receipts"}
@@ -83,13 +83,13 @@ async def test_what_cannot_be_looked_at_is_never_clean(tmp_path: Path) -> None:
         data=tmp_path / "data",
         sites=tmp_path / "sites.toml",
     )
-    code, told, _ = await audited(nowhere)
-    assert {place["verdict"] for place in told["places"]} == {"unread"}
-    assert all(place["why"] for place in told["places"])
+    code, received, _ = await audited(nowhere)
+    assert {place["verdict"] for place in received["places"]} == {"unread"}
+    assert all(place["why"] for place in received["places"])
     assert code == 2
     groups = ("key-holder", "secrets", "kafka", "broker-files", "mqtt", "influxdb", "data", "logs")
-    code, told, _ = await audited(nowhere, *(word for group in groups for word in ("--skip", group)))
-    assert {place["verdict"] for place in told["places"]} == {"skipped"}
+    code, received, _ = await audited(nowhere, *(word for group in groups for word in ("--skip", group)))
+    assert {place["verdict"] for place in received["places"]} == {"skipped"}
     assert code == 0
 
 
@@ -119,9 +119,9 @@ async def late_holder(settings: Settings, memory: Path) -> AsyncIterator[tuple[S
     keys = KeysReply(at=at, sites={"park": SiteSealKey(window_s=WINDOW_S, key=key)})
     facts = SitesReply(at=at, sites={"park": facts_of(chain)})
 
-    def answer(told: KeysReply | SitesReply) -> Any:
+    def answer(received: KeysReply | SitesReply) -> Any:
         async def tell(_: web.Request) -> web.Response:
-            return web.Response(body=encode(told), content_type="application/json")
+            return web.Response(body=encode(received), content_type="application/json")
 
         return tell
 

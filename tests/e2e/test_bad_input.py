@@ -20,8 +20,8 @@ WALL = "fairroll/v1/park/wall"
 
 
 def face(**changes: Any) -> bytes:
-    told = {"kind": "face", "id": uuid.uuid4().hex, "model": "synthetic/1", "template": TEMPLATE.decode()}
-    return json.dumps(told | changes).encode()
+    received = {"kind": "face", "id": uuid.uuid4().hex, "model": "synthetic/1", "template": TEMPLATE.decode()}
+    return json.dumps(received | changes).encode()
 
 
 BAD = [
@@ -74,7 +74,7 @@ async def test_a_device_whose_clock_is_a_day_off_is_answered_like_any_other(pipe
     async with listen(pipeline, "park", "wall") as wall:
         for clock in ("2001-01-01T00:00:00Z", "2099-01-01T00:00:00Z", -86_400_000):
             person = base64.b64encode(hashlib.sha512(str(clock).encode()).digest()).decode()
-            told = {"kind": "face", "model": "synthetic/1", "template": person, "clock": clock, "at": clock}
-            assert (await wall.ask(told | {"id": uuid.uuid4().hex}))["kind"] == "dispense"
-            refused = await wall.ask(told | {"id": uuid.uuid4().hex})
+            received = {"kind": "face", "model": "synthetic/1", "template": person, "clock": clock, "at": clock}
+            assert (await wall.ask(received | {"id": uuid.uuid4().hex}))["kind"] == "dispense"
+            refused = await wall.ask(received | {"id": uuid.uuid4().hex})
             assert 110 <= refused["retry_after_s"] <= 120  # until the grant, which nobody reports, is given back

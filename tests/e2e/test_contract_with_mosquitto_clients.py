@@ -77,7 +77,7 @@ async def test_who_asks_to_be_forgotten_gets_a_receipt_and_is_someone_new(gate: 
     assert (await gate.ask(request("face", "dot")))["kind"] == "dispense"
 
 
-async def test_a_report_is_noted_as_often_as_it_is_told(gate: Talk) -> None:
+async def test_a_report_is_noted_as_often_as_it_is_reported(gate: Talk) -> None:
     report = {"kind": "dispensed", "number": 1, "request": uuid.uuid4().hex, "cm": 22, "ago_ms": 4500, "fault": "jam"}
     for _ in range(2):
         await gate.send("report", report)

@@ -147,12 +147,12 @@ async def test_killed_while_its_motor_runs_it_does_not_run_again_and_says_what_h
             assert await site.report() == Dispensed(number=2, request=second.id, cm=60)
 
 
-async def test_what_was_not_noted_is_told_after_a_kill_and_nothing_else(broker: LocalStack) -> None:
+async def test_what_was_not_noted_is_reported_after_a_kill_and_nothing_else(broker: LocalStack) -> None:
     async with pipeline(broker) as site:
         for number in (1, 2):
             async with dispenser(broker) as killed:
-                for told in range(1, number):
-                    assert (await site.report()).number == told
+                for received in range(1, number):
+                    assert (await site.report()).number == received
                 await press(killed, "button")
                 await site.command(Dispense(request=(await site.request()).id, cm=60))
                 assert (await site.report()).number == number
@@ -161,16 +161,18 @@ async def test_what_was_not_noted_is_told_after_a_kill_and_nothing_else(broker: 
             assert [(await site.report()).number for _ in range(2)] == [1, 2]
 
 
-async def test_its_retained_state_tells_the_mode_that_it_has_now(broker: LocalStack) -> None:
+async def test_its_retained_state_shows_the_mode_that_it_has_now(broker: LocalStack) -> None:
     async with pipeline(broker) as site, dispenser(broker):
         assert (await site.state()).mode == "button"
         for mode in MODES:
             await site.set_mode(mode)
-            told = await site.state()
-            assert (told.online, told.mode) == (True, mode)
+            received = await site.state()
+            assert (received.online, received.mode) == (True, mode)
 
 
-async def test_told_to_stop_it_lets_the_paper_come_out_says_goodbye_and_closes_its_journal(broker: LocalStack) -> None:
+async def test_reported_to_stop_it_lets_the_paper_come_out_says_goodbye_and_closes_its_journal(
+    broker: LocalStack,
+) -> None:
     async with pipeline(broker) as site, dispenser(broker) as stopped:
         assert (await site.state()).online
         await press(stopped, "button")

@@ -250,8 +250,8 @@ async def test_a_new_connection_must_tell_again_how_the_site_works(site: Site, t
         await gate.until("no_control")
         while (await site.state()).online:
             pass
-        told = await site.state()
-        assert (told.online, told.mode) == (True, "button")
+        received = await site.state()
+        assert (received.online, received.mode) == (True, "button")
         assert await gate.press("face") == "no_control"
         assert gate.captures == 0
         await site.tell(FACES)

@@ -38,10 +38,10 @@ async def test_a_person_is_served_refused_helped_forgotten_and_served_again(
     Image.fromarray(data.astronaut()).save(tmp_path / "astronaut.png")
     presses = [press for press, _ in EXPECTED]
     arguments = ("run", "park", "gate", "--photos", str(tmp_path), "--look", "30")
-    sign, *told = (await dispenser(pipeline.settings, *arguments, sign=SIGN, presses=presses)).lines
+    sign, *received = (await dispenser(pipeline.settings, *arguments, sign=SIGN, presses=presses)).lines
     assert sign == SIGN
-    assert len(told) == len(EXPECTED)
-    for line, (press, expected) in zip(told, EXPECTED, strict=True):
+    assert len(received) == len(EXPECTED)
+    for line, (press, expected) in zip(received, EXPECTED, strict=True):
         assert re.fullmatch(expected, line), (press, line)
 
 
@@ -58,9 +58,9 @@ async def test_without_a_broker_the_dispenser_serves_by_itself_and_looks_at_nobo
             "no face is looked at here: please press the button",
             "60 cm by itself: no answer within 0.5 s",
         ]
-        told, _ = await asyncio.wait_for(process.communicate(b"button\n" * 10), 30)
+        received, _ = await asyncio.wait_for(process.communicate(b"button\n" * 10), 30)
     busy = "one moment, somebody else is being served"
-    assert sorted(told.decode().splitlines()) == ["60 cm by itself: no answer within 0.5 s", *[busy] * 9]
+    assert sorted(received.decode().splitlines()) == ["60 cm by itself: no answer within 0.5 s", *[busy] * 9]
     assert process.returncode == 0
 
 

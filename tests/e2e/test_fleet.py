@@ -45,8 +45,8 @@ async def test_a_crowd_is_answered_to_the_last_and_every_book_agrees(pipeline: L
     assert len(asked) == tally.requests
     assert sorted(decided) == sorted(asked)
 
-    told = {(e.device, e.report.number): e.report for e in events if isinstance(e, Reported)}
-    assert sum(r.cm for r in told.values() if isinstance(r, Dispensed | LocalRation)) == tally.cm
+    received = {(e.device, e.report.number): e.report for e in events if isinstance(e, Reported)}
+    assert sum(r.cm for r in received.values() if isinstance(r, Dispensed | LocalRation)) == tally.cm
 
     async def counted() -> int:
         rows = await in_influx(settings, COUNT)

@@ -19,31 +19,31 @@ async def typed(pipeline: LocalStack, *arguments: str, without: str = "") -> tup
     return ended.code, ended.out + ended.err
 
 
-async def test_a_site_is_held_and_resumed_and_the_audit_log_tells_of_both(pipeline: LocalStack) -> None:
+async def test_a_site_is_held_and_resumed_and_the_audit_log_shows_of_both(pipeline: LocalStack) -> None:
     async with listen(pipeline, "hall", "gate") as gate:
-        code, told = await typed(pipeline, "hold", "hall", "--why", "a complaint", "--by", "ann")
-        assert code == 0, told
-        assert "hall: held; 0 templates and 0 accounts are deleted" in told
-        assert "keys: destroyed" in told
+        code, received = await typed(pipeline, "hold", "hall", "--why", "a complaint", "--by", "ann")
+        assert code == 0, received
+        assert "hall: held; 0 templates and 0 accounts are deleted" in received
+        assert "keys: destroyed" in received
         assert (await gate.hear())["mode"] == "held"
-        code, told = await typed(pipeline, "resume", "hall", "--by", "bob", "--json")
-        assert code == 0, told
-        assert json.loads(told)["receipt"]["mode"] == "button"
+        code, received = await typed(pipeline, "resume", "hall", "--by", "bob", "--json")
+        assert code == 0, received
+        assert json.loads(received)["receipt"]["mode"] == "button"
         assert (await gate.hear())["mode"] == "button"
-    code, told = await typed(pipeline, "receipts", "--json")
-    mine = [receipt for receipt in map(json.loads, told.splitlines()) if receipt["site"] == "hall"]
+    code, received = await typed(pipeline, "receipts", "--json")
+    mine = [receipt for receipt in map(json.loads, received.splitlines()) if receipt["site"] == "hall"]
     assert [(receipt["kind"], receipt["by"]) for receipt in mine] == [("held", "ann"), ("resumed", "bob")]
-    code, told = await typed(pipeline, "receipts", "--since", "1h")
-    assert "a complaint" in told
+    code, received = await typed(pipeline, "receipts", "--since", "1h")
+    assert "a complaint" in received
 
 
 async def test_a_key_holder_that_does_not_answer_is_named_with_what_to_do(pipeline: LocalStack) -> None:
-    code, told = await typed(pipeline, "resume", "hall", without="FAIRROLL_KEYS")
+    code, received = await typed(pipeline, "resume", "hall", without="FAIRROLL_KEYS")
     assert code == 1
     assert (
         "  keys: NOT CONFIRMED: no key holder answers at unix:/run/fairroll-keys; FAIRROLL_KEYS is not set: export it,"
         " or type this in the folder in which `fairroll up` runs\n"
-    ) in told
+    ) in received
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ async def test_a_key_holder_that_does_not_answer_is_named_with_what_to_do(pipeli
         (("hold", "hall", "--why", "x" * 201), 2, "--why has 201 characters, at most 200 are kept"),
     ],
 )
-async def test_a_mistake_holds_nothing_and_is_told(
+async def test_a_mistake_holds_nothing_and_is_reported(
     pipeline: LocalStack, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
-    ended, told = await typed(pipeline, *arguments)
+    ended, received = await typed(pipeline, *arguments)
     assert ended == code
-    assert words in told
+    assert words in received

@@ -37,7 +37,7 @@ async def test_a_plain_fold_of_the_recorded_events_gives_the_decisions_byte_for_
             [kept for kept in await records(settings, settings.topics.decisions) if kept.partition == number]
         )
 
-    seen = await eventually(live, lambda told: decisions.keys() <= told.keys())
+    seen = await eventually(live, lambda received: decisions.keys() <= received.keys())
     for offset, expected in decisions.items():
         assert seen[offset][: len(expected)] == expected
     published = [kept.value for kept in await records(settings, settings.topics.controls) if kept.partition == number]

@@ -26,15 +26,15 @@ async def test_a_second_terminal_needs_no_exports(tmp_path: Path) -> None:
         assert up.stdout
         await asyncio.wait_for(up.stdout.readuntil(b"Ctrl-C"), 90)
 
-        code, told = await typed(tmp_path, "hold", "park", "--why", "a test", FAIRROLL_SECRETS=".local/secrets")
-        assert "keys: destroyed" in told
+        code, received = await typed(tmp_path, "hold", "park", "--why", "a test", FAIRROLL_SECRETS=".local/secrets")
+        assert "keys: destroyed" in received
         assert code == 0
 
-        code, told = await typed(tmp_path, "status")
-        assert told.rstrip().endswith("all is well")
+        code, received = await typed(tmp_path, "status")
+        assert received.rstrip().endswith("all is well")
 
-        code, told = await typed(tmp_path, "up", "--ports", "free")
-        assert "a stack runs in" in told
+        code, received = await typed(tmp_path, "up", "--ports", "free")
+        assert "a stack runs in" in received
         assert code == 2
 
         up.send_signal(signal.SIGINT)

@@ -67,7 +67,7 @@ async def play(folder: Path) -> AsyncIterator[Scene]:
         shadow = await write_shadow(stack.settings, parse_sites(SITES, "a test"), limit_cm=120)
         await _operators(stack.settings)
         findings = await _audit(stack.settings, folder / "recordings")
-        await asyncio.sleep(2 * PERIOD_S + 6)  # the last period is over, and a tick and a look have told so
+        await asyncio.sleep(2 * PERIOD_S + 6)  # the last period is closed by a tick and a sample
         until = int(1000 * time.time())
         yield Scene(settings=stack.settings, since_ms=since, until_ms=until, shadow=shadow, findings=findings)
         for process in stack:
@@ -77,9 +77,9 @@ async def play(folder: Path) -> AsyncIterator[Scene]:
 async def _audit(settings: Settings, folder: Path) -> int:
     """An audit, with a picture among the recordings; how much it found."""
     _plant_picture(folder)
-    code, told, _ = await audited(settings, "--publish", "--files", str(folder))
+    code, received, _ = await audited(settings, "--publish", "--files", str(folder))
     assert code == 1
-    return len(told["findings"])
+    return len(received["findings"])
 
 
 def _plant_picture(folder: Path) -> None:

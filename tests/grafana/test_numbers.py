@@ -50,7 +50,7 @@ class Counted(Struct, frozen=True, kw_only=True):
     repeats: int
     reports: list[ReportKept]
 
-    def told(self) -> list[Cell]:
+    def received(self) -> list[Cell]:
         return [cell for cell, n in self.cells.items() if n >= K]
 
     @property
@@ -58,7 +58,7 @@ class Counted(Struct, frozen=True, kw_only=True):
         return sum(n for n in self.cells.values() if n < K)
 
     def n(self, outcome: str, **wanted: str) -> int:
-        return sum(self.cells[cell] for cell in self.told() if matches(cell, outcome, wanted))
+        return sum(self.cells[cell] for cell in self.received() if matches(cell, outcome, wanted))
 
 
 def matches(cell: Cell, outcome: str, wanted: dict[str, str]) -> bool:
@@ -148,28 +148,28 @@ async def test_portions_refusals_and_what_is_left_out_add_up_to_all_requests(sce
 
 
 async def test_refusals_by_reason(scene: Scene, counted: Counted) -> None:
-    refused = Counter({cell: counted.cells[cell] for cell in counted.told() if cell.outcome == "refuse"})
+    refused = Counter({cell: counted.cells[cell] for cell in counted.received() if cell.outcome == "refuse"})
     for board, site in (("City", ALL), ("Site", "meadow"), ("Site", "hall")):
         expected = count_by({c: n for c, n in refused.items() if site in (ALL, c.site)}, "reason")
         assert by(await shown(scene, board, "Refusals and why", site), "refusals", "reason") == expected
 
 
 async def test_centimetres_granted_and_saved(scene: Scene, counted: Counted) -> None:
-    granted = sum(counted.cm[cell] for cell in counted.told())
+    granted = sum(counted.cm[cell] for cell in counted.received())
     assert only(await shown(scene, "City", "Paper granted"), "granted") == granted
     saved = only(await shown(scene, "City", "Paper saved, at most"), "saved")
     assert saved == 60 * counted.n("refuse")
 
 
 async def test_how_people_asked_and_were_answered(scene: Scene, counted: Counted) -> None:
-    told = {cell: counted.cells[cell] for cell in counted.told() if cell.site == "meadow"}
+    received = {cell: counted.cells[cell] for cell in counted.received() if cell.site == "meadow"}
     asked = await shown(scene, "Site", "By face, button or staff", "meadow")
-    assert by(asked, "requests", "by") == count_by(told, "by")
+    assert by(asked, "requests", "by") == count_by(received, "by")
     answers = await shown(scene, "Site", "Answers", "meadow")
-    assert by(answers, "answers", "outcome") == count_by(told, "outcome")
+    assert by(answers, "answers", "outcome") == count_by(received, "outcome")
     [forgotten] = await shown(scene, "Privacy", "Forgotten on request")
     assert sum(forgotten.of("asked")) == counted.n("forgotten")
-    assert sum(forgotten.of("erased")) == sum(counted.erased[cell] for cell in counted.told())
+    assert sum(forgotten.of("erased")) == sum(counted.erased[cell] for cell in counted.received())
 
 
 async def test_waits_are_those_of_every_site_and_period(scene: Scene, counted: Counted) -> None:
@@ -227,19 +227,19 @@ async def test_a_shadow_under_a_higher_limit_stands_beside_the_same_requests(sce
     for live, tried in scene.shadow:
         if not isinstance(live.command, Forgotten):
             pairs[Compared(live.site, live.at // (1000 * PERIOD_S), word(live), word(tried))] += 1
-    told = {pair: n for pair, n in pairs.items() if n >= K}
-    assert told
+    received = {pair: n for pair, n in pairs.items() if n >= K}
+    assert received
     [requests] = await shown(scene, "Replay", "Requests")
-    assert requests.of("compared") == [sum(told.values())]
-    assert requests.of("left out") == [pairs.total() - sum(told.values())]
+    assert requests.of("compared") == [sum(received.values())]
+    assert requests.of("left out") == [pairs.total() - sum(received.values())]
     for title, is_granted in (("Portions", True), ("Refusals", False)):
         [both] = await shown(scene, "Replay", title)
         for column, side in (("live", "live"), ("on trial", "tried")):
-            expected = sum(n for pair, n in told.items() if (getattr(pair, side) == "dispense") is is_granted)
+            expected = sum(n for pair, n in received.items() if (getattr(pair, side) == "dispense") is is_granted)
             assert both.of(column) == [expected], f"{title}, {column}"
     changed = await shown(scene, "Replay", "Pairs of answers")
-    assert by(changed, "requests", "live", "tried") == count_by(told, "live", "tried")
-    assert count_by(told, "live", "tried")["quota dispense"] > 0
+    assert by(changed, "requests", "live", "tried") == count_by(received, "live", "tried")
+    assert count_by(received, "live", "tried")["quota dispense"] > 0
 
 
 def word(answered: Answered) -> str:

@@ -209,18 +209,18 @@ def test_several_answers_become_one_row_of_what_they_share() -> None:
 def test_a_state_lasts_until_the_next_word_and_begins_with_the_range() -> None:
     online = panel("site", "Online")
     assert isinstance(online, StateTimeline)
-    told = Line("gate", [VIEW.since_ms - 9, VIEW.since_ms + 10, VIEW.since_ms + 20], [True, True, False])
-    first, second = figure_of_states(online, VIEW, [told], []).data
+    received = Line("gate", [VIEW.since_ms - 9, VIEW.since_ms + 10, VIEW.since_ms + 20], [True, True, False])
+    first, second = figure_of_states(online, VIEW, [received], []).data
     assert (first.x, second.x) == ((20,), (HOUR_MS - 20,))
     assert first.base[0].isoformat() == "2026-02-02T09:40:00"
 
 
-def test_a_state_ends_where_nobody_told_of_it() -> None:
+def test_a_state_ends_where_nobody_reported_of_it() -> None:
     services = panel("pipeline", "State of each service")
     assert isinstance(services, StateTimeline)
     times = [VIEW.since_ms + 10_000 * step for step in range(4)]
-    told = Line("decider 1", times, [3, None, None, 0])
-    ready, silent = figure_of_states(services, VIEW, [told], []).data
+    received = Line("decider 1", times, [3, None, None, 0])
+    ready, silent = figure_of_states(services, VIEW, [received], []).data
     assert (ready.x, silent.x) == ((10_000,), (HOUR_MS - 30_000,))
     assert [bar.marker.color for bar in (ready, silent)] == [COLOURS["green"], COLOURS["red"]]
     assert "no answer" in silent.hovertemplate
@@ -247,8 +247,8 @@ def test_bars_stand_over_the_interval_that_they_sum_and_shares_fill_the_whole() 
 def test_a_text_out_of_influxdb_is_text_in_the_page() -> None:
     letters = panel("pipeline", "Latest dead letters")
     assert isinstance(letters, Table)
-    told = Rows(["reason"], [{"reason": "<script>alert(1)</script>"}] * 50)
-    html = blocks.table(letters, told, VIEW, {})
+    received = Rows(["reason"], [{"reason": "<script>alert(1)</script>"}] * 50)
+    html = blocks.table(letters, received, VIEW, {})
     assert "<script>" not in html
     assert "and 26 more rows" in html
     portions = panel("city", "Requests by site")
@@ -262,8 +262,8 @@ def test_a_text_out_of_influxdb_is_text_in_the_page() -> None:
 def test_a_site_leads_to_its_own_dashboard_where_the_page_has_it() -> None:
     glance = panel("city", "Sites at a glance")
     assert isinstance(glance, Table)
-    told = Rows(["site"], [{"site": "park"}, {"site": "lake"}])
-    html = blocks.table(glance, told, VIEW, {"/d/fairroll-site?var-site=park": "#fairroll-site"})
+    received = Rows(["site"], [{"site": "park"}, {"site": "lake"}])
+    html = blocks.table(glance, received, VIEW, {"/d/fairroll-site?var-site=park": "#fairroll-site"})
     assert '<a href="#fairroll-site" title="This site">park</a>' in html
     assert "<td>lake</td>" in html
 

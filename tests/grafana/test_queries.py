@@ -33,7 +33,7 @@ async def test_a_query_that_finds_nothing_fails(scene: Scene) -> None:
         check(series, never.names)
 
 
-async def test_a_query_bound_to_a_site_tells_of_no_other(scene: Scene) -> None:
+async def test_a_query_bound_to_a_site_shows_of_no_other(scene: Scene) -> None:
     bound = [asked for asked in of_panels() if "${site" in asked.query and "site" in asked.columns]
     assert len(bound) > 15
     for asked in bound:

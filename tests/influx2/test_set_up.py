@@ -78,7 +78,7 @@ async def test_hours_are_made_of_points(server: Influxd2) -> None:
     ]
 
 
-async def test_a_token_that_may_only_write_is_told_which_rights_the_set_up_needs(server: Influxd2) -> None:
+async def test_a_token_that_may_only_write_is_reported_which_rights_the_set_up_needs(server: Influxd2) -> None:
     bucket = await server.bucket("written")
     token = await server.token(f"write:buckets/{bucket}")
     settings, health = restricted(server, token, "written"), Health("test", "1")

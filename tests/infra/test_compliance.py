@@ -37,7 +37,7 @@ def offline(tmp_path: Path) -> Settings:
     return Settings(kafka=f"{LOOPBACK}:1", sites=tmp_path / "sites.toml")
 
 
-async def test_offline_writes_both_forms_and_the_exit_code_tells_whether_a_line_fails(
+async def test_offline_writes_both_forms_and_the_exit_code_shows_whether_a_line_fails(
     offline: Settings, tmp_path: Path
 ) -> None:
     code, output, errors = await fairroll(offline, "compliance", "park", "--offline", "--out", str(tmp_path / "new"))

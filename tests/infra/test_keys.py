@@ -67,9 +67,9 @@ def test_a_site_s_key_is_stepped_to_the_epoch_of_its_site_and_stepping_again_cha
 
 
 @pytest.mark.parametrize("epoch", [2, FARTHEST_EPOCH + 1])
-def test_a_key_that_cannot_be_that_of_its_site_stays_and_is_told(tmp_path: Path, epoch: int) -> None:
+def test_a_key_that_cannot_be_that_of_its_site_stays_and_is_reported(tmp_path: Path, epoch: int) -> None:
     gate = tmp_path / "site-gate.key"
     gate.write_text(str(SiteKey(3, bytes(32))))
-    [told] = step_keys(tmp_path, {"gate": epoch})
-    assert told.endswith(f"is of epoch 3, its site is in {epoch}: no face is captured until there is a new key")
+    [received] = step_keys(tmp_path, {"gate": epoch})
+    assert received.endswith(f"is of epoch 3, its site is in {epoch}: no face is captured until there is a new key")
     assert gate.read_text() == str(SiteKey(3, bytes(32)))

@@ -141,7 +141,7 @@ async def test_restarted_part_is_another_process(tmp_path: Path) -> None:
         assert not _is_alive(before)
 
 
-async def test_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
+async def test_taken_port_is_reported_before_anything_starts(tmp_path: Path) -> None:
     ports = Ports.free()
     with socket.create_server((LOOPBACK, ports.gateway)):
         stack = LocalStack(tmp_path, programs=["mosquitto", *_METRICS], ports=ports)
@@ -150,7 +150,7 @@ async def test_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None
     assert not list(stack)
 
 
-async def test_port_of_a_process_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
+async def test_port_of_a_process_that_is_taken_is_reported_before_anything_starts(tmp_path: Path) -> None:
     ports = Ports.free()
     with socket.create_server((LOOPBACK, ports.decider)):
         stack = LocalStack(tmp_path, programs=["mosquitto", "decider"], ports=ports)
@@ -159,7 +159,7 @@ async def test_port_of_a_process_that_is_taken_is_told_before_anything_starts(tm
     assert not list(stack)
 
 
-def test_each_process_is_told_where_to_tell_its_health_and_all_where_to_ask(tmp_path: Path) -> None:
+def test_each_process_is_reported_where_to_tell_its_health_and_all_where_to_ask(tmp_path: Path) -> None:
     ports = Ports()
     stack = LocalStack(tmp_path, ports=ports)
     assert (
@@ -172,7 +172,7 @@ def test_each_process_is_told_where_to_tell_its_health_and_all_where_to_ask(tmp_
     assert [part.ports for part in parts] == [(9105,), (9101,), (9102,), (9103,), (9104,)]
 
 
-async def test_missing_file_of_sites_is_told_before_anything_starts(tmp_path: Path) -> None:
+async def test_missing_file_of_sites_is_reported_before_anything_starts(tmp_path: Path) -> None:
     environ = {"FAIRROLL_SITES": str(tmp_path / "sites.toml")}
     stack = LocalStack(tmp_path, programs=["mosquitto", "ingress"], ports=Ports.free(), environ=environ)
     with pytest.raises(ConfigError, match="FAIRROLL_SITES"):
@@ -210,7 +210,7 @@ async def test_missing_program_asks_for_make_setup(tmp_path: Path, monkeypatch: 
         await LocalStack(tmp_path, programs=["mosquitto"], ports=Ports.free()).__aenter__()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a child when its parent dies")
 async def test_parts_do_not_outlive_a_killed_stack(tmp_path: Path) -> None:
     async with beside(sys.executable, "-c", _A_STACK, str(tmp_path)) as stack:
         assert stack.stdout

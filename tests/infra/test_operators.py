@@ -37,7 +37,7 @@ TEMPLATE = "qx" * 43
 
 @asynccontextmanager
 async def a_service(vitals: Vitals) -> AsyncIterator[str]:
-    """The address of something that tells these vitals, as a service does."""
+    """The address of a health page with these vitals."""
 
     async def readyz(_: web.Request) -> web.Response:
         return web.Response(body=encode(vitals), status=200 if vitals.ready else 503, content_type="application/json")
@@ -160,32 +160,39 @@ async def test_report_of_a_dispenser_that_was_missing_in_the_sites_file_comes_in
     await shed.send("request", {"kind": "face", "id": "r" * 16, "model": "synthetic/1", "template": TEMPLATE + "=="})
     await eventually(lambda: records(settings, settings.topics.dead_letters), lambda found: len(found) == 3)
 
-    _, told, _ = await fairroll(settings, "dead-letters", "--json")
-    letters = [json.loads(line) for line in told.splitlines()]
+    _, reported, _ = await fairroll(settings, "dead-letters", "--json")
+    letters = [json.loads(line) for line in reported.splitlines()]
     assert [("payload" in letter) for letter in letters] == [True, False, False]
-    assert TEMPLATE not in told
+    assert TEMPLATE not in reported
     _, shown, _ = await fairroll(settings, "dead-letters")
     assert "      3  unknown site or device\n" in shown
 
-    _, told, _ = await fairroll(settings, "dead-letters", "--resubmit")
-    assert "park/shed/report: left: unknown site or device: park/shed" in told
-    assert told.endswith("0 sent again, 1 left, 2 without a payload\n")
+    _, reported, _ = await fairroll(settings, "dead-letters", "--resubmit")
+    assert "park/shed/report: left: unknown site or device: park/shed" in reported
+    assert reported.endswith("0 sent again, 1 left, 2 without a payload\n")
 
     settings.sites.write_text(TWO_DISPENSERS)
     for _ in range(2):
-        _, told, _ = await fairroll(settings, "dead-letters", "--resubmit")
-        assert told.endswith("1 sent again, 0 left, 2 without a payload\n")
+        _, reported, _ = await fairroll(settings, "dead-letters", "--resubmit")
+        assert reported.endswith("1 sent again, 0 left, 2 without a payload\n")
     kept = await eventually(lambda: _kept(settings), lambda found: len(found) == 2)
     assert [(report.device, report.command.numbers, report.cm) for report in kept] == [
         ("shed", (4,), 60),
         ("shed", (4,), 0),
     ]
 
-    _, told, _ = await fairroll(settings, "status", "--json")
-    seen: dict[str, Any] = json.loads(told)["kafka"]
+    _, reported, _ = await fairroll(settings, "status", "--json")
+    seen: dict[str, Any] = json.loads(reported)["kafka"]
     assert seen["dead_letters"] == {"unknown site or device": 3}
-    assert {told["group"] for told in seen["backlogs"]} == {"fairroll.decider", "fairroll.egress", "fairroll.sink"}
-    assert [(told["device"], told["is_online"]) for told in seen["dispensers"]] == [("gate", None), ("shed", None)]
+    assert {reported["group"] for reported in seen["backlogs"]} == {
+        "fairroll.decider",
+        "fairroll.egress",
+        "fairroll.sink",
+    }
+    assert [(reported["device"], reported["is_online"]) for reported in seen["dispensers"]] == [
+        ("gate", None),
+        ("shed", None),
+    ]
 
 
 @pytest.mark.parametrize("since", ["1y", "h", "-1h", "1.5h"])

@@ -1,4 +1,4 @@
-"""One part's process: when it is ready, how it ends, what is told of it."""
+"""A program's process: when it is ready, how it ends, what is reported."""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +13,7 @@ def _shell(tmp_path: Path, script: str) -> Process:
     return Process(Program(name="shell", command=("sh", "-c", script)), tmp_path / "shell.log")
 
 
-async def test_line_that_starts_with_ready_tells_that_it_is(tmp_path: Path) -> None:
+async def test_line_that_starts_with_ready_shows_that_it_is(tmp_path: Path) -> None:
     process = _shell(tmp_path, "echo starting; sleep 0.2; echo ready, serving; sleep 60")
     await process.start()
     await process.until_ready()
@@ -30,7 +30,7 @@ async def test_an_earlier_start_does_not_make_the_next_one_ready(tmp_path: Path)
         await process.until_ready()
 
 
-async def test_death_is_told_with_the_last_twenty_lines(tmp_path: Path) -> None:
+async def test_death_is_reported_with_the_last_twenty_lines(tmp_path: Path) -> None:
     process = _shell(tmp_path, "seq 101 130; exit 3")
     await process.start()
     with pytest.raises(ProgramDied) as died:
@@ -40,7 +40,7 @@ async def test_death_is_told_with_the_last_twenty_lines(tmp_path: Path) -> None:
     assert lines == [str(number) for number in range(111, 131)]
 
 
-async def test_part_that_never_gets_ready_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_part_that_never_gets_ready_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.local.process._START_S", 0.2)
     process = _shell(tmp_path, "sleep 60")
     await process.start()

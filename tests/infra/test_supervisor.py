@@ -28,10 +28,10 @@ _BUTTON_BUDGET_CM = 100_000
 
 @asynccontextmanager
 async def _supervised(*processes: Process) -> AsyncIterator[list[Change]]:
-    told: list[Change] = []
-    task = asyncio.create_task(supervise(processes, told.append))
+    received: list[Change] = []
+    task = asyncio.create_task(supervise(processes, received.append))
     try:
-        yield told
+        yield received
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -57,29 +57,29 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("hurried")
-async def test_what_dies_is_started_again_and_both_is_told(tmp_path: Path) -> None:
+async def test_what_dies_is_started_again_and_both_is_reported(tmp_path: Path) -> None:
     process = await _started(tmp_path, "echo ready; exec sleep 60")
     await process.until_ready()
     before = process.pid
-    async with _supervised(process) as told:
+    async with _supervised(process) as received:
         os.kill(before or 0, signal.SIGKILL)
-        await _until(lambda: len(told) == 2)
+        await _until(lambda: len(received) == 2)
         assert process.is_running
         assert process.pid != before
-    match told:
+    match received:
         case [Died(program="shell", how="SIGKILL") as died, Returned(program="shell") as returned]:
             assert str(died).startswith("shell died (SIGKILL); it is started again in 0.0")
             assert str(returned).startswith("shell is ready again, after ")
         case _:
-            pytest.fail(f"{told}")
+            pytest.fail(f"{received}")
 
 
 @pytest.mark.usefixtures("hurried")
 async def test_what_dies_again_at_its_start_waits_longer_each_time(tmp_path: Path) -> None:
     process = await _started(tmp_path, "exit 3")
-    async with _supervised(process) as told:
-        await _until(lambda: len(told) == 5)
-    waits = [change.back_in_s for change in told if isinstance(change, Died) and change.how == "exit code 3"]
+    async with _supervised(process) as received:
+        await _until(lambda: len(received) == 5)
+    waits = [change.back_in_s for change in received if isinstance(change, Died) and change.how == "exit code 3"]
     assert len(waits) == 5
     assert all(0.01 * 2**n <= wait <= 0.02 * 2**n for n, wait in enumerate(waits))
 
@@ -90,20 +90,20 @@ async def test_what_worked_for_a_minute_comes_back_as_soon_as_at_its_first_death
     monkeypatch.setattr("infra.local.supervisor._FIRST_WAIT_S", 0.02)
     monkeypatch.setattr("infra.local.supervisor._WORKED_S", 0.1)
     process = await _started(tmp_path, "echo ready; sleep 0.2; exit 1")
-    async with _supervised(process) as told:
-        await _until(lambda: len(told) >= 8)
-    assert all(change.back_in_s <= 0.02 for change in told if isinstance(change, Died))
+    async with _supervised(process) as received:
+        await _until(lambda: len(received) >= 8)
+    assert all(change.back_in_s <= 0.02 for change in received if isinstance(change, Died))
 
 
 @pytest.mark.usefixtures("hurried")
 async def test_what_was_stopped_on_purpose_stays_down(tmp_path: Path) -> None:
     process = await _started(tmp_path, "echo ready; exec sleep 60")
     await process.until_ready()
-    async with _supervised(process) as told:
+    async with _supervised(process) as received:
         await process.kill()
         await asyncio.sleep(0.5)
         assert not process.is_running
-    assert told == []
+    assert received == []
 
 
 @pytest.mark.usefixtures("hurried")
@@ -113,9 +113,9 @@ async def test_what_does_not_get_ready_is_ended_and_started_again(
     monkeypatch.setattr("infra.local.process._START_S", 0.3)
     once = tmp_path / "once"
     process = await _started(tmp_path, f"test -e {once} && sleep 60; touch {once}; exit 1")
-    async with _supervised(process) as told:
-        await _until(lambda: len(told) == 2)
-        assert [change.how for change in told if isinstance(change, Died)] == [
+    async with _supervised(process) as received:
+        await _until(lambda: len(received) == 2)
+        assert [change.how for change in received if isinstance(change, Died)] == [
             "exit code 1",
             "shell was not ready after 0.3 s",
         ]
@@ -132,27 +132,27 @@ def sites(tmp_path: Path) -> Path:
 
 
 async def test_each_part_that_is_killed_comes_back_and_the_pipeline_answers(tmp_path: Path, sites: Path) -> None:
-    told: list[Change] = []
+    received: list[Change] = []
     async with LocalStack(tmp_path, ports=Ports.free(), environ={"FAIRROLL_SITES": str(sites)}) as stack:
         gate = Dispenser(Identity(site="park", device="gate"), SimulatedMotor(), stack.settings.mqtt, patience_s=2)
         session = asyncio.create_task(gate.run())
-        supervisor = asyncio.create_task(supervise(stack, told.append))
+        supervisor = asyncio.create_task(supervise(stack, received.append))
         try:
             for name in EVERYTHING:
                 os.kill(stack[name].pid or 0, signal.SIGKILL)
-                await _until_returned(name, told)
+                await _until_returned(name, received)
                 await _until_answered(gate)
             await _until_measured(stack.settings)
         finally:
             for task in (session, supervisor):
                 task.cancel()
             await asyncio.gather(session, supervisor, return_exceptions=True)
-    killed = [change.program for change in told if isinstance(change, Died) and change.how == "SIGKILL"]
+    killed = [change.program for change in received if isinstance(change, Died) and change.how == "SIGKILL"]
     assert killed == list(EVERYTHING)
 
 
-async def _until_returned(name: str, told: list[Change]) -> None:
-    await _until(lambda: any(isinstance(change, Returned) and change.program == name for change in told))
+async def _until_returned(name: str, received: list[Change]) -> None:
+    await _until(lambda: any(isinstance(change, Returned) and change.program == name for change in received))
 
 
 async def _until_answered(gate: Dispenser) -> None:

@@ -24,7 +24,7 @@ HARDENED = (
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A host on which fairroll is installed as docs/operations.md tells."""
+    """A host on which fairroll is installed as docs/operations.md describes."""
     root = tmp_path_factory.mktemp("root")
     shutil.copytree(SYSTEM, root / "usr/lib/systemd/system", symlinks=True)
     shutil.copytree(UNITS, root / "etc/systemd/system")

@@ -78,7 +78,7 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
         complaint(path)
 
 
-def test_a_truncated_archive_tells_the_record_that_is_missing(tmp_path: Path) -> None:
+def test_a_truncated_archive_shows_the_record_that_is_missing(tmp_path: Path) -> None:
     path, _ = written(tmp_path)
     kept = lines(path)
     assert complaint(rewritten(path, kept[:6])) == "it ends before record 6: it is truncated"
@@ -88,7 +88,7 @@ def test_a_truncated_archive_tells_the_record_that_is_missing(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("what", ["changed", "taken out", "moved", "put in"])
-def test_a_tampered_archive_tells_the_first_record_that_is_not_as_it_was(tmp_path: Path, what: str) -> None:
+def test_a_tampered_archive_shows_the_first_record_that_is_not_as_it_was(tmp_path: Path, what: str) -> None:
     path, _ = written(tmp_path)
     kept = lines(path)
     match what:
@@ -104,7 +104,7 @@ def test_a_tampered_archive_tells_the_first_record_that_is_not_as_it_was(tmp_pat
 
 
 def test_a_damaged_byte_is_found_or_changes_nothing(tmp_path: Path) -> None:
-    """A match can be told in more than one way: a few bits of a zstd frame give the same text."""
+    """A match can be encoded in more than one way: a few bits of a zstd frame give the same text."""
     path, _ = written(tmp_path)
     whole, kept, found = path.read_bytes(), lines(path), 0
     for place in range(4, len(whole), 11):
@@ -123,12 +123,12 @@ def test_what_follows_the_trailer_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"at,site\n", b'{"at":1}\n', zstandard.compress(b'{"at":1}\n')])
-def test_what_is_no_archive_is_told_so(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_archive_is_reported_so(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "foreign").write_bytes(content)
     assert "fairroll archive" in complaint(tmp_path / "foreign")
 
 
-def test_an_archive_of_a_newer_version_is_told_so(tmp_path: Path) -> None:
+def test_an_archive_of_a_newer_version_is_reported_so(tmp_path: Path) -> None:
     header = structs.replace(header_of(recording(), SECRET), archive=VERSION + 1)
     newer = rewritten(tmp_path / "newer", [HashChain().link(encode(header)), b"who knows\n"])
     assert complaint(newer) == "the header says version 2, made by a newer fairroll: this one reads 1"

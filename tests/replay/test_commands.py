@@ -127,13 +127,13 @@ async def test_a_refusal_is_explained_alike_from_kafka_and_from_an_archive_witho
 ) -> None:
     refused = refusals(pipeline)[0]
     archive = str(await recorded(pipeline, tmp_path / "all.jsonl.zst", "--site", "park"))
-    told = []
+    output = []
     for source in ("kafka", archive):
         ran = await fairroll(pipeline.settings, "explain", refused.command.request, source, "--json")
         assert ran.code == 0, ran.err
         [explanation] = json.loads(ran.out)["explanations"]
-        told.append(explanation)
-    by_template, by_record = told
+        output.append(explanation)
+    by_template, by_record = output
     assert (by_template["face"].pop("identity_source"), by_record["face"].pop("identity_source")) == (
         "template",
         "record",
@@ -217,16 +217,16 @@ async def test_the_space_bar_pauses_a_replay_and_no_other_key_does(pipeline: Rec
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # the terminal is its own, as in a shell
     ) as replaying:
         assert replaying.stdout
-        told = await asyncio.wait_for(replaying.stdout.readline(), WITHIN_S)
+        output = await asyncio.wait_for(replaying.stdout.readline(), WITHIN_S)
         os.write(keyboard, b" ")
-        told += await until_silent(replaying.stdout)
+        output += await until_silent(replaying.stdout)
         os.write(keyboard, b"x\n")
         assert await until_silent(replaying.stdout) == b""
-        assert 0 < len(told.splitlines()) < len(whole.out.splitlines())
+        assert 0 < len(output.splitlines()) < len(whole.out.splitlines())
         os.write(keyboard, b" ")
         rest, said = await asyncio.wait_for(replaying.communicate(), WITHIN_S)
     assert replaying.returncode == 0, said.decode()
-    assert (told + rest).decode() == whole.out
+    assert (output + rest).decode() == whole.out
     assert termios.tcgetattr(terminal)[3] & termios.ICANON, "the terminal is left as it was"
     os.close(keyboard)
     os.close(terminal)
@@ -234,11 +234,11 @@ async def test_the_space_bar_pauses_a_replay_and_no_other_key_does(pipeline: Rec
 
 async def until_silent(stream: asyncio.StreamReader) -> bytes:
     """What comes until nothing has come for a second."""
-    told = b""
+    output = b""
     with contextlib.suppress(TimeoutError):
         while more := await asyncio.wait_for(stream.read(1 << 16), 1):
-            told += more
-    return told
+            output += more
+    return output
 
 
 async def test_a_replay_with_the_live_broker_in_its_environment_publishes_nothing(pipeline: Recorded) -> None:

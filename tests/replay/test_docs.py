@@ -23,14 +23,14 @@ def commands() -> list[str]:
 
 async def test_the_commands_of_the_stories_run(pipeline: Recorded, tmp_path: Path) -> None:
     refused = next(a for a in refusals(pipeline) if a.device == "d3").command.request
-    told = []
+    output = []
     for command in commands():
         _, *arguments = shlex.split(_REQUEST.sub(refused, command).replace(".jsonl.zst", ".zst"))
         files = [str(tmp_path / word) if word.endswith(".zst") else word for word in arguments]
         ran = await fairroll(pipeline.settings, *files)
         assert ran.code == 0, f"{command}: {ran.err}"
-        told.append(ran.out)
-    assert len(told) == 7
-    listed, explained, *_ = told
+        output.append(ran.out)
+    assert len(output) == 7
+    listed, explained, *_ = output
     assert refused in listed
     assert "refused for its quota" in explained

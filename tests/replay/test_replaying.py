@@ -37,25 +37,25 @@ def day() -> Story:
     return story
 
 
-def answers(told: list[Replayed]) -> list[Answered]:
-    return [outcome for one in told for outcome in one.outcomes if isinstance(outcome, Answered)]
+def answers(received: list[Replayed]) -> list[Answered]:
+    return [outcome for one in received for outcome in one.outcomes if isinstance(outcome, Answered)]
 
 
-def comparison(told: list[Replayed]) -> set[Comparison]:
-    return {one.comparison for one in told}
+def comparison(received: list[Replayed]) -> set[Comparison]:
+    return {one.comparison for one in received}
 
 
 @given(streams())
 def test_any_stream_whose_templates_can_be_read_is_replayed_byte_for_byte(records: list[Record]) -> None:
-    told = replayed(recorded_events(records))
-    assert comparison(told) == {Comparison.EQUAL}
-    assert all(one.is_proven for one in told)
+    received = replayed(recorded_events(records))
+    assert comparison(received) == {Comparison.EQUAL}
+    assert all(one.is_proven for one in received)
 
 
 @given(streams())
 def test_any_stream_whose_templates_are_forgotten_differs_only_where_it_says_so(records: list[Record]) -> None:
-    told = replayed(forgotten(recorded_events(records)), secret=OTHER)
-    assert comparison(told) <= {Comparison.EQUAL, Comparison.UNPROVEN}
+    received = replayed(forgotten(recorded_events(records)), secret=OTHER)
+    assert comparison(received) <= {Comparison.EQUAL, Comparison.UNPROVEN}
 
 
 @given(streams())
@@ -64,8 +64,8 @@ def test_what_is_proven_in_the_middle_of_a_stream_is_as_it_was(records: list[Rec
     for first in (1, len(found) // 2):
         before, _ = folded(records[:first])
         settings = {name: site.settings for name, site in before.sites.items() if site.settings}
-        told = replayed(found[first:], structs.replace(recording(first), settings={0: settings}))
-        assert comparison([one for one in told if one.is_proven]) <= {Comparison.EQUAL, Comparison.UNPROVEN}
+        received = replayed(found[first:], structs.replace(recording(first), settings={0: settings}))
+        assert comparison([one for one in received if one.is_proven]) <= {Comparison.EQUAL, Comparison.UNPROVEN}
 
 
 def test_the_excess_of_a_report_that_came_before_the_recording_too_is_no_difference() -> None:
@@ -82,13 +82,13 @@ def test_the_excess_of_a_report_that_came_before_the_recording_too_is_no_differe
 
 def test_on_the_record_every_answer_is_that_of_then_even_with_another_secret() -> None:
     story = day()
-    told = replayed(forgotten(recorded_events(story.records)), secret=OTHER)
+    received = replayed(forgotten(recorded_events(story.records)), secret=OTHER)
     then = [said for decision in story.decisions for said in decision.outcomes if isinstance(said, Answered)]
-    assert [encode(answer) for answer in answers(told)] == [encode(answer) for answer in then]
-    assert [one.identity_source for one in told if one.identity_source] == [IdentitySource.RECORD] * 6
+    assert [encode(answer) for answer in answers(received)] == [encode(answer) for answer in then]
+    assert [one.identity_source for one in received if one.identity_source] == [IdentitySource.RECORD] * 6
 
 
-def test_what_tells_who_somebody_was_is_the_template_as_long_as_there_is_one() -> None:
+def test_what_shows_who_somebody_was_is_the_template_as_long_as_there_is_one() -> None:
     assert [one.identity_source for one in replayed(recorded_events(day().records)) if one.identity_source] == [
         IdentitySource.TEMPLATE
     ] * 6
@@ -96,9 +96,9 @@ def test_what_tells_who_somebody_was_is_the_template_as_long_as_there_is_one() -
 
 def test_a_site_that_needed_the_record_once_stays_on_it() -> None:
     found = recorded_events(day().records)
-    told = replayed([*forgotten(found[:2]), *found[2:]])
-    assert {one.identity_source for one in told if one.identity_source} == {IdentitySource.RECORD}
-    assert {one.comparison for one in told if answers([one])} == {Comparison.EQUAL}
+    received = replayed([*forgotten(found[:2]), *found[2:]])
+    assert {one.identity_source for one in received if one.identity_source} == {IdentitySource.RECORD}
+    assert {one.comparison for one in received if answers([one])} == {Comparison.EQUAL}
 
 
 def test_a_face_that_nobody_could_read_then_is_not_read_now() -> None:
@@ -120,10 +120,10 @@ def test_on_the_record_who_was_forgotten_is_unknown_and_no_answer_depends_on_it(
     story.face("bob")
     story.wait(700)
     story.button()
-    told = replayed(forgotten(recorded_events(story.records)))
-    assert [answer.command for answer in answers(told[2:3])] == [Forgotten(request="request-0000000002", erased=1)]
-    assert all(one.is_proven for one in told)
-    assert [one.comparison for one in told[1:]] == [Comparison.EQUAL] * 5
+    received = replayed(forgotten(recorded_events(story.records)))
+    assert [answer.command for answer in answers(received[2:3])] == [Forgotten(request="request-0000000002", erased=1)]
+    assert all(one.is_proven for one in received)
+    assert [one.comparison for one in received[1:]] == [Comparison.EQUAL] * 5
 
 
 def test_a_grant_before_the_recording_makes_an_answer_unproven() -> None:
@@ -154,15 +154,15 @@ def test_a_policy_can_be_tried_on_the_record_and_on_settings_from_before_it() ->
     def doubled(event: SiteConfigured) -> SiteConfigured:
         return structs.replace(event, policy=structs.replace(event.policy, limit_cm=120))
 
-    for told in (
+    for received in (
         replayed(found, rewrite=doubled),
         replayed(found[1:], structs.replace(recording(1), settings={0: {SITE: settings_of(story)}}), rewrite=doubled),
     ):
-        assert all(isinstance(answer.command, Dispense) for answer in answers(told))
+        assert all(isinstance(answer.command, Dispense) for answer in answers(received))
     assert [type(answer.command) for answer in answers(replayed(found))] == [Dispense, Refuse]
 
 
-def test_what_the_fold_fails_on_is_told_and_the_next_is_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_fold_fails_on_is_reported_and_the_next_is_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
     found = recorded_events(day().records)
     replay = Replay(recording(), SECRET)
     replay.fold(found[0])

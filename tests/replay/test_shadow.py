@@ -1,4 +1,4 @@
-"""A shadow without a pipeline: what it tells of closed periods, and of whom it does not tell."""
+"""A shadow without a pipeline: the points of closed periods, and what they leave out."""
 
 import re
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ def smaller(**changes: int) -> Trial:
     return Trial(policies=Policies(others=policy(**changes)), is_live=True)
 
 
-def told(found: Iterable[RecordedEvent], trial: Trial, since: int = 0) -> tuple[Shadow, list[str]]:
+def received(found: Iterable[RecordedEvent], trial: Trial, since: int = 0) -> tuple[Shadow, list[str]]:
     shadow = Shadow(SETTINGS, structs.replace(recording(), since=since), SECRET, trial)
     return shadow, [line for recorded in found for line in shadow.take(recorded)]
 
@@ -55,22 +55,22 @@ def a_minute(twice: int, once: int) -> Story:
 
 def test_pairs_of_answers_are_counted_by_closed_period() -> None:
     found = recorded_events(a_minute(twice=4, once=3).records)
-    _, lines = told(found, smaller(limit_cm=60))
+    _, lines = received(found, smaller(limit_cm=60))
     assert pairs(lines) == [("dispense", "dispense", 7), ("dispense", "quota", 4)]
-    _, before = told(found[:-1], smaller(limit_cm=60))
+    _, before = received(found[:-1], smaller(limit_cm=60))
     assert pairs(before) == []
 
 
 def test_a_pair_of_fewer_than_k_is_only_a_number_of_its_site() -> None:
-    shadow, lines = told(recorded_events(a_minute(twice=K - 1, once=3).records), smaller(limit_cm=60))
+    shadow, lines = received(recorded_events(a_minute(twice=K - 1, once=3).records), smaller(limit_cm=60))
     assert pairs(lines) == [("dispense", "dispense", 5)]
     assert shadow.total.changed == K - 1
     [left_out] = [line for line in lines if line.startswith("shadow,site=park suppressed")]
     assert left_out.startswith(f"shadow,site=park suppressed={K - 1}i ")
 
 
-def test_a_pair_tells_both_sides_of_the_same_requests() -> None:
-    _, lines = told(recorded_events(a_minute(twice=4, once=3).records), smaller(limit_cm=60))
+def test_a_pair_shows_both_sides_of_the_same_requests() -> None:
+    _, lines = received(recorded_events(a_minute(twice=4, once=3).records), smaller(limit_cm=60))
     told_of = [line.split(" ")[1] for line in lines if line.startswith("shadow,site=park,live=")]
     assert told_of == [
         sums(7, live=(7, 0, 420), tried=(7, 0, 420)),
@@ -79,12 +79,12 @@ def test_a_pair_tells_both_sides_of_the_same_requests() -> None:
 
 
 def sums(n: int, **sides: tuple[int, int, int]) -> str:
-    told = [f"{side}_granted={a}i,{side}_refused={b}i,{side}_cm={c}i" for side, (a, b, c) in sides.items()]
-    return ",".join([f"n={n}i,unanswerable=0i", *told])
+    received = [f"{side}_granted={a}i,{side}_refused={b}i,{side}_cm={c}i" for side, (a, b, c) in sides.items()]
+    return ",".join([f"n={n}i,unanswerable=0i", *received])
 
 
-def test_answers_on_trial_are_told_as_the_sink_tells_live_ones() -> None:
-    _, lines = told(recorded_events(a_minute(twice=4, once=3).records), smaller(limit_cm=60))
+def test_answers_on_trial_are_reported_as_the_sink_shows_live_ones() -> None:
+    _, lines = received(recorded_events(a_minute(twice=4, once=3).records), smaller(limit_cm=60))
     [requests] = [line for line in lines if line.startswith("requests,") and " n=0i" not in line]
     assert requests.startswith("requests,site=park n=11i,suppressed=0i")
     answers = {line.rpartition(" ")[0] for line in lines if line.startswith("answers,")}
@@ -94,7 +94,7 @@ def test_answers_on_trial_are_told_as_the_sink_tells_live_ones() -> None:
     }
 
 
-def test_what_happened_before_counts_and_is_not_told() -> None:
+def test_what_happened_before_counts_and_is_not_reported() -> None:
     story = Story(policy(limit_cm=120))
     for number in range(K):
         story.face(f"{number}")
@@ -103,24 +103,24 @@ def test_what_happened_before_counts_and_is_not_told() -> None:
         story.face(f"{number}")
     story.wait(PERIOD_S)
     story.tick()
-    shadow, lines = told(recorded_events(story.records), smaller(limit_cm=60), since=START + 1_000)
+    shadow, lines = received(recorded_events(story.records), smaller(limit_cm=60), since=START + 1_000)
     assert pairs(lines) == [("dispense", "quota", K)]
     assert shadow.total.answers == K
 
 
 def test_the_policy_of_now_has_no_pair_of_two_words() -> None:
-    shadow, lines = told(recorded_events(a_minute(twice=5, once=5).records), Trial(is_live=True))
+    shadow, lines = received(recorded_events(a_minute(twice=5, once=5).records), Trial(is_live=True))
     assert pairs(lines) == [("dispense", "dispense", 15)]
     assert shadow.total.changed == 0
 
 
 def test_templates_are_gone_when_the_window_of_the_site_ends() -> None:
     story = a_minute(twice=1, once=1)
-    shadow, _ = told(recorded_events(story.records), smaller(limit_cm=60, window_s=3_600))
+    shadow, _ = received(recorded_events(story.records), smaller(limit_cm=60, window_s=3_600))
     assert shadow.holds_templates(0)
     story.wait(600)
     story.tick()
-    shadow, _ = told(recorded_events(story.records), smaller(limit_cm=60, window_s=3_600))
+    shadow, _ = received(recorded_events(story.records), smaller(limit_cm=60, window_s=3_600))
     assert not shadow.holds_templates(0)
 
 

@@ -248,7 +248,7 @@ def test_a_trial_names_one_site_or_all_of_them_or_is_a_file_of_sites() -> None:
         ("", "it has no policy"),
     ],
 )
-def test_a_policy_that_cannot_be_tried_is_told_with_its_place(text: str, complaint: str) -> None:
+def test_a_policy_that_cannot_be_tried_is_reported_with_its_place(text: str, complaint: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse_policies(text, "new.toml")
     assert str(raised.value).startswith("new.toml: ")

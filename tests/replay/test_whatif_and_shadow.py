@@ -76,7 +76,7 @@ async def following(settings: Settings, policy: Path, run: str, said: list[str])
         said.append(out.decode().strip())
 
 
-async def until_told(settings: Settings, run: str, requests: int) -> None:
+async def until_reported(settings: Settings, run: str, requests: int) -> None:
     async with asyncio.timeout(_WITHIN_S):
         while await total(settings, run, "requests") < requests:
             await asyncio.sleep(0.5)
@@ -99,14 +99,14 @@ async def test_a_smaller_limit_on_a_recording_refuses_every_second_visit(pipelin
     for source, from_templates in (("kafka", 3 * PEOPLE), (str(archive), 0)):
         ran = await fairroll(pipeline, "replay", source, "--policy", str(policy), "--csv", "--site", "park")
         assert ran.code == 0, ran.err
-        told = rows(ran.out)
-        assert told["answers"] == 3 * PEOPLE + 3
-        assert (told["from_templates"], told["without_face"]) == (from_templates, 3)
-        assert told["not_answerable"] == 3 * PEOPLE - from_templates
+        output = rows(ran.out)
+        assert output["answers"] == 3 * PEOPLE + 3
+        assert (output["from_templates"], output["without_face"]) == (from_templates, 3)
+        assert output["not_answerable"] == 3 * PEOPLE - from_templates
         changed = from_templates // 3
-        assert (told["changed"], told["granted_more"], told["refused_more"]) == (changed, 0, changed)
-        assert (told["cm_recorded"], told["cm_trial"]) == (60 * (2 * changed + 3), 60 * (changed + 3))
-        assert (told["refused_recorded"], told["refused_trial"]) == (changed, 2 * changed)
+        assert (output["changed"], output["granted_more"], output["refused_more"]) == (changed, 0, changed)
+        assert (output["cm_recorded"], output["cm_trial"]) == (60 * (2 * changed + 3), 60 * (changed + 3))
+        assert (output["refused_recorded"], output["refused_trial"]) == (changed, 2 * changed)
     shown = await fairroll(pipeline, "replay", "kafka", "--policy", str(policy), "--json", "--picture", str(picture))
     assert sum(json.loads(line)["changed"] for line in shown.out.splitlines()) == PEOPLE
     assert f"{3 * PEOPLE} from templates, 3 without a face, 0 not answerable" in " ".join(shown.err.split())
@@ -126,7 +126,7 @@ async def test_shadows_count_what_would_be_different_and_publish_nothing(pipelin
     ):
         await decide(pipeline, visits("second-2", "second-3"))
         for run in ("shadow-same", "shadow-smaller"):
-            await until_told(pipeline, run, 2 * PEOPLE + 2)
+            await until_reported(pipeline, run, 2 * PEOPLE + 2)
     assert heard == [b""]
     for sentence, changed in zip(said, (PEOPLE, 0), strict=True):
         answers = f"{2 * PEOPLE + 2} answers compared with the trial: {changed} changed"

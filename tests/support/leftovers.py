@@ -41,13 +41,13 @@ def end(pids: set[int]) -> list[str]:
     deadline = time.monotonic() + _SOON_S
     while (left := {pid for pid in pids if is_running(pid)}) and time.monotonic() < deadline:
         time.sleep(0.02)
-    told = [command(pid) for pid in sorted(left)]
+    received = [command(pid) for pid in sorted(left)]
     for pid in left:
         with contextlib.suppress(ProcessLookupError):
             if os.getpgid(pid) == pid:
                 os.killpg(pid, signal.SIGKILL)
             os.kill(pid, signal.SIGKILL)
-    return told
+    return received
 
 
 def command(pid: int) -> str:

@@ -19,7 +19,7 @@ _KEPT = [measurement for measurement in MEASUREMENTS if measurement.kept != "sam
 
 
 class Key(NamedTuple):
-    """What tells a point from all others."""
+    """What identifies a point."""
 
     measurement: str
     tags: frozenset[tuple[str, str]]

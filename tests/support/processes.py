@@ -65,12 +65,12 @@ async def dispenser(
     """
     command = (*DISPENSER, *arguments)
     async with beside(*command, env=environ_of(settings, **environ), stdin=PIPE, stderr=PIPE) as process:
-        told: list[str] = []
-        while sign and sign not in told:
-            told = [await shown(process)]
-        told += [await pressed(process, press) for press in presses]
+        reported: list[str] = []
+        while sign and sign not in reported:
+            reported = [await shown(process)]
+        reported += [await pressed(process, press) for press in presses]
         out, err = await asyncio.wait_for(process.communicate(b""), _WITHIN_S)  # b"" closes its standard input
-    return Ran(process.returncode or 0, "".join(f"{line}\n" for line in told) + out.decode(), err.decode())
+    return Ran(process.returncode or 0, "".join(f"{line}\n" for line in reported) + out.decode(), err.decode())
 
 
 async def pressed(process: Process, press: str) -> str:

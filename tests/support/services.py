@@ -49,7 +49,7 @@ class Service:
         return ended.code, ended.err
 
     async def stop(self) -> None:
-        """Told to end, it does so in order and within five seconds."""
+        """Stop it, in order and within five seconds."""
         asked = time.monotonic()
         self.child.terminate()
         try:
@@ -95,7 +95,7 @@ class Service:
 
 @asynccontextmanager
 async def running(*services: Service) -> AsyncIterator[None]:
-    """All of them started, and told to stop; none is left behind."""
+    """Start all of them, and stop them; none is left behind."""
     async with AsyncExitStack() as stopping:
         for service in services:
             stopping.push_async_callback(service.end)
@@ -117,7 +117,7 @@ def frozen(stack: LocalStack, part: str) -> Iterator[None]:
 
 @asynccontextmanager
 async def away(stack: LocalStack, part: str) -> AsyncIterator[None]:
-    """A broker that was told to stop, and comes back."""
+    """A broker that is stopped and comes back."""
     await stack.stop(part)
     try:
         yield

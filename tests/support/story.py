@@ -1,4 +1,4 @@
-"""A site told in sentences: a partition, a clock that a test moves, and dispensers that ask."""
+"""A site as a story: a partition, a clock that a test moves, and dispensers that ask."""
 
 import hashlib
 from collections.abc import Sequence

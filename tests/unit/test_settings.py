@@ -81,7 +81,7 @@ def test_a_wrong_variable_is_named(variable: str, text: str, expected: str) -> N
     assert expected in str(error.value)
 
 
-def test_health_may_be_told_nowhere() -> None:
+def test_health_may_be_reported_nowhere() -> None:
     assert Settings.from_environ({"FAIRROLL_HEALTH": ""}).health == ""
 
 

@@ -179,7 +179,7 @@ def test_a_local_ration_after_the_patience_is_not_late(pipeline: Pipeline) -> No
     assert pipeline.judged().late == 0
 
 
-def test_centimetres_that_no_report_told_are_missed(pipeline: Pipeline) -> None:
+def test_centimetres_that_no_report_reported_are_missed(pipeline: Pipeline) -> None:
     place = pipeline.entry(MotorStopped, _BOB)
     pipeline.visitor_log[place] = structs.replace(pipeline.visitor_log[place], cm=31)
     assert _only(pipeline.judged()) == "1 ledgers that differ: park/gate gave 91 cm, reported 90"
@@ -206,17 +206,17 @@ def test_motor_of_which_kafka_heard_nothing_is_missed(pipeline: Pipeline) -> Non
     assert "1 not noted: the motor's run for request-of-dan-0000" in off
 
 
-def test_reports_that_were_not_noted_at_the_end_are_told(pipeline: Pipeline) -> None:
+def test_reports_that_were_not_noted_at_the_end_are_reported(pipeline: Pipeline) -> None:
     pipeline.visitor_log[-1] = PowerOff(at=9, unnoted=2, went=0)
     assert _only(pipeline.judged()) == "1 not noted: crowd 1 has 2 unnoted reports"
 
 
-def test_crowd_that_never_came_back_is_told(pipeline: Pipeline) -> None:
+def test_crowd_that_never_came_back_is_reported(pipeline: Pipeline) -> None:
     del pipeline.visitor_log[-1]
     assert _only(pipeline.judged()) == "1 not noted: crowd 1 died"
 
 
-def test_person_who_was_told_nothing_is_told_of(pipeline: Pipeline) -> None:
+def test_person_who_was_reported_nothing_is_reported_of(pipeline: Pipeline) -> None:
     del pipeline.visitor_log[pipeline.entry(AnswerShown, _CID)]
     assert _only(pipeline.judged()) == f"1 people left without an answer: {_CID}"
 
@@ -235,7 +235,7 @@ def test_pause_is_the_longest_time_between_two_answers_of_the_pipeline_at_a_site
     assert pipeline.judged().pause_s == max(later - earlier for earlier, later in pairwise(moments))
 
 
-def test_decision_other_than_a_plain_fold_gives_is_told(pipeline: Pipeline) -> None:
+def test_decision_other_than_a_plain_fold_gives_is_reported(pipeline: Pipeline) -> None:
     place = pipeline.answer_to(_BOB)
     first = decode_outcome(pipeline.decisions[place])
     assert isinstance(first, Answered)
@@ -260,7 +260,9 @@ def test_a_template_may_be_missed_only_by_a_worker_that_decides_after_a_step_of_
     assert "1 events decided otherwise than by a plain fold" in _only(pipeline.judged())
 
 
-def test_redelivered_report_that_tells_its_centimetres_to_more_than_were_told_is_told(pipeline: Pipeline) -> None:
+def test_redelivered_report_that_shows_its_centimetres_to_more_than_were_reported_is_reported(
+    pipeline: Pipeline,
+) -> None:
     first = decode_outcome(pipeline.decisions[pipeline.kept(2)])
     assert isinstance(first, ReportKept)
     pipeline.decisions.append(encode(structs.replace(first, at=first.at + 1)))
@@ -270,7 +272,7 @@ def test_redelivered_report_that_tells_its_centimetres_to_more_than_were_told_is
 
 
 @pytest.mark.parametrize("planted", ["older", "missing", "left over"])
-def test_changelog_that_ends_with_other_rows_than_a_plain_fold_is_told(pipeline: Pipeline, planted: str) -> None:
+def test_changelog_that_ends_with_other_rows_than_a_plain_fold_is_reported(pipeline: Pipeline, planted: str) -> None:
     partition_row = f"2/{PARTITION_KEY}".encode()
     [last] = [row for row in pipeline.rows if row.key == partition_row][-1:]
     match planted:

@@ -85,7 +85,7 @@ def test_published_false_match_rates_are_no_smaller_than_what_was_shown() -> Non
     assert upper_bound(0, synthetic_people_of_a_run) <= SYNTHETIC.false_match_rate < 1e-6
 
 
-def test_command_tells_and_draws_photos_and_synthetic_faces(
+def test_command_shows_and_draws_photos_and_synthetic_faces(
     few_photos: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     main(["--faces", str(few_photos), "--quick", "16", "--json", "--figure", str(few_photos / "figure.png")])

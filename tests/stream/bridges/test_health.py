@@ -1,4 +1,4 @@
-"""What a service tells of itself."""
+"""The health pages of a service."""
 
 import asyncio
 import socket
@@ -25,13 +25,13 @@ def test_a_new_service_is_alive_and_not_ready() -> None:
     assert Health("ingress", "1", clock=Clock()).vitals() == expected
 
 
-def test_what_will_be_counted_is_told_as_0_before() -> None:
+def test_what_will_be_counted_is_reported_as_0_before() -> None:
     health = Health("sink", "1", counts=("points", "rejected"), clock=Clock())
     health.count("points")
     assert health.vitals().counts == {"points": 1, "rejected": 0}
 
 
-def test_counts_and_the_last_fault_are_told() -> None:
+def test_counts_and_the_last_fault_are_reported() -> None:
     clock = Clock()
     health = Health("ingress", "1", clock=clock)
     for name in ("sent", "sent", "kept"):
@@ -141,6 +141,6 @@ async def test_a_taken_port_names_the_variable() -> None:
             await served(Health("sink", "1"), address).__aenter__()
 
 
-async def test_a_service_without_an_address_tells_nobody() -> None:
+async def test_a_service_without_an_address_shows_nobody() -> None:
     async with served(Health("sink", "1"), ""):
         pass

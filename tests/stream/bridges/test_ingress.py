@@ -64,9 +64,9 @@ def control(mode: Mode = "face") -> Control:
 
 
 def seals(keys: Keys | None = None) -> Seals:
-    told = Seals(keys or Keys())
-    told.follow(control())
-    return told
+    received = Seals(keys or Keys())
+    received.follow(control())
+    return received
 
 
 def without(template: bytes) -> bytes:
@@ -178,9 +178,9 @@ def test_a_request_becomes_an_event_of_its_site_with_what_is_left_of_the_patienc
 @pytest.mark.parametrize("mode", ["held", "button"])
 def test_a_template_of_a_site_that_looks_at_no_faces_goes_no_further(mode: Mode) -> None:
     keys = Keys()
-    told = seals(keys)
-    told.follow(control(mode))
-    [record] = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), TOPICS, SITES, told)
+    received = seals(keys)
+    received.follow(control(mode))
+    [record] = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), TOPICS, SITES, received)
     event = decode_event(record.value)
     assert event == Requested(site="park", device="gate", request=structs.replace(FACE, template=None), patience_s=3)
     assert keys.ring.since("park") is None
@@ -196,27 +196,27 @@ def test_before_a_site_s_control_came_its_templates_go_no_further() -> None:
 
 async def test_the_first_face_of_a_site_has_a_key_fetched_and_no_other_site_has() -> None:
     keys = Keys(has_key=False)
-    told = seals(keys)
-    await told.fetch_for("lake")
+    received = seals(keys)
+    await received.fetch_for("lake")
     assert not keys.has("lake")
-    await told.fetch_for("park")
+    await received.fetch_for("park")
     event = decode_event(
-        on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), TOPICS, SITES, told)[0].value
+        on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), TOPICS, SITES, received)[0].value
     )
     assert isinstance(event, Requested)
     assert event.sealed is not None
 
 
 def test_without_a_key_a_face_goes_on_without_its_template_and_a_wish_to_be_forgotten_waits() -> None:
-    told = seals(Keys(has_key=False))
+    received = seals(Keys(has_key=False))
     event = decode_event(
-        on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), TOPICS, SITES, told)[0].value
+        on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), TOPICS, SITES, received)[0].value
     )
     assert isinstance(event, Requested)
     assert event.sealed is None
     forget = ForgetAsked(id=ID, model="synthetic/1", template=TEMPLATE)
     with pytest.raises(NoKey, match="park"):
-        on_message(Publication(f"{AT_THE_GATE}/request", encode(forget)), TOPICS, SITES, told)
+        on_message(Publication(f"{AT_THE_GATE}/request", encode(forget)), TOPICS, SITES, received)
 
 
 @pytest.mark.parametrize("report", [LocalRation(number=3, request=ID, cm=60, ago_ms=4_500), Stock(number=4, cm=9)])

@@ -65,10 +65,10 @@ async def test_a_service_of_another_pipeline_ends_with_the_reason(
     first, second = (pipeline(brokers, tmp_path / name, namespace) for name in ("first", "second"))
     await provision(first)
     await provision(structs.replace(second, namespace=f"{namespace}-2"))  # for its keys
-    code, told = await Service(part, second).run_to_its_end()
+    code, received = await Service(part, second).run_to_its_end()
     assert code == 2
-    assert f"the topics {namespace}.* of Kafka" in told
-    assert "set another FAIRROLL_NAMESPACE" in told
+    assert f"the topics {namespace}.* of Kafka" in received
+    assert "set another FAIRROLL_NAMESPACE" in received
 
 
 @pytest.mark.parametrize("part", ["ingress", "egress"])
@@ -79,10 +79,10 @@ async def test_an_mqtt_broker_of_another_pipeline_is_refused(
     mine = pipeline(brokers, tmp_path / "mine", namespace)
     await provision(mine)
     async with retained(mine, b"0123456789abcdef"):
-        code, told = await Service(part, mine).run_to_its_end()
+        code, received = await Service(part, mine).run_to_its_end()
     assert code == 2
-    assert f"the topics {namespace}/v1/# of the MQTT broker" in told
-    assert "belong to pipeline 0123456789abcdef" in told
+    assert f"the topics {namespace}/v1/# of the MQTT broker" in received
+    assert "belong to pipeline 0123456789abcdef" in received
 
 
 async def test_egress_retains_the_id_and_the_pipeline_s_own_services_start(

@@ -6,7 +6,7 @@ FACE, HELD = b'{"mode":"face"}', b'{"mode":"held"}'
 
 
 class Broker:
-    """Retains what is published, and tells everybody who watches."""
+    """Retains what is published, and notifies every watcher."""
 
     def __init__(self) -> None:
         self.retained: dict[str, bytes] = {}

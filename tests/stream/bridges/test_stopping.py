@@ -1,4 +1,4 @@
-"""Whoever waits for the MQTT broker is told to stop at the very moment at which it answers."""
+"""A stop that arrives together with the MQTT broker's answer is obeyed."""
 
 import asyncio
 from collections.abc import Coroutine

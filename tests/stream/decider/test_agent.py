@@ -107,14 +107,14 @@ def story() -> Story:
 
 
 async def test_each_event_is_sent_then_written_then_done(tmp_path: Path) -> None:
-    app, told = App(), story()
+    app, received = App(), story()
     decider = decider_of(app, Keys(), tmp_path)
     await decider.begin()
-    await decider.decide(Stream(told))
-    expected = [encode(outcome) for decision in told.decisions for outcome in decision.outcomes]
+    await decider.decide(Stream(received))
+    expected = [encode(outcome) for decision in received.decisions for outcome in decision.outcomes]
     assert [value for topic, value in app.sent if topic == Settings().topics.decisions] == expected[1:]
-    assert len(app.rows) == len(told.records)
-    assert app.committed == [record.offset for record in told.records]
+    assert len(app.rows) == len(received.records)
+    assert app.committed == [record.offset for record in received.records]
 
 
 @pytest.mark.parametrize("comes_back", [True, False], ids=["revoked and assigned again", "revoked"])

@@ -114,6 +114,6 @@ def test_a_disk_is_refused(tmp_path: Path) -> None:
         KeyFile(tmp_path / "chains")
 
 
-def test_a_folder_that_cannot_be_made_is_told() -> None:
+def test_a_folder_that_cannot_be_made_is_reported() -> None:
     with pytest.raises(ConfigError, match=r"FAIRROLL_KEYS_FILE='/proc/"):
         KeyFile(Path("/proc/keys/chains"))

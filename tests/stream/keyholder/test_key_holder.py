@@ -76,8 +76,8 @@ async def key_of(settings: Settings, role: Role) -> SealKey:
 
 
 async def facts_of(settings: Settings, site: str) -> SiteFacts | None:
-    told = await read_facts(settings)
-    return told.sites.get(site) if told else None
+    received = await read_facts(settings)
+    return received.sites.get(site) if received else None
 
 
 def seal(keys: Keys, site: str = "park") -> Sealed | None:
@@ -217,7 +217,7 @@ async def test_copies_are_destroyed_on_time_though_the_holder_is_dead(settings: 
         assert decider.unseal("park", new, BINDING) == TEMPLATE
 
 
-async def test_a_dead_holder_delays_one_answer_at_most_and_is_told_once(settings: Settings) -> None:
+async def test_a_dead_holder_delays_one_answer_at_most_and_is_reported_once(settings: Settings) -> None:
     async with open_keys(settings, "ingress") as keys:
         asking = time.monotonic()
         for _ in range(1000):
@@ -234,8 +234,8 @@ async def test_a_decider_waits_for_a_holder_that_starts_with_it(settings: Settin
     key = SealKey.first(minute_of(now_ms()), secrets.token_bytes(40))
 
     async def tell(_: web.Request) -> web.Response:
-        told = KeysReply(at=now_ms(), sites={"park": SiteSealKey(window_s=WINDOW_S, key=key)})
-        return web.Response(body=encode(told))
+        received = KeysReply(at=now_ms(), sites={"park": SiteSealKey(window_s=WINDOW_S, key=key)})
+        return web.Response(body=encode(received))
 
     application = web.Application()
     application.add_routes([web.get("/v1/seal", tell)])
@@ -297,7 +297,7 @@ async def test_between_hosts_a_certificate_says_the_role(settings: Settings, tmp
         assert without.code
 
 
-async def test_certificates_that_are_not_there_are_told(settings: Settings, tmp_path: Path) -> None:
+async def test_certificates_that_are_not_there_are_reported(settings: Settings, tmp_path: Path) -> None:
     settings = structs.replace(settings, keys=f"tls://{LOOPBACK}:1", keys_cert=tmp_path)
     with pytest.raises(ConfigError, match="FAIRROLL_KEYS_CERT="):
         calling(settings, "ingress", 1)

@@ -88,7 +88,7 @@ def test_an_answer_to_a_person_is_no_point(outcome: Outcome) -> None:
         ),
     ],
 )
-def test_a_receipt_tells_what_was_erased_and_neither_who_did_it_nor_why(receipt: Outcome, line: str) -> None:
+def test_a_receipt_shows_what_was_erased_and_neither_who_did_it_nor_why(receipt: Outcome, line: str) -> None:
     assert outcome_point(receipt, AT) == line
 
 

@@ -1,4 +1,4 @@
-"""Sums of closed periods: nobody is told of, everybody is counted, and whoever reads again makes the same points."""
+"""Sums of closed periods: no visitor is named, each is counted, and a second reader makes the same points."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -54,7 +54,7 @@ def answered(
     )
 
 
-def told(outcomes: Sequence[Outcome], k: int = K, wait_ms: int = 17) -> list[Line]:
+def received(outcomes: Sequence[Outcome], k: int = K, wait_ms: int = 17) -> list[Line]:
     """The points of sums, once the period is closed."""
     periods, lines = Periods(PERIOD_S, k), []
     for number, outcome in enumerate([*outcomes, TAIL]):
@@ -69,7 +69,7 @@ def read(line: str) -> Line:
     return Line(measurement, dict(tag.split("=") for tag in tags), fields, int(at))
 
 
-def test_a_period_is_told_when_a_later_decision_closes_it_and_not_before() -> None:
+def test_a_period_is_reported_when_a_later_decision_closes_it_and_not_before() -> None:
     periods = Periods(PERIOD_S, K)
     for offset in range(9):
         assert periods.take(offset, answered(offset), AT) == []
@@ -96,35 +96,35 @@ def test_a_clock_that_is_set_back_closes_the_period_of_the_future() -> None:
 
 def test_a_cell_of_fewer_than_k_is_only_a_number_of_the_suppressed() -> None:
     few = [answered(offset) for offset in range(5)] + [answered(offset, refused=True) for offset in range(5, 9)]
-    requests, cell = told(few)
+    requests, cell = received(few)
     assert (requests.fields["n"], requests.fields["suppressed"]) == ("9i", "4i")
     assert cell.tags["outcome"] == "dispense"
-    _, _, refused = told([*few, answered(9, refused=True)])
+    _, _, refused = received([*few, answered(9, refused=True)])
     assert refused.tags == {"site": "park", "by": "face", "outcome": "refuse", "reason": "quota"}
     assert refused.fields["n"] == "5i"
 
 
-def test_a_site_where_nobody_came_and_nothing_was_reported_is_told_as_such() -> None:
+def test_a_site_where_nobody_came_and_nothing_was_reported_is_reported_as_such() -> None:
     ticks = [SiteCounted(site=site, offset=7, at=AT, templates=0, accounts=0, oldest_s=0.0) for site in ("a", "b")]
     report = ReportKept(
         site="b", device="gate", offset=8, at=AT + 8, command=Ack(numbers=(1,)), what="dispensed", cm=60
     )
-    silent, reporting = told([*ticks, report])
+    silent, reporting = received([*ticks, report])
     assert (silent.tags, silent.fields["n"], silent.fields["reports"]) == ({"site": "a"}, "0i", "0i")
     assert (reporting.tags, reporting.fields["n"], reporting.fields["reports"]) == ({"site": "b"}, "0i", "1i")
 
 
 def test_with_k_of_one_nothing_is_suppressed() -> None:
-    requests, answers, faces = told([answered(0, identity="same")], k=1)
+    requests, answers, faces = received([answered(0, identity="same")], k=1)
     assert (requests.fields["suppressed"], requests.fields["suppressed_faces"]) == ("0i", "0i")
     assert requests.fields["p99_ms"] == "17i"
     assert answers.fields == {"n": "1i", "cm": "60i"}
     assert (faces.tags["identity"], faces.fields["score_sum"]) == ("same", "300i")
 
 
-def test_faces_are_told_by_identity_and_model() -> None:
+def test_faces_are_reported_by_identity_and_model() -> None:
     looks: list[Identity] = ["same"] * 5 + ["new"] * 6 + ["doubt"] * 4  # type: ignore[assignment]
-    requests, _, *faces = told([answered(offset, identity=identity) for offset, identity in enumerate(looks)])
+    requests, _, *faces = received([answered(offset, identity=identity) for offset, identity in enumerate(looks)])
     assert requests.fields["suppressed_faces"] == "4i"
     assert [(face.tags["identity"], face.fields) for face in faces] == [
         ("same", {"n": "5i", "scored": "5i", "score_sum": "1510i"}),
@@ -132,32 +132,32 @@ def test_faces_are_told_by_identity_and_model() -> None:
     ]
 
 
-def test_those_who_were_forgotten_are_told_with_what_was_erased() -> None:
+def test_those_who_were_forgotten_are_reported_with_what_was_erased() -> None:
     receipts = [
         Answered(
             site="park", device="gate", offset=n, at=AT, by="forget", command=Forgotten(request="r" * 16, erased=2)
         )
         for n in range(5)
     ]
-    _, answers = told(receipts)
+    _, answers = received(receipts)
     assert (answers.tags["outcome"], answers.fields["erased"], answers.fields["cm"]) == ("forgotten", "10i", "0i")
 
 
-def test_waits_are_told_by_percentile_from_k_requests_on() -> None:
+def test_waits_are_reported_by_percentile_from_k_requests_on() -> None:
     periods = Periods(PERIOD_S, K)
     for offset in range(100):
         periods.take(offset, answered(offset), AT + offset + offset + 1)
     fields = read(periods.take(100, TAIL, TAIL.at)[0]).fields
     assert [fields[name] for name in ("p50_ms", "p95_ms", "p99_ms", "max_ms")] == ["50i", "95i", "99i", "100i"]
-    assert "p50_ms" not in told([answered(offset) for offset in range(4)])[0].fields
+    assert "p50_ms" not in received([answered(offset) for offset in range(4)])[0].fields
 
 
 def test_a_clock_that_goes_back_makes_no_negative_wait() -> None:
-    assert told([answered(offset) for offset in range(5)], wait_ms=-4)[0].fields["p50_ms"] == "0i"
+    assert received([answered(offset) for offset in range(5)], wait_ms=-4)[0].fields["p50_ms"] == "0i"
 
 
 def test_a_repeated_request_is_a_repeat_and_no_second_request() -> None:
-    requests, *_ = told([*(answered(offset) for offset in range(5)), answered(5, repeated=True)])
+    requests, *_ = received([*(answered(offset) for offset in range(5)), answered(5, repeated=True)])
     assert (requests.fields["n"], requests.fields["repeats"]) == ("5i", "1i")
 
 
@@ -166,13 +166,13 @@ def test_what_the_decider_says_again_after_a_crash_counts_once() -> None:
     report = ReportKept(
         site="park", device="gate", offset=3, at=AT + 3, command=Ack(numbers=(1,)), what="dispensed", cm=60
     )
-    assert told([first, second, third, report, second, third, report]) == told([first, second, third, report])
+    assert received([first, second, third, report, second, third, report]) == received([first, second, third, report])
     periods = Periods(PERIOD_S, K)
     assert len(periods.take(0, report, AT)) == 1
     assert periods.take(1, report, AT + 9) == []
 
 
-def test_all_sites_of_a_tick_are_told() -> None:
+def test_all_sites_of_a_tick_are_reported() -> None:
     periods = Periods(PERIOD_S, K)
     ticks = [SiteCounted(site=site, offset=7, at=AT, templates=0, accounts=0, oldest_s=0.0) for site in ("a", "b", "c")]
     assert [len(periods.take(number, tick, AT)) for number, tick in enumerate(ticks)] == [1, 1, 1]

@@ -56,8 +56,8 @@ class _Kind(NamedTuple):
     @property
     def fields(self) -> dict[str, bool]:
         """Each field of its JSON, and whether it is required."""
-        told = {"kind": True} if self.struct.__struct_config__.tag else {}
-        return told | {field.encode_name: field.required for field in msgspec.structs.fields(self.struct)}
+        received = {"kind": True} if self.struct.__struct_config__.tag else {}
+        return received | {field.encode_name: field.required for field in msgspec.structs.fields(self.struct)}
 
 
 _KINDS = [
@@ -117,18 +117,20 @@ def test_the_contract_describes_every_kind_and_no_other() -> None:
 
 
 @_every_kind
-def test_the_contract_tells_every_field_and_whether_it_is_required(kind: _Kind) -> None:
+def test_the_contract_shows_every_field_and_whether_it_is_required(kind: _Kind) -> None:
     assert _tables()[kind.name] == kind.fields
 
 
 def test_asyncapi_describes_every_kind_and_no_other() -> None:
-    described = {(channel, kind) for channel, told in _ASYNCAPI["channels"].items() for kind in told["messages"]}
+    described = {
+        (channel, kind) for channel, received in _ASYNCAPI["channels"].items() for kind in received["messages"]
+    }
     assert described == {(kind.channel, kind.name) for kind in _KINDS}
     assert _ASYNCAPI["components"]["messages"].keys() == {kind.name for kind in _KINDS}
 
 
 @_every_kind
-def test_asyncapi_tells_every_field_with_its_limits(kind: _Kind) -> None:
+def test_asyncapi_shows_every_field_with_its_limits(kind: _Kind) -> None:
     payload = _ASYNCAPI["components"]["messages"][kind.name]["payload"]
     assert payload == {"$ref": f"#/components/schemas/{kind.struct.__name__}"}
     assert _ordered(_resolved(payload)) == _ordered(_schema(kind.struct))
@@ -167,7 +169,9 @@ def _tables() -> dict[str, dict[str, bool]]:
     """Field and whether it is required, of the table under each heading "### `kind`"."""
     sections = re.findall(r"^### `(\w+)`$(.+?)(?=^##)", _CONTRACT, re.DOTALL | re.MULTILINE)
     return {
-        kind: {field: told == "yes" for field, told in re.findall(r"^\| `(\w+)` \| (yes|no)\b", text, re.MULTILINE)}
+        kind: {
+            field: received == "yes" for field, received in re.findall(r"^\| `(\w+)` \| (yes|no)\b", text, re.MULTILINE)
+        }
         for kind, text in sections
     }
 
@@ -200,8 +204,8 @@ def _resolved(schema: Any, definitions: dict[str, Any] = _ASYNCAPI["components"]
         beside = {word: value for word, value in schema.items() if word != "$ref"}
         return _resolved(definitions[schema["$ref"].rpartition("/")[2]] | beside, definitions)
     match _without_notes(schema):
-        case dict() as told:
-            return {word: _resolved(value, definitions) for word, value in told.items()}
+        case dict() as received:
+            return {word: _resolved(value, definitions) for word, value in received.items()}
         case list() | tuple() as several:
             return [_resolved(one, definitions) for one in several]
         case value:

@@ -121,8 +121,8 @@ def test_a_report_with_a_template_or_an_embedding_in_it_is_not_kept(
 ) -> None:
     hidden = writing(template)
     fields = msgspec.to_builtins(report)
-    for told in (fields | {place: hidden}, fields | {place: {"deeper": hidden}}, fields | {str(hidden): 1}):
-        assert kept(json.dumps(told).encode()) is None
+    for received in (fields | {place: hidden}, fields | {place: {"deeper": hidden}}, fields | {str(hidden): 1}):
+        assert kept(json.dumps(received).encode()) is None
 
 
 JSON = st.recursive(
@@ -132,10 +132,10 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text("abcdefghij_", min_size=1, max_size=22), JSON, max_size=12) | JSON)
-def test_whatever_is_kept_has_fewer_letters_and_numbers_than_a_template(told: object) -> None:
-    if payload := kept(json.dumps(told).encode()):
+def test_whatever_is_kept_has_fewer_letters_and_numbers_than_a_template(received: object) -> None:
+    if payload := kept(json.dumps(received).encode()):
         fields = json.loads(payload)
-        assert fields == told
+        assert fields == received
         values = list(fields.values())
         assert len(values) <= 9
         assert not any(isinstance(value, dict | list) for value in values)

@@ -72,7 +72,7 @@ def test_a_client_id_of_a_namespace_is_no_dispenser_s_of_another() -> None:
     assert Topics("staging").client_id("ingress-1") != TOPICS.client_id("staging.ingress-1")
 
 
-def test_a_site_is_in_the_same_partition_of_every_topic_and_the_broker_tells_the_time() -> None:
+def test_a_site_is_in_the_same_partition_of_every_topic_and_the_broker_shows_the_time() -> None:
     topics = {topic.name: topic for topic in kafka_topics(TOPICS, 8, 540)}
     of_no_site = {TOPICS.dead_letters, TOPICS.pipeline}
     assert {topic.partitions for name, topic in topics.items() if name not in of_no_site} == {8}

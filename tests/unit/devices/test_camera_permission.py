@@ -51,9 +51,9 @@ def test_where_nobody_is_looked_at_the_sign_says_so_and_names_the_button(reason:
 
 
 def test_the_sign_says_what_is_processed_how_long_what_else_there_is_and_how_to_be_forgotten() -> None:
-    told = sign(FACES, None)
+    received = sign(FACES, None)
     for said in ("a camera looks at you", "a code made from it", "9 minutes at most", "the button", "Press forget"):
-        assert said in told
+        assert said in received
     assert "90 seconds at most" in sign(structs.replace(FACES, window_s=90), None)
 
 

@@ -86,7 +86,7 @@ class Gate:
             self.happens(Measured(Stock(number=1, cm=9)))
 
     def is_served_offline(self, request: Request) -> RequestClosed:
-        """Nobody answers: what the person is told."""
+        """No answer comes: what the display shows."""
         self.asks(request)
         actions = self.happens(TimePassed(), after=PATIENCE_MS)
         if actions == [RunMotor(self.state.memory.ration_cm)]:
@@ -144,7 +144,7 @@ def declined(request: str, reason: Any, number: int) -> list[Action]:
     return [SendReport(Declined(number=number, request=request, reason=reason))]
 
 
-def test_an_answer_runs_the_motor_once_and_what_came_out_is_told_and_reported() -> None:
+def test_an_answer_runs_the_motor_once_and_what_came_out_is_reported_and_reported() -> None:
     gate = Gate()
     assert gate.asks() == [SendRequest(ANN, 3)]
     gate.now += 250
@@ -192,7 +192,7 @@ def test_at_the_deadline_the_local_ration_runs_and_a_late_command_is_declined_as
     assert closed == RequestClosed(ANN.id, None, PATIENCE_MS, 40)
 
 
-def test_a_command_that_comes_at_the_deadline_finds_the_ration_even_before_time_is_told() -> None:
+def test_a_command_that_comes_at_the_deadline_finds_the_ration_even_before_time_is_reported() -> None:
     gate = Gate()
     gate.asks()
     gate.now += PATIENCE_MS
@@ -210,7 +210,7 @@ def test_a_refusal_that_comes_after_the_deadline_is_too_late_to_refuse() -> None
     assert closed == RequestClosed(ANN.id, None, PATIENCE_MS, 60)
 
 
-def test_a_refusal_closes_and_tells_when_to_come_again() -> None:
+def test_a_refusal_closes_and_shows_when_to_come_again() -> None:
     gate = Gate()
     gate.asks()
     refusal = Refuse(request=ANN.id, reason="quota", retry_after_s=400)
@@ -315,8 +315,8 @@ def test_after_an_outage_the_reports_go_in_their_order_and_a_few_at_a_time() -> 
 def test_beyond_the_most_that_is_kept_the_oldest_reports_go() -> None:
     gate = Gate()
     gate.measures(MAX_REPORTS + 3)
-    told = gate.reports()
-    assert (len(told), told[0].number, told[-1].number) == (MAX_REPORTS, 4, MAX_REPORTS + 3)
+    received = gate.reports()
+    assert (len(received), received[0].number, received[-1].number) == (MAX_REPORTS, 4, MAX_REPORTS + 3)
 
 
 def test_what_a_dispenser_gives_by_itself_is_bounded_in_every_window() -> None:

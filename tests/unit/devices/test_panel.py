@@ -60,7 +60,7 @@ class Standing:
 
 
 class FaceCapture:
-    """Sees what it is told to see, and counts the looks; `meanwhile` is what happens during one."""
+    """Captures what the test specifies, and counts the captures; `meanwhile` is what happens during one."""
 
     def __init__(self, sees: Seen | NotSeen = ANN, meanwhile: Callable[[], None] = lambda: None) -> None:
         self.captures = 0
@@ -159,14 +159,14 @@ async def test_a_dispenser_without_a_camera_says_so(press: Press) -> None:
     assert await panel(Standing()).press(press) == "no_camera"
 
 
-async def test_who_could_not_be_seen_is_told_why_and_nothing_is_asked() -> None:
+async def test_who_could_not_be_seen_is_reported_why_and_nothing_is_asked() -> None:
     standing = Standing()
     assert await panel(standing, FaceCapture(NotSeen(reason="blurred"))).press("face") == NotSeen(reason="blurred")
     assert standing.asked == []
 
 
 @pytest.mark.parametrize("press", ["face", "button", "staff"])
-async def test_who_comes_while_somebody_else_is_served_is_told_to_wait_and_not_looked_at(press: Press) -> None:
+async def test_who_comes_while_somebody_else_is_served_is_reported_to_wait_and_not_looked_at(press: Press) -> None:
     eye = FaceCapture()
     assert await panel(Standing(is_busy=True), eye).press(press) == "busy"
     assert eye.captures == 0
@@ -242,7 +242,7 @@ async def test_nobody_waits_for_ever_to_be_forgotten() -> None:
     assert len(standing.asked) == 1
 
 
-async def test_whose_wish_to_be_forgotten_gave_way_to_newer_ones_is_told_no_lie() -> None:
+async def test_whose_wish_to_be_forgotten_gave_way_to_newer_ones_is_reported_no_lie() -> None:
     standing = Standing(is_given_up=True)
     assert await panel(standing, FaceCapture()).press("forget") == "forgetting"
 

@@ -61,8 +61,8 @@ async def test_a_motor_that_cannot_be_spoken_to_counts_as_a_jam_and_the_next_per
     journal = InMemoryJournal()
     async with alone(DeadMotor(), journal) as dispenser:
         assert [(await ask(dispenser)).cm for _ in range(2)] == [0, 0]
-    told = [pending.report for pending in journal.load(0).reports]
-    assert [(type(report), report.fault) for report in told if isinstance(report, LocalRation)] == [
+    received = [pending.report for pending in journal.load(0).reports]
+    assert [(type(report), report.fault) for report in received if isinstance(report, LocalRation)] == [
         (LocalRation, "jam")
     ] * 2
 

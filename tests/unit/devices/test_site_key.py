@@ -73,9 +73,9 @@ def test_an_earlier_epoch_is_not_gone_back_to(file: Path, capsys: pytest.Capture
     chain = open_site_key_chain(file, SYNTHETIC)
     assert chain.follow(4) == "key_ahead"
     assert read_site_key(file) == of(5)
-    told = capsys.readouterr().out
-    assert "no face is looked at" in told
-    assert "key_ahead" in told
+    received = capsys.readouterr().out
+    assert "no face is looked at" in received
+    assert "key_ahead" in received
     assert chain.follow(5) is None
 
 

@@ -195,8 +195,8 @@ print(type(picture).__name__, peak_mb() - before)
 
 def decoded_elsewhere(path: Path) -> tuple[str, int]:
     """What a file is, and how many megabytes reading it takes."""
-    told = subprocess.run([sys.executable, "-c", _MEMORY, str(path)], capture_output=True, text=True, check=True)
-    kind, mb = told.stdout.split()
+    received = subprocess.run([sys.executable, "-c", _MEMORY, str(path)], capture_output=True, text=True, check=True)
+    kind, mb = received.stdout.split()
     return kind, int(mb)
 
 

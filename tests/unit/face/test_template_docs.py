@@ -1,4 +1,4 @@
-"""What docs/template.md tells the builder of another camera is what the code does."""
+"""docs/template.md agrees with the code."""
 
 from pathlib import Path
 

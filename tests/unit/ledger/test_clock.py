@@ -74,7 +74,7 @@ def test_a_template_of_the_future_lives_no_longer_than_a_window_from_the_correct
     assert counted(story).templates == 0
 
 
-def test_a_refusal_after_a_correction_tells_the_time_to_wait_from_it() -> None:
+def test_a_refusal_after_a_correction_shows_the_time_to_wait_from_it() -> None:
     story = Story(Policy(give_back=RESERVED))
     story.wait(DAY_S)
     story.face("ann")

@@ -231,7 +231,7 @@ def test_a_tick_erases_what_has_expired_at_an_idle_site() -> None:
     assert not story.partition.sites[SITE].accounts
 
 
-def test_configuring_a_site_tells_its_dispensers() -> None:
+def test_configuring_a_site_shows_its_dispensers() -> None:
     policy = Policy(portion_cm=50)
     [changed] = Story().configure(policy, "button").outcomes
     assert isinstance(changed, ControlChanged)

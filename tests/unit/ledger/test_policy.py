@@ -79,7 +79,7 @@ def test_a_sign_is_one_paragraph_of_bounded_length(sign: str) -> None:
     assert "$.sites.park.sign" in refused(PARK + f'sign = "{sign}"')
 
 
-def test_the_template_of_a_file_of_sites_is_one_and_its_sign_tells_its_window() -> None:
+def test_the_template_of_a_file_of_sites_is_one_and_its_sign_shows_its_window() -> None:
     template = Path(__file__).parents[3] / "docs/site-template.toml"
     sites = parse_sites(template.read_text(), str(template)).sites
     assert {(spec.mode, spec.placement, spec.minors) for spec in sites.values()} == {

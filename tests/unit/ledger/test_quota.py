@@ -10,7 +10,7 @@ limits = st.integers(PORTION, 200)
 
 
 def wait_s(charges: list[Charge], limit_cm: int, horizon_s: int = NOW - WINDOW_S) -> float:
-    """Charges are told in seconds."""
+    """Charges are given in seconds."""
     in_ms = [Charge(at * 1000, cm) for at, cm, _ in charges]
     wait = wait_ms(
         in_ms,

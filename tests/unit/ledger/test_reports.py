@@ -21,7 +21,7 @@ def asks_again(story: Story) -> Dispense | Refuse:
     return command
 
 
-def told(story: Story, report: Dispensed | Declined | LocalRation | Stock | UnreadableReport) -> ReportKept:
+def received(story: Story, report: Dispensed | Declined | LocalRation | Stock | UnreadableReport) -> ReportKept:
     [kept] = story.report(report).outcomes
     assert isinstance(kept, ReportKept)
     return kept
@@ -58,7 +58,7 @@ def test_a_grant_that_nobody_reports_is_given_back_and_needs_no_tick() -> None:
 def test_a_report_that_comes_after_the_give_back_still_counts_and_counts_once() -> None:
     story, request = granted(GiveBack(unreported_s=120))
     story.wait(200)
-    kept = [told(story, Dispensed(number=1, request=request, cm=60, ago_ms=199_000)) for _ in range(2)]
+    kept = [received(story, Dispensed(number=1, request=request, cm=60, ago_ms=199_000)) for _ in range(2)]
     assert [k.cm for k in kept] == [60, 0]
     refused = asks_again(story)
     assert isinstance(refused, Refuse)
@@ -88,20 +88,20 @@ def test_settling_writes_no_visitors_row_and_so_no_template() -> None:
 def test_a_report_older_than_a_window_is_counted_once_by_its_number() -> None:
     story = Story()
     ration = LocalRation(number=3, request="long-ago-00000001", cm=60, ago_ms=541_000)
-    assert [told(story, ration).cm, told(story, ration).cm] == [60, 0]
+    assert [received(story, ration).cm, received(story, ration).cm] == [60, 0]
 
 
-def test_a_report_that_is_delivered_again_tells_its_centimetres_again_and_one_that_came_twice_does_not() -> None:
+def test_a_report_that_is_delivered_again_shows_its_centimetres_again_and_one_that_came_twice_does_not() -> None:
     story, request = granted(GiveBack())
-    first = told(story, Dispensed(number=1, request=request, cm=60))
-    second = told(story, Dispensed(number=1, request=request, cm=60))
+    first = received(story, Dispensed(number=1, request=request, cm=60))
+    second = received(story, Dispensed(number=1, request=request, cm=60))
     again = [story.partition.fold(record).outcomes for record in story.records[-2:]]
     assert again == [(first,), (second,)]
 
 
-def test_gaps_in_the_numbers_are_told_with_every_report() -> None:
+def test_gaps_in_the_numbers_are_reported_with_every_report() -> None:
     story = Story()
-    missing = [told(story, Stock(number=number, cm=9_000)).missing for number in (1, 4, 2, 3)]
+    missing = [received(story, Stock(number=number, cm=9_000)).missing for number in (1, 4, 2, 3)]
     assert missing == [0, 2, 1, 0]
 
 
@@ -111,22 +111,22 @@ def test_the_numbers_of_a_dispenser_outlive_its_entries() -> None:
     for _ in range(2):
         story.wait(600)
         story.tick()
-    assert told(story, Stock(number=2, cm=9_000)).missing == 0
+    assert received(story, Stock(number=2, cm=9_000)).missing == 0
 
 
 def test_an_unreadable_report_is_noted_with_the_reason_and_is_no_gap_in_the_numbers() -> None:
     story, request = granted(GiveBack())
-    told(story, Stock(number=1, cm=900))
-    kept = told(story, UnreadableReport(number=2, reason="a reason"))
+    received(story, Stock(number=1, cm=900))
+    kept = received(story, UnreadableReport(number=2, reason="a reason"))
     assert kept.command == Ack(numbers=(2,), reason="a reason")
     assert (kept.what, kept.cm, kept.missing) == ("unreadable", 0, 0)
-    assert told(story, Dispensed(number=3, request=request, cm=60)).missing == 0
+    assert received(story, Dispensed(number=3, request=request, cm=60)).missing == 0
     assert isinstance(asks_again(story), Refuse)
 
 
 def test_an_unreadable_report_that_comes_twice_is_noted_twice() -> None:
     story = Story()
-    kept = [told(story, UnreadableReport(number=1, reason="a reason")) for _ in range(2)]
+    kept = [received(story, UnreadableReport(number=1, reason="a reason")) for _ in range(2)]
     assert [outcome.command for outcome in kept] == [Ack(numbers=(1,), reason="a reason")] * 2
 
 
@@ -144,14 +144,14 @@ def test_a_report_of_more_than_was_granted_is_flagged_and_does_not_close_the_dis
 ) -> None:
     story, request = granted(GiveBack())
     assert request == "request-0000000001"
-    first, again = told(story, report), told(story, report)
+    first, again = received(story, report), received(story, report)
     assert (first.cm, first.excess_cm) == (due, 100_000 - due)
     assert (again.cm, again.excess_cm) == (0, 0)
     assert isinstance(story.button().command, Dispense)
 
 
-def test_the_excess_of_a_report_is_told_again_at_its_redelivery() -> None:
+def test_the_excess_of_a_report_is_reported_again_at_its_redelivery() -> None:
     story, request = granted(GiveBack())
-    first = told(story, Dispensed(number=1, request=request, cm=61))
+    first = received(story, Dispensed(number=1, request=request, cm=61))
     assert first.excess_cm == 1
     assert story.partition.fold(story.records[-1]).outcomes == (first,)

@@ -50,20 +50,20 @@ class Recount:
         self.entries = [(k, e) for k, e in held if isinstance(e, Entry) and e.device == device and e.at > horizon]
         grants = {entry.id: entry.at for _, entry in self.entries if entry.granted_cm}
         self.unasked = [
-            told
-            for _, told in held
-            if isinstance(told, Settlement)
-            and told.device == device
-            and told.counts_from > horizon
-            and not told.counts_from <= grants.get(told.request, -1)
+            received
+            for _, received in held
+            if isinstance(received, Settlement)
+            and received.device == device
+            and received.counts_from > horizon
+            and not received.counts_from <= grants.get(received.request, -1)
         ]
 
     def given(self) -> int:
-        return sum(e.granted_cm for _, e in self.entries if e.counts) + sum(told.cm for told in self.unasked)
+        return sum(e.granted_cm for _, e in self.entries if e.counts) + sum(received.cm for received in self.unasked)
 
     def buttons(self) -> int:
         granted = sum(e.granted_cm for key, e in self.entries if e.counts and not is_visitor_key(key))
-        return granted + sum(told.cm for told in self.unasked if not told.is_visitors)
+        return granted + sum(received.cm for received in self.unasked if not received.is_visitors)
 
     def answers(self) -> int:
         return sum(not entry.counts for _, entry in self.entries)

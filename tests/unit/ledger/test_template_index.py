@@ -118,7 +118,7 @@ def test_pseudonyms_differ_by_secret_site_device_request_and_offset(other: Calla
 
 
 @given(st.text("abc-", min_size=1, max_size=9), st.text("abc-1", min_size=1, max_size=9), st.integers(0, 99))
-def test_a_pseudonym_tells_nothing_of_what_it_was_made_from(device: str, request: str, offset: int) -> None:
+def test_a_pseudonym_shows_nothing_of_what_it_was_made_from(device: str, request: str, offset: int) -> None:
     assert re.fullmatch("[a-z2-7]{16}", pseudonym(SECRET, device, request, offset))
 
 

@@ -151,7 +151,7 @@ def test_a_sealed_template_is_seen_as_one_and_as_nothing_else() -> None:
     assert kinds(encode(event(sealed_at(0)))) == ["sealed"]
 
 
-def test_what_begins_before_a_window_or_behind_it_is_not_told() -> None:
+def test_what_begins_before_a_window_or_behind_it_is_not_reported() -> None:
     data = b" " * 10 + TEMPLATE + b" " * 10
     assert [sight.at for sight in see(data, 0, 11)] == [10]
     assert list(see(data, 0, 10)) == list(see(data, 11)) == list(see(data, 40)) == []
@@ -204,7 +204,7 @@ def test_a_sealed_template_is_judged_by_its_key_and_its_age(
     assert readable(sealed_at(ago_s), known(oldest_ago_s, mode)) == how
 
 
-def test_what_opens_after_its_window_is_overdue_whatever_the_key_holder_tells() -> None:
+def test_what_opens_after_its_window_is_overdue_whatever_the_key_holder_shows() -> None:
     assert readable(sealed_at(WINDOW_S + 120), known(None), is_open=True) == "overdue"
     assert readable(sealed_at(60), known(None), is_open=True) == "live"
 
@@ -215,7 +215,7 @@ def tallied(data: bytes, known: Known, opens: Callable[[Sealed], bool] = lambda 
     return tally.place()
 
 
-def test_a_place_tells_what_is_live_and_what_is_noise() -> None:
+def test_a_place_shows_what_is_live_and_what_is_noise() -> None:
     data = encode(event(sealed_at(60))) + encode(event(sealed_at(6_000)))
     place = tallied(data, known(600))
     assert (place.verdict, place.live, place.noise) == ("clean", 1, 1)
@@ -295,7 +295,7 @@ def test_all_findings_are_counted_and_a_few_are_listed() -> None:
         ([Place(name="a", verdict="violated", findings=1), Place(name="b", verdict="unread", why="closed")], VIOLATED),
     ],
 )
-def test_the_exit_code_tells_the_worst(places: list[Place], code: int) -> None:
+def test_the_exit_code_shows_the_worst(places: list[Place], code: int) -> None:
     assert Report(at=0, took_s=0, places=places, findings=[]).exit_code == code
 
 

@@ -24,8 +24,8 @@ def control(decision: Decision) -> Control:
 
 
 def receipt(decision: Decision) -> Outcome:
-    [told] = [outcome for outcome in decision.outcomes if not isinstance(outcome, ControlChanged)]
-    return told
+    [received] = [outcome for outcome in decision.outcomes if not isinstance(outcome, ControlChanged)]
+    return received
 
 
 def crowd() -> Story:
@@ -45,20 +45,26 @@ def resume(story: Story) -> Decision:
     return story.happens(SiteResumed(site=SITE))
 
 
-def test_a_hold_tells_every_device_and_gives_a_receipt_of_what_is_gone() -> None:
+def test_a_hold_shows_every_device_and_gives_a_receipt_of_what_is_gone() -> None:
     decision = hold(crowd())
     assert control(decision).mode == "held"
-    told = receipt(decision)
-    assert isinstance(told, Held)
-    assert (told.templates, told.accounts, told.oldest_s, told.why, told.by) == (3, 3, 30.0, "a complaint", "ops")
+    received = receipt(decision)
+    assert isinstance(received, Held)
+    assert (received.templates, received.accounts, received.oldest_s, received.why, received.by) == (
+        3,
+        3,
+        30.0,
+        "a complaint",
+        "ops",
+    )
 
 
 def test_a_hold_twice_finds_nothing_more() -> None:
     story = crowd()
     hold(story)
-    told = receipt(hold(story))
-    assert isinstance(told, Held)
-    assert (told.templates, told.accounts) == (0, 0)
+    received = receipt(hold(story))
+    assert isinstance(received, Held)
+    assert (received.templates, received.accounts) == (0, 0)
 
 
 def test_on_a_held_site_a_face_counts_as_a_button_and_leaves_no_template() -> None:
@@ -88,9 +94,9 @@ def test_a_hold_outlives_a_new_configuration() -> None:
 def test_a_resumed_site_knows_nobody_of_before() -> None:
     story = crowd()
     hold(story)
-    told = receipt(resume(story))
-    assert isinstance(told, Resumed)
-    assert told.mode == "face"
+    received = receipt(resume(story))
+    assert isinstance(received, Resumed)
+    assert received.mode == "face"
     assert story.face("ann").identity == "new"
     assert story.face("ann").identity == "same"
 
@@ -130,13 +136,13 @@ def test_a_forget_that_cannot_be_read_is_not_answered_where_faces_are_known() ->
     assert story.happens(Requested(site=SITE, device="gate", request=asked)).outcomes == ()
 
 
-def test_the_end_of_an_epoch_is_told_once_and_its_templates_are_gone() -> None:
+def test_the_end_of_an_epoch_is_reported_once_and_its_templates_are_gone() -> None:
     story = crowd()
     decision = story.happens(EpochEnded(site=SITE, epoch=0))
     assert control(decision).epoch == 1
-    told = receipt(decision)
-    assert isinstance(told, EpochBegan)
-    assert (told.epoch, told.templates) == (1, 3)
+    received = receipt(decision)
+    assert isinstance(received, EpochBegan)
+    assert (received.epoch, received.templates) == (1, 3)
     assert story.happens(EpochEnded(site=SITE, epoch=0)).outcomes == ()
 
 
@@ -170,7 +176,7 @@ def test_inside_a_restroom_no_configuration_looks_at_faces() -> None:
     assert (control(decision).mode, control(decision).placement) == ("button", "inside")
 
 
-def test_a_tick_tells_how_many_of_those_who_are_remembered_a_newcomer_is_expected_to_match() -> None:
+def test_a_tick_shows_how_many_of_those_who_are_remembered_a_newcomer_is_expected_to_match() -> None:
     [counted] = crowd().tick().outcomes
     assert isinstance(counted, SiteCounted)
     assert counted.wrongful == 3 * FACE_MODELS[MODEL].false_match_rate

@@ -42,7 +42,7 @@ def test_all_is_well_where_everything_is_ready() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "problem"),
+    ("received", "problem"),
     [
         (service("egress", ready=False), "egress 1 is not ready"),
         (service("egress", alive=False), "egress 1 is stuck"),
@@ -50,8 +50,8 @@ def test_all_is_well_where_everything_is_ready() -> None:
         (SILENT, "no service answers at 127.0.0.1:9104 (FAIRROLL_SERVICES)"),
     ],
 )
-def test_a_service_that_is_not_ready_is_not_well(told: Service, problem: str) -> None:
-    assert problems([service("ingress"), told], [MQTT], NOTHING) == [problem]
+def test_a_service_that_is_not_ready_is_not_well(received: Service, problem: str) -> None:
+    assert problems([service("ingress"), received], [MQTT], NOTHING) == [problem]
 
 
 def test_a_broker_that_is_away_is_not_well() -> None:
@@ -86,7 +86,7 @@ def test_a_rate_is_of_all_partitions_in_a_second() -> None:
     assert rates(["events", "decisions"], before, after, apart_s=2.0) == {"events": 2.5, "decisions": 0.0}
 
 
-def test_every_dispenser_of_the_sites_file_is_told_and_no_other() -> None:
+def test_every_dispenser_of_the_sites_file_is_reported_and_no_other() -> None:
     sites = Sites(sites={"park": SiteSpec(devices=("gate", "door", "wall"))})
     states = {
         "park/gate": DatedState(DeviceState(online=True), 940.0),
@@ -101,16 +101,16 @@ def test_every_dispenser_of_the_sites_file_is_told_and_no_other() -> None:
 
 
 def test_the_newest_fault_comes_first() -> None:
-    told = [service("ingress", fault=LOST), service("decider"), SILENT]
-    told.append(service("sink", fault=Fault(ago_s=3, text="influxdb away")))
-    assert last_faults(told) == [(3, "sink 1", "influxdb away"), (75, "ingress 1", "broker lost: [Errno 104]")]
+    received = [service("ingress", fault=LOST), service("decider"), SILENT]
+    received.append(service("sink", fault=Fault(ago_s=3, text="influxdb away")))
+    assert last_faults(received) == [(3, "sink 1", "influxdb away"), (75, "ingress 1", "broker lost: [Errno 104]")]
 
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0, "0 s"), (59.9, "59 s"), (60, "1 min"), (61, "1 min 1 s"), (7_500, "2 h 5 min"), (90_061, "1 d 1 h")],
 )
-def test_a_time_is_told_in_its_two_largest_units(seconds: float, words: str) -> None:
+def test_a_time_is_reported_in_its_two_largest_units(seconds: float, words: str) -> None:
     assert span(seconds) == words
 
 
