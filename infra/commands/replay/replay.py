@@ -80,7 +80,7 @@ def replay(
     live: bool,
     **options: Any,
 ) -> None:
-    """Decide recorded events again and compare with the recorded decisions.
+    """Decide recorded events again and compare the decisions.
 
     Nothing is sent anywhere. The space bar pauses, Ctrl-C stops it and prints how to resume. The exit
     code is 1 where an answer is different though all that it depends on is there.
