@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from models.contract.codec import encode
 from models.contract.messages import Dispense, Dispensed, Refuse
 from models.ledger.clock import Clock, watermark
-from models.ledger.codec import decode_row
 from models.ledger.events import Event, Record, SiteHeld, Ticked
 from models.ledger.outcomes import SiteCounted
 from models.ledger.partition import Partition
 from models.ledger.policy import Policy
 from models.ledger.rows import Correction, SiteRow
+from tests.support.rebuilding import folded_and_rebuilt
 from tests.support.story import RESERVED, SECRET, SITE, START, Story, folded
 from tests.unit.ledger.test_fold_properties import events, forgetful, streams
 from tests.unit.ledger.test_state import DEVICES, busy, kept, recounted
@@ -177,16 +177,7 @@ def test_nothing_counts_longer_than_a_window_from_a_correction(records: list[Rec
 @given(jumps, st.randoms(use_true_random=False))
 def test_a_partition_rebuilt_from_its_rows_decides_the_same(records: list[Record], rng: random.Random) -> None:
     half = rng.randrange(len(records) + 1)
-    rows: dict[str, bytes] = {}
-    partition = Partition(SECRET)
-    for record in records[:half]:
-        decision = partition.fold(record)
-        for key in decision.removed:
-            del rows[key]
-        assert decision.row is not None
-        rows[decision.key] = encode(decision.row)
-    shuffled = rng.sample(sorted(rows.items()), len(rows))
-    rebuilt = Partition(SECRET, [(key, decode_row(row)) for key, row in shuffled])
+    partition, rebuilt = folded_and_rebuilt(records[:half], rng)
     assert (rebuilt.offset, rebuilt.clock) == (partition.offset, partition.clock)
     for name, site in partition.sites.items():
         assert rebuilt.sites[name].accounts == site.accounts

@@ -37,6 +37,7 @@ from models.ledger.partition import Partition
 from models.ledger.policy import GiveBack, Policy
 from models.ledger.report_numbers import Numbering
 from models.ledger.rows import DispenserAccount, Entry, VisitorAccount
+from tests.support.rebuilding import folded_and_rebuilt
 from tests.support.story import MODEL, RESERVED, SECRET, SITE, START, folded, template
 
 PEOPLE = ("ann", "bob", "cid", "dot")
@@ -126,16 +127,7 @@ def test_every_event_writes_one_row_that_carries_its_offset(records: list[Record
 @given(streams(forgetful | events), st.randoms(use_true_random=False))
 def test_a_partition_rebuilt_from_its_rows_decides_the_same(records: list[Record], rng: random.Random) -> None:
     half = rng.randrange(len(records) + 1)
-    rows: dict[str, bytes] = {}
-    partition = Partition(SECRET)
-    for record in records[:half]:
-        decision = partition.fold(record)
-        for key in decision.removed:
-            del rows[key]
-        assert decision.row is not None
-        rows[decision.key] = encode(decision.row)
-    shuffled = rng.sample(sorted(rows.items()), len(rows))
-    rebuilt = Partition(SECRET, [(key, decode_row(row)) for key, row in shuffled])
+    partition, rebuilt = folded_and_rebuilt(records[:half], rng)
     assert rebuilt.offset == partition.offset
     rest = records[half:]
     assert _bytes([rebuilt.fold(r) for r in rest]) == _bytes([partition.fold(r) for r in rest])
