@@ -20,7 +20,7 @@ from models.contract.states import state_key
 from models.contract.topics import DeviceTopic, Topics
 from models.errors import MalformedMessage
 from models.ledger.events import Reported, Requested, UnreadableReport
-from models.ledger.policy import Sites
+from models.ledger.rules.policy import Sites
 from models.settings import Settings
 from stream_processors.ingress.state_order import keep_states_in_order
 from stream_processors.ingress.template_sealing import NoKey, Seals
@@ -82,7 +82,11 @@ def on_message(publication: Publication, topics: Topics, sites: Sites, seals: Se
 
 
 def _cleared_state(publication: Publication, topics: Topics) -> Record | None:
-    """Return the tombstone of a dispenser's cleared state; the dispenser need not be configured any more."""
+    """Return the tombstone of a dispenser's cleared state; the dispenser need not be configured any more.
+
+    A cleared state has no sequence number: of a state that is published at the same moment, the one that Kafka gets
+    last counts.
+    """
     source = topics.parse(publication.topic)
     if source.channel != "state" or publication.payload:
         return None

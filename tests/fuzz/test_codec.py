@@ -40,8 +40,8 @@ from models.errors import MalformedMessage
 from models.ledger.codec import decode_event, decode_outcome, decode_row
 from models.ledger.events import Reported, Requested, SiteConfigured, Ticked, UnreadableReport
 from models.ledger.outcomes import Answered, ControlChanged, ReportKept, SiteCounted
-from models.ledger.policy import Policy
 from models.ledger.rows import DispenserAccount, Entry, PartitionRow, Settlement, SiteRow, VisitorAccount
+from models.ledger.rules.policy import Policy
 
 ID = "request-0000000001"
 TEMPLATE = bytes(range(100, 164))

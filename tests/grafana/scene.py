@@ -17,7 +17,7 @@ from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from models.contract.codec import encode
 from models.ledger.events import SiteEvent, SiteHeld, SiteResumed
-from models.ledger.policy import parse_sites
+from models.ledger.rules.policy import parse_sites
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_producer
 from stream_processors.runtime.site_file import configure_sites

@@ -10,7 +10,7 @@ from models.ledger.codec import decode_event, decode_outcome
 from models.ledger.events import Event, Record, SiteConfigured
 from models.ledger.outcomes import Answered
 from models.ledger.partition import Partition
-from models.ledger.policy import Policies, Sites
+from models.ledger.rules.policy import Policies, Sites
 from models.metrics import storage
 from models.replay.what_if import Trial
 from models.settings import Settings

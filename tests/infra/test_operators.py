@@ -23,7 +23,7 @@ from models.contract.messages import DeviceState
 from models.contract.topics import kafka_topics
 from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import ReportKept
-from models.ledger.policy import Sites, SiteSpec
+from models.ledger.rules.policy import Sites, SiteSpec
 from models.settings import Settings
 from stream_processors.runtime.health import Vitals
 from stream_processors.runtime.kafka import open_producer

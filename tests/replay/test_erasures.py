@@ -9,7 +9,7 @@ import pytest
 
 from models.contract.messages import FaceSeen, ForgetAsked
 from models.ledger.events import EpochEnded, Event, Requested, SiteConfigured, SiteHeld
-from models.ledger.policy import Policy
+from models.ledger.rules.policy import Policy
 from models.replay.erasures import Erasures
 from tests.experiments.replay_proof.stage import decide, stage
 from tests.support.processes import fairroll

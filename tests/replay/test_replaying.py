@@ -10,8 +10,8 @@ from models.ledger.codec import decode_event
 from models.ledger.events import Recalled, Record, Requested, SiteConfigured
 from models.ledger.outcomes import Answered
 from models.ledger.partition import Partition
-from models.ledger.policy import Policy
 from models.ledger.rows import SiteRow
+from models.ledger.rules.policy import Policy
 from models.replay.replay import Comparison, IdentitySource, Replay, Replayed
 from tests.experiments.replay_proof.recorded import forgotten, recorded_events, recording, replayed
 from tests.support.story import MODEL, RESERVED, SECRET, SITE, Story, folded, template

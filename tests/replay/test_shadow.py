@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from models.errors import ConfigError
-from models.ledger.policy import Policies, Policy, parse_sites
+from models.ledger.rules.policy import Policies, Policy, parse_sites
 from models.replay.recording import RecordedEvent
 from models.replay.what_if import Trial
 from models.settings import Settings

@@ -10,7 +10,7 @@ from models.contract.face_models import with_thresholds
 from models.contract.messages import Declined, Dispensed
 from models.errors import ConfigError
 from models.ledger.events import Record
-from models.ledger.policy import Policies, Policy, parse_policies
+from models.ledger.rules.policy import Policies, Policy, parse_policies
 from models.replay.recording import RecordedEvent, Recording
 from models.replay.trial_totals import TrialCounts, TrialTotals
 from models.replay.what_if import Basis, Trial, TrialAnswer, WhatIf

@@ -17,7 +17,7 @@ from models.ledger.decision import Decision
 from models.ledger.events import Event, Record, Reported, Requested, SiteConfigured, Ticked, UnreadableReport
 from models.ledger.outcomes import Answered
 from models.ledger.partition import Partition
-from models.ledger.policy import GiveBack, Policy
+from models.ledger.rules.policy import GiveBack, Policy
 from models.ledger.state.template_index import TEMPLATE_BITS
 
 SITE = "park"

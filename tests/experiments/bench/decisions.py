@@ -20,7 +20,7 @@ from models.keys.seals import Keyring
 from models.ledger.codec import decode_event
 from models.ledger.events import EpochEnded, Event, Record, Reported, Requested, SiteConfigured, Ticked
 from models.ledger.partition import Partition
-from models.ledger.policy import Policy
+from models.ledger.rules.policy import Policy
 from stream_processors.decider.ledger import Ledger, Message, read
 
 __all__ = ["table"]

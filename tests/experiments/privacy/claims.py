@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from stream_processors.runtime.site_file import read_sites
 from tests.e2e.planting import audited, found, plant
 from tests.experiments.privacy.copies import Copy, alive, copy_of, on_disk, readable
 from tests.experiments.privacy.stage import WINDOW_S, Eye, Stage
-from tests.support.processes import environ_of, ran
+from tests.support.processes import beside, environ_of, pressed
 
 __all__ = ["Claim", "claims"]
 
@@ -133,13 +134,14 @@ async def _until_held(dispenser: Dispenser) -> float:
 async def _without_vision(stage: Stage) -> Claim:
     """In a process of its own, where every vision package fails to import."""
     command = (sys.executable, "-c", _NO_VISION.format(names=_VISION), "run", "hall", "desk")
-    ended = await ran(*command, env=environ_of(stage.settings), typed="button\nface\nstaff\n")
-    lines = ended.out.splitlines()
+    async with beside(*command, env=environ_of(stage.settings), stdin=PIPE) as process:
+        lines = [await pressed(process, press) for press in ("button", "face", "staff")]
+        await process.communicate(b"")
     paper = sum(line.startswith("60 cm, after") for line in lines)
     return Claim(
         "a site works fully by buttons, without any package that sees",
         f"dispenser without {', '.join(_VISION)}: " + "; ".join(lines),
-        paper == 2 and ended.code == 0,
+        paper == 2 and process.returncode == 0,
     )
 
 

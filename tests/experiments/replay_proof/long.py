@@ -11,7 +11,7 @@ from models.contract.messages import ButtonPressed, Dispensed, FaceSeen, Request
 from models.ledger.events import Event, Record, Reported, Requested, SiteConfigured, Ticked
 from models.ledger.outcomes import ControlChanged
 from models.ledger.partition import Partition
-from models.ledger.policy import Policy
+from models.ledger.rules.policy import Policy
 from models.replay.recording import RecordedEvent
 from tests.support.story import MODEL, SECRET, SITE, START, template
 

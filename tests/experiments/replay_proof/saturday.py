@@ -11,7 +11,7 @@ from random import Random
 from infra.replay.bar_chart import picture
 from models.contract.messages import Dispensed, FaceSeen
 from models.ledger.events import Event, Record, Reported, Requested, SiteConfigured
-from models.ledger.policy import Policies, Policy
+from models.ledger.rules.policy import Policies, Policy
 from models.replay.trial_totals import TrialTotals
 from models.replay.what_if import Trial, WhatIf
 from tests.experiments.replay_proof.recorded import recorded_events, recording

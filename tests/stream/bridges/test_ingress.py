@@ -22,7 +22,7 @@ from models.contract.topics import Topics
 from models.keys.seals import ENTROPY_BYTES, Keyring, Sealed, SealKey
 from models.ledger.codec import decode_event
 from models.ledger.events import Reported, Requested, UnreadableReport
-from models.ledger.policy import Sites, SiteSpec
+from models.ledger.rules.policy import Sites, SiteSpec
 from stream_processors.decider.ledger import opened
 from stream_processors.ingress.service import Publication, Record, on_message
 from stream_processors.ingress.template_sealing import NoKey, Seals

@@ -87,5 +87,7 @@ async def test_an_ingress_that_starts_mends_an_order_that_was_left_behind(settin
 async def test_a_cleared_state_is_forgotten(settings: Settings) -> None:
     before = await last_values(settings)
     async with running(*both(settings)):
-        await publish(settings, "d3", [state(90), b""])
+        await publish(settings, "d3", [state(90)])
+        await until_last(settings, before | {"park/d3": state(90)})
+        await publish(settings, "d3", [b""])
         await until_last(settings, before | {"park/d3": None})

@@ -5,11 +5,11 @@ from models.contract.codec import encode
 from models.contract.topics import Topics
 from models.errors import MalformedMessage, Undecidable
 from models.keys.seals import Keyring
-from models.ledger.bounds import LARGEST_ROW_BYTES
 from models.ledger.codec import decode_row
 from models.ledger.events import Record, Ticked
 from models.ledger.partition import Partition
 from models.ledger.rows import PARTITION_KEY, DispenserAccount, PartitionRow, Row
+from models.ledger.rules.bounds import LARGEST_ROW_BYTES
 from stream_processors.decider.ledger import RECORD_BYTES, Folded, Ledger, Message, UnreadableRow, read
 from tests.support.story import SECRET, SITE, Story, folded
 from tests.unit.ledger.test_fold_properties import streams

@@ -9,8 +9,8 @@ from models.keys.seals import ENTROPY_BYTES, NONCE_BYTES, Keyring, SealKey, bind
 from models.ledger.codec import decode_row
 from models.ledger.events import Requested, SiteConfigured
 from models.ledger.outcomes import Answered
-from models.ledger.policy import Policy
 from models.ledger.rows import VisitorAccount
+from models.ledger.rules.policy import Policy
 from stream_processors.decider.ledger import Ledger, Message
 from tests.support.story import MODEL, RESERVED, SECRET, SITE, START, template
 

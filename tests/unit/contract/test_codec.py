@@ -39,7 +39,7 @@ from models.contract.topics import Topics
 from models.errors import MalformedMessage
 from models.ledger.codec import decode_event, decode_outcome, decode_row
 from models.ledger.events import Event, Reported, Requested, SiteConfigured, Ticked, UnreadableReport
-from models.ledger.policy import Policy
+from models.ledger.rules.policy import Policy
 
 TOPICS = Topics()
 

@@ -23,17 +23,8 @@ from models.contract.messages import (
     StaffPressed,
 )
 from models.keys.seals import Sealed
-from models.ledger.bounds import (
-    ENTRIES_PER_ROW,
-    LARGEST_ROW_BYTES,
-    MOST_ANSWERS,
-    MOST_FORGOTTEN,
-    MOST_GRANTS,
-    MOST_UNASKED,
-)
 from models.ledger.events import Record, Requested
 from models.ledger.outcomes import Answered, ReportKept
-from models.ledger.policy import GiveBack, Policy
 from models.ledger.report_numbers import Numbering
 from models.ledger.rows import (
     Correction,
@@ -46,6 +37,15 @@ from models.ledger.rows import (
     VisitorAccount,
 )
 from models.ledger.rows import is_visitor_key as of_visitor
+from models.ledger.rules.bounds import (
+    ENTRIES_PER_ROW,
+    LARGEST_ROW_BYTES,
+    MOST_ANSWERS,
+    MOST_FORGOTTEN,
+    MOST_GRANTS,
+    MOST_UNASKED,
+)
+from models.ledger.rules.policy import GiveBack, Policy
 from models.ledger.state.template_index import TEMPLATE_BITS
 from stream_processors.decider.ledger import RECORD_BYTES
 from tests.support.story import MODEL, SITE, Story, folded, template

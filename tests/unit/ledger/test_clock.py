@@ -12,8 +12,8 @@ from models.ledger.clock import Clock, watermark
 from models.ledger.events import Event, Record, SiteHeld, Ticked
 from models.ledger.outcomes import SiteCounted
 from models.ledger.partition import Partition
-from models.ledger.policy import Policy
 from models.ledger.rows import Correction, SiteRow
+from models.ledger.rules.policy import Policy
 from tests.support.rebuilding import folded_and_rebuilt
 from tests.support.story import RESERVED, SECRET, SITE, START, Story, folded
 from tests.unit.ledger.test_fold_properties import events, forgetful, streams

@@ -11,11 +11,11 @@ from models.contract.messages import (
     Revision,
     Stock,
 )
-from models.ledger.bounds import ENTRIES_PER_ROW
 from models.ledger.events import Requested
 from models.ledger.outcomes import Answered, ControlChanged, ReportKept, SiteCounted
-from models.ledger.policy import Policy
 from models.ledger.rows import PARTITION_KEY, DispenserAccount, VisitorAccount, visitor_key
+from models.ledger.rules.bounds import ENTRIES_PER_ROW
+from models.ledger.rules.policy import Policy
 from models.ledger.state.template_index import TEMPLATE_BITS
 from tests.support.story import MODEL, RESERVED, SITE, START, Story, template
 

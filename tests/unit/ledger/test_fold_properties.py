@@ -34,9 +34,9 @@ from models.ledger.events import (
 )
 from models.ledger.outcomes import Answered
 from models.ledger.partition import Partition
-from models.ledger.policy import GiveBack, Policy
 from models.ledger.report_numbers import Numbering
 from models.ledger.rows import DispenserAccount, Entry, VisitorAccount
+from models.ledger.rules.policy import GiveBack, Policy
 from tests.support.rebuilding import folded_and_rebuilt
 from tests.support.story import MODEL, RESERVED, SECRET, SITE, START, folded, template
 

@@ -13,8 +13,8 @@ from models.ledger.codec import decode_row
 from models.ledger.events import EpochEnded, SiteHeld
 from models.ledger.outcomes import Answered, SiteCounted
 from models.ledger.partition import Partition
-from models.ledger.policy import Policy
 from models.ledger.rows import VisitorAccount, is_visitor_key
+from models.ledger.rules.policy import Policy
 from models.ledger.state.template_index import TEMPLATE_BITS, TemplateIndex
 from tests.support.story import MODEL, RESERVED, SECRET, SITE, Story, template
 

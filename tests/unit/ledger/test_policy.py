@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from models.errors import ConfigError
-from models.ledger.policy import GiveBack, Policy, parse_sites
+from models.ledger.rules.policy import GiveBack, Policy, parse_sites
 
 PARK = '[sites.park]\ndevices = ["gate", "door"]\n'
 

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from models.ledger.quota import Charge, WindowSum, wait_ms
+from models.ledger.rules.quota import Charge, WindowSum, wait_ms
 
 NOW, WINDOW_S, PORTION = 1_700_000_000, 20, 60
 limits = st.integers(PORTION, 200)

@@ -5,7 +5,7 @@ import pytest
 from models.contract.messages import Ack, Declined, Dispense, Dispensed, Fault, LocalRation, Refuse, Stock
 from models.ledger.events import UnreadableReport
 from models.ledger.outcomes import ReportKept
-from models.ledger.policy import GiveBack, Policy
+from models.ledger.rules.policy import GiveBack, Policy
 from tests.support.story import SITE, Story
 
 

@@ -28,7 +28,7 @@ from models.contract.topics import Topics, kafka_topics
 from models.keys.seal_chain import SiteFacts, SitesReply
 from models.keys.seals import ENTROPY_BYTES, NONCE_BYTES, Keyring, Sealed, SealKey, binding
 from models.ledger.events import Requested
-from models.ledger.policy import Policy
+from models.ledger.rules.policy import Policy
 
 RAW = hashlib.sha512(b"nobody").digest()
 TEMPLATE = base64.b64encode(RAW)

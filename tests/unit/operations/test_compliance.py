@@ -16,7 +16,7 @@ from models.contract.messages import Control, DeviceState, Mode
 from models.contract.topics import Topics, kafka_topics
 from models.keys.seal_chain import SiteFacts
 from models.ledger.outcomes import Answered, Held, Outcome, SiteCounted
-from models.ledger.policy import Policy, SiteSpec
+from models.ledger.rules.policy import Policy, SiteSpec
 from tests.support.story import START, Story
 
 TOPICS = Topics()

@@ -15,7 +15,7 @@ from models.contract.messages import Battery, ButtonPressed, Dispensed, Report, 
 from models.contract.topics import Topics
 from models.errors import MalformedMessage
 from models.ledger.events import Reported
-from models.ledger.policy import Sites, SiteSpec
+from models.ledger.rules.policy import Sites, SiteSpec
 
 TOPICS = Topics()
 

@@ -13,8 +13,8 @@ from models.ledger.decision import Decision
 from models.ledger.events import EpochEnded, Requested, SiteConfigured, SiteHeld, SiteResumed
 from models.ledger.outcomes import ControlChanged, EpochBegan, Held, Outcome, Resumed, SiteCounted
 from models.ledger.partition import Partition
-from models.ledger.policy import Policy
 from models.ledger.rows import VisitorAccount
+from models.ledger.rules.policy import Policy
 from tests.support.story import MODEL, RESERVED, SECRET, SITE, Story, template
 
 

@@ -19,7 +19,7 @@ from infra.status.report import (
 from infra.status.screen import screen, span
 from models.contract.messages import DeviceState
 from models.keys.seal_chain import SiteFacts, SitesReply
-from models.ledger.policy import Sites, SiteSpec
+from models.ledger.rules.policy import Sites, SiteSpec
 from stream_processors.runtime.consumer_lag import ConsumerLag
 from stream_processors.runtime.health import Fault, Vitals
 
