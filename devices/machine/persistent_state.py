@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec import Struct, structs
 
 from models.contract.messages import Control, Dispense, Report
-from models.ledger.policy import Policy
+from models.ledger.rules.policy import Policy
 
 __all__ = ["MAX_REPORTS", "Memory", "PendingReport", "Ration", "Run"]
 

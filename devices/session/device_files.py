@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from models.errors import ConfigError
-from models.ledger.policy import Sites, parse_sites
+from models.ledger.rules.policy import Sites, parse_sites
 from models.settings import Settings
 
 __all__ = ["boot_id", "read_sites"]

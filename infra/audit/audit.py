@@ -18,7 +18,7 @@ from infra.audit.places import PlaceReader, Unread
 from infra.audit.report import Place, Report
 from infra.audit.topics import TopicReader, topics_of
 from models.contract.topics import KafkaTopic, Topics, kafka_topics
-from models.ledger.policy import Sites
+from models.ledger.rules.policy import Sites
 from models.settings import Settings
 from stream_processors.runtime.key_client import open_keys, read_facts
 

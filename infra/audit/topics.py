@@ -19,8 +19,8 @@ from models.keys.seals import Sealed, binding
 from models.ledger.codec import decode_event, decode_outcome, decode_row
 from models.ledger.events import Requested
 from models.ledger.outcomes import Answered
-from models.ledger.policy import Sites
 from models.ledger.rows import VisitorAccount, site_of, visitor_of
+from models.ledger.rules.policy import Sites
 from models.settings import Settings
 from stream_processors.decider.ledger import Unseal
 from stream_processors.runtime.kafka import open_admin

@@ -12,7 +12,7 @@ from models.contract.messages import Control, DeviceState
 from models.contract.topics import KafkaTopic, kafka_topics
 from models.errors import ConfigError
 from models.ledger.codec import decode_outcome
-from models.ledger.policy import Sites
+from models.ledger.rules.policy import Sites
 from models.settings import Settings
 from stream_processors.runtime.key_client import read_facts
 

@@ -7,7 +7,7 @@ from models.contract.messages import Control, DeviceState, Dispense, Refuse
 from models.contract.topics import KafkaTopic, Topics
 from models.keys.seal_chain import SiteFacts
 from models.ledger.outcomes import Answered, Outcome, Receipt, SiteCounted
-from models.ledger.policy import SiteSpec
+from models.ledger.rules.policy import SiteSpec
 
 __all__ = ["Facts", "Live", "Seal", "Traffic"]
 

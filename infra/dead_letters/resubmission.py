@@ -13,7 +13,7 @@ from models.contract.messages import Battery, Stock
 from models.contract.topics import Topics
 from models.errors import MalformedMessage
 from models.ledger.events import Reported
-from models.ledger.policy import Sites
+from models.ledger.rules.policy import Sites
 from models.settings import Settings
 from stream_processors.ingress.service import sender
 from stream_processors.runtime.kafka import open_producer

@@ -14,7 +14,7 @@ from devices.machine.actions import RequestClosed
 from devices.simulation.fleet import Tally
 from infra.influxql import query
 from infra.tables import Table, stacked
-from models.ledger.policy import Sites
+from models.ledger.rules.policy import Sites
 from models.metrics.catalogue import MEASUREMENTS
 from models.metrics.schema import Measurement
 from models.settings import Settings

@@ -5,7 +5,7 @@ import getpass
 import click
 
 from models.errors import ConfigError
-from models.ledger.policy import Sites, SiteSpec
+from models.ledger.rules.policy import Sites, SiteSpec
 
 __all__ = ["all_option", "by_option", "chosen_sites", "json_option", "short", "site_argument"]
 

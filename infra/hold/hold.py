@@ -18,7 +18,7 @@ from models.contract.states import States
 from models.ledger.codec import decode_outcome
 from models.ledger.events import SiteHeld, SiteResumed
 from models.ledger.outcomes import Held, Outcome, Receipt, Resumed
-from models.ledger.policy import SiteSpec
+from models.ledger.rules.policy import SiteSpec
 from models.settings import Settings
 from stream_processors.runtime.consumer_lag import partitions_of
 from stream_processors.runtime.kafka import open_consumer, open_producer

@@ -12,7 +12,7 @@ from infra.environment_file import how_to_find
 from infra.hold.hold import Order, Settled, submit
 from infra.local_time import iso_local
 from models.ledger.outcomes import Held, Resumed
-from models.ledger.policy import SiteSpec
+from models.ledger.rules.policy import SiteSpec
 from models.settings import Settings
 from stream_processors.runtime.key_client import read_facts
 

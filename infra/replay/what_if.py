@@ -20,7 +20,7 @@ from infra.tables import Table, stacked
 from models.contract.codec import encode
 from models.contract.face_models import with_thresholds
 from models.errors import ConfigError
-from models.ledger.policy import Policies, parse_policies
+from models.ledger.rules.policy import Policies, parse_policies
 from models.replay.recording import Recording
 from models.replay.trial_totals import TrialCounts, TrialTotals
 from models.replay.what_if import Trial, WhatIf

@@ -13,7 +13,7 @@ from infra.readable_records import newest_controls
 from infra.setup.keys import make_keys, step_keys, write_id
 from models.contract.topics import KafkaTopic, kafka_topics
 from models.errors import ConfigError
-from models.ledger.policy import Sites
+from models.ledger.rules.policy import Sites
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_admin
 from stream_processors.runtime.pipeline_identity import check_kafka, record_id

@@ -21,7 +21,7 @@ from infra.status.report import (
     rates,
 )
 from models.keys.seal_chain import SitesReply
-from models.ledger.policy import Sites
+from models.ledger.rules.policy import Sites
 from models.settings import Settings
 from stream_processors.runtime.consumer_lag import partitions_of, read_consumer_lag, reads
 from stream_processors.runtime.kafka import open_admin, open_consumer

@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from infra.readable_records import DatedState
 from models.contract.states import state_key
 from models.keys.seal_chain import SitesReply
-from models.ledger.policy import Sites
+from models.ledger.rules.policy import Sites
 from stream_processors.runtime.consumer_lag import ConsumerLag
 from stream_processors.runtime.health import Vitals
 

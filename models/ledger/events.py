@@ -8,7 +8,7 @@ from models.contract.messages import Number, Placement, Reason, Report, Request,
 from models.contract.topics import Name
 from models.keys.seals import Sealed
 from models.ledger.outcomes import Identity
-from models.ledger.policy import Policy
+from models.ledger.rules.policy import Policy
 
 __all__ = [
     "EpochEnded",

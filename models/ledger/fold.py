@@ -12,10 +12,10 @@ from models.contract.messages import Control, Revision
 from models.ledger.decision import Decision, Moment, unchanged
 from models.ledger.events import EpochEnded, Reported, Requested, SiteConfigured, SiteEvent, SiteHeld, SiteResumed
 from models.ledger.outcomes import ControlChanged, EpochBegan, Held, Receipt, Resumed
-from models.ledger.policy import Policy
 from models.ledger.reports import settle
 from models.ledger.requests import Asked, answer
 from models.ledger.rows import SiteRow, site_key
+from models.ledger.rules.policy import Policy
 from models.ledger.state.site import Site
 
 __all__ = ["control_changed", "decide"]

@@ -3,17 +3,17 @@
 from typing import NamedTuple, assert_never
 
 from models.contract.messages import Ack, Battery, Declined, Dispensed, LocalRation, Stock
-from models.ledger.bounds import MOST_UNASKED
 from models.ledger.decision import Decision, Moment, unchanged
 from models.ledger.events import Reported, UnreadableReport
 from models.ledger.outcomes import ReportKept
-from models.ledger.policy import Shortfall
 from models.ledger.rows import (
     DispenserAccount,
     Remembered,
     Settlement,
     is_visitor_key,
 )
+from models.ledger.rules.bounds import MOST_UNASKED
+from models.ledger.rules.policy import Shortfall
 from models.ledger.state.site import Site
 
 __all__ = ["kept_again", "settle"]

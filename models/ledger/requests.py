@@ -16,10 +16,8 @@ from models.contract.messages import (
     Refuse,
     StaffPressed,
 )
-from models.ledger.bounds import MOST_ANSWERS, MOST_FORGOTTEN
 from models.ledger.decision import Decision, Moment, unchanged
 from models.ledger.events import Recalled, Requested
-from models.ledger.limits import Limit, button_budget, dispenser_limit, quota
 from models.ledger.outcomes import Answered, By, Identity
 from models.ledger.pseudonyms import pseudonym
 from models.ledger.rows import (
@@ -29,6 +27,8 @@ from models.ledger.rows import (
     visitor_key,
     visitor_of,
 )
+from models.ledger.rules.bounds import MOST_ANSWERS, MOST_FORGOTTEN
+from models.ledger.rules.limits import Limit, button_budget, dispenser_limit, quota
 from models.ledger.state.site import Site
 from models.ledger.state.template_index import Match
 

@@ -8,9 +8,9 @@ from msgspec import Struct
 from models.contract.messages import Answer, Dispense, Placement, Revision, Sign
 from models.keys.seals import Sealed
 from models.ledger.outcomes import By
-from models.ledger.policy import GiveBack, Policy, Shortfall
-from models.ledger.quota import Charge
 from models.ledger.report_numbers import Numbering
+from models.ledger.rules.policy import GiveBack, Policy, Shortfall
+from models.ledger.rules.quota import Charge
 
 __all__ = [
     "PARTITION_KEY",

@@ -10,8 +10,8 @@ from models.contract.face_models import FACE_MODELS
 from models.contract.messages import Declined, Dispensed, LocalRation, Mode
 from models.ledger.events import Reported, Requested
 from models.ledger.outcomes import Answered, By
-from models.ledger.quota import counting
 from models.ledger.rows import Account, DispenserAccount, Entry, device_of, visitor_key
+from models.ledger.rules.quota import counting
 from models.ledger.state.site import Site
 from models.replay.recording import RecordedEvent
 from models.replay.replay import Comparison, IdentitySource, Replay, Replayed

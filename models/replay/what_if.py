@@ -20,9 +20,9 @@ from models.contract.messages import Answer, Dispense, Dispensed, Forgotten
 from models.ledger.decision import Moment
 from models.ledger.events import Reported, SiteConfigured
 from models.ledger.outcomes import Answered
-from models.ledger.policy import Policies
 from models.ledger.reports import settle
 from models.ledger.rows import PARTITION_KEY
+from models.ledger.rules.policy import Policies
 from models.ledger.state.site import Site
 from models.replay.recording import RecordedEvent, Recording
 from models.replay.replay import IdentitySource, Replay, Replayed, recorded_answer

@@ -13,13 +13,13 @@ from models.contract.messages import FaceSeen, ForgetAsked
 from models.contract.topics import Topics
 from models.errors import FairrollError, MalformedMessage, Undecidable
 from models.keys.seals import Sealed, binding
-from models.ledger.bounds import LARGEST_ROW_BYTES
 from models.ledger.codec import decode_event, decode_row
 from models.ledger.decision import Decision
 from models.ledger.events import Event, Record, Requested
 from models.ledger.outcomes import ControlChanged, Outcome, Receipt
 from models.ledger.partition import Partition
 from models.ledger.rows import Row, VisitorAccount, site_of
+from models.ledger.rules.bounds import LARGEST_ROW_BYTES
 
 __all__ = [
     "RECORD_BYTES",

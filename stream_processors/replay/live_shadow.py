@@ -13,7 +13,7 @@ from msgspec import structs
 
 from models.errors import FairrollError
 from models.ledger.events import Event, Requested
-from models.ledger.policy import Sites
+from models.ledger.rules.policy import Sites
 from models.replay.recording import RecordedEvent
 from models.replay.what_if import Trial
 from models.settings import Settings

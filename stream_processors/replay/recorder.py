@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from models.ledger.policy import Sites
+from models.ledger.rules.policy import Sites
 from models.replay.archive import Trailer
 from models.settings import Settings
 from stream_processors.replay.archive_file import header_of, writing

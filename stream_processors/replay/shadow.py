@@ -9,7 +9,7 @@ from typing import NamedTuple
 from models.contract.messages import Dispense, Refuse
 from models.errors import ConfigError
 from models.ledger.outcomes import Answered, SiteCounted
-from models.ledger.policy import Sites
+from models.ledger.rules.policy import Sites
 from models.metrics import storage
 from models.metrics.catalogue import SHADOW, UNKNOWN
 from models.replay.recording import RecordedEvent, Recording

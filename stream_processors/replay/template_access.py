@@ -7,7 +7,7 @@ from msgspec import structs
 from models.contract.face_models import is_synthetic
 from models.contract.messages import FaceSeen, ForgetAsked
 from models.ledger.events import Event, Requested
-from models.ledger.policy import Sites
+from models.ledger.rules.policy import Sites
 from models.replay.erasures import Erasures
 from models.replay.recording import without_template
 from stream_processors.decider.ledger import Unseal, opened

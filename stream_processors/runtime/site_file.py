@@ -5,7 +5,7 @@ from pathlib import Path
 from models.contract.codec import encode
 from models.errors import ConfigError
 from models.ledger.events import SiteConfigured
-from models.ledger.policy import Sites, parse_sites
+from models.ledger.rules.policy import Sites, parse_sites
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_producer
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from models.ledger.quota import WindowSum
 from models.ledger.rows import Entry, Settlement
+from models.ledger.rules.quota import WindowSum
 
 __all__ = ["DispenserSums"]
 

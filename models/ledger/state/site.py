@@ -5,9 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 from models.contract.face_models import FACE_MODELS, FaceModel
 from models.contract.messages import Mode
-from models.ledger.bounds import ENTRIES_PER_ROW
-from models.ledger.policy import Policy
-from models.ledger.quota import Charge
 from models.ledger.report_numbers import Numbering
 from models.ledger.rows import (
     Account,
@@ -23,6 +20,9 @@ from models.ledger.rows import (
     part_of,
     site_key,
 )
+from models.ledger.rules.bounds import ENTRIES_PER_ROW
+from models.ledger.rules.policy import Policy
+from models.ledger.rules.quota import Charge
 from models.ledger.state.dispenser_rows import DispenserRows
 from models.ledger.state.expiry import Expiry
 from models.ledger.state.request_index import RequestIndex

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 from models.contract.messages import RefusedBy
-from models.ledger.bounds import MOST_GRANTS
 from models.ledger.decision import Moment
-from models.ledger.quota import Charge, WindowSum, wait_ms
 from models.ledger.rows import Entry
+from models.ledger.rules.bounds import MOST_GRANTS
+from models.ledger.rules.quota import Charge, WindowSum, wait_ms
 from models.ledger.state.site import Site
 
 __all__ = ["Limit", "button_budget", "dispenser_limit", "quota"]

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from models.contract.messages import Fault, Placement, Sign
 from models.contract.topics import Name
 from models.errors import ConfigError
-from models.ledger.bounds import MOST_GRANTS
+from models.ledger.rules.bounds import MOST_GRANTS
 
 __all__ = ["GiveBack", "Policies", "Policy", "Shortfall", "SiteSpec", "Sites", "parse_policies", "parse_sites"]
 
