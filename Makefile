@@ -64,7 +64,8 @@ $(PACKAGES): pyproject.toml constraints.txt
 	@$(STEP) 'facenet-pytorch' $(BIN)/pip install -c constraints.txt --no-deps facenet-pytorch
 	@touch $@
 
-$(KAFKA): infra/local/pom.xml | programs
+$(KAFKA): infra/local/pom.xml | programs $(PACKAGES)
 	@rm -rf $(@D)/lib
 	@$(STEP) 'Kafka' mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory='$(CURDIR)/$(@D)/lib'
+	@$(STEP) 'archive of its classes, for a fast start' $(BIN)/python -m infra.local.class_archive
 	@touch $@

@@ -11,10 +11,12 @@ from infra.local.ports import Ports
 from models.errors import ConfigError
 from models.settings import Settings
 
-__all__ = ["KAFKA_LIB", "Place", "kafka_classpath", "memory_folder", "program"]
+__all__ = ["KAFKA_CLASSES", "KAFKA_LIB", "Place", "kafka_classpath", "memory_folder", "program"]
 
 KAFKA_LIB = Path(__file__).parents[2] / ".local" / "kafka" / "lib"
 """Where `make setup` puts Kafka's jars."""
+KAFKA_CLASSES = KAFKA_LIB.with_name("classes.jsa")
+"""The JVM's archive of Kafka's loaded classes, with which it starts in half the time; it can do without."""
 _TEMPLATES = Path(__file__).parent
 _SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 """Folders of server programs that a user's PATH may lack."""

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from infra.local import probes
-from infra.local.installation import Place, kafka_classpath, program
+from infra.local.installation import KAFKA_CLASSES, Place, kafka_classpath, program
 from infra.local.ports import LOOPBACK
 from models.errors import ConfigError
 
@@ -93,7 +93,8 @@ def _mosquitto(place: Place) -> Program:
 
 def _kafka(place: Place) -> Program:
     config = place.config("kafka.properties", data=place.data("kafka"))
-    java = (program("java"), *_JVM, _WARNINGS, "-cp", kafka_classpath())
+    classes = (f"-XX:SharedArchiveFile={KAFKA_CLASSES}",) if KAFKA_CLASSES.exists() else ()
+    java = (program("java"), *_JVM, *classes, _WARNINGS, "-cp", kafka_classpath())
     return Program(
         name="kafka",
         command=(*java, "kafka.Kafka", str(config)),
