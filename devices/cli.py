@@ -88,14 +88,21 @@ def commands() -> None:
     help="Seconds that a visitor waits for an answer before the local ration is dispensed.",
 )
 @click.option(
-    "--look",
+    "--capture-timeout",
     type=click.FloatRange(0.1, 60),
     default=8.0,
     show_default=True,
     help="Timeout of a capture, in seconds.",
 )
 def run(
-    *, site: str, device: str, photos: Path | None, model: str, placement: Placement, patience: float, look: float
+    *,
+    site: str,
+    device: str,
+    photos: Path | None,
+    model: str,
+    placement: Placement,
+    patience: float,
+    capture_timeout: float,
 ) -> None:
     """Run one dispenser, until the end of standard input, SIGINT or SIGTERM.
 
@@ -105,13 +112,13 @@ def run(
     """
     settings = Settings.from_environ(os.environ)
     if placement == "inside" and photos:
-        raise ConfigError("--placement inside: no camera may look at anybody inside a restroom; remove --photos")
+        raise ConfigError("--placement inside: no camera is allowed inside a restroom; remove --photos")
     identity = _identity(settings.namespace, site, device, model if photos else "")
     journal = _journal(settings, identity)
     chain = open_site_key_chain(site_key_file(settings, site), face_model(model)) if photos else None
     motor = SimulatedMotor()
     dispenser = Dispenser(identity, motor, settings.mqtt, journal=journal, follower=chain, patience_s=patience)
-    vision = _vision(settings, photos, model, look, dispenser) if photos else None
+    vision = _vision(settings, photos, model, capture_timeout, dispenser) if photos else None
     face_capture = TemplateCapture(vision, chain) if vision and chain else None
     with GuardedDisplay(StandardOutput()) as display:
         asyncio.run(_run(Panel(dispenser, face_capture), dispenser, display, vision))
@@ -186,7 +193,7 @@ async def _wait_for_control(dispenser: Dispenser, display: Display) -> None:
         async with asyncio.timeout(_CONTROL_TIMEOUT_S):
             await dispenser.controlled.wait()
     except TimeoutError:
-        display.show("the site does not answer: buttons are served with a local ration, no face is looked at")
+        display.show("the site does not answer: press the button for a local ration; the camera stays off")
 
 
 async def _simulate(fleet: Fleet, visits: Visits) -> Tally:

@@ -6,7 +6,7 @@ from typing import Literal, Protocol, assert_never
 from devices.machine.actions import RequestClosed
 from devices.machine.camera_permission import CameraBlocked, blocked_text, sign
 from devices.session.session import Dispenser, new_id
-from models.contract.messages import ButtonPressed, Dispense, FaceSeen, ForgetAsked, Forgotten, Refuse, StaffPressed
+from models.contract.messages import ButtonPressed, Dispense, FaceSeen, ForgetRequested, Forgotten, Refuse, StaffPressed
 from models.face.capture_result import NotSeen, Seen
 
 __all__ = ["FaceCapture", "Panel", "Press", "Shown", "display_text"]
@@ -95,7 +95,7 @@ class Panel:
         seen = await self._capture()
         if not isinstance(seen, Seen):
             return "nothing_to_forget" if seen == "held" else seen
-        request = ForgetAsked(id=new_id(), model=seen.model, epoch=seen.epoch, template=seen.template)
+        request = ForgetRequested(id=new_id(), model=seen.model, epoch=seen.epoch, template=seen.template)
         try:
             async with asyncio.timeout(self._receipt_s):
                 closed = await self._dispenser.ask(request)
@@ -108,13 +108,13 @@ def display_text(shown: Shown) -> str:
     """Return the sentence on the display."""
     match shown:
         case "busy":
-            return "one moment, somebody else is being served"
+            return "one moment please, another visitor is being served"
         case "forgetting":
             return "you will be forgotten as soon as the site can be reached, and at the end of the window anyway"
         case "nothing_to_forget":
-            return "faces are switched off here: there is nothing to forget, and nobody is remembered"
+            return "the camera is switched off here, and no face is remembered: there is nothing to forget"
         case NotSeen(reason=reason):
-            return f"no good look ({reason}): please try again, or press the button"
+            return f"the camera saw no clear face ({reason}): please try again, or press the button"
         case RequestClosed():
             return _closed_text(shown)
         case _:
@@ -130,7 +130,7 @@ def _closed_text(closed: RequestClosed) -> str:
         case Forgotten(erased=erased):
             return f"forgotten: {erased} template(s) erased"
         case None if closed.cm:
-            return f"{closed.cm} cm by itself: no answer within {closed.waited_ms / 1000:.1f} s"
+            return f"{closed.cm} cm, local ration: no answer within {closed.waited_ms / 1000:.1f} s"
         case None:
             return "no paper now: please ask the staff"
         case _:

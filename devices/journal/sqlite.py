@@ -131,7 +131,7 @@ class DiskJournal:
             self._path.with_name(f"{self._path.name}-wal").unlink(missing_ok=True)
         except OSError:
             return False
-        log.error("journal damaged, starting anew", aside=str(aside), error=str(error))
+        log.error("journal damaged, starting with an empty one", aside=str(aside), error=str(error))
         return True
 
     def _failed(self, error: Exception) -> None:

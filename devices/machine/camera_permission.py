@@ -37,13 +37,13 @@ def blocked_text(reason: CameraBlocked) -> str:
     """Return the sentence on the display after a press of face or forget with a blocked camera."""
     match reason:
         case "held":
-            return "faces are switched off here, and none is remembered: please press the button"
+            return "the camera is switched off here, and no face is remembered: please press the button"
         case "no_control" | "button" | "inside" | "no_camera":
-            return "no face is looked at here: please press the button"
+            return "the camera is off here: please press the button"
         case "camera_down":
             return "the camera is not ready: please press the button"
         case "key_ahead" | "key_too_far" | "key_stuck":
-            return f"no face is looked at here ({reason}: the site's key does not fit): please press the button"
+            return f"the camera is off here ({reason}): please press the button"
         case _:
             assert_never(reason)
 
@@ -56,10 +56,10 @@ def sign(control: Control, reason: CameraBlocked | None) -> str:
     if reason:
         return blocked_text(reason)
     return control.sign or (
-        "Press face, and a camera looks at you once, so that the paper is shared fairly. The picture is dropped at"
-        " once; a code made from it is kept for this site alone,"
-        f" {_minutes(control.window_s)} at most. You need not: the button gives an equal portion without a camera."
-        " Press forget, and you are forgotten at once."
+        "Press face, and a camera takes one picture of you, so that the paper is shared fairly. The picture is deleted"
+        " immediately; a code made from it is kept at this site only,"
+        f" {_minutes(control.window_s)} at most. You have a choice: the button gives an equal portion without a camera."
+        " Press forget, and the code is deleted immediately."
     )
 
 

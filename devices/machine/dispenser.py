@@ -30,7 +30,7 @@ Requests to be forgotten and reports do not depend on that state:
 
 | event | actions |
 |---|---|
-| `RequestMade(ForgetAsked)` | `SendRequest`; beyond `MAX_FORGETS`, `RequestClosed` without an answer for the oldest |
+| `RequestMade(ForgetRequested)` | `SendRequest`; beyond `MAX_FORGETS`, the oldest closes without an answer |
 | `Forgotten` | `RequestClosed` with the receipt, if the request is pending |
 | `Ack` | `SendReport` for the next reports |
 | `Measured` | `SendReport` |
@@ -76,7 +76,7 @@ from models.contract.messages import (
     Dispense,
     Dispensed,
     Fault,
-    ForgetAsked,
+    ForgetRequested,
     Forgotten,
     LocalRation,
     Refuse,
@@ -130,7 +130,7 @@ def step(state: State, event: Event, now: int) -> Step:
 def _open_request(state: State, event: RequestMade, now: int) -> Step:
     """Open a request if the dispenser is idle; a request to be forgotten is accepted in every state."""
     request = event.request
-    if isinstance(request, ForgetAsked):
+    if isinstance(request, ForgetRequested):
         forget = PendingRequest(request=request, asked=now, repeat_at=now + _REPEAT_REQUEST_MS)
         forgets = (*state.forgets, forget)
         state = structs.replace(state, forgets=forgets[-MAX_FORGETS:])

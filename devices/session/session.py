@@ -38,7 +38,7 @@ from devices.session.mqtt_connection import Identity, MqttConnection, open_conne
 from devices.session.site_key import EpochFollower, KeyUnavailable
 from models.backoff import Backoff
 from models.contract.codec import decode_command, decode_control, encode
-from models.contract.messages import Ack, Control, DeviceState, ForgetAsked, Mode, Report, Request
+from models.contract.messages import Ack, Control, DeviceState, ForgetRequested, Mode, Report, Request
 from models.errors import MalformedMessage
 
 __all__ = ["Dispenser", "Identity", "new_id"]
@@ -139,7 +139,7 @@ class Dispenser:
 
     async def ask(self, request: Request) -> RequestClosed | None:
         """Make a request and wait for its result, while `run` runs; None if another request is open."""
-        if not (self.state.is_free or isinstance(request, ForgetAsked)):
+        if not (self.state.is_free or isinstance(request, ForgetRequested)):
             return None
         result: asyncio.Future[RequestClosed] = asyncio.get_running_loop().create_future()
         self._waiting[request.id] = result

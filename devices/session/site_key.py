@@ -65,7 +65,7 @@ class SiteKeyChain:
         key_unavailable = self._step(epoch)
         if key_unavailable:
             epochs = {"epoch": epoch, "key_epoch": self.protector.epoch}
-            log.error("no face is looked at: site key unavailable", why=key_unavailable, file=str(self._file), **epochs)
+            log.error("camera blocked: site key unavailable", why=key_unavailable, file=str(self._file), **epochs)
         return key_unavailable
 
     def _step(self, epoch: int) -> KeyUnavailable | None:

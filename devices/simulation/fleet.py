@@ -18,7 +18,7 @@ from models.contract.messages import (
     ButtonPressed,
     Dispense,
     FaceSeen,
-    ForgetAsked,
+    ForgetRequested,
     Refuse,
     Request,
     StaffPressed,
@@ -60,7 +60,7 @@ class Tally(Struct, kw_only=True):
     forgotten: int = 0
     waits_ms: list[int] = field(default_factory=list)
     """publish to command, one for each answer"""
-    unnoted: int = 0
+    unacknowledged: int = 0
     """reports without an acknowledgement"""
     done: bool = False
 
@@ -146,7 +146,7 @@ class Fleet:
         if chance < visits.button or dispenser.camera_blocked:
             return ButtonPressed(id=new_id())
         protector = self._chains[dispenser.identity.site].protector
-        kind = ForgetAsked if chance < visits.button + visits.staff + visits.forget else FaceSeen
+        kind = ForgetRequested if chance < visits.button + visits.staff + visits.forget else FaceSeen
         template = protector.protect(face.capture())
         return kind(id=new_id(), model=SYNTHETIC.id, epoch=protector.epoch, template=template)
 
@@ -158,7 +158,7 @@ class Fleet:
             async with asyncio.timeout(_SETTLE_TIMEOUT_S):
                 while self._pending_reports():
                     await asyncio.sleep(0.1)
-        self.tally.unnoted = self._pending_reports()
+        self.tally.unacknowledged = self._pending_reports()
 
     def _pending_reports(self) -> int:
         return sum(len(dispenser.state.memory.reports) for dispenser in self._dispensers)

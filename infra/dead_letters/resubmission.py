@@ -38,7 +38,7 @@ def read_again(letter: DeadLetter, lay_s: float, topics: Topics, sites: Sites) -
         raise MalformedMessage("its payload was not kept")
     source, report = sender(letter.source, topics, sites), decode_report(letter.payload)
     if isinstance(report, Stock | Battery):
-        raise MalformedMessage("a measurement of then says nothing of now")
+        raise MalformedMessage("a stock or battery measurement of the past is out of date")
     aged = structs.replace(report, ago_ms=min(_LONGEST_AGO_MS, report.ago_ms + round(1000 * lay_s)))
     return Reported(site=source.site, device=source.device, report=aged)
 

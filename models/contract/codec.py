@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from models.contract.dead_letters import DeadLetter
-from models.contract.messages import Command, Control, DeviceState, FaceSeen, ForgetAsked, Number, Report, Request
+from models.contract.messages import Command, Control, DeviceState, FaceSeen, ForgetRequested, Number, Report, Request
 from models.contract.strict_json import check_unambiguous
 from models.errors import MalformedMessage
 
@@ -57,7 +57,7 @@ encode = msgspec.json.Encoder().encode
 def decode_request(payload: bytes) -> Request:
     """Read a device's request; its template must be there."""
     request: Request = _from_device(_request, payload)
-    if isinstance(request, FaceSeen | ForgetAsked) and request.template is None:
+    if isinstance(request, FaceSeen | ForgetRequested) and request.template is None:
         raise MalformedMessage("Expected `bytes`, got `null` - at `$.template`")
     return request
 

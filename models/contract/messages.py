@@ -28,7 +28,7 @@ __all__ = [
     "Dispensed",
     "FaceSeen",
     "Fault",
-    "ForgetAsked",
+    "ForgetRequested",
     "Forgotten",
     "LocalRation",
     "Mode",
@@ -104,7 +104,7 @@ class StaffPressed(_Message, tag="staff", frozen=True, kw_only=True):
     id: RequestId
 
 
-class ForgetAsked(_Message, tag="forget", frozen=True, kw_only=True):
+class ForgetRequested(_Message, tag="forget", frozen=True, kw_only=True):
     """Someone asked to be forgotten, showing the face that is to be forgotten."""
 
     id: RequestId
@@ -113,7 +113,7 @@ class ForgetAsked(_Message, tag="forget", frozen=True, kw_only=True):
     template: Template | None
 
 
-Request = FaceSeen | ButtonPressed | StaffPressed | ForgetAsked
+Request = FaceSeen | ButtonPressed | StaffPressed | ForgetRequested
 
 
 # -- commands: topic .../command ----------------------------------------------------------------------
@@ -135,7 +135,7 @@ class Refuse(_Message, tag="refuse", frozen=True, kw_only=True):
 
 
 class Forgotten(_Message, tag="forgotten", frozen=True, kw_only=True):
-    """The receipt of a ForgetAsked: how many templates matched and were erased."""
+    """The receipt of a ForgetRequested: how many templates matched and were erased."""
 
     request: RequestId
     erased: int

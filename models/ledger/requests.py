@@ -11,7 +11,7 @@ from models.contract.messages import (
     ButtonPressed,
     Dispense,
     FaceSeen,
-    ForgetAsked,
+    ForgetRequested,
     Forgotten,
     Refuse,
     StaffPressed,
@@ -66,7 +66,7 @@ def answer(asked: Asked) -> Decision:
             return _by_button_rule(asked, "button")
         case StaffPressed():
             return _without_identity(asked, "staff", _portion(asked))
-        case ForgetAsked() as request:
+        case ForgetRequested() as request:
             return _on_forget(asked, request)
         case unknown:
             assert_never(unknown)
@@ -107,7 +107,7 @@ def _by_button_rule(asked: Asked, by: By, seen: _Seen | None = None) -> Decision
     return _without_identity(asked, by, _portion(asked, budget, _dispenser_limit(asked)), seen)
 
 
-def _on_forget(asked: Asked, request: ForgetAsked) -> Decision:
+def _on_forget(asked: Asked, request: ForgetRequested) -> Decision:
     """Erase every matching template in one row, which takes over the grants of all these accounts.
 
     If the template cannot be read, `forgotten` would be false: no answer, and the dispenser asks again.
@@ -183,7 +183,7 @@ def _recall(site: Site, event: Recalled) -> _Seen:
     return _Seen(event.identity, Match(event.score, known))
 
 
-def _everyone_like(asked: Asked, request: ForgetAsked) -> list[Match]:
+def _everyone_like(asked: Asked, request: ForgetRequested) -> list[Match]:
     model = asked.site.models.get(request.model)
     if request.template is None or model is None:
         return []
@@ -222,7 +222,7 @@ def _entry(asked: Asked, by: By, command: Answer) -> Entry:
     return Entry(asked.event.device, asked.event.request.id, asked.moment.at, by, command)
 
 
-def _visitor_row(asked: Asked, request: FaceSeen | ForgetAsked, entries: tuple[Entry, ...]) -> VisitorAccount:
+def _visitor_row(asked: Asked, request: FaceSeen | ForgetRequested, entries: tuple[Entry, ...]) -> VisitorAccount:
     return VisitorAccount(
         offset=asked.moment.offset,
         at=asked.moment.at,
@@ -256,5 +256,5 @@ def _answered(
         identity=seen.identity if seen else None,
         visitor=visitor_of(key) if key else None,
         score=seen.match.score if seen and seen.match else None,
-        model=event.request.model if isinstance(event.request, FaceSeen | ForgetAsked) else None,
+        model=event.request.model if isinstance(event.request, FaceSeen | ForgetRequested) else None,
     )

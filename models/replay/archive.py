@@ -102,7 +102,7 @@ def read_header(line: bytes, chain: HashChain) -> Header:
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise UnusableArchive("it does not begin with the header of a fairroll archive") from None
     if version > VERSION:
-        raise UnusableArchive(f"the header says version {version}, made by a newer fairroll: this one reads {VERSION}")
+        raise UnusableArchive(f"the header has version {version}, made by a newer fairroll: this one reads {VERSION}")
     try:
         return _header.decode(chain.check(line))
     except msgspec.DecodeError as error:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from models.contract.face_models import FACE_MODELS
-from models.contract.messages import FaceSeen, ForgetAsked
+from models.contract.messages import FaceSeen, ForgetRequested
 from models.ledger.events import EpochEnded, Event, Requested, SiteConfigured, SiteHeld
 from models.ledger.state.template_index import TemplateIndex
 from models.replay.recording import without_template
@@ -29,7 +29,7 @@ class Erasures:
                 self._sites.add(event.site)
             case SiteConfigured() if event.mode == "button" or event.placement == "inside":
                 self._sites.add(event.site)
-            case Requested(request=ForgetAsked(template=bytes() as template) as request) if (
+            case Requested(request=ForgetRequested(template=bytes() as template) as request) if (
                 request.model in FACE_MODELS
             ):
                 index = self._forgotten[event.site, request.model, request.epoch]
@@ -43,7 +43,7 @@ class Erasures:
 
     def _is_erased(self, event: Requested) -> bool:
         request = event.request
-        if not isinstance(request, FaceSeen | ForgetAsked) or request.template is None:
+        if not isinstance(request, FaceSeen | ForgetRequested) or request.template is None:
             return False
         if event.site in self._sites:
             return True

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from models.contract.messages import FaceSeen, ForgetAsked
+from models.contract.messages import FaceSeen, ForgetRequested
 from models.contract.topics import Name
 from models.errors import MalformedMessage
 from models.ledger.events import Event, Requested, Ticked
@@ -84,7 +84,7 @@ def first_outcomes(outcomes: Iterable[tuple[OutcomeHeader, bytes]]) -> tuple[Raw
 def without_template(event: Requested) -> Requested:
     """Return the request without its template, open or sealed."""
     request = event.request
-    if isinstance(request, FaceSeen | ForgetAsked):
+    if isinstance(request, FaceSeen | ForgetRequested):
         request = structs.replace(request, template=None)
     return structs.replace(event, request=request, sealed=None)
 

@@ -16,7 +16,7 @@ from msgspec import structs
 
 from models.contract.codec import encode
 from models.contract.face_models import FACE_MODELS, FaceModel
-from models.contract.messages import FaceSeen, ForgetAsked, Forgotten
+from models.contract.messages import FaceSeen, ForgetRequested, Forgotten
 from models.errors import MalformedMessage
 from models.ledger.codec import decode_outcome
 from models.ledger.events import Event, Recalled, Record, Requested, SiteConfigured, Ticked
@@ -134,7 +134,7 @@ class Replay:
         event = recorded.event
         if isinstance(event, SiteConfigured):
             return self._rewrite(event), IdentitySource.NOTHING
-        if not isinstance(event, Requested) or not isinstance(event.request, FaceSeen | ForgetAsked):
+        if not isinstance(event, Requested) or not isinstance(event.request, FaceSeen | ForgetRequested):
             return event, IdentitySource.NOTHING
         answered = recorded_answer(recorded)
         is_readable = event.request.template is not None and not (answered and answered.identity == "unreadable")

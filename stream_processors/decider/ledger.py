@@ -9,7 +9,7 @@ from msgspec import structs
 
 from models.contract.codec import encode
 from models.contract.dead_letters import DeadLetter
-from models.contract.messages import FaceSeen, ForgetAsked
+from models.contract.messages import FaceSeen, ForgetRequested
 from models.contract.topics import Topics
 from models.errors import FairrollError, MalformedMessage, Undecidable
 from models.keys.seals import Sealed, binding
@@ -217,7 +217,7 @@ def opened(event: Event, keys: Unseal) -> Event:
     if not isinstance(event, Requested) or event.sealed is None:
         return event
     request = event.request
-    if not isinstance(request, FaceSeen | ForgetAsked):
+    if not isinstance(request, FaceSeen | ForgetRequested):
         return event
     template = keys.unseal(event.site, event.sealed, binding(event.site, event.device, request.id))
     return structs.replace(event, request=structs.replace(request, template=template))

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaTimeoutError
 from models.contract.codec import decode_control, decode_report, decode_request, decode_state, encode, report_number
 from models.contract.dead_letters import DeadLetter
 from models.contract.face_models import is_synthetic
-from models.contract.messages import LONGEST_REASON, FaceSeen, ForgetAsked, Request
+from models.contract.messages import LONGEST_REASON, FaceSeen, ForgetRequested, Request
 from models.contract.states import state_key
 from models.contract.topics import DeviceTopic, Topics
 from models.errors import MalformedMessage
@@ -134,7 +134,7 @@ def _record(source: DeviceTopic, publication: Publication, topics: Topics, sites
 
 def _refuse_people(request: Request) -> None:
     """Refuse real faces at a simulated site, whose templates may be archived."""
-    if isinstance(request, FaceSeen | ForgetAsked) and not is_synthetic(request.model):
+    if isinstance(request, FaceSeen | ForgetRequested) and not is_synthetic(request.model):
         raise MalformedMessage("a real face at a simulated site")
 
 

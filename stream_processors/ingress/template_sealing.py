@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import structs
 
-from models.contract.messages import Control, FaceSeen, ForgetAsked, Request
+from models.contract.messages import Control, FaceSeen, ForgetRequested, Request
 from models.errors import FairrollError
 from models.keys.seals import NONCE_BYTES, Sealed, binding
 
@@ -62,13 +62,13 @@ class Seals:
         Raises NoKey for a request to be forgotten without a key: passed on without the template,
         the request would be answered and nothing erased.
         """
-        if not isinstance(request, FaceSeen | ForgetAsked) or request.template is None:
+        if not isinstance(request, FaceSeen | ForgetRequested) or request.template is None:
             return request, None
         bare = structs.replace(request, template=None)
         if site not in self._with_faces:
             return bare, None
         bound = binding(site, device, request.id)
         sealed = self._keys.seal(site, request.template, bound, secrets.token_bytes(NONCE_BYTES))
-        if sealed is None and isinstance(request, ForgetAsked):
+        if sealed is None and isinstance(request, ForgetRequested):
             raise NoKey(f"no key for a template of {site}: its dispenser asks again")
         return bare, sealed

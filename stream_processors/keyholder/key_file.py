@@ -62,12 +62,12 @@ class KeyFile:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            log.error("the file of keys is not used: chains begin anew", file=str(self._path), reason=str(error))
+            log.error("the key file is not usable: chains start again", file=str(self._path), reason=str(error))
         self.destroy()
         return None
 
     def write(self, kept: Kept) -> None:
-        """Replace it at once, and overwrite what it held. Raises OSError; then there is no file any more."""
+        """Replace it immediately, and overwrite its old content. Raises OSError; then the file does not exist."""
         text = bytearray()
         _encoder.encode_into(kept, text)
         try:

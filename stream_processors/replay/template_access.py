@@ -5,7 +5,7 @@ from collections.abc import Callable
 from msgspec import structs
 
 from models.contract.face_models import is_synthetic
-from models.contract.messages import FaceSeen, ForgetAsked
+from models.contract.messages import FaceSeen, ForgetRequested
 from models.ledger.events import Event, Requested
 from models.ledger.rules.policy import Sites
 from models.replay.erasures import Erasures
@@ -31,7 +31,7 @@ def of_simulated_sites(sites: Sites, keys: Unseal) -> Treat:
             return event
         spec = sites.sites.get(event.site)
         request, is_simulated = event.request, spec is not None and spec.simulated
-        if is_simulated and isinstance(request, FaceSeen | ForgetAsked) and is_synthetic(request.model):
+        if is_simulated and isinstance(request, FaceSeen | ForgetRequested) and is_synthetic(request.model):
             return _open(event, keys)
         return without_template(event)
 

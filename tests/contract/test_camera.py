@@ -146,7 +146,7 @@ async def test_a_camera_or_a_photo_that_fails_is_no_good_look(album: Path, capsy
 
 
 class Patient:
-    """A camera whose picture comes when somebody else has worked meanwhile, and not before."""
+    """A camera whose picture comes only after another task has run."""
 
     def __init__(self) -> None:
         self.others_work = threading.Event()
@@ -178,7 +178,7 @@ async def test_a_new_epoch_gives_the_eye_another_template_of_the_same_face(tmp_p
 
 
 class Sees:
-    """A vision that sees what a test says."""
+    """A vision that returns what the test sets."""
 
     def __init__(self, embedding: Embedding) -> None:
         self._embedding = embedding

@@ -268,7 +268,7 @@ def test_a_damaged_journal_is_put_aside_and_the_dispenser_starts_anew(
     journal.close()
     damage(bound.path)
     assert journal.load(4_000) == Memory()
-    assert "journal damaged, starting anew" in capsys.readouterr().out
+    assert "journal damaged, starting with an empty one" in capsys.readouterr().out
     assert bound.path.with_name("park.gate.db.damaged").exists()
     journal.save(remembered(), 5_000)
     journal.close()
@@ -412,7 +412,7 @@ def test_without_a_disk_the_dispenser_starts_says_so_once_and_goes_on_in_memory(
 
 @contextmanager
 def as_nobody(folder: Path) -> Iterator[None]:
-    """Without root's rights, to whom no file is closed; the folders on the way stay open."""
+    """Without the rights of root, who may open every file; the parent folders stay open."""
     folder.parent.chmod(0o755)
     user = os.geteuid()
     os.seteuid(65534 if user == 0 else user)

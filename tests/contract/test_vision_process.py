@@ -1,4 +1,4 @@
-"""The vision process: whatever happens in it costs a look, and the next one is an ordinary one."""
+"""The vision process: any failure in it costs one capture, and the next capture works."""
 
 import asyncio
 import os
@@ -209,7 +209,7 @@ def about(pid: int, what: str) -> str:
 
 
 def runs(pid: int) -> bool:
-    """Whether a process is there, and no mere zombie that nobody has waited for."""
+    """Whether a process exists and is not a zombie."""
     try:
         return about(pid, "stat").rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

@@ -12,7 +12,7 @@ SITES = """\
 [sites.park]
 devices = ["gate", "door", "window", "wall"]
 mode = "face"
-sign = "Press face and be looked at, for nine minutes at most; or press the button."
+sign = "Press face and be remembered for nine minutes at most; or press the button."
 
 [sites.hall]
 devices = ["gate"]
@@ -27,7 +27,7 @@ simulated = true
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def pipeline(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
-    """Brokers and processes; each test takes a dispenser, or people, whom no other test takes."""
+    """Brokers and processes; each test uses a dispenser, or visitors, that no other test uses."""
     folder = tmp_path_factory.mktemp("pipeline")
     sites = folder / "sites.toml"
     sites.write_text(SITES)

@@ -27,7 +27,7 @@ from models.ledger.outcomes import Answered
 from models.ledger.rows import Entry, VisitorAccount, visitor_key
 from models.settings import Settings, host_and_port
 from stream_processors.runtime.kafka import open_admin, open_producer
-from tests.e2e.looks import records
+from tests.e2e.pipeline_client import records
 from tests.support.processes import fairroll
 
 __all__ = ["JPEG", "MODEL", "audited", "found", "plant", "plant_sealed", "template"]
@@ -42,12 +42,12 @@ _NOW_MS = time.time_ns() // 1_000_000
 
 
 def template(person: int) -> str:
-    """In base64; nobody's."""
+    """A template of no person, in base64."""
     return base64.b64encode(_raw(person)).decode()
 
 
 def _raw(person: int) -> bytes:
-    return hashlib.sha512(f"nobody {person}".encode()).digest()
+    return hashlib.sha512(f"no person {person}".encode()).digest()
 
 
 async def plant(settings: Settings, recordings: Path) -> dict[str, set[str]]:
@@ -90,7 +90,7 @@ async def plant_sealed(settings: Settings, key: SealKey) -> None:
 
 
 async def _a_visitor(settings: Settings) -> str:
-    """The pseudonym of somebody who was served."""
+    """The pseudonym of a visitor who was served."""
     topics = settings.topics
     outcomes = [decode_outcome(record.value) for record in await records(settings, topics.decisions)]
     return next(output.visitor for output in outcomes if isinstance(output, Answered) and output.visitor)
@@ -133,7 +133,7 @@ async def _plant_records(settings: Settings, visitor: str) -> None:
 
 
 def _row() -> VisitorAccount:
-    """Of somebody who should be forgotten, with an open template."""
+    """An account that should have been deleted, with an open template."""
     then = _NOW_MS - 3_600_000
     entry = Entry("gate", "r" * 16, then, "face", Dispense(request="r" * 16, cm=60))
     return VisitorAccount(offset=0, at=then, model=MODEL, epoch=0, template=_raw(0), entries=(entry,))

@@ -20,7 +20,7 @@ from models.keys.seal_chain import KeysReply, SiteChain, SiteSealKey, SitesReply
 from models.keys.seals import ENTROPY_BYTES, SealKey
 from models.settings import Settings
 from stream_processors.runtime.key_protocol import listening
-from tests.e2e.looks import eventually, in_influx, listen, records
+from tests.e2e.pipeline_client import eventually, in_influx, listen, records
 from tests.e2e.planting import MODEL, audited, found, plant, plant_sealed, template
 
 SITES = '[sites.park]\ndevices = ["gate"]\nmode = "face"\nsimulated = true\n'
@@ -55,8 +55,8 @@ async def test_a_running_system_is_clean_and_what_is_planted_in_each_place_is_fo
     [point] = await in_influx(settings, "SELECT * FROM audits")
     assert (point["findings"], point["unread"], point["places"]) == (0, 0, len(places))
 
-    for part in ("ingress", "decider", "egress", "sink"):  # so that nobody takes what is planted for work
-        await pipeline.stop(part)
+    for service in ("ingress", "decider", "egress", "sink"):  # so that no service consumes what is planted
+        await pipeline.stop(service)
     expected = await plant(settings, recordings)
     async with late_holder(settings, memory) as (late, key):
         await plant_sealed(late, key)

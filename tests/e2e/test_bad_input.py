@@ -11,11 +11,11 @@ import pytest
 from infra.local.stack import LocalStack
 from models.contract.codec import decode_dead_letter
 from models.contract.dead_letters import DeadLetter
-from tests.e2e.looks import eventually, in_influx, listen, records
+from tests.e2e.pipeline_client import eventually, in_influx, listen, records
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-TEMPLATE = base64.b64encode(hashlib.sha512(b"a face that nobody may keep").digest())
+TEMPLATE = base64.b64encode(hashlib.sha512(b"a face that must not be stored").digest())
 WALL = "fairroll/v1/park/wall"
 
 
@@ -77,4 +77,4 @@ async def test_a_device_whose_clock_is_a_day_off_is_answered_like_any_other(pipe
             received = {"kind": "face", "model": "synthetic/1", "template": person, "clock": clock, "at": clock}
             assert (await wall.ask(received | {"id": uuid.uuid4().hex}))["kind"] == "dispense"
             refused = await wall.ask(received | {"id": uuid.uuid4().hex})
-            assert 110 <= refused["retry_after_s"] <= 120  # until the grant, which nobody reports, is given back
+            assert 110 <= refused["retry_after_s"] <= 120  # until the grant without a report is given back

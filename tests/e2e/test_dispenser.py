@@ -54,7 +54,7 @@ async def broker(tmp_path: Path) -> AsyncIterator[LocalStack]:
 
 
 class Pipeline:
-    """Hears everything of the dispenser park/gate, and says what a test wants it to say."""
+    """A stand-in for the pipeline: receives all messages of the dispenser park/gate, and sends commands."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -93,12 +93,12 @@ class Pipeline:
 async def pipeline(stack: LocalStack) -> AsyncIterator[Pipeline]:
     host, port = host_and_port(stack.settings.mqtt)
     async with Client(host, port, protocol=ProtocolVersion.V5) as client:
-        heard = Pipeline(client)
-        await heard.set_mode("button")
+        site = Pipeline(client)
+        await site.set_mode("button")
         await client.subscribe("fairroll/v1/park/gate/+", 1)
-        listening = asyncio.create_task(heard.listen())
+        listening = asyncio.create_task(site.listen())
         try:
-            yield heard
+            yield site
         finally:
             listening.cancel()
 
@@ -209,7 +209,7 @@ async def test_a_broker_that_falls_silent_is_noticed_and_people_get_paper_meanwh
         os.kill(frozen, signal.SIGSTOP)
         try:
             await press(alone, "button")
-            assert await shown(alone) == "60 cm by itself: no answer within 3.0 s"
+            assert await shown(alone) == "60 cm, local ration: no answer within 3.0 s"
             assert "broker lost" in await complaint(alone)
         finally:
             os.kill(frozen, signal.SIGCONT)
@@ -223,7 +223,7 @@ async def test_a_camera_that_hangs_holds_neither_the_button_nor_the_end(broker: 
     os.mkfifo(photos / "photo.jpg")
     secrets.mkdir(exist_ok=True)
     (secrets / site_key_name("park")).write_text(str(SiteKey(0, bytes(range(32)))))
-    async with pipeline(broker) as site, dispenser(broker, "--photos", str(photos), "--look", "4") as gate:
+    async with pipeline(broker) as site, dispenser(broker, "--photos", str(photos), "--capture-timeout", "4") as gate:
         await site.set_mode("face")
         while (await site.state()).mode != "face":
             pass

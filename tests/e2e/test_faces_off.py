@@ -45,7 +45,7 @@ async def broker(tmp_path: Path) -> AsyncIterator[LocalStack]:
 
 
 class Site:
-    """The pipeline's half, by hand: publishes controls, answers, and hears what the dispenser park/gate says."""
+    """A stand-in for the pipeline: publishes controls, answers, and receives what park/gate publishes."""
 
     def __init__(self, client: Client, mqtt: str) -> None:
         self.mqtt = mqtt
@@ -62,8 +62,8 @@ class Site:
                 case "state":
                     self._states.put_nowait(decode_state(message.payload))
 
-    async def tell(self, control: Control | None) -> None:
-        """None: the broker loses what it retained."""
+    async def publish_control(self, control: Control | None) -> None:
+        """None: clear the retained control."""
         await self.retain(encode(control) if control else b"")
 
     async def retain(self, payload: bytes) -> None:
@@ -79,11 +79,11 @@ class Site:
     async def state(self) -> DeviceState:
         return await asyncio.wait_for(self._states.get(), WITHIN_S)
 
-    def hears_nothing(self) -> bool:
+    def has_no_request(self) -> bool:
         return self._requests.empty()
 
     async def cut(self) -> None:
-        """Whoever comes with the dispenser's client id throws it out; it comes again."""
+        """Take over the client id of the dispenser, so that it loses its connection and reconnects."""
         async with Client(*host_and_port(self.mqtt), identifier="park.gate", protocol=ProtocolVersion.V5):
             pass
 
@@ -101,7 +101,7 @@ async def site(broker: LocalStack) -> AsyncIterator[Site]:
 
 
 class Gate:
-    """The dispenser park/gate, its panel, and an eye that counts its looks."""
+    """The dispenser park/gate, its panel, and a camera that counts its captures."""
 
     def __init__(self, site: Site, folder: Path) -> None:
         self.key = folder / "site-park.key"
@@ -155,7 +155,7 @@ async def running(site: Site, folder: Path) -> AsyncIterator[Gate]:
 
 
 async def is_asked(gate: Gate, site: Site, what: str, kind: type[Request]) -> Request:
-    """Somebody presses, the request goes out, and is answered."""
+    """A visitor presses; the request is received and answered."""
     pressing = asyncio.create_task(gate.press(what))
     request = await site.request()
     assert isinstance(request, kind)
@@ -165,27 +165,27 @@ async def is_asked(gate: Gate, site: Site, what: str, kind: type[Request]) -> Re
 
 
 async def test_from_a_hold_on_nobody_is_looked_at_and_the_button_serves(site: Site, tmp_path: Path) -> None:
-    await site.tell(FACES)
+    await site.publish_control(FACES)
     async with running(site, tmp_path) as gate:
         await gate.until(None)
         await is_asked(gate, site, "face", FaceSeen)
-        await site.tell(HELD)
+        await site.publish_control(HELD)
         await gate.until("held")
         assert [await gate.press("face"), await gate.press("forget")] == ["held", "nothing_to_forget"]
-        assert (gate.captures, site.hears_nothing()) == (1, True)
+        assert (gate.captures, site.has_no_request()) == (1, True)
         await is_asked(gate, site, "button", ButtonPressed)
         assert [(await site.state()).mode for _ in range(3)] == ["button", "face", "held"]
-        await site.tell(FACES)
+        await site.publish_control(FACES)
         await gate.until(None)
         await is_asked(gate, site, "face", FaceSeen)
 
 
 async def test_a_look_under_way_when_the_hold_comes_asks_for_nothing(site: Site, tmp_path: Path) -> None:
     async def hold() -> None:
-        await site.tell(HELD)
+        await site.publish_control(HELD)
         await gate.until("held")
 
-    await site.tell(FACES)
+    await site.publish_control(FACES)
     async with running(site, tmp_path) as gate:
         await gate.until(None)
         gate.during_a_look = hold
@@ -195,12 +195,12 @@ async def test_a_look_under_way_when_the_hold_comes_asks_for_nothing(site: Site,
 
 
 async def test_a_request_that_is_out_when_the_hold_comes_is_answered(site: Site, tmp_path: Path) -> None:
-    await site.tell(FACES)
+    await site.publish_control(FACES)
     async with running(site, tmp_path) as gate:
         await gate.until(None)
         pressing = asyncio.create_task(gate.press("face"))
         request = await site.request()
-        await site.tell(HELD)
+        await site.publish_control(HELD)
         await gate.until("held")
         await site.answer(request.id)
         shown = await pressing
@@ -211,10 +211,10 @@ async def test_a_request_that_is_out_when_the_hold_comes_is_answered(site: Site,
 async def test_who_was_away_while_the_hold_came_looks_at_nobody_when_it_starts_again(
     site: Site, tmp_path: Path
 ) -> None:
-    await site.tell(FACES)
+    await site.publish_control(FACES)
     async with running(site, tmp_path) as gate:
         await gate.until(None)
-    await site.tell(HELD)
+    await site.publish_control(HELD)
     async with running(site, tmp_path) as gate:
         assert await gate.press("face") == "no_control"
         await gate.presses_face_until("held")
@@ -226,10 +226,10 @@ async def test_who_was_away_while_the_hold_came_looks_at_nobody_when_it_starts_a
 async def test_who_starts_again_remembers_the_face_mode_and_still_waits_for_a_control(
     site: Site, tmp_path: Path
 ) -> None:
-    await site.tell(FACES)
+    await site.publish_control(FACES)
     async with running(site, tmp_path) as gate:
         await gate.until(None)
-    await site.tell(None)
+    await site.publish_control(None)
     while (await site.state()).online:
         pass
     async with running(site, tmp_path) as gate:
@@ -237,15 +237,15 @@ async def test_who_starts_again_remembers_the_face_mode_and_still_waits_for_a_co
         assert gate.dispenser.state.memory.control == FACES
         assert await gate.press("face") == "no_control"
         assert gate.captures == 0
-        await site.tell(FACES)
+        await site.publish_control(FACES)
         await gate.until(None)
 
 
 async def test_a_new_connection_must_tell_again_how_the_site_works(site: Site, tmp_path: Path) -> None:
-    await site.tell(FACES)
+    await site.publish_control(FACES)
     async with running(site, tmp_path) as gate:
         await gate.until(None)
-        await site.tell(None)
+        await site.publish_control(None)
         await site.cut()
         await gate.until("no_control")
         while (await site.state()).online:
@@ -254,29 +254,29 @@ async def test_a_new_connection_must_tell_again_how_the_site_works(site: Site, t
         assert (received.online, received.mode) == (True, "button")
         assert await gate.press("face") == "no_control"
         assert gate.captures == 0
-        await site.tell(FACES)
+        await site.publish_control(FACES)
         await gate.until(None)
 
 
 async def test_a_hold_that_comes_while_the_connection_is_lost_is_known_before_anybody_is_looked_at(
     site: Site, tmp_path: Path
 ) -> None:
-    await site.tell(FACES)
+    await site.publish_control(FACES)
     async with running(site, tmp_path) as gate:
         await gate.until(None)
         await site.cut()
         await gate.until("no_control")
-        await site.tell(HELD)
+        await site.publish_control(HELD)
         await gate.presses_face_until("held")
         assert gate.captures == 0
 
 
 async def test_templates_are_of_the_epoch_that_control_names_and_no_key_goes_back(site: Site, tmp_path: Path) -> None:
-    await site.tell(FACES)
+    await site.publish_control(FACES)
     async with running(site, tmp_path) as gate:
         await gate.until(None)
         first = await is_asked(gate, site, "face", FaceSeen)
-        await site.tell(structs.replace(FACES, epoch=30))
+        await site.publish_control(structs.replace(FACES, epoch=30))
         while gate.chain.protector.epoch != 30:
             await asyncio.sleep(0.01)
         assert read_site_key(gate.key).epoch == 30
@@ -286,25 +286,25 @@ async def test_templates_are_of_the_epoch_that_control_names_and_no_key_goes_bac
         assert (first.epoch, second.epoch) == (0, 30)
         wrong: tuple[tuple[int, CameraBlocked], ...] = ((29, "key_ahead"), (FARTHEST_EPOCH + 1, "key_too_far"))
         for epoch, why in wrong:
-            await site.tell(structs.replace(FACES, epoch=epoch))
+            await site.publish_control(structs.replace(FACES, epoch=epoch))
             await gate.until(why)
             assert await gate.press("face") == why
         assert (gate.captures, read_site_key(gate.key).epoch, gate.dispenser.mode) == (2, 30, "button")
         await is_asked(gate, site, "button", ButtonPressed)
-        await site.tell(structs.replace(FACES, epoch=31))
+        await site.publish_control(structs.replace(FACES, epoch=31))
         await gate.until(None)
 
 
 @pytest.mark.parametrize("control", [HELD, structs.replace(FACES, mode="button")], ids=["held", "button"])
 async def test_a_key_steps_on_where_nobody_is_looked_at_too(site: Site, tmp_path: Path, control: Control) -> None:
-    await site.tell(structs.replace(control, epoch=2))
+    await site.publish_control(structs.replace(control, epoch=2))
     async with running(site, tmp_path) as gate:
         await gate.until("held" if control.mode == "held" else "button")
         assert read_site_key(gate.key).epoch == 2
 
 
 async def test_inside_a_restroom_face_mode_is_button_mode(site: Site, tmp_path: Path) -> None:
-    await site.tell(structs.replace(FACES, placement="inside"))
+    await site.publish_control(structs.replace(FACES, placement="inside"))
     async with running(site, tmp_path) as gate:
         await gate.until("inside")
         assert [await gate.press("face"), await gate.press("forget"), gate.captures] == ["inside", "inside", 0]
@@ -320,7 +320,7 @@ async def test_inside_a_restroom_face_mode_is_button_mode(site: Site, tmp_path: 
 async def test_while_the_topic_holds_no_control_of_the_site_nobody_is_looked_at(
     site: Site, tmp_path: Path, payload: bytes
 ) -> None:
-    await site.tell(FACES)
+    await site.publish_control(FACES)
     async with running(site, tmp_path) as gate:
         await gate.until(None)
         await site.retain(payload)
@@ -328,7 +328,7 @@ async def test_while_the_topic_holds_no_control_of_the_site_nobody_is_looked_at(
         assert await gate.press("face") == "no_control"
         assert (gate.captures, read_site_key(gate.key).epoch) == (0, 0)
         await is_asked(gate, site, "button", ButtonPressed)
-        await site.tell(FACES)
+        await site.publish_control(FACES)
         await gate.until(None)
 
 
@@ -338,24 +338,24 @@ async def test_no_control_of_before_a_hold_lets_the_camera_look_not_even_after_a
     before = structs.replace(FACES, revision=Revision(1000, 7))
     held = structs.replace(HELD, revision=Revision(1000, 8), epoch=4)
     after = structs.replace(FACES, revision=Revision(2000, 3), epoch=4)
-    await site.tell(held)
+    await site.publish_control(held)
     async with running(site, tmp_path) as gate:
         await gate.until("held")
-        await site.tell(before)
+        await site.publish_control(before)
         await is_asked(gate, site, "button", ButtonPressed)
         assert await gate.press("face") == "held"
     async with running(site, tmp_path) as gate:
         await is_asked(gate, site, "button", ButtonPressed)
         assert await gate.press("face") == "no_control"
-        await site.tell(held)
+        await site.publish_control(held)
         await gate.until("held")
-        await site.tell(after)
+        await site.publish_control(after)
         await gate.until(None)
         assert gate.captures == 0
 
 
 async def test_states_are_numbered_across_connections_and_restarts(site: Site, tmp_path: Path) -> None:
-    await site.tell(FACES)
+    await site.publish_control(FACES)
     found: list[DeviceState] = []
     async with running(site, tmp_path) as gate:
         await gate.until(None)

@@ -21,7 +21,7 @@ from tests.support.processes import DISPENSER, beside, dispenser, environ_of, pr
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SIGN = "Press face and be looked at, for nine minutes at most; or press the button."
+SIGN = "Press face and be remembered for nine minutes at most; or press the button."
 EXPECTED = [
     ("face", r"60 cm, after \d+ ms"),
     ("face", r"not yet \(quota\): again in 5[34]\d s, or press the button"),
@@ -37,7 +37,7 @@ async def test_a_person_is_served_refused_helped_forgotten_and_served_again(
 ) -> None:
     Image.fromarray(data.astronaut()).save(tmp_path / "astronaut.png")
     presses = [press for press, _ in EXPECTED]
-    arguments = ("run", "park", "gate", "--photos", str(tmp_path), "--look", "30")
+    arguments = ("run", "park", "gate", "--photos", str(tmp_path), "--capture-timeout", "30")
     sign, *received = (await dispenser(pipeline.settings, *arguments, sign=SIGN, presses=presses)).lines
     assert sign == SIGN
     assert len(received) == len(EXPECTED)
@@ -45,30 +45,30 @@ async def test_a_person_is_served_refused_helped_forgotten_and_served_again(
         assert re.fullmatch(expected, line), (press, line)
 
 
-async def test_without_a_broker_the_dispenser_serves_by_itself_and_looks_at_nobody(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+async def test_without_a_broker_the_dispenser_serves_local_rations_and_captures_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
     command = (*DISPENSER, "run", "park", "gate", "--patience", "0.5")
     async with beside(*command, env=environ_of(Settings(mqtt=address, data=tmp_path)), stdin=PIPE) as process:
         assert await shown(process) == (
-            "the site does not answer: buttons are served with a local ration, no face is looked at"
+            "the site does not answer: press the button for a local ration; the camera stays off"
         )
         assert [await pressed(process, press) for press in ("button", "face", "staff")] == [
-            "60 cm by itself: no answer within 0.5 s",
-            "no face is looked at here: please press the button",
-            "60 cm by itself: no answer within 0.5 s",
+            "60 cm, local ration: no answer within 0.5 s",
+            "the camera is off here: please press the button",
+            "60 cm, local ration: no answer within 0.5 s",
         ]
         received, _ = await asyncio.wait_for(process.communicate(b"button\n" * 10), 30)
-    busy = "one moment, somebody else is being served"
-    assert sorted(received.decode().splitlines()) == ["60 cm by itself: no answer within 0.5 s", *[busy] * 9]
+    busy = "one moment please, another visitor is being served"
+    assert sorted(received.decode().splitlines()) == ["60 cm, local ration: no answer within 0.5 s", *[busy] * 9]
     assert process.returncode == 0
 
 
-def _nobody_reads_it(read_end: int, _: int) -> None:
+def _no_reader(read_end: int, _: int) -> None:
     os.close(read_end)
 
 
-def _it_is_full(_: int, write_end: int) -> None:
+def _full_pipe(_: int, write_end: int) -> None:
     os.set_blocking(write_end, False)
     with suppress(BlockingIOError):
         while True:
@@ -76,8 +76,8 @@ def _it_is_full(_: int, write_end: int) -> None:
     os.set_blocking(write_end, True)
 
 
-@pytest.mark.parametrize("hinder", [_nobody_reads_it, _it_is_full])
-async def test_a_display_that_fails_or_hangs_costs_nobody_their_paper(
+@pytest.mark.parametrize("hinder", [_no_reader, _full_pipe])
+async def test_a_display_that_fails_or_hangs_costs_no_visitor_the_paper(
     hinder: Callable[[int, int], None], tmp_path: Path
 ) -> None:
     display, written = os.pipe()
@@ -98,6 +98,6 @@ async def test_inside_a_restroom_a_dispenser_takes_no_camera_and_loads_nothing_t
     command = (python, "-X", "importtime", *rest, "run", "park", "gate", "--placement", "inside", "--photos")
     ended = await ran(*command, str(tmp_path), env=environ_of(Settings(data=tmp_path)))
     assert ended.code == 2
-    assert "dispenser: --placement inside: no camera may look at anybody inside a restroom" in ended.err
+    assert "dispenser: --placement inside: no camera is allowed inside a restroom" in ended.err
     assert " torch" not in ended.err
     assert " dlib" not in ended.err

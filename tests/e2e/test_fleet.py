@@ -12,12 +12,12 @@ from devices.session.site_key import read_site_key, site_key_file
 from devices.simulation.fleet import Tally
 from infra.local.stack import LocalStack
 from models.contract.codec import decode_control, encode
-from models.contract.messages import Ack, Dispensed, FaceSeen, ForgetAsked, LocalRation
+from models.contract.messages import Ack, Dispensed, FaceSeen, ForgetRequested, LocalRation
 from models.ledger.codec import decode_event, decode_outcome
 from models.ledger.events import EpochEnded, Reported, Requested
 from models.ledger.outcomes import Answered
 from stream_processors.runtime.kafka import open_producer
-from tests.e2e.looks import eventually, in_influx, listen, records
+from tests.e2e.pipeline_client import eventually, in_influx, listen, records
 from tests.support.processes import dispenser
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -34,7 +34,7 @@ async def test_a_crowd_is_answered_to_the_last_and_every_book_agrees(pipeline: L
     assert tally.done
     assert tally.requests >= 60
     assert tally.requests == tally.answers + tally.rations
-    assert (tally.answers, tally.unnoted) == (tally.requests, 0)
+    assert (tally.answers, tally.unacknowledged) == (tally.requests, 0)
     assert tally.answers == tally.portions + sum(tally.refusals.values()) + tally.forgotten
 
     events = [e for e in map(decode_event, await values(pipeline, settings.topics.events)) if is_of_the_fleet(e)]
@@ -73,7 +73,7 @@ async def test_after_an_epoch_has_ended_the_fleet_s_templates_are_of_the_next_on
     assert await eventually(epoch, lambda number: number > ended) == ended + 1
     *_, last = (await dispenser(pipeline.settings, "fleet", "--visitors", "40", "--seconds", "4", "--seed", "5")).lines
     tally = msgspec.json.decode(last, type=Tally)
-    assert (tally.answers, tally.unnoted) == (tally.requests, 0)
+    assert (tally.answers, tally.unacknowledged) == (tally.requests, 0)
     assert tally.refusals["quota"] > 0
     assert read_site_key(key).epoch == ended + 1
     events = [e for e in map(decode_event, await values(pipeline, settings.topics.events)) if is_of_the_fleet(e)]
@@ -88,7 +88,7 @@ async def test_no_template_leaves_the_events(pipeline: LocalStack) -> None:
     topics = pipeline.settings.topics
     events = map(decode_event, await values(pipeline, topics.events))
     requests = [mine, *(e.request for e in events if isinstance(e, Requested))]
-    faces = [r.template for r in requests if isinstance(r, FaceSeen | ForgetAsked) and r.template]
+    faces = [r.template for r in requests if isinstance(r, FaceSeen | ForgetRequested) and r.template]
     for topic in (
         topics.decisions,
         topics.states,

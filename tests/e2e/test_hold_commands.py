@@ -5,14 +5,14 @@ import json
 import pytest
 
 from infra.local.stack import LocalStack
-from tests.e2e.looks import listen
+from tests.e2e.pipeline_client import listen
 from tests.support.processes import FAIRROLL, environ_of, ran
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def typed(pipeline: LocalStack, *arguments: str, without: str = "") -> tuple[int, str]:
-    """Exit code, and what `fairroll` says on either stream. `without`: a variable that is not set."""
+    """Exit code, standard output and standard error of `fairroll`. `without`: a variable to unset."""
     environ = environ_of(pipeline.settings)
     environ.pop(without, None)
     ended = await ran(*FAIRROLL, *arguments, env=environ)
@@ -25,11 +25,11 @@ async def test_a_site_is_held_and_resumed_and_the_audit_log_shows_of_both(pipeli
         assert code == 0, received
         assert "hall: held; 0 templates and 0 accounts are deleted" in received
         assert "keys: destroyed" in received
-        assert (await gate.hear())["mode"] == "held"
+        assert (await gate.receive())["mode"] == "held"
         code, received = await typed(pipeline, "resume", "hall", "--by", "bob", "--json")
         assert code == 0, received
         assert json.loads(received)["receipt"]["mode"] == "button"
-        assert (await gate.hear())["mode"] == "button"
+        assert (await gate.receive())["mode"] == "button"
     code, received = await typed(pipeline, "receipts", "--json")
     mine = [receipt for receipt in map(json.loads, received.splitlines()) if receipt["site"] == "hall"]
     assert [(receipt["kind"], receipt["by"]) for receipt in mine] == [("held", "ann"), ("resumed", "bob")]

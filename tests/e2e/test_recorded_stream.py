@@ -14,7 +14,7 @@ from models.ledger.outcomes import ControlChanged, Receipt
 from models.ledger.partition import Partition
 from stream_processors.decider.ledger import Unseal, opened
 from stream_processors.runtime.key_client import open_keys
-from tests.e2e.looks import Kept, eventually, listen, records
+from tests.e2e.pipeline_client import Kept, eventually, listen, records
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -45,7 +45,7 @@ async def test_a_plain_fold_of_the_recorded_events_gives_the_decisions_byte_for_
 
 
 def _folded(events: list[Kept], secret: bytes, keys: Unseal) -> tuple[dict[int, list[bytes]], list[bytes]]:
-    """What is said of each event, and every control."""
+    """The outcomes of each event, and every control."""
     partition = Partition(secret)
     decisions: defaultdict[int, list[bytes]] = defaultdict(list)
     controls: list[bytes] = []

@@ -65,7 +65,7 @@ async def remove(settings: Settings, site: str) -> None:
 
 
 class Topic:
-    """Everything that a site's control topic held, since somebody began to watch."""
+    """Every value of a site's control topic since the start of the test."""
 
     def __init__(self) -> None:
         self.payloads: list[bytes] = []

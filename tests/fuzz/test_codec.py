@@ -1,4 +1,4 @@
-"""Whatever bytes come: a value that can be said again, or MalformedMessage that quotes no face."""
+"""Any bytes decode to a value that encodes again, or raise MalformedMessage, which quotes no face."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ from models.contract.messages import (
     Dispense,
     Dispensed,
     FaceSeen,
-    ForgetAsked,
+    ForgetRequested,
     Forgotten,
     LocalRation,
     Refuse,
@@ -50,7 +50,7 @@ REQUESTS = (
     FaceSeen(id=ID, model="synthetic/1", epoch=2, template=TEMPLATE),
     ButtonPressed(id=ID),
     StaffPressed(id=ID),
-    ForgetAsked(id=ID, model="synthetic/1", template=TEMPLATE),
+    ForgetRequested(id=ID, model="synthetic/1", template=TEMPLATE),
 )
 REPORTS = (
     Dispensed(number=1, ago_ms=5_002, request=ID, cm=22, fault="empty"),

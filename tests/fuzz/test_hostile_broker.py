@@ -52,7 +52,7 @@ from models.contract.messages import (
     Dispense,
     Dispensed,
     FaceSeen,
-    ForgetAsked,
+    ForgetRequested,
     Forgotten,
     LocalRation,
     Mode,
@@ -176,7 +176,7 @@ class HostileBroker(RuleBasedStateMachine):
         self.restart_process()
 
     def restart_process(self) -> None:
-        """The process is gone, and with it whoever stood there: the journal is all there is."""
+        """The process and its visitor are gone; only the journal is left."""
         self.journal.close()
         self.journal = self.opened()
         self.visitor = self.motor = None
@@ -206,7 +206,7 @@ class HostileBroker(RuleBasedStateMachine):
         run = self.state.memory.run
         assert run
         assert self.visitor
-        assert self.visitor.id == run.request, "the motor runs for whoever stands there, for nobody else"
+        assert self.visitor.id == run.request, "the motor runs only for the present visitor"
         assert self.motor is None
         assert run.answer is None or self.now < self.deadline, "a late command is not obeyed"
         if run.answer is None and not isinstance(self.visitor, StaffPressed):
@@ -235,7 +235,7 @@ class HostileBroker(RuleBasedStateMachine):
             "face": FaceSeen(id=name, model="synthetic/1", template=template),
             "button": ButtonPressed(id=name),
             "staff": StaffPressed(id=name),
-            "forget": ForgetAsked(id=name, model="synthetic/1", template=template),
+            "forget": ForgetRequested(id=name, model="synthetic/1", template=template),
         }
         request = requests[kind]
         if kind != "forget":
@@ -249,7 +249,7 @@ class HostileBroker(RuleBasedStateMachine):
         self.true += ms
         if with_tick:
             self.happens(TimePassed())
-            assert not (self.visitor and self.now >= self.deadline), "whoever waited long enough got something"
+            assert not (self.visitor and self.now >= self.deadline), "a visitor whose patience ended was served"
 
     @precondition(lambda self: self.state.is_free)
     @rule(kind=st.sampled_from(["face", "button", "staff"]))
@@ -455,7 +455,7 @@ class HostileBroker(RuleBasedStateMachine):
     def pipeline_gets(self, message: Request | Report, *, is_granted: bool) -> None:
         """The same answer for the same request, and a receipt for every report."""
         match message:
-            case ForgetAsked():
+            case ForgetRequested():
                 answer: Answer = Forgotten(request=message.id, erased=1)
             case FaceSeen() | ButtonPressed() | StaffPressed() if is_granted:
                 answer = Dispense(request=message.id, cm=60)

@@ -21,7 +21,7 @@ from models.ledger.rules.policy import parse_sites
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_producer
 from stream_processors.runtime.site_file import configure_sites
-from tests.e2e.looks import Talk, listen
+from tests.e2e.pipeline_client import MosquittoDispenser, listen
 from tests.e2e.planting import JPEG, audited
 from tests.grafana.shadow import Pair, write_shadow
 
@@ -92,7 +92,7 @@ async def _people(settings: Settings) -> None:
     chains = {"meadow": open_site_key_chain(site_key_file(settings, "meadow"), SYNTHETIC)}
     fleet = Fleet(settings, chains, {"meadow": ["north", "south"]}, lambda _: InMemoryJournal())
     tally = await fleet.serve(_VISITS)
-    assert tally.unnoted == 0
+    assert tally.unacknowledged == 0
 
 
 async def _attendants(stack: LocalStack) -> None:
@@ -116,17 +116,17 @@ async def _attendants(stack: LocalStack) -> None:
         await gate.send("state", {"online": False, "mode": "button", "firmware": "1.2.0"}, "-r")
 
 
-async def _report(talk: Talk, number: int, **report: object) -> None:
-    """Reported, and noted."""
+async def _report(talk: MosquittoDispenser, number: int, **report: object) -> None:
+    """Report, and wait for the acknowledgement."""
     await talk.send("report", {"number": number, **report})
-    assert (await talk.hear())["kind"] == "noted"
+    assert (await talk.receive())["kind"] == "noted"
 
 
 async def _operators(settings: Settings) -> None:
     """A new policy, a hold, a resume."""
     await configure_sites(settings, parse_sites(SITES.replace("limit_cm = 60", "limit_cm = 90"), "a test"))
     events: list[SiteEvent] = [
-        SiteHeld(site="meadow", why="a test of holds", by="somebody"),
+        SiteHeld(site="meadow", why="a test of holds", by="an operator"),
         SiteResumed(site="meadow"),
     ]
     async with open_producer(settings) as producer:

@@ -19,7 +19,7 @@ from stream_processors.replay.kafka_source import Wanted, open_stream
 from stream_processors.replay.shadow import Shadow
 from stream_processors.runtime.key_client import Keys, open_keys
 from stream_processors.sink.influx_setup import set_up
-from tests.e2e.looks import Kept, records
+from tests.e2e.pipeline_client import Kept, records
 from tests.grafana.influx import write
 
 __all__ = ["Pair", "write_shadow"]

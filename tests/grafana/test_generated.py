@@ -1,4 +1,4 @@
-"""The files that Grafana reads: as the code says, and as its own rules ask."""
+"""The files that Grafana reads equal the code and pass the rules of Grafana."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def panels(board: Board) -> list[dict[str, Any]]:
 
 def test_what_is_committed_is_what_the_code_generates() -> None:
     for path, text in generated().items():
-        assert path.read_text() == text, f"{path.name} is not as the code says: run `make dashboards`"
+        assert path.read_text() == text, f"{path.name} differs from the code: run `make dashboards`"
     assert {path.name for path in (HERE / "dashboards").iterdir()} == {f"{b.title.lower()}.json" for b in BOARDS}
 
 

@@ -14,7 +14,7 @@ from grafana.interpolation import ALL, interpolated
 from models.contract.messages import Dispense, Forgotten, Refuse
 from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import Answered, ReportKept
-from tests.e2e.looks import records
+from tests.e2e.pipeline_client import records
 from tests.grafana.influx import Series, ask
 from tests.grafana.scene import PERIOD_S, K, Scene
 

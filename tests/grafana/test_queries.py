@@ -8,7 +8,7 @@ from grafana.queries import Select, total
 from models.metrics.catalogue import ANSWERS
 from tests.grafana.influx import Series, ask
 from tests.grafana.scene import Scene
-from tests.grafana.statements import Asked, in_json, of_alerts, of_annotations, of_panels, statement
+from tests.grafana.statements import QueryCase, in_json, of_alerts, of_annotations, of_panels, statement
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
@@ -22,7 +22,7 @@ def check(series: list[Series], columns: frozenset[str]) -> None:
 
 
 @pytest.mark.parametrize("asked", [*of_panels(), *of_annotations()], ids=lambda asked: asked.name)
-async def test_a_query_of_a_dashboard_returns_data_with_the_expected_columns(asked: Asked, scene: Scene) -> None:
+async def test_a_query_of_a_dashboard_returns_data_with_the_expected_columns(asked: QueryCase, scene: Scene) -> None:
     check(await ask(scene.settings, statement(asked, scene.since_ms, scene.until_ms)), asked.columns)
 
 
@@ -42,7 +42,7 @@ async def test_a_query_bound_to_a_site_shows_of_no_other(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("asked", [*of_alerts()], ids=lambda asked: asked.name)
-async def test_a_query_of_an_alert_returns_data_with_the_expected_columns(asked: Asked, scene: Scene) -> None:
+async def test_a_query_of_an_alert_returns_data_with_the_expected_columns(asked: QueryCase, scene: Scene) -> None:
     assert "$" not in asked.query
     check(await ask(scene.settings, asked.query), asked.columns)
 

@@ -19,7 +19,7 @@ from models.metrics.schema import Field, Measurement, Tag, Value
 from models.metrics.storage import POINTS, SHADOW, bucket_name
 from models.settings import Settings
 from stream_processors.sink.influx_setup import set_up
-from tests.grafana.statements import Asked, of_alerts, of_annotations, of_panels, statement
+from tests.grafana.statements import QueryCase, of_alerts, of_annotations, of_panels, statement
 from tests.support.influxd2 import Influxd2
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -87,7 +87,7 @@ def ordered(answer: list[Series]) -> list[Series]:
 
 
 @pytest.mark.parametrize("asked", [*of_panels(), *of_annotations(), *of_alerts()], ids=lambda asked: asked.name)
-async def test_a_statement_has_the_same_answer(asked: Asked, both: tuple[Settings, Settings]) -> None:
+async def test_a_statement_has_the_same_answer(asked: QueryCase, both: tuple[Settings, Settings]) -> None:
     text = statement(asked, SINCE_MS, NOW_MS).replace("now()", f"{NOW_MS}ms")
     one, two = [ordered(await read_series(settings, text)) for settings in both]
     assert one == two

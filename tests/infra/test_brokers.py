@@ -24,8 +24,8 @@ async def test_mosquitto_brings_a_publish_to_a_subscriber(brokers: Settings) -> 
     async with beside("mosquitto_sub", *broker_of(brokers), "-t", "hello", "-C", "1", "-W", "10") as listener:
         async with aiomqtt.Client(host, int(port)) as client:
             await client.publish("hello", b"paper", qos=1, retain=True)
-        said, _ = await listener.communicate()
-    assert said == b"paper\n"
+        printed, _ = await listener.communicate()
+    assert printed == b"paper\n"
 
 
 async def test_mosquitto_takes_a_payload_of_one_megabyte(brokers: Settings) -> None:

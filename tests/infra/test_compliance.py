@@ -15,7 +15,7 @@ from models.contract.topics import kafka_topics
 from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import SiteCounted
 from models.settings import Settings
-from tests.e2e.looks import Talk, eventually, listen, records
+from tests.e2e.pipeline_client import MosquittoDispenser, eventually, listen, records
 from tests.support.processes import fairroll
 from tests.support.story import template
 
@@ -122,7 +122,7 @@ async def test_a_report_of_a_running_site_says_what_was_done_and_then_that_it_wa
     assert "**fail**: retention.ms is 90000000, not 4140000" in found["Kafka keeps fairroll.events"]
 
 
-async def _some_people_ask(gate: Talk) -> None:
+async def _some_people_ask(gate: MosquittoDispenser) -> None:
     """One comes until she is known, for keys are some seconds on their way at a start; and others, in every way."""
     numbers = itertools.count()
     await eventually(

@@ -1,4 +1,4 @@
-"""Keys are made once and are nobody else's."""
+"""Keys are created once, and only their owner can read them."""
 
 from pathlib import Path
 

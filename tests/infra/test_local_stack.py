@@ -1,4 +1,4 @@
-"""A local stack comes up whole, says what is wrong, and leaves nothing behind."""
+"""A local stack starts completely, reports what is wrong, and leaves nothing behind."""
 
 import asyncio
 import os

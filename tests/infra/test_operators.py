@@ -27,7 +27,7 @@ from models.ledger.rules.policy import Sites, SiteSpec
 from models.settings import Settings
 from stream_processors.runtime.health import Vitals
 from stream_processors.runtime.kafka import open_producer
-from tests.e2e.looks import Talk, eventually, records
+from tests.e2e.pipeline_client import MosquittoDispenser, eventually, records
 from tests.support.processes import environ_of, fairroll, ran
 
 ONE_DISPENSER = '[sites.park]\ndevices = ["gate"]\n'
@@ -154,7 +154,7 @@ async def test_report_of_a_dispenser_that_was_missing_in_the_sites_file_comes_in
     pipeline: LocalStack,
 ) -> None:
     settings = pipeline.settings
-    shed = Talk(settings, "park", "shed")
+    shed = MosquittoDispenser(settings, "park", "shed")
     await shed.send("report", {"kind": "dispensed", "number": 4, "request": "request-0000000001", "cm": 60})
     await shed.send("report", {"kind": "dispensed", "number": 5, "request": TEMPLATE, "cm": 60})
     await shed.send("request", {"kind": "face", "id": "r" * 16, "model": "synthetic/1", "template": TEMPLATE + "=="})

@@ -12,12 +12,12 @@ REQUESTS = 1_500
 
 
 class Recorded:
-    """A running pipeline, and what it said so far."""
+    """A running pipeline, and the decisions that it sent so far."""
 
-    def __init__(self, stack: LocalStack, said: list[tuple[int, bytes]]) -> None:
+    def __init__(self, stack: LocalStack, decisions: list[tuple[int, bytes]]) -> None:
         self.stack = stack
         self.settings = stack.settings
-        self.said = said
+        self.decisions = decisions
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -131,7 +131,7 @@ def test_what_is_no_archive_is_reported_so(tmp_path: Path, content: bytes) -> No
 def test_an_archive_of_a_newer_version_is_reported_so(tmp_path: Path) -> None:
     header = structs.replace(header_of(recording(), SECRET), archive=VERSION + 1)
     newer = rewritten(tmp_path / "newer", [HashChain().link(encode(header)), b"who knows\n"])
-    assert complaint(newer) == "the header says version 2, made by a newer fairroll: this one reads 1"
+    assert complaint(newer) == "the header has version 2, made by a newer fairroll: this one reads 1"
 
 
 def test_a_file_that_is_not_there_is_the_operators_mistake(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def files(folder: Path) -> list[Path]:
 
 def refusals(pipeline: Recorded) -> list[Answered]:
     """Those for their quota, at the park."""
-    outcomes = (decode_outcome(value) for _, value in pipeline.said)
+    outcomes = (decode_outcome(value) for _, value in pipeline.decisions)
     answers = [outcome for outcome in outcomes if isinstance(outcome, Answered) and outcome.site == "park"]
     return [a for a in answers if isinstance(a.command, Refuse) and a.command.reason == "quota"]
 
@@ -153,9 +153,9 @@ async def test_a_refusal_is_explained_alike_from_kafka_and_from_an_archive_witho
 async def test_nobody_knows_of_a_request_that_was_never_made(pipeline: Recorded, tmp_path: Path) -> None:
     archive = str(await recorded(pipeline, tmp_path / "park.jsonl.zst", "--site", "park"))
     for source in ("kafka", archive):
-        ran = await fairroll(pipeline.settings, "explain", "request-nobody-made", source)
+        ran = await fairroll(pipeline.settings, "explain", "request-that-is-unknown", source)
         assert (ran.code, ran.out) == (1, "")
-        assert "request-nobody-made" in ran.err
+        assert "request-that-is-unknown" in ran.err
 
 
 async def test_a_damaged_archive_replays_nothing_and_names_the_record(pipeline: Recorded, tmp_path: Path) -> None:
@@ -193,9 +193,9 @@ async def test_a_replay_that_is_stopped_goes_on_where_it_was(pipeline: Recorded,
         assert stopped.stdout
         first = await asyncio.wait_for(stopped.stdout.readline(), WITHIN_S)
         stopped.send_signal(signal.SIGINT)
-        rest, said = await asyncio.wait_for(stopped.communicate(), WITHIN_S)
-    assert stopped.returncode == 130, said.decode()
-    assert "--resume" in said.decode()
+        rest, errors = await asyncio.wait_for(stopped.communicate(), WITHIN_S)
+    assert stopped.returncode == 130, errors.decode()
+    assert "--resume" in errors.decode()
     begun = (first + rest).decode()
     assert 0 < len(begun.splitlines()) < len(whole.out.splitlines())
     resumed = await fairroll(pipeline.settings, "replay", "--resume", str(tmp_path / "data" / "replay.json"), **environ)
@@ -224,8 +224,8 @@ async def test_the_space_bar_pauses_a_replay_and_no_other_key_does(pipeline: Rec
         assert await until_silent(replaying.stdout) == b""
         assert 0 < len(output.splitlines()) < len(whole.out.splitlines())
         os.write(keyboard, b" ")
-        rest, said = await asyncio.wait_for(replaying.communicate(), WITHIN_S)
-    assert replaying.returncode == 0, said.decode()
+        rest, errors = await asyncio.wait_for(replaying.communicate(), WITHIN_S)
+    assert replaying.returncode == 0, errors.decode()
     assert (output + rest).decode() == whole.out
     assert termios.tcgetattr(terminal)[3] & termios.ICANON, "the terminal is left as it was"
     os.close(keyboard)
@@ -242,11 +242,11 @@ async def until_silent(stream: asyncio.StreamReader) -> bytes:
 
 
 async def test_a_replay_with_the_live_broker_in_its_environment_publishes_nothing(pipeline: Recorded) -> None:
-    async with everything_published(pipeline.settings) as heard:
+    async with everything_published(pipeline.settings) as published:
         ran = await fairroll(pipeline.settings, "replay", "kafka", FAIRROLL_MQTT=pipeline.settings.mqtt)
         assert ran.code == 0, ran.err
         assert counts(ran.out, "requests")[0] == REQUESTS
-    assert heard == [b""]
+    assert published == [b""]
 
 
 async def test_a_replay_connects_to_nothing_at_the_brokers_address(pipeline: Recorded) -> None:

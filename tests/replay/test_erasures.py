@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.contract.messages import FaceSeen, ForgetAsked
+from models.contract.messages import FaceSeen, ForgetRequested
 from models.ledger.events import EpochEnded, Event, Requested, SiteConfigured, SiteHeld
 from models.ledger.rules.policy import Policy
 from models.replay.erasures import Erasures
@@ -22,7 +22,7 @@ def face(person: str, site: str = SITE, number: int = 0) -> Requested:
 
 
 def forget(person: str, site: str = SITE) -> Requested:
-    request = ForgetAsked(id=f"request-forget-{site}-{person}", model=MODEL, template=template(person, flipped=40))
+    request = ForgetRequested(id=f"request-forget-{site}-{person}", model=MODEL, template=template(person, flipped=40))
     return Requested(site=site, device="d1", request=request)
 
 

@@ -1,4 +1,4 @@
-"""The replay's core: the same fold, on templates or on the record, and what it says of its own certainty."""
+"""The replay's core: the same fold, on templates or on the record, and its statement about certainty."""
 
 import pytest
 from hypothesis import given
@@ -80,11 +80,13 @@ def test_the_excess_of_a_report_that_came_before_the_recording_too_is_no_differe
     assert (last.is_proven, last.comparison) == (True, Comparison.UNPROVEN)
 
 
-def test_on_the_record_every_answer_is_that_of_then_even_with_another_secret() -> None:
+def test_on_the_record_every_answer_is_the_recorded_one_even_with_another_secret() -> None:
     story = day()
     received = replayed(forgotten(recorded_events(story.records)), secret=OTHER)
-    then = [said for decision in story.decisions for said in decision.outcomes if isinstance(said, Answered)]
-    assert [encode(answer) for answer in answers(received)] == [encode(answer) for answer in then]
+    recorded = [
+        outcome for decision in story.decisions for outcome in decision.outcomes if isinstance(outcome, Answered)
+    ]
+    assert [encode(answer) for answer in answers(received)] == [encode(answer) for answer in recorded]
     assert [one.identity_source for one in received if one.identity_source] == [IdentitySource.RECORD] * 6
 
 

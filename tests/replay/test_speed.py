@@ -1,4 +1,4 @@
-"""The measurements of `make replay-proof` are of the replay, not of whoever measures."""
+"""`make replay-proof` measures the replay, and not the measurement itself."""
 
 from pathlib import Path
 

@@ -32,7 +32,7 @@ def under(policy: Policy) -> Trial:
     return Trial(policies=Policies(sites={SITE: policy}))
 
 
-def said(answers: Iterable[TrialAnswer]) -> list[str]:
+def decisions_of(answers: Iterable[TrialAnswer]) -> list[str]:
     return ["give" if one.trial.command.__struct_config__.tag == "dispense" else "refuse" for one in answers]
 
 
@@ -123,7 +123,12 @@ def test_a_portion_that_only_the_trial_grants_came_out_in_full() -> None:
     for seconds in (10, 130):  # longer than an unreported grant counts
         story.wait(seconds)
         story.face("ann")
-    assert said(compared(recorded_events(story.records), under(Policy(limit_cm=120)))) == ["give", "give", "refuse"]
+    answers = compared(recorded_events(story.records), under(Policy(limit_cm=120)))
+    assert decisions_of(answers) == [
+        "give",
+        "give",
+        "refuse",
+    ]
 
 
 def test_a_portion_that_the_trial_refuses_did_not_come_out() -> None:
@@ -133,9 +138,9 @@ def test_a_portion_that_the_trial_refuses_did_not_come_out() -> None:
         story.report(Dispensed(number=number, request=grant.command.request, cm=60))
     story.face("bob")
     story.face("cleo")
-    assert said(compared(recorded_events(story.records), Trial())) == ["give", "give", "give", "refuse"]
+    assert decisions_of(compared(recorded_events(story.records), Trial())) == ["give", "give", "give", "refuse"]
     tried = under(Policy(limit_cm=60, dispenser_limit_cm=180))
-    assert said(compared(recorded_events(story.records), tried)) == ["give", "refuse", "give", "give"]
+    assert decisions_of(compared(recorded_events(story.records), tried)) == ["give", "refuse", "give", "give"]
 
 
 def test_what_a_motor_did_not_give_it_does_not_give_on_trial() -> None:
@@ -147,7 +152,7 @@ def test_what_a_motor_did_not_give_it_does_not_give_on_trial() -> None:
     story.report(Declined(number=2, request=late.command.request, reason="late"))
     story.face("bob")
     tried = under(policy(portion_cm=50, limit_cm=70))
-    assert said(compared(recorded_events(story.records), tried)) == ["give", "give", "give", "give"]
+    assert decisions_of(compared(recorded_events(story.records), tried)) == ["give", "give", "give", "give"]
 
 
 # -- what a recording can answer ----------------------------------------------------------------------
@@ -210,8 +215,8 @@ def two_looks(flipped: int) -> Story:
 
 def test_templates_answer_any_threshold() -> None:
     found = recorded_events(two_looks(flipped=100).records)
-    assert said(compared(found, at_thresholds(412))) == ["give", "refuse"]
-    assert said(compared(found, at_thresholds(413))) == ["give", "give"]
+    assert decisions_of(compared(found, at_thresholds(412))) == ["give", "refuse"]
+    assert decisions_of(compared(found, at_thresholds(413))) == ["give", "give"]
     [_, other] = compared(recorded_events(two_looks(flipped=200).records), at_thresholds(312))
     assert (other.recorded.identity, other.trial.identity, other.basis) == ("new", "same", Basis.TEMPLATES)
 

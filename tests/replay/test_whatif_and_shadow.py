@@ -62,8 +62,8 @@ def rows(text: str) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def following(settings: Settings, policy: Path, run: str, said: list[str]) -> AsyncIterator[None]:
-    """A shadow of its own; `said` is what it says when it is stopped."""
+async def following(settings: Settings, policy: Path, run: str, printed: list[str]) -> AsyncIterator[None]:
+    """A shadow of its own; `printed` receives its last line."""
     command = (*FAIRROLL, "replay", "--live", "--policy", str(policy), "--run", run)
     async with beside(*command, env=environ_of(settings), stderr=asyncio.subprocess.PIPE) as process:
         assert process.stdout
@@ -73,7 +73,7 @@ async def following(settings: Settings, policy: Path, run: str, said: list[str])
         process.send_signal(signal.SIGTERM)
         out, err = await asyncio.wait_for(process.communicate(), _WITHIN_S)
         assert process.returncode == 0, err.decode()
-        said.append(out.decode().strip())
+        printed.append(out.decode().strip())
 
 
 async def until_reported(settings: Settings, run: str, requests: int) -> None:
@@ -118,19 +118,19 @@ async def test_shadows_count_what_would_be_different_and_publish_nothing(pipelin
     await asyncio.sleep(3)  # a period later, so that the first visit is only known from before
     smaller = tmp_path / "smaller.toml"
     smaller.write_text(SMALLER)
-    said: list[str] = []
+    printed: list[str] = []
     async with (
-        everything_published(pipeline) as heard,
-        following(pipeline, pipeline.sites, "same", said),
-        following(pipeline, smaller, "smaller", said),
+        everything_published(pipeline) as published,
+        following(pipeline, pipeline.sites, "same", printed),
+        following(pipeline, smaller, "smaller", printed),
     ):
         await decide(pipeline, visits("second-2", "second-3"))
         for run in ("shadow-same", "shadow-smaller"):
             await until_reported(pipeline, run, 2 * PEOPLE + 2)
-    assert heard == [b""]
-    for sentence, changed in zip(said, (PEOPLE, 0), strict=True):
+    assert published == [b""]
+    for line, changed in zip(printed, (PEOPLE, 0), strict=True):
         answers = f"{2 * PEOPLE + 2} answers compared with the trial: {changed} changed"
-        assert sentence == f"{answers}, 0 granted more, {changed} refused more, 0 not answerable"
+        assert line == f"{answers}, 0 granted more, {changed} refused more, 0 not answerable"
     different = " WHERE \"live\" = 'dispense' AND \"tried\" = 'quota'"
     assert await total(pipeline, "shadow-smaller", "shadow", different) == PEOPLE
     assert await total(pipeline, "shadow-same", "shadow", different) == 0
@@ -151,7 +151,7 @@ async def test_a_shadow_does_not_remember_longer_than_the_site(pipeline: Setting
     policy.write_text("[sites.park.policy]\nwindow_s = 86400\n")
     ran = await fairroll(pipeline, "replay", "--live", "--policy", str(policy))
     assert ran.code == 2
-    assert "window_s = 86400 for park, which remembers nobody for longer than" in ran.err
+    assert "window_s = 86400 for park, which deletes templates earlier than" in ran.err
 
 
 def blocks(kind: str) -> list[str]:

@@ -16,7 +16,7 @@ __all__ = ["Authority"]
 
 
 class Authority:
-    """Signs for whoever asks."""
+    """Signs any request."""
 
     def __init__(self) -> None:
         self._key = generate_private_key(SECP256R1())

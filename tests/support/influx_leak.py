@@ -21,7 +21,7 @@ async def plant(settings: Settings, policy: str) -> None:
     bucket = bucket_name(settings.influx_bucket, policy)
     lines = [
         f'notes,site=park text="{TEMPLATE}" {time.time_ns()}',
-        f"requests,site=park,visitor=somebody n=1i {time.time_ns()}",
+        f"requests,site=park,visitor=a-visitor n=1i {time.time_ns()}",
     ]
     headers = {"Authorization": f"Token {settings.influx_token}"}
     where = {"bucket": bucket, "org": settings.influx_org}
@@ -33,7 +33,7 @@ async def plant(settings: Settings, policy: str) -> None:
 
 
 async def audited(settings: Settings) -> tuple[Place, list[tuple[str, str]]]:
-    """What an audit of InfluxDB alone says, and each finding's kind and place. Raises Unread."""
+    """The report of an audit of InfluxDB alone, and the kind and place of each finding. Raises Unread."""
     tally = Tally("InfluxDB", Known(now=time.time(), facts=None), Suspects())
     await read_influx(settings, tally)
     return tally.place(), [(finding.kind, finding.where) for finding in tally.examples]

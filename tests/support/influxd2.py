@@ -1,4 +1,4 @@
-"""A real InfluxDB 2, where somebody has one: FAIRROLL_TEST_INFLUXD2 names the program."""
+"""A real InfluxDB 2, where one is installed: FAIRROLL_TEST_INFLUXD2 names the program."""
 
 import asyncio
 import os
@@ -57,7 +57,7 @@ class Influxd2:
 
 @asynccontextmanager
 async def influxd2(folder: Path) -> AsyncIterator[Influxd2]:
-    """Start one with an organisation `fairroll` and a bucket of somebody else; stop it at the end."""
+    """Start one with an organisation `fairroll` and a bucket of another program; stop it at the end."""
     address, token = f"127.0.0.1:{Ports.free().influx}", secrets.token_hex(8)
     command = (
         *(program(), "--http-bind-address", address, "--reporting-disabled", "--log-level", "error"),

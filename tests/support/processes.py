@@ -101,12 +101,12 @@ def broker_of(settings: Settings) -> tuple[str, ...]:
 @asynccontextmanager
 async def everything_published(settings: Settings) -> AsyncIterator[list[bytes]]:
     """What the MQTT broker has retained or is sent meanwhile; it is in the list after the block."""
-    heard: list[bytes] = []
+    published: list[bytes] = []
     async with beside("mosquitto_sub", *broker_of(settings), "-t", "#") as client:
-        yield heard
+        yield published
         await asyncio.sleep(1)
         client.terminate()
-        heard.append((await client.communicate())[0])
+        published.append((await client.communicate())[0])
 
 
 async def ran(*command: str, env: Mapping[str, str] | None = None, typed: str = "", **options: Any) -> Ran:

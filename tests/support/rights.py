@@ -40,7 +40,7 @@ ssl.keystore.location={keystore}
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 """
-"""Whoever comes without TLS has no name, and is the administrator: the stack that started it."""
+"""A client without TLS has no name and is the administrator: the stack that started it."""
 
 
 class _UsersMade(Response):  # type: ignore[misc]  # aiokafka has no types
@@ -133,7 +133,7 @@ async def guarded(stack: LocalStack, folder: Path, *roles: str) -> Mapping[str, 
 async def write(settings: Settings, topic: str) -> None:
     """Raises one of REFUSED without the right to."""
     async with open_producer(settings) as producer:
-        await producer.send_and_wait(topic, b"of somebody else", partition=0)
+        await producer.send_and_wait(topic, b"of another user", partition=0)
 
 
 def rights(role: str) -> Iterator[_Right]:

@@ -84,7 +84,7 @@ class Service:
                 await asyncio.sleep(0.05)
 
     async def until_not_ready(self, fault: str) -> Vitals:
-        """Wait until `/readyz` says so, and why."""
+        """Wait until `/readyz` returns this state, with its reason."""
         async with asyncio.timeout(20):
             while True:
                 status, vitals = await self.vitals("/readyz")

@@ -8,7 +8,7 @@ from models.contract.messages import (
     ButtonPressed,
     Command,
     FaceSeen,
-    ForgetAsked,
+    ForgetRequested,
     Report,
     Request,
     StaffPressed,
@@ -23,7 +23,7 @@ from models.ledger.state.template_index import TEMPLATE_BITS
 SITE = "park"
 MODEL = "synthetic/1"
 RESERVED = GiveBack(unreported_s=86_400)
-"""For stories in which nobody waits for a report: what was granted counts for the whole window."""
+"""For stories without reports: a grant counts for the whole window."""
 SECRET = b"s" * 32
 START = 1_700_000_000_000
 
@@ -77,7 +77,7 @@ class Story:
         return self.answered(StaffPressed(id=self.next_id()), device)
 
     def forget(self, person: str) -> Answered:
-        return self.answered(ForgetAsked(id=self.next_id(), model=MODEL, template=template(person)))
+        return self.answered(ForgetRequested(id=self.next_id(), model=MODEL, template=template(person)))
 
     def report(self, report: Report | UnreadableReport, device: str = "gate") -> Decision:
         return self.happens(Reported(site=SITE, device=device, report=report))

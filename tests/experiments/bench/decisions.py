@@ -79,8 +79,8 @@ def _cost(stream: Iterator[Message]) -> tuple[float, float, float, int]:
     for message in stream:
         record = Record(offset=message.offset, at=message.at, event=decode_event(message.value))
         before, before_bytes = rows.writes, rows.written_bytes
-        fold_us = _timed(lambda: partition.fold(record))  # noqa: B023 - called at once
-        ledger_us = _timed(lambda: ledger.fold(message, read(message)))  # noqa: B023 - called at once
+        fold_us = _timed(lambda: partition.fold(record))  # noqa: B023 - called immediately
+        ledger_us = _timed(lambda: ledger.fold(message, read(message)))  # noqa: B023 - called immediately
         if isinstance(record.event, Requested):
             folds.append(fold_us)
             ledgers.append(ledger_us)
@@ -95,7 +95,7 @@ def _crowd(templates: int) -> Iterator[Message]:
 
 
 def _busy_dispenser(grants: int) -> Iterator[Message]:
-    """Somebody presses the button of one dispenser so often that so many portions count at any time."""
+    """Press the button of one dispenser so often that so many portions count at any time."""
 
     def events() -> Iterator[tuple[int, Event]]:
         for n in range(grants + _MEASURED):

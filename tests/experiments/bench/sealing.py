@@ -36,10 +36,10 @@ def _cost(window: int) -> tuple[str, str, str]:
     for number in range(_MEASURED):
         bound = binding("crowd", "d1", f"request-{number:010}")
         nonce = secrets.token_bytes(NONCE_BYTES)
-        seals.append(_timed(lambda: ingress.seal("crowd", template, bound, now, nonce)))  # noqa: B023 - called at once
+        seals.append(_timed(lambda: ingress.seal("crowd", template, bound, now, nonce)))  # noqa: B023 - called immediately
         sealed = ingress.seal("crowd", template, bound, now, nonce)
         assert sealed
-        unseals.append(_timed(lambda: decider.unseal("crowd", sealed, bound)))  # noqa: B023 - called at once
+        unseals.append(_timed(lambda: decider.unseal("crowd", sealed, bound)))  # noqa: B023 - called immediately
     return f"{median(seals):.1f}", f"{median(unseals):.1f}", f"{unseals[0] / 1000:.1f}"
 
 

@@ -20,7 +20,7 @@ __all__ = ["BROKEN"]
 
 
 def forgetful_decider(settings: Settings) -> None:
-    """A repetition is decided anew, as if its request had never been seen."""
+    """A repetition is decided again, as if its request had never been seen."""
     _replace(requests, answer_again=lambda _: None)
     decider.run(settings)
 

@@ -13,7 +13,15 @@ from models.contract.messages import Dispensed, LocalRation
 from models.ledger.codec import decode_outcome, decode_row
 from models.ledger.outcomes import Answered, ReportKept
 from tests.experiments.chaos.evidence import Books, Spot
-from tests.experiments.chaos.visitor_log import AnswerShown, Asked, Entry, MotorStarted, MotorStopped, PowerOff, PowerOn
+from tests.experiments.chaos.visitor_log import (
+    AnswerShown,
+    Entry,
+    MotorStarted,
+    MotorStopped,
+    PowerOff,
+    PowerOn,
+    RequestSent,
+)
 
 __all__ = ["Evidence", "Verdict", "check", "is_repetition"]
 
@@ -62,7 +70,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 def check(evidence: Evidence) -> Verdict:
     """Judge a segment."""
     books = evidence.books
-    asked = [entry for entry in _all(evidence) if isinstance(entry, Asked)]
+    asked = [entry for entry in _all(evidence) if isinstance(entry, RequestSent)]
     shown = [entry for entry in _all(evidence) if isinstance(entry, AnswerShown)]
     lost, doubled, late = _lost(evidence), _doubled(evidence), _late(evidence)
     return Verdict(
@@ -131,7 +139,7 @@ def _late_in(visitor_log: Iterable[Entry]) -> Iterator[str]:
     open_since: dict[str, float] = {}
     for entry in visitor_log:
         match entry:
-            case Asked():
+            case RequestSent():
                 open_since[entry.request] = entry.at
             case PowerOn():
                 open_since.clear()
@@ -148,7 +156,9 @@ def _late_in(visitor_log: Iterable[Entry]) -> Iterator[str]:
 
 def _ledger(evidence: Evidence) -> _Found:
     """Centimetres by dispenser: what the motors dispensed and what the reports stated."""
-    owners = {entry.request: f"{entry.site}/{entry.device}" for entry in _all(evidence) if isinstance(entry, Asked)}
+    owners = {
+        entry.request: f"{entry.site}/{entry.device}" for entry in _all(evidence) if isinstance(entry, RequestSent)
+    }
     started = {entry.request: entry.cm for entry in _all(evidence) if isinstance(entry, MotorStarted)}
     stopped = {entry.request: entry.cm for entry in _all(evidence) if isinstance(entry, MotorStopped)}
     gave: defaultdict[str, int] = defaultdict(int)
@@ -174,29 +184,31 @@ def _lost_power(books: Books, request: str) -> bool:
     return any(isinstance(report, Dispensed | LocalRation) and report.fault == "power" for report in reports)
 
 
-def _unnoted(evidence: Evidence) -> _Found:
+def _unacknowledged(evidence: Evidence) -> _Found:
     """Reports that were never acknowledged, by the dispenser's own count, and motor runs unknown to Kafka."""
     left = [visitor_log[-1] if visitor_log else None for visitor_log in evidence.visitor_logs]
-    unnoted = [
-        f"crowd {number} has {end.unnoted} unnoted reports" if isinstance(end, PowerOff) else f"crowd {number} died"
+    unacknowledged = [
+        f"crowd {number} has {end.unacknowledged} unacknowledged reports"
+        if isinstance(end, PowerOff)
+        else f"crowd {number} died"
         for number, end in enumerate(left, 1)
-        if not (isinstance(end, PowerOff) and end.unnoted == 0)
+        if not (isinstance(end, PowerOff) and end.unacknowledged == 0)
     ]
     ran = [entry.request for entry in _all(evidence) if isinstance(entry, MotorStarted)]
     unheard = [f"the motor's run for {request}" for request in ran if request not in evidence.books.reports]
-    return _Found("not noted", unnoted + unheard)
+    return _Found("not noted", unacknowledged + unheard)
 
 
 def _unserved(evidence: Evidence) -> _Found:
     """Visitors without an answer who did not ask again."""
     shown = {entry.request for entry in _all(evidence) if isinstance(entry, AnswerShown) and entry.what != "nothing"}
-    asked = {entry.request: entry for entry in _all(evidence) if isinstance(entry, Asked)}
+    asked = {entry.request: entry for entry in _all(evidence) if isinstance(entry, RequestSent)}
     again = {entry.instead_of for entry in asked.values()}
     return _Found("people left without an answer", sorted(asked.keys() - shown - again))
 
 
 def _fold(evidence: Evidence) -> _Found:
-    """What deciders said, beside a plain fold of the same events, byte for byte; repetitions may come besides."""
+    """Outcomes of the deciders against a plain fold of the same events, byte for byte; repetitions are allowed."""
     books = evidence.books
     return _Found(
         "events decided otherwise than by a plain fold",
@@ -205,13 +217,13 @@ def _fold(evidence: Evidence) -> _Found:
 
 
 def _otherwise(books: Books, spot: Spot) -> str | None:
-    expected, said = set(books.expected.get(spot, ())), books.said.get(spot, set())
+    expected, sent = set(books.expected.get(spot, ())), books.sent.get(spot, set())
     where = f"{spot.partition}/{spot.offset}"
-    unseen = {value for value in (said - expected) & books.said_later if _saw_less(value, expected)}
-    if (missing := expected - said) and not unseen:
-        return f"{where} should say {min(missing).decode()}, said {[value.decode() for value in said]}"
-    strange = [value for value in said - expected - unseen if not is_repetition(value, expected)]
-    return f"{where} said {strange[0].decode()} besides" if strange else None
+    unseen = {value for value in (sent - expected) & books.sent_later if _saw_less(value, expected)}
+    if (missing := expected - sent) and not unseen:
+        return f"{where} should send {min(missing).decode()}, sent {[value.decode() for value in sent]}"
+    strange = [value for value in sent - expected - unseen if not is_repetition(value, expected)]
+    return f"{where} sent {strange[0].decode()} besides" if strange else None
 
 
 def _saw_less(value: bytes, expected: Collection[bytes]) -> bool:
@@ -265,7 +277,7 @@ def _probes(evidence: Evidence) -> _Found:
 
 
 def _waits(evidence: Evidence) -> Iterator[float]:
-    asked = {entry.request: entry for entry in _all(evidence) if isinstance(entry, Asked)}
+    asked = {entry.request: entry for entry in _all(evidence) if isinstance(entry, RequestSent)}
     for entry in _all(evidence):
         if isinstance(entry, AnswerShown) and (last := asked.get(entry.request)):
             first = last
@@ -275,7 +287,7 @@ def _waits(evidence: Evidence) -> Iterator[float]:
 
 
 def _pauses(evidence: Evidence) -> Iterator[float]:
-    sites = {entry.request: entry.site for entry in _all(evidence) if isinstance(entry, Asked)}
+    sites = {entry.request: entry.site for entry in _all(evidence) if isinstance(entry, RequestSent)}
     answered: defaultdict[str, list[float]] = defaultdict(list)
     for entry in _all(evidence):
         if isinstance(entry, AnswerShown) and entry.what in ("dispense", "refuse") and entry.request in sites:
@@ -289,4 +301,4 @@ def _all(evidence: Evidence) -> Iterator[Entry]:
         yield from visitor_log
 
 
-_CHECKS: tuple[Callable[[Evidence], _Found], ...] = (_ledger, _unnoted, _unserved, _fold, _rows, _probes)
+_CHECKS: tuple[Callable[[Evidence], _Found], ...] = (_ledger, _unacknowledged, _unserved, _fold, _rows, _probes)

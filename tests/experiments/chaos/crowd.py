@@ -33,12 +33,12 @@ from models.settings import Settings
 from tests.experiments.chaos.people import By, visits
 from tests.experiments.chaos.visitor_log import (
     AnswerShown,
-    Asked,
     Entry,
     MotorStarted,
     MotorStopped,
     PowerOff,
     PowerOn,
+    RequestSent,
     VisitorLog,
     read_visitor_log,
 )
@@ -80,12 +80,12 @@ def sites_of(crowd: int) -> list[str]:
     return [f"site-{number}" for number in range(first, first + SITES_A_CROWD)]
 
 
-def standing(past: Iterable[Entry]) -> list[Asked]:
+def standing(past: Iterable[Entry]) -> list[RequestSent]:
     """Return from a log the visitors without an answer."""
-    waiting: dict[str, Asked] = {}
+    waiting: dict[str, RequestSent] = {}
     for entry in past:
         match entry:
-            case Asked():
+            case RequestSent():
                 waiting[entry.request] = entry
                 waiting.pop(entry.instead_of or "", None)
             case AnswerShown():
@@ -115,7 +115,7 @@ class Place:
         self._motor = SimulatedMotor(roll_cm=_ROLL_CM, cm_per_s=_CM_PER_S, jam_rate=_JAMS, seed=hash(plan.seed))
 
     async def dispense(self, cm: int) -> actions.MotorStopped:
-        """The motor's port: run, and write down for whom and what came out."""
+        """The motor's port: run, and log the request and what came out."""
         run = self.dispenser.state.memory.run
         request = run.request if run else ""
         commanded = bool(run and run.answer)
@@ -159,8 +159,8 @@ class Place:
             case _:
                 return ButtonPressed(id=new_id())
 
-    def _asked(self, person: Person, request: Request) -> Asked:
-        return Asked(
+    def _asked(self, person: Person, request: Request) -> RequestSent:
+        return RequestSent(
             at=time.monotonic(),
             request=request.id,
             site=self.identity.site,
@@ -188,7 +188,7 @@ class Crowd:
             async with asyncio.timeout(_CONNECT_S):
                 await asyncio.gather(*(place.dispenser.controlled.wait() for place in self.places))
 
-    def return_to(self, left: list[Asked]) -> None:
+    def return_to(self, left: list[RequestSent]) -> None:
         """A visitor who stood there at the power cut is first in the line."""
         places = {place.identity: place for place in self.places}
         for asked in left:
@@ -211,13 +211,13 @@ class Crowd:
         """Serve who is there; wait, not for ever, until every report is noted. How many are not."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_S):
-                while self._unnoted() or not all(
+                while self._unacknowledged() or not all(
                     place.line.empty() and place.is_idle.is_set() for place in self.places
                 ):
                     await asyncio.sleep(0.05)
-        return self._unnoted()
+        return self._unacknowledged()
 
-    def _unnoted(self) -> int:
+    def _unacknowledged(self) -> int:
         return sum(len(place.dispenser.state.memory.reports) for place in self.places)
 
 
@@ -236,8 +236,8 @@ async def _run(plan: Plan, settings: Settings) -> None:
         coming = asyncio.create_task(crowd.let_come(sum(isinstance(entry, PowerOn) for entry in past)))
         await ended.wait()
         coming.cancel()
-        unnoted = await crowd.settle()
-        visitor_log.write(PowerOff(at=time.monotonic(), unnoted=unnoted, went=crowd.went))
+        unacknowledged = await crowd.settle()
+        visitor_log.write(PowerOff(at=time.monotonic(), unacknowledged=unacknowledged, went=crowd.went))
         for task in tasks:
             task.cancel()
         await asyncio.gather(coming, *tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""A hostile network in one client: it says every request, report and command once more, late and out of order.
+"""A hostile network in one client: it publishes every request, report and command again, late and out of order.
 
 python -m tests.experiments.chaos.echo SEED    (the broker is FAIRROLL_MQTT)
 """

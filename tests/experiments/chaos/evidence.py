@@ -1,4 +1,4 @@
-"""What Kafka has: the events, what a plain fold makes of them, and what the deciders said and wrote.
+"""What Kafka has: the events, what a plain fold makes of them, and what the deciders sent and wrote.
 
 Pure: records go in, in the order of their partitions; the books grow from segment to segment of a run.
 """
@@ -47,11 +47,11 @@ class Books:
         self.changelog: dict[bytes, bytes] = {}
         """the last row of each key"""
         self.expected: dict[Spot, tuple[bytes, ...]] = {}
-        """what a plain fold says of each event"""
-        self.said: dict[Spot, set[bytes]] = {}
-        """what deciders said of each event"""
-        self.said_later: set[bytes] = set()
-        """of that, what was said in a later minute than the event's: a seal key may have gone in between"""
+        """outcomes of a plain fold, for each event"""
+        self.sent: dict[Spot, set[bytes]] = {}
+        """outcomes that deciders sent, for each event"""
+        self.sent_later: set[bytes] = set()
+        """those sent in a later minute than the event's: a seal key may have gone in between"""
         self.answers: dict[str, set[Spot]] = {}
         """where each request was decided, repetitions apart"""
         self.repeated: set[str] = set()
@@ -84,8 +84,8 @@ class Books:
                 continue
             self._remember(spot, event)
             decision = partition.fold(Record(offset=kept.offset, at=kept.at, event=event))
-            said = (outcome for outcome in decision.outcomes if not isinstance(outcome, ControlChanged | Receipt))
-            self.expected[spot] = tuple(encode(outcome) for outcome in said)
+            outcomes = (outcome for outcome in decision.outcomes if not isinstance(outcome, ControlChanged | Receipt))
+            self.expected[spot] = tuple(encode(outcome) for outcome in outcomes)
             self._write(kept.partition, decision)
 
     def add_decisions(self, records: Iterable[Kept]) -> None:
@@ -93,9 +93,9 @@ class Books:
             outcome = decode_outcome(kept.value or b"")
             spot = Spot(kept.partition, outcome.offset)
             self.fresh.add(spot)
-            self.said.setdefault(spot, set()).add(kept.value or b"")
+            self.sent.setdefault(spot, set()).add(kept.value or b"")
             if minute_of(kept.at) > minute_of(outcome.at):
-                self.said_later.add(kept.value or b"")
+                self.sent_later.add(kept.value or b"")
             match outcome:
                 case Answered(repeated=True):
                     self.repeated.add(outcome.command.request)

@@ -16,7 +16,7 @@ __all__ = ["Load", "crowds_at"]
 
 _RATE_A_CROWD = 50.0
 _END_S = 40.0
-"""for a crowd to end in order: its own patience with unnoted reports, and some"""
+"""for a crowd to end in order: its own patience with unacknowledged reports, and some"""
 
 
 class Load(Struct, frozen=True, kw_only=True):

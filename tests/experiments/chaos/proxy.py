@@ -1,4 +1,4 @@
-"""A network that can be slow, and that can fall silent without telling anybody."""
+"""A network that can be slow, and that can drop traffic without closing a connection."""
 
 import asyncio
 from types import TracebackType

@@ -26,7 +26,7 @@ from tests.experiments.chaos.figure import draw
 from tests.experiments.chaos.load import crowds_at
 from tests.experiments.chaos.memory import CRITERION, Growth, Samples, growth, sample
 from tests.experiments.chaos.pipeline import Pipeline, open_pipeline
-from tests.experiments.chaos.visitor_log import AnswerShown, Asked, PowerOff, read_visitor_log
+from tests.experiments.chaos.visitor_log import AnswerShown, PowerOff, RequestSent, read_visitor_log
 
 __all__ = ["Soak", "Soaked", "Step", "Waits", "search", "soak"]
 
@@ -153,7 +153,7 @@ async def _hold(pipeline: Pipeline, plan: Soak, rate: float, samples: Samples) -
 
 def _waits(visitor_logs: Sequence[Path]) -> Waits:
     entries = [entry for visitor_log in visitor_logs for entry in read_visitor_log(visitor_log)]
-    first = min((entry.at for entry in entries if isinstance(entry, Asked)), default=0.0)
+    first = min((entry.at for entry in entries if isinstance(entry, RequestSent)), default=0.0)
     answers = sorted((entry.at - first, entry.waited_s) for entry in entries if isinstance(entry, AnswerShown))
     return Waits(answers=answers, went=sum(entry.went for entry in entries if isinstance(entry, PowerOff)))
 

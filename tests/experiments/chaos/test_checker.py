@@ -16,14 +16,22 @@ from models.ledger.rows import PARTITION_KEY
 from tests.experiments.chaos.checker import Evidence, Verdict, check
 from tests.experiments.chaos.evidence import Books, Kept
 from tests.experiments.chaos.probes import PROBE
-from tests.experiments.chaos.visitor_log import AnswerShown, Asked, Entry, MotorStarted, MotorStopped, PowerOff, PowerOn
+from tests.experiments.chaos.visitor_log import (
+    AnswerShown,
+    Entry,
+    MotorStarted,
+    MotorStopped,
+    PowerOff,
+    PowerOn,
+    RequestSent,
+)
 from tests.support.story import SECRET, SITE, Story
 
 _ANN, _BOB, _CID = (f"request-of-{name}-0000" for name in ("ann", "bob", "cid"))
 
 
 class Pipeline:
-    """One that does everything right, until a test says otherwise: what Kafka has, record by record."""
+    """One that does everything right, until a test changes it: what Kafka has, record by record."""
 
     def __init__(self) -> None:
         story = Story()
@@ -41,7 +49,7 @@ class Pipeline:
             for outcome in decision.outcomes
             if isinstance(outcome, Answered | ReportKept)
         ] + [encode(outcome) for outcome in story.decisions[-1].outcomes]
-        self.said_at = 0
+        self.sent_at = 0
         """when Kafka got the decisions, milliseconds since 1970"""
         self.rows = [row for decision in story.decisions for row in _written(decision)]
         self.visitor_log: list[Entry] = [
@@ -56,7 +64,7 @@ class Pipeline:
             AnswerShown(at=2.2, request=_BOB, what="dispense", waited_s=0.1),
             _asked(3, _CID),
             AnswerShown(at=3.4, request=_CID, what="refuse", waited_s=0.4),
-            PowerOff(at=9, unnoted=0, went=0),
+            PowerOff(at=9, unacknowledged=0, went=0),
         ]
 
     def answer_to(self, request: str) -> int:
@@ -86,7 +94,7 @@ class Pipeline:
     def judged(self, acknowledged: Sequence[tuple[str, int]] = ((SITE, 1),)) -> Verdict:
         books = Books(SECRET, Keyring())
         books.add_events(self.events)
-        books.add_decisions(Kept(2, place, self.said_at, b"", value) for place, value in enumerate(self.decisions))
+        books.add_decisions(Kept(2, place, self.sent_at, b"", value) for place, value in enumerate(self.decisions))
         books.add_rows(self.rows)
         return check(Evidence(books=books, visitor_logs=[self.visitor_log], acknowledged=acknowledged))
 
@@ -97,8 +105,8 @@ def _written(decision: Decision) -> list[Kept]:
     return [*removed, Kept(2, 0, 0, f"2/{decision.key}".encode(), encode(decision.row))]
 
 
-def _asked(at: float, request: str, instead_of: str | None = None) -> Asked:
-    return Asked(at=at, request=request, site=SITE, device="gate", person=1, by="face", instead_of=instead_of)
+def _asked(at: float, request: str, instead_of: str | None = None) -> RequestSent:
+    return RequestSent(at=at, request=request, site=SITE, device="gate", person=1, by="face", instead_of=instead_of)
 
 
 def _only(verdict: Verdict) -> str:
@@ -207,8 +215,8 @@ def test_motor_of_which_kafka_heard_nothing_is_missed(pipeline: Pipeline) -> Non
 
 
 def test_reports_that_were_not_noted_at_the_end_are_reported(pipeline: Pipeline) -> None:
-    pipeline.visitor_log[-1] = PowerOff(at=9, unnoted=2, went=0)
-    assert _only(pipeline.judged()) == "1 not noted: crowd 1 has 2 unnoted reports"
+    pipeline.visitor_log[-1] = PowerOff(at=9, unacknowledged=2, went=0)
+    assert _only(pipeline.judged()) == "1 not noted: crowd 1 has 2 unacknowledged reports"
 
 
 def test_crowd_that_never_came_back_is_reported(pipeline: Pipeline) -> None:
@@ -222,7 +230,7 @@ def test_person_who_was_reported_nothing_is_reported_of(pipeline: Pipeline) -> N
 
 
 def test_person_who_asked_again_after_a_power_cut_waited_since_the_first_time(pipeline: Pipeline) -> None:
-    place = pipeline.entry(Asked, _CID)
+    place = pipeline.entry(RequestSent, _CID)
     pipeline.visitor_log[place:place] = [_asked(2.5, "request-of-cid-0001"), PowerOn(at=2.8)]
     pipeline.visitor_log[place + 2] = _asked(3, _CID, instead_of="request-of-cid-0001")
     verdict = pipeline.judged()
@@ -241,7 +249,7 @@ def test_decision_other_than_a_plain_fold_gives_is_reported(pipeline: Pipeline) 
     assert isinstance(first, Answered)
     assert isinstance(first.command, Dispense)
     pipeline.decisions[place] = encode(structs.replace(first, command=Dispense(request=_BOB, cm=61)))
-    assert "events decided otherwise than by a plain fold: 2/3 should say" in _only(pipeline.judged())
+    assert "events decided otherwise than by a plain fold: 2/3 should send" in _only(pipeline.judged())
 
 
 def test_a_template_may_be_missed_only_by_a_worker_that_decides_after_a_step_of_the_seal_chain(
@@ -252,9 +260,9 @@ def test_a_template_may_be_missed_only_by_a_worker_that_decides_after_a_step_of_
     assert isinstance(first, Answered)
     assert first.score
     pipeline.decisions[place] = encode(structs.replace(first, score=first.score - 1))
-    pipeline.said_at = first.at
+    pipeline.sent_at = first.at
     assert "1 events decided otherwise than by a plain fold" in _only(pipeline.judged())
-    pipeline.said_at = first.at + 60_000
+    pipeline.sent_at = first.at + 60_000
     assert pipeline.judged().is_ok
     pipeline.decisions[place] = encode(structs.replace(first, score=first.score + 1))
     assert "1 events decided otherwise than by a plain fold" in _only(pipeline.judged())

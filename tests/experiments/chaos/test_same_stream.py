@@ -28,7 +28,7 @@ _SITES = [f"site-{number}" for number in range(1, 9)]
 _REQUESTS = 3_000
 _WITHIN_S = 90.0
 
-Said = dict[Spot, set[bytes]]
+Outcomes = dict[Spot, set[bytes]]
 
 
 async def test_one_worker_two_workers_and_a_plain_fold_say_the_same_of_the_same_stream(tmp_path: Path) -> None:
@@ -39,13 +39,13 @@ async def test_one_worker_two_workers_and_a_plain_fold_say_the_same_of_the_same_
         await _record(stack.settings)
         books = await _decided(stack.settings)
         recorded = set(books.expected)
-        by_one = _said(books, recorded)
+        by_one = _sent(books, recorded)
         await pipeline.stop("decider")
         await _forget_decisions(stack.settings)
         await pipeline.start("decider")
         pipeline.add_decider("decider-2")
         await pipeline.start("decider-2")
-        by_two = _said(await _decided(stack.settings), recorded)
+        by_two = _sent(await _decided(stack.settings), recorded)
         await pipeline.close()
     plainly = _expected(books, recorded)
     assert len(plainly) >= 2 * _REQUESTS
@@ -78,7 +78,7 @@ async def _decided(settings: Settings) -> Books:
     async with asyncio.timeout(_WITHIN_S), open_reading(settings) as reading:
         while True:
             await reading.catch_up()
-            if all(spot in reading.books.said for spot, said in reading.books.expected.items() if said):
+            if all(spot in reading.books.sent for spot, sent in reading.books.expected.items() if sent):
                 return reading.books
             await asyncio.sleep(0.5)
 
@@ -98,24 +98,24 @@ async def _forget_decisions(settings: Settings) -> None:
     await provision(settings)
 
 
-def _said(books: Books, recorded: set[Spot]) -> Said:
+def _sent(books: Books, recorded: set[Spot]) -> Outcomes:
     """Of the recorded events, repetitions apart."""
-    said: Said = {}
+    sent: Outcomes = {}
     for spot in recorded:
         expected = books.expected[spot]
-        if kept := _answers(v for v in books.said.get(spot, ()) if v in expected or not is_repetition(v, expected)):
-            said[spot] = kept
-    return said
+        if kept := _answers(v for v in books.sent.get(spot, ()) if v in expected or not is_repetition(v, expected)):
+            sent[spot] = kept
+    return sent
 
 
-def _expected(books: Books, recorded: set[Spot]) -> Said:
+def _expected(books: Books, recorded: set[Spot]) -> Outcomes:
     return {spot: kept for spot in recorded if (kept := _answers(books.expected[spot]))}
 
 
-def _answers(said: Iterable[bytes]) -> set[bytes]:
-    return {value for value in said if isinstance(decode_outcome(value), Answered | ReportKept)}
+def _answers(sent: Iterable[bytes]) -> set[bytes]:
+    return {value for value in sent if isinstance(decode_outcome(value), Answered | ReportKept)}
 
 
-def _different(said: Said, expected: Said) -> dict[Spot, tuple[set[bytes] | None, set[bytes] | None]]:
-    spots = said.keys() | expected.keys()
-    return {spot: (said.get(spot), expected.get(spot)) for spot in spots if said.get(spot) != expected.get(spot)}
+def _different(sent: Outcomes, expected: Outcomes) -> dict[Spot, tuple[set[bytes] | None, set[bytes] | None]]:
+    spots = sent.keys() | expected.keys()
+    return {spot: (sent.get(spot), expected.get(spot)) for spot in spots if sent.get(spot) != expected.get(spot)}

@@ -11,12 +11,12 @@ from msgspec import Struct
 
 __all__ = [
     "AnswerShown",
-    "Asked",
     "Entry",
     "MotorStarted",
     "MotorStopped",
     "PowerOff",
     "PowerOn",
+    "RequestSent",
     "VisitorLog",
     "read_visitor_log",
 ]
@@ -31,7 +31,7 @@ class PowerOn(_Entry, tag="on", frozen=True, kw_only=True):
     """The process started. Whatever was open before is closed."""
 
 
-class Asked(_Entry, tag="asked", frozen=True, kw_only=True):
+class RequestSent(_Entry, tag="request", frozen=True, kw_only=True):
     """A person asked."""
 
     request: str
@@ -69,13 +69,13 @@ class AnswerShown(_Entry, tag="shown", frozen=True, kw_only=True):
 class PowerOff(_Entry, tag="off", frozen=True, kw_only=True):
     """The process ended in order."""
 
-    unnoted: int
+    unacknowledged: int
     """reports that the pipeline had not noted by then"""
     went: int
     """people who found a long line and went away without asking"""
 
 
-Entry = PowerOn | Asked | MotorStarted | MotorStopped | AnswerShown | PowerOff
+Entry = PowerOn | RequestSent | MotorStarted | MotorStopped | AnswerShown | PowerOff
 
 _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 

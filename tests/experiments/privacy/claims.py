@@ -1,4 +1,4 @@
-"""What fairroll claims of faces, each tried on the running system; the evidence says what was seen."""
+"""What fairroll claims of faces, each tested on the running system; the evidence records the observations."""
 
 import asyncio
 import sys
@@ -77,7 +77,7 @@ async def _forgotten_at_once(stage: Stage) -> Claim:
     ]
     return Claim(
         "a request to be forgotten is obeyed immediately, with a receipt on the dispenser",
-        f"the display said {erased[0] if erased else '?'} erased, and asked again {erased[-1] if erased else '?'}",
+        f"the display showed {erased[0] if erased else '?'} erased, and asked again {erased[-1] if erased else '?'}",
         erased == [1, 0],
     )
 

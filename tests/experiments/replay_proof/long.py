@@ -23,7 +23,7 @@ _TICK_EVERY = 10
 
 
 def long_happenings(requests: int) -> Iterator[RecordedEvent]:
-    """A thousand requests a window of 9 minutes, by 1,500 people, and what a plain fold says of each."""
+    """A thousand requests a window of 9 minutes, by 1,500 people, and the outcomes of a plain fold for each."""
     decider = Partition(SECRET)
     for offset, (at, event) in enumerate(_events(requests)):
         outcomes = decider.fold(Record(offset=offset, at=at, event=event)).outcomes

@@ -21,7 +21,7 @@ from tests.support.processes import fairroll
 
 __all__ = ["Proof", "prove"]
 
-Said = dict[tuple[int, int], set[bytes]]
+Outcomes = dict[tuple[int, int], set[bytes]]
 """Answers and kept reports, as bytes, by partition and offset of their event."""
 
 _SHOWN = 5
@@ -36,7 +36,7 @@ class Proof(NamedTuple):
     by_template: int
     by_record: int
     equal: int
-    """events of which the replay says exactly what was said live, byte for byte"""
+    """events whose replayed outcomes equal the live ones, byte for byte"""
     different: int
     seconds: float
 
@@ -64,7 +64,7 @@ async def _recorded(settings: Settings, file: Path, sites: Iterable[str], *optio
 async def _prove(
     settings: Settings, way: str, asked: SourceSpec, sites: Collection[str], decisions: Iterable[tuple[int, bytes]]
 ) -> Proof:
-    again: Said = defaultdict(set)
+    again: Outcomes = defaultdict(set)
     known: Counter[IdentitySource] = Counter()
 
     def tell(replayed: Replayed) -> None:
@@ -83,21 +83,21 @@ async def _prove(
     spots = live.keys() | again.keys()
     different = [spot for spot in spots if not _is_equal(live.get(spot, set()), again.get(spot, set()))]
     for spot in sorted(different)[:_SHOWN]:
-        print(f"{way}, event {spot}: said {live.get(spot)}, now {again.get(spot)}")
-    requests = sum(any(isinstance(decode_outcome(value), Answered) for value in said) for said in live.values())
+        print(f"{way}, event {spot}: live {live.get(spot)}, replayed {again.get(spot)}")
+    requests = sum(any(isinstance(decode_outcome(value), Answered) for value in outcomes) for outcomes in live.values())
     equal = len(spots) - len(different)
     return Proof(
         way, requests, known[IdentitySource.TEMPLATE], known[IdentitySource.RECORD], equal, len(different), took
     )
 
 
-def _live(decisions: Iterable[tuple[int, bytes]], sites: Collection[str]) -> Said:
-    said: Said = defaultdict(set)
+def _live(decisions: Iterable[tuple[int, bytes]], sites: Collection[str]) -> Outcomes:
+    outcomes: Outcomes = defaultdict(set)
     for partition, value in decisions:
         outcome = decode_outcome(value)
         if isinstance(outcome, Answered | ReportKept) and outcome.site in sites:
-            said[partition, outcome.offset].add(value)
-    return said
+            outcomes[partition, outcome.offset].add(value)
+    return outcomes
 
 
 def _is_equal(live: set[bytes], again: set[bytes]) -> bool:

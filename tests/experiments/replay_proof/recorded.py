@@ -1,4 +1,4 @@
-"""Recordings without a Kafka: what happened and what a plain fold said of it, as a decider would have."""
+"""Recordings without a Kafka: events with the outcomes of a plain fold, as a decider would have sent them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,7 +17,7 @@ LONG_AFTER = START + 10**12
 
 
 def recorded_events(records: Sequence[Record], partition: int = 0) -> list[RecordedEvent]:
-    """Each event with what a decider says of it."""
+    """Each event with its outcomes."""
     decider, found, now = Partition(SECRET), [], 0
     for record in records:
         now = watermark(now, record.at)

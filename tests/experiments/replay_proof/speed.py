@@ -36,7 +36,7 @@ class Speed(NamedTuple):
     fold: float
     """Partition.fold on events that are decoded and in memory"""
     replay: float
-    """from the file: unpacked, checked, decoded, folded, compared with what was said, counted"""
+    """from the file: unpacked, checked, decoded, folded, compared with the recorded outcomes, counted"""
     opening: float
     """the first pass, which checks every link before anything is replayed"""
 

@@ -14,7 +14,7 @@ from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from infra.local.supervisor import supervise
 from models.contract.codec import decode_control, encode
-from models.contract.messages import ButtonPressed, Dispensed, FaceSeen, ForgetAsked, Request, StaffPressed
+from models.contract.messages import ButtonPressed, Dispensed, FaceSeen, ForgetRequested, Request, StaffPressed
 from models.keys.seals import NONCE_BYTES, binding
 from models.ledger.codec import decode_outcome
 from models.ledger.events import Reported, Requested
@@ -69,7 +69,7 @@ async def _with_faces(settings: Settings) -> set[str]:
 
 
 def crowd(requests: int, seed: int = 1, forget: float = 0.01) -> Iterator[Requested | Reported]:
-    """People come, most more than once, by all ways; some ask to be forgotten; motors tell what they gave."""
+    """People come, most more than once, by all ways; some ask to be forgotten; motors report what they dispensed."""
     lots = Random(seed)
     people = max(requests // 24, 5)
     for number in range(requests):
@@ -84,7 +84,7 @@ def crowd(requests: int, seed: int = 1, forget: float = 0.01) -> Iterator[Reques
 def _request(lots: Random, request: str, model: str, seen: bytes, forget: float) -> Request:
     chance = lots.random()
     if chance < forget:
-        return ForgetAsked(id=request, model=model, template=seen)
+        return ForgetRequested(id=request, model=model, template=seen)
     if chance < 1 / 8:
         return ButtonPressed(id=request) if lots.random() < 1 / 2 else StaffPressed(id=request)
     return FaceSeen(id=request, model=model, template=seen)
@@ -106,16 +106,16 @@ async def decide(settings: Settings, events: Iterable[Requested | Reported]) -> 
                     await answers.to(asked)
             await producer.flush()
         await answers.to(asked)
-        return answers.said
+        return answers.outcomes
 
 
 class _Answers:
-    """What deciders said so far."""
+    """The outcomes that deciders sent so far."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
         self._decided: set[tuple[int, int]] = set()
-        self.said: list[tuple[int, bytes]] = []
+        self.outcomes: list[tuple[int, bytes]] = []
 
     async def to(self, events: int) -> None:
         """Read until so many requests and reports have their decision."""
@@ -126,14 +126,14 @@ class _Answers:
                         self._take(record.partition, record.value)
 
     def _take(self, partition: int, value: bytes) -> None:
-        self.said.append((partition, value))
+        self.outcomes.append((partition, value))
         outcome = decode_outcome(value)
         if isinstance(outcome, Answered | ReportKept):
             self._decided.add((partition, outcome.offset))
 
 
 def _sealed(event: Requested | Reported, keys: Keys, lots: Random) -> Requested | Reported:
-    if isinstance(event, Reported) or not isinstance(event.request, FaceSeen | ForgetAsked):
+    if isinstance(event, Reported) or not isinstance(event.request, FaceSeen | ForgetRequested):
         return event
     request, bound = event.request, binding(event.site, event.device, event.request.id)
     sealed = keys.seal(event.site, request.template or b"", bound, lots.randbytes(NONCE_BYTES))

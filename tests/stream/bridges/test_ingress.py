@@ -11,7 +11,7 @@ from models.contract.messages import (
     Control,
     DeviceState,
     FaceSeen,
-    ForgetAsked,
+    ForgetRequested,
     LocalRation,
     Mode,
     Report,
@@ -156,7 +156,7 @@ def test_an_endless_topic_is_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    "request_", [FACE, ForgetAsked(id=ID, model="synthetic/1", template=TEMPLATE), ButtonPressed(id=ID)]
+    "request_", [FACE, ForgetRequested(id=ID, model="synthetic/1", template=TEMPLATE), ButtonPressed(id=ID)]
 )
 @pytest.mark.parametrize("patience_s", [None, 3])
 def test_a_request_becomes_an_event_of_its_site_with_what_is_left_of_the_patience(
@@ -214,7 +214,7 @@ def test_without_a_key_a_face_goes_on_without_its_template_and_a_wish_to_be_forg
     )
     assert isinstance(event, Requested)
     assert event.sealed is None
-    forget = ForgetAsked(id=ID, model="synthetic/1", template=TEMPLATE)
+    forget = ForgetRequested(id=ID, model="synthetic/1", template=TEMPLATE)
     with pytest.raises(NoKey, match="park"):
         on_message(Publication(f"{AT_THE_GATE}/request", encode(forget)), TOPICS, SITES, received)
 
@@ -271,7 +271,7 @@ def test_a_request_held_beyond_its_expiry_is_dropped_and_counted(held_s: float) 
 @pytest.mark.parametrize(
     ("channel", "payload", "expiry_s"),
     [
-        ("request", encode(ForgetAsked(id=ID, model="synthetic/1", template=TEMPLATE)), None),
+        ("request", encode(ForgetRequested(id=ID, model="synthetic/1", template=TEMPLATE)), None),
         ("report", encode(Stock(number=4, cm=9)), 1),
     ],
 )

@@ -1,4 +1,4 @@
-"""What egress publishes, of what Kafka says and what the broker retains."""
+"""What egress publishes, from the controls in Kafka and those that the broker retains."""
 
 from stream_processors.egress.retained import Publication, Retained
 

@@ -26,7 +26,7 @@ async def test_a_dispenser_that_announces_itself_hears_it(brokers: Settings) -> 
 
 async def is_stopped_with_the_answer(client: Client, publish: Coroutine[Any, Any, None]) -> bool:
     publishing = asyncio.create_task(publish)
-    paho = client._client  # noqa: SLF001 - nothing public tells of a PUBACK before the one who waits for it
+    paho = client._client  # noqa: SLF001 - no public API reports a PUBACK before the publisher is resumed
     on_publish = paho.on_publish
     assert on_publish
 

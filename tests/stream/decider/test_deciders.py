@@ -50,12 +50,12 @@ async def test_a_killed_decider_remembers_who_was_served(tmp_path: Path) -> None
     async with (
         _at_the_park(tmp_path) as stack,
         open_producer(stack.settings) as producer,
-        open_consumer(stack.settings, TOPICS.decisions, group=None) as said,
+        open_consumer(stack.settings, TOPICS.decisions, group=None) as decisions,
     ):
-        first = await _decided(producer, said, "request-before-00")
+        first = await _decided(producer, decisions, "request-before-00")
         await stack.kill("decider")
         await stack.start("decider")
-        second = await _decided(producer, said, "request-after-001")
+        second = await _decided(producer, decisions, "request-after-001")
     assert isinstance(first.command, Dispense)
     assert isinstance(second.command, Refuse)
     assert second.visitor == first.visitor
@@ -65,19 +65,19 @@ async def test_a_frozen_decider_ends_when_it_wakes_and_the_next_one_remembers(tm
     async with (
         _at_the_park(tmp_path) as stack,
         open_producer(stack.settings) as producer,
-        open_consumer(stack.settings, TOPICS.decisions, group=None) as said,
+        open_consumer(stack.settings, TOPICS.decisions, group=None) as decisions,
     ):
-        first = await _decided(producer, said, "request-before-00")
+        first = await _decided(producer, decisions, "request-before-00")
         frozen = stack["decider"]
         assert frozen.pid
         os.kill(frozen.pid, signal.SIGSTOP)
         async with _second_decider(stack.settings, tmp_path / "second"):
-            second = await _decided(producer, said, "request-after-001")
+            second = await _decided(producer, decisions, "request-after-001")
             os.kill(frozen.pid, signal.SIGCONT)
             async with asyncio.timeout(10):
                 while frozen.is_running:
                     await asyncio.sleep(0.1)
-            third = await _decided(producer, said, "request-after-002")
+            third = await _decided(producer, decisions, "request-after-002")
         await stack.kill("decider")
     assert isinstance(first.command, Dispense)
     assert isinstance(second.command, Refuse)
@@ -85,26 +85,26 @@ async def test_a_frozen_decider_ends_when_it_wakes_and_the_next_one_remembers(tm
     assert first.visitor == second.visitor == third.visitor
 
 
-async def test_nothing_is_remembered_that_kafka_did_not_hear(tmp_path: Path) -> None:
+async def test_a_decision_that_kafka_did_not_store_is_not_remembered(tmp_path: Path) -> None:
     """Rows and decisions lie in different topics: Kafka may take the one and not the other."""
     async with (
         _at_the_park(tmp_path) as stack,
         open_producer(stack.settings) as producer,
     ):
-        async with open_consumer(stack.settings, TOPICS.decisions, group=None) as said:
-            await _decided(producer, said, "request-before-00")
+        async with open_consumer(stack.settings, TOPICS.decisions, group=None) as decisions:
+            await _decided(producer, decisions, "request-before-00")
         async with open_admin(stack.settings) as admin:
             await admin.delete_topics([TOPICS.decisions])
-        await _ask_as_ann(producer, "request-unheard-1")
+        await _ask_as_ann(producer, "request-unsent-01")
         async with asyncio.timeout(20):
             while stack["decider"].is_running:
                 await asyncio.sleep(0.1)
         await provision(stack.settings)
         await stack.start("decider")
-        async with open_consumer(stack.settings, TOPICS.decisions, group=None) as said:
-            heard = await _heard(said, "request-unheard-1")
-    assert isinstance(heard.command, Refuse)
-    assert not heard.repeated
+        async with open_consumer(stack.settings, TOPICS.decisions, group=None) as decisions:
+            answer = await _answer_of(decisions, "request-unsent-01")
+    assert isinstance(answer.command, Refuse)
+    assert not answer.repeated
 
 
 def _at_the_park(folder: Path) -> LocalStack:
@@ -119,15 +119,15 @@ async def _ask_as_ann(producer: AIOKafkaProducer, request_id: str) -> None:
     await producer.send_and_wait(TOPICS.events, encode(Requested(site="park", device="d", request=face)), key=b"park")
 
 
-async def _decided(producer: AIOKafkaProducer, said: AIOKafkaConsumer, request_id: str) -> Answered:
+async def _decided(producer: AIOKafkaProducer, decisions: AIOKafkaConsumer, request_id: str) -> Answered:
     """Ann asks; what was decided of it."""
     await _ask_as_ann(producer, request_id)
-    return await _heard(said, request_id)
+    return await _answer_of(decisions, request_id)
 
 
-async def _heard(said: AIOKafkaConsumer, request_id: str) -> Answered:
+async def _answer_of(decisions: AIOKafkaConsumer, request_id: str) -> Answered:
     async with asyncio.timeout(60):
-        async for record in said:
+        async for record in decisions:
             outcome = decode_outcome(record.value)
             if isinstance(outcome, Answered) and outcome.command.request == request_id:
                 return outcome
@@ -161,7 +161,7 @@ async def _until_all_are_decided(settings: Settings) -> None:
 
 
 async def _check(settings: Settings) -> None:
-    """Fold what Kafka has with a plain fold, and compare, byte for byte, with what the two workers said."""
+    """Fold what Kafka has with a plain fold, and compare, byte for byte, with what the two workers sent."""
     secret = parse_key((settings.secrets / PIPELINE_KEY).read_text(), "")
     events, decisions = await _read(settings, TOPICS.events), await _read(settings, TOPICS.decisions)
     answered = 0
@@ -172,13 +172,13 @@ async def _check(settings: Settings) -> None:
             for outcome in partition.fold(Record(offset=offset, at=at, event=decode_event(value))).outcomes:
                 if isinstance(outcome, Answered):
                     expected[offset] = encode(outcome)
-        said: dict[int, set[bytes]] = {}
+        decided: dict[int, set[bytes]] = {}
         for _, _, value in decisions[number]:
             outcome = decode_outcome(value)
             if isinstance(outcome, Answered) and not outcome.repeated:
-                said.setdefault(outcome.offset, set()).add(value)
-        assert {offset: {value} for offset, value in expected.items()} == said
-        answered += len(said)
+                decided.setdefault(outcome.offset, set()).add(value)
+        assert {offset: {value} for offset, value in expected.items()} == decided
+        answered += len(decided)
     assert answered == REQUESTS
 
 

@@ -36,7 +36,7 @@ def fold(ledger: Ledger, one: Message) -> Folded:
 
 
 def day() -> Story:
-    """Somebody asks by face, by button, is forgotten, and time passes."""
+    """A visitor asks by face, by button, is forgotten, and time passes."""
     story = Story()
     for person in ("ann", "bob", "ann"):
         story.face(person)

@@ -1,4 +1,4 @@
-"""The file of the key holder: in memory only, nobody else's, whole or not at all."""
+"""The key file of the key holder: in memory only, readable by its owner only, written atomically."""
 
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def test_a_damaged_file_is_said_and_chains_begin_anew(
     file.write(KEPT)
     path.write_bytes(text)
     assert file.read() is None
-    assert "chains begin anew" in "".join(capsys.readouterr())
+    assert "chains start again" in "".join(capsys.readouterr())
     assert not path.exists()
 
 

@@ -117,7 +117,7 @@ async def test_sockets_and_file_are_nobody_else_s(settings: Settings) -> None:
         assert modes == dict.fromkeys(("ingress.sock", "decider.sock", "auditor.sock", "chains"), 0o600)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can switch to another user")
 async def test_another_user_gets_nothing_even_where_the_modes_were_opened(settings: Settings, memory: Path) -> None:
     leave_a_chain(settings)
     async with running(Service("keyholder", settings)):

@@ -194,16 +194,16 @@ def streams(draw: st.DrawFn) -> list[Kept]:
         at += draw(st.integers(0, 20_000))
         site = draw(st.sampled_from(["park", "hall"]))
         kind = draw(st.sampled_from(["tick", "report", "face", "button", "again"]))
-        said = list(_said(kind, site, offset, at, refused=draw(st.booleans())))
+        outcomes = list(_outcomes(kind, site, offset, at, refused=draw(st.booleans())))
         wait = draw(st.integers(0, 30_000))
-        kept += [Kept(outcome, at + wait) for outcome in said]
-        if draw(st.integers(0, 5)) == 0:  # killed before it had written what it said
+        kept += [Kept(outcome, at + wait) for outcome in outcomes]
+        if draw(st.integers(0, 5)) == 0:  # killed before it had committed
             again = kept[-draw(st.integers(1, 8)) :]
             kept += [Kept(outcome, at + wait + 9_000) for outcome, _ in again]
     return kept
 
 
-def _said(kind: str, site: str, offset: int, at: int, *, refused: bool) -> Iterator[Outcome]:
+def _outcomes(kind: str, site: str, offset: int, at: int, *, refused: bool) -> Iterator[Outcome]:
     request = f"request-{offset:010}"
     match kind:
         case "tick":

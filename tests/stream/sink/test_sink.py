@@ -95,7 +95,7 @@ async def test_nothing_is_committed_while_influxdb_is_away_and_nothing_is_lost(s
             await decide(settings, seconds=1, per_second=100)
             await sink.until_not_ready("influxdb is unreachable: ")
             await sink.stop()
-            assert await committed_decisions(settings) - before <= len(SITES)  # the ticks, which were told of before
+            assert await committed_decisions(settings) - before <= len(SITES)  # the ticks, which were reported before
         await sink.start()
         await sink.until_ready()
         await until_committed(settings)
@@ -142,15 +142,15 @@ async def test_every_kind_of_record_becomes_a_point(stack: LocalStack) -> None:
 
 
 async def test_one_sink_of_two_looks_at_services_and_groups(stack: LocalStack) -> None:
-    nobody = "127.0.0.1:1"
-    settings = structs.replace(stack.settings, services=nobody)
+    unused = "127.0.0.1:1"
+    settings = structs.replace(stack.settings, services=unused)
     async with running(Service("sink", settings, "1"), Service("sink", settings, "2")):
         since = time.time_ns()
         async with asyncio.timeout(_WITHIN_S):
             while not (lags := await query(settings, f"SELECT * FROM lag WHERE time > {since}")):
                 await asyncio.sleep(0.5)
         services = await query(settings, f"SELECT * FROM services WHERE time > {since}")
-    assert {(row["address"], row["state"]) for row in services} == {(nobody, ServiceState.SILENT)}
+    assert {(row["address"], row["state"]) for row in services} == {(unused, ServiceState.SILENT)}
     assert {(row["group"], row["topic"]) for row in lags} >= {("decider", "events"), ("sink", "decisions")}
     assert len({(row["time"], row["group"], row["topic"]) for row in lags}) == len(lags)
     assert all(row["time"] % 10_000_000_000 == 0 for row in lags)

@@ -1,4 +1,4 @@
-"""The contract as people and machines read it says what the code says."""
+"""The contract documents, for people and for programs, equal the code."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ _STRUCTS: dict[str, tuple[type[Struct], ...]] = {
 }
 _FROM_DEVICES = ("request", "report", "state")
 _NOTES = ("title", "description", "examples")
-"""What a schema says to people; everything else must be as in the code."""
+"""The keys of a schema that are prose; everything else must equal the code."""
 
 
 class _Kind(NamedTuple):
@@ -199,7 +199,7 @@ def _in_javascript(schema: Any) -> Any:
 
 
 def _resolved(schema: Any, definitions: dict[str, Any] = _ASYNCAPI["components"]["schemas"]) -> Any:
-    """The same schema with each reference replaced by what it names, next to what is said beside it."""
+    """The same schema with each reference replaced by what it names, with its neighbours kept."""
     if isinstance(schema, dict) and "$ref" in schema:
         beside = {word: value for word, value in schema.items() if word != "$ref"}
         return _resolved(definitions[schema["$ref"].rpartition("/")[2]] | beside, definitions)
@@ -213,7 +213,7 @@ def _resolved(schema: Any, definitions: dict[str, Any] = _ASYNCAPI["components"]
 
 
 def _without_notes(schema: Any) -> Any:
-    """Drop what is said to people; a schema with a description of its own is never a field of that name here."""
+    """Drop the prose; no field of the contract is called `description`."""
     match schema:
         case dict():
             return {word: _without_notes(value) for word, value in schema.items() if word not in _NOTES}

@@ -1,4 +1,4 @@
-"""What two parsers could read differently is refused, whatever else it says."""
+"""JSON that two parsers could read differently is refused, whatever its content."""
 
 import base64
 import json

@@ -45,15 +45,21 @@ def test_a_camera_that_does_not_work_looks_at_nobody() -> None:
 
 @pytest.mark.parametrize("reason", [word for words in get_args(CameraBlocked) for word in get_args(words) or (words,)])
 def test_where_nobody_is_looked_at_the_sign_says_so_and_names_the_button(reason: CameraBlocked) -> None:
-    own = structs.replace(FACES, sign="Press face and be looked at.")
+    own = structs.replace(FACES, sign="Press face for one picture.")
     assert sign(own, reason) == blocked_text(reason)
     assert blocked_text(reason).endswith("please press the button")
 
 
 def test_the_sign_says_what_is_processed_how_long_what_else_there_is_and_how_to_be_forgotten() -> None:
     received = sign(FACES, None)
-    for said in ("a camera looks at you", "a code made from it", "9 minutes at most", "the button", "Press forget"):
-        assert said in received
+    for text in (
+        "a camera takes one picture of you",
+        "a code made from it",
+        "9 minutes at most",
+        "the button",
+        "Press forget",
+    ):
+        assert text in received
     assert "90 seconds at most" in sign(structs.replace(FACES, window_s=90), None)
 
 

@@ -41,7 +41,7 @@ from models.contract.messages import (
     Dispense,
     Dispensed,
     FaceSeen,
-    ForgetAsked,
+    ForgetRequested,
     Forgotten,
     LocalRation,
     Mode,
@@ -57,7 +57,7 @@ PATIENCE_MS = 3_000
 ANN, BOB = (ButtonPressed(id=f"request-of-{name}-001") for name in ("ann", "bob"))
 STAFF = StaffPressed(id="request-of-staff-1")
 FIRST, SECOND, THIRD = Revision(1000, 7), Revision(1000, 8), Revision(2000, 3)
-FORGET = ForgetAsked(id="request-forget-01", model="synthetic/1", template=bytes(64))
+FORGET = ForgetRequested(id="request-forget-01", model="synthetic/1", template=bytes(64))
 
 
 class Gate:

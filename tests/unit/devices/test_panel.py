@@ -13,7 +13,7 @@ from models.contract.messages import (
     Control,
     Dispense,
     FaceSeen,
-    ForgetAsked,
+    ForgetRequested,
     Forgotten,
     Refuse,
     Request,
@@ -29,7 +29,7 @@ ANN = Seen(model="synthetic/1", epoch=2, template=bytes(range(64)))
 
 
 class Standing:
-    """In a dispenser's place: why it looks at nobody, and what was asked."""
+    """A stand-in for the dispenser: why its camera is blocked, and the requests that it received."""
 
     def __init__(
         self,
@@ -80,16 +80,16 @@ def panel(standing: Standing, eye: FaceCapture | None = None) -> Panel:
 @pytest.mark.parametrize(
     ("shown", "sentence"),
     [
-        ("busy", "one moment, somebody else is being served"),
+        ("busy", "one moment please, another visitor is being served"),
         ("forgetting", "you will be forgotten as soon as the site can be reached, and at the end of the window anyway"),
-        ("nothing_to_forget", "faces are switched off here: there is nothing to forget, and nobody is remembered"),
-        ("no_camera", "no face is looked at here: please press the button"),
-        ("held", "faces are switched off here, and none is remembered: please press the button"),
+        ("nothing_to_forget", "the camera is switched off here, and no face is remembered: there is nothing to forget"),
+        ("no_camera", "the camera is off here: please press the button"),
+        ("held", "the camera is switched off here, and no face is remembered: please press the button"),
         (
             "key_ahead",
-            "no face is looked at here (key_ahead: the site's key does not fit): please press the button",
+            "the camera is off here (key_ahead): please press the button",
         ),
-        (NotSeen(reason="no_face"), "no good look (no_face): please try again, or press the button"),
+        (NotSeen(reason="no_face"), "the camera saw no clear face (no_face): please try again, or press the button"),
         (RequestClosed(ID, Dispense(request=ID, cm=60), 25, 60), "60 cm, after 25 ms"),
         (RequestClosed(ID, Dispense(request=ID, cm=60), 20, 22), "22 cm, after 20 ms"),
         (
@@ -97,7 +97,7 @@ def panel(standing: Standing, eye: FaceCapture | None = None) -> Panel:
             "not yet (quota): again in 440 s, or press the button",
         ),
         (RequestClosed(ID, Forgotten(request=ID, erased=1), 20), "forgotten: 1 template(s) erased"),
-        (RequestClosed(ID, None, 3_000, 60), "60 cm by itself: no answer within 3.0 s"),
+        (RequestClosed(ID, None, 3_000, 60), "60 cm, local ration: no answer within 3.0 s"),
         (RequestClosed(ID, None, 3_000), "no paper now: please ask the staff"),
     ],
 )
@@ -133,7 +133,7 @@ async def test_a_look_that_is_under_way_when_a_hold_comes_is_no_request(press: P
 
 def test_the_sign_is_that_of_the_site_where_there_is_a_camera() -> None:
     assert "9 minutes" in panel(Standing(), FaceCapture()).sign
-    assert panel(Standing("held"), FaceCapture()).sign.startswith("faces are switched off here")
+    assert panel(Standing("held"), FaceCapture()).sign.startswith("the camera is switched off here")
     assert panel(Standing()).sign == ""
 
 
@@ -145,8 +145,8 @@ async def test_who_does_not_ask_by_face_is_not_looked_at(press: Press, kind: typ
     assert [type(request) for request in standing.asked] == [kind]
 
 
-@pytest.mark.parametrize(("press", "kind"), [("face", FaceSeen), ("forget", ForgetAsked)])
-async def test_who_asks_by_face_is_looked_at_once(press: Press, kind: type[FaceSeen | ForgetAsked]) -> None:
+@pytest.mark.parametrize(("press", "kind"), [("face", FaceSeen), ("forget", ForgetRequested)])
+async def test_who_asks_by_face_is_looked_at_once(press: Press, kind: type[FaceSeen | ForgetRequested]) -> None:
     standing, eye = Standing(), FaceCapture()
     assert isinstance(await panel(standing, eye).press(press), RequestClosed)
     [request] = standing.asked
@@ -205,7 +205,7 @@ async def test_ten_quick_presses_for_a_look_are_one_look_and_one_request(first: 
     shown, others, asked = await pressed_during_a_look(first, *TEN_QUICK)
     assert isinstance(shown, RequestClosed)
     assert others == ["busy"] * 10
-    assert asked == [FaceSeen if first == "face" else ForgetAsked]
+    assert asked == [FaceSeen if first == "face" else ForgetRequested]
 
 
 @pytest.mark.parametrize("press", ["button", "staff"])
@@ -220,7 +220,7 @@ async def test_who_asks_to_be_forgotten_is_forgotten_whoever_presses_the_button_
     shown, [served], asked = await pressed_during_a_look("forget", "button")
     assert isinstance(served, RequestClosed)
     assert isinstance(shown, RequestClosed)
-    assert asked == [ButtonPressed, ForgetAsked]
+    assert asked == [ButtonPressed, ForgetRequested]
 
 
 async def test_a_look_that_fails_leaves_the_eye_to_the_next_one() -> None:

@@ -18,14 +18,14 @@ PATIENCE_S = 0.02
 
 
 class DeadMotor:
-    """Its driver does not answer."""
+    """A motor whose driver fails."""
 
     async def dispense(self, cm: int) -> MotorStopped:
         raise RuntimeError(f"no device for {cm} cm")
 
 
-class CuriousMotor:
-    """EmbeddingCapture, before it moves, at what a power cut would leave."""
+class JournalReadingMotor:
+    """A motor that records the journal before it moves: what a power cut would leave."""
 
     def __init__(self, journal: InMemoryJournal) -> None:
         self.seen: list[Memory] = []
@@ -38,9 +38,9 @@ class CuriousMotor:
 
 @asynccontextmanager
 async def alone(motor: Motor, journal: InMemoryJournal) -> AsyncIterator[Dispenser]:
-    """A dispenser that nobody answers, while it runs."""
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+    """A running dispenser without a broker."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
     dispenser = Dispenser(Identity(site="park", device="gate"), motor, address, journal=journal, patience_s=PATIENCE_S)
     running = asyncio.create_task(dispenser.run())
     await asyncio.sleep(0)
@@ -69,7 +69,7 @@ async def test_a_motor_that_cannot_be_spoken_to_counts_as_a_jam_and_the_next_per
 
 async def test_before_the_motor_moves_the_journal_knows_for_whom() -> None:
     journal = InMemoryJournal()
-    motor = CuriousMotor(journal)
+    motor = JournalReadingMotor(journal)
     async with alone(motor, journal) as dispenser:
         closed = await ask(dispenser)
     [seen] = motor.seen
@@ -80,9 +80,9 @@ async def test_before_the_motor_moves_the_journal_knows_for_whom() -> None:
 
 async def test_a_dispenser_that_is_started_again_goes_on_where_its_journal_ends() -> None:
     journal = InMemoryJournal()
-    async with alone(CuriousMotor(journal), journal) as dispenser:
+    async with alone(JournalReadingMotor(journal), journal) as dispenser:
         await ask(dispenser)
-    async with alone(CuriousMotor(journal), journal) as dispenser:
+    async with alone(JournalReadingMotor(journal), journal) as dispenser:
         await ask(dispenser)
         assert dispenser.state.memory.last_number == 2
         assert len(dispenser.state.memory.rations) == 2

@@ -74,7 +74,7 @@ def test_an_earlier_epoch_is_not_gone_back_to(file: Path, capsys: pytest.Capture
     assert chain.follow(4) == "key_ahead"
     assert read_site_key(file) == of(5)
     received = capsys.readouterr().out
-    assert "no face is looked at" in received
+    assert "camera blocked" in received
     assert "key_ahead" in received
     assert chain.follow(5) is None
 

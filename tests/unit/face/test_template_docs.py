@@ -13,7 +13,7 @@ _GATE = QualityGate()
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sentence",
     [
         f"scale to {image.LONGEST_SIDE:,}",
         f"least face {detection.MIN_FACE_PX} pixels, thresholds {', '.join(map(str, detection.THRESHOLDS))}",
@@ -27,5 +27,5 @@ _GATE = QualityGate()
         FACENET_VGGFACE2.sha256,
     ],
 )
-def test_the_page_has_the_numbers_of_the_code(said: str) -> None:
-    assert said in " ".join(_PAGE.split())
+def test_the_page_has_the_numbers_of_the_code(sentence: str) -> None:
+    assert sentence in " ".join(_PAGE.split())

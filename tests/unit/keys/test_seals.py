@@ -75,7 +75,7 @@ def test_a_key_opens_nothing_that_was_sealed_before_its_minute(before: int, afte
 
 
 def test_an_older_sealed_template_does_not_open_under_a_later_minute() -> None:
-    """Whoever rewrites the minute on it gains nothing: the keys differ, and the minute is bound."""
+    """Rewriting the minute of a seal does not open it: the keys differ, and the minute is bound."""
     sealed = sealed_at(NOW)
     moved = msgspec.structs.replace(sealed, minute=NOW + 5)
     assert ring(FIRST.at(NOW + 5)).unseal("park", moved, BINDING) is None

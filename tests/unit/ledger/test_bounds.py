@@ -14,7 +14,7 @@ from models.contract.messages import (
     Dispense,
     Dispensed,
     FaceSeen,
-    ForgetAsked,
+    ForgetRequested,
     Forgotten,
     LocalRation,
     Placement,
@@ -68,7 +68,7 @@ def largest_row(story: Story) -> int:
 
 @pytest.mark.parametrize("report", ["jam", "declined", "nothing"])
 def test_a_dispensers_limit_holds_whatever_it_reports(report: str) -> None:
-    """Stranger after stranger, and each motor run is said to have failed, or not to have been."""
+    """One new visitor after another; each motor run is reported as failed, or is not reported."""
     story, granted = Story(Policy(dispenser_limit_cm=600, give_back=AT_ONCE)), 0
     for n in range(30):
         command = story.face(f"stranger {n}").command
@@ -196,7 +196,7 @@ def test_a_wish_to_be_forgotten_that_matches_a_crowd_erases_all_before_it_is_ans
         story.answered(FaceSeen(id=f"request-{n:010}", model=MODEL, template=look), f"d{n % 12}")
     known = visitors(story)
     assert known > MOST_FORGOTTEN
-    forget = ForgetAsked(id="forget-ann-000001", model=MODEL, template=template("ann"))
+    forget = ForgetRequested(id="forget-ann-000001", model=MODEL, template=template("ann"))
     asked, answered = 0, None
     while answered is None:
         asked += 1

@@ -13,7 +13,7 @@ from models.contract.messages import (
     Dispense,
     Dispensed,
     FaceSeen,
-    ForgetAsked,
+    ForgetRequested,
     LocalRation,
     StaffPressed,
     Stock,
@@ -49,7 +49,7 @@ requests = st.one_of(
     faces,
     st.builds(ButtonPressed, id=ids),
     st.builds(StaffPressed, id=ids),
-    st.builds(ForgetAsked, id=ids, model=st.just(MODEL), template=looks),
+    st.builds(ForgetRequested, id=ids, model=st.just(MODEL), template=looks),
 )
 numbers = st.integers(1, 30)
 reports = st.one_of(
@@ -84,7 +84,7 @@ forgetful = st.builds(
     site=st.just(SITE),
     device=devices,
     request=st.builds(FaceSeen, id=ids, model=st.just(MODEL), template=anns)
-    | st.builds(ForgetAsked, id=ids, model=st.just(MODEL), template=anns),
+    | st.builds(ForgetRequested, id=ids, model=st.just(MODEL), template=anns),
 )
 
 
@@ -247,10 +247,10 @@ def test_everything_said_and_written_round_trips(records: list[Record]) -> None:
 @given(streams(st.builds(Requested, site=st.just(SITE), device=devices, request=requests)))
 def test_no_outcome_carries_a_template(records: list[Record]) -> None:
     partition, decisions = folded(records)
-    said = b"".join(encode(o) for d in decisions for o in d.outcomes)
+    sent = b"".join(encode(o) for d in decisions for o in d.outcomes)
     for account in (a for site in partition.sites.values() for a in site.accounts.values()):
         if isinstance(account, VisitorAccount) and account.template:
-            assert encode(account.template).strip(b'"') not in said
+            assert encode(account.template).strip(b'"') not in sent
 
 
 def _ledgers(partition: Partition) -> list[list[tuple[str, str, int]]]:

@@ -8,7 +8,7 @@ import pytest
 
 from models.contract.codec import encode
 from models.contract.face_models import FACE_MODELS
-from models.contract.messages import Dispense, Dispensed, FaceSeen, ForgetAsked, Forgotten, Refuse
+from models.contract.messages import Dispense, Dispensed, FaceSeen, ForgetRequested, Forgotten, Refuse
 from models.ledger.codec import decode_row
 from models.ledger.events import EpochEnded, SiteHeld
 from models.ledger.outcomes import Answered, SiteCounted
@@ -22,14 +22,14 @@ STRANGERS = TEMPLATE_BITS - FACE_MODELS[MODEL].same + 1
 """Bits by which two templates differ that are taken for two people."""
 
 
-def two_accounts(policy: Policy) -> tuple[Story, ForgetAsked]:
-    """Ann was taken for two people, and her wish to be forgotten matches both; Bob is somebody else."""
+def two_accounts(policy: Policy) -> tuple[Story, ForgetRequested]:
+    """Ann was remembered as two visitors, and her forget request matches both; Bob is another visitor."""
     story = Story(policy)
     story.face("ann")
     story.face("ann", flipped=STRANGERS)
     story.face("bob")
     between = template("ann", STRANGERS // 2)
-    return story, ForgetAsked(id="forget-ann-000001", model=MODEL, template=between)
+    return story, ForgetRequested(id="forget-ann-000001", model=MODEL, template=between)
 
 
 def commands(outcomes: Sequence[object]) -> list[object]:

@@ -88,8 +88,8 @@ def test_the_template_of_a_file_of_sites_is_one_and_its_sign_shows_its_window() 
         ("button", "entrance", True),
     }
     entrance = sites["park-entrance"]
-    for said in ("camera", f"{entrance.policy.window_s // 60} minutes", "BUTTON", "FORGET", "Responsible"):
-        assert said in entrance.sign
+    for text in ("camera", f"{entrance.policy.window_s // 60} minutes", "BUTTON", "FORGET", "Responsible"):
+        assert text in entrance.sign
 
 
 @pytest.mark.parametrize("rule", ["placement", "minors"])

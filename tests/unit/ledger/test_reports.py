@@ -10,7 +10,7 @@ from tests.support.story import SITE, Story
 
 
 def granted(give_back: GiveBack) -> tuple[Story, str]:
-    """Ann has a grant that nobody reported yet."""
+    """Ann has a grant without a report."""
     story = Story(Policy(give_back=give_back))
     return story, story.face("ann").command.request
 

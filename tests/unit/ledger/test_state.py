@@ -1,4 +1,4 @@
-"""What a site keeps besides its rows: the same as counted anew from the rows, after any history."""
+"""The indexes and sums of a site equal a recount from its rows, after any history."""
 
 import random
 from collections.abc import Callable, Iterator

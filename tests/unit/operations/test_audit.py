@@ -30,7 +30,7 @@ from models.keys.seals import ENTROPY_BYTES, NONCE_BYTES, Keyring, Sealed, SealK
 from models.ledger.events import Requested
 from models.ledger.rules.policy import Policy
 
-RAW = hashlib.sha512(b"nobody").digest()
+RAW = hashlib.sha512(b"no person").digest()
 TEMPLATE = base64.b64encode(RAW)
 NUMBERS = [(number % 17 - 8) / 91 for number in range(128)]
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
@@ -48,7 +48,7 @@ def kinds(data: bytes) -> list[str]:
     [
         encode(FaceSeen(id="R" * 16, model="synthetic/1", template=RAW)),
         b"template=" + TEMPLATE,
-        b"said " + TEMPLATE.rstrip(b"=") + b" twice",
+        b"here " + TEMPLATE.rstrip(b"=") + b" twice",
         base64.urlsafe_b64encode(RAW),
         RAW.hex().encode(),
         RAW.hex().upper().encode(),

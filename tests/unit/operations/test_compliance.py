@@ -1,4 +1,4 @@
-"""What a report says of a site: facts in, lines out."""
+"""The compliance report of a site: facts in, lines out."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -92,7 +92,7 @@ def line(found: Facts, fact: str) -> Line:
 
 
 def day_of_faces() -> list[Outcome]:
-    """Three people, of whom the first comes again, between two counts."""
+    """Three visitors between two counts; the first comes again."""
     story = Story()
     for person in ("ann", "bob", "cid", "ann"):
         story.face(person)

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from models.contract.codec import encode
 from models.contract.face_models import FACE_MODELS
-from models.contract.messages import Control, Dispense, FaceSeen, ForgetAsked, Forgotten, Revision
+from models.contract.messages import Control, Dispense, FaceSeen, ForgetRequested, Forgotten, Revision
 from models.ledger.codec import decode_row
 from models.ledger.decision import Decision
 from models.ledger.events import EpochEnded, Requested, SiteConfigured, SiteHeld, SiteResumed
@@ -125,14 +125,14 @@ def test_a_site_that_goes_over_to_buttons_forgets_at_once() -> None:
 def test_to_be_forgotten_on_a_held_site_is_true_already() -> None:
     story = crowd()
     hold(story)
-    command = story.ask(ForgetAsked(id=story.next_id(), model=MODEL, template=None))
+    command = story.ask(ForgetRequested(id=story.next_id(), model=MODEL, template=None))
     assert isinstance(command, Forgotten)
     assert command.erased == 0
 
 
 def test_a_forget_that_cannot_be_read_is_not_answered_where_faces_are_known() -> None:
     story = crowd()
-    asked = ForgetAsked(id=story.next_id(), model=MODEL, template=None)
+    asked = ForgetRequested(id=story.next_id(), model=MODEL, template=None)
     assert story.happens(Requested(site=SITE, device="gate", request=asked)).outcomes == ()
 
 

@@ -105,4 +105,4 @@ def test_the_page_of_metrics_is_the_table() -> None:
     prose, mark, written = PAGE.read_text().partition(MARK)
     assert prose
     assert mark
-    assert written == tables(), "python -m infra.setup.metric_docs writes it anew"
+    assert written == tables(), "python -m infra.setup.metric_docs writes it"

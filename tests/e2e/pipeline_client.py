@@ -1,7 +1,8 @@
-"""How these tests look into the running pipeline: every wait has an end."""
+"""Clients of a running pipeline, for tests: read what it stored, or act as a dispenser. Every wait has a timeout."""
 
 import asyncio
 import json
+from asyncio import StreamReader
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from infra.local.stack import LocalStack
 from models.settings import Settings
 from tests.support.processes import beside, broker_of
 
-__all__ = ["Kept", "Talk", "eventually", "in_influx", "listen", "records"]
+__all__ = ["Kept", "MosquittoDispenser", "eventually", "in_influx", "listen", "records"]
 
 T = TypeVar("T")
 WITHIN_S = 120.0
@@ -31,7 +32,7 @@ class Kept(NamedTuple):
 
 
 async def records(settings: Settings, topic: str) -> list[Kept]:
-    """All that a topic holds now, in the order of its partitions."""
+    """All records of a topic, in the order of partitions and offsets."""
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False)
     await consumer.start()
     try:
@@ -50,11 +51,11 @@ async def records(settings: Settings, topic: str) -> list[Kept]:
     return sorted(found)
 
 
-async def eventually(look: Callable[[], Awaitable[T]], until: Callable[[T], bool]) -> T:
-    """Look again until it is as expected, for a bounded time; what was seen last is for the test to judge."""
+async def eventually(read: Callable[[], Awaitable[T]], until: Callable[[T], bool]) -> T:
+    """Read again until the result is as expected, or the time is up; return the last result."""
     deadline = asyncio.get_running_loop().time() + WITHIN_S
     while True:
-        seen = await look()
+        seen = await read()
         if until(seen) or asyncio.get_running_loop().time() > deadline:
             return seen
         await asyncio.sleep(0.3)
@@ -74,50 +75,50 @@ async def in_influx(settings: Settings, statement: str) -> list[dict[str, Any]]:
     return [dict(zip(s["columns"], row, strict=True)) for s in result.get("series", []) for row in s["values"]]
 
 
-class Talk:
-    """A dispenser that consists of mosquitto's own command-line clients and nothing else."""
+class MosquittoDispenser:
+    """A dispenser that consists of the command-line clients of mosquitto."""
 
-    def __init__(self, settings: Settings, site: str, device: str, heard: asyncio.StreamReader | None = None) -> None:
-        """`heard`: what it receives, a message a line; without it it can only speak."""
+    def __init__(self, settings: Settings, site: str, device: str, received: StreamReader | None = None) -> None:
+        """`received`: the messages of its subscription, one a line; without it the dispenser only publishes."""
         self._broker = broker_of(settings)
         self.topic = settings.topics.device(site, device, "request").removesuffix("/request")
         self.found: dict[str, Any] = {}
-        """the control that was there when it came"""
-        self._heard = heard
+        """the retained control of its site"""
+        self._received = received
 
     async def send(self, channel: str, message: dict[str, Any] | bytes, *options: str) -> None:
         await self.publish(f"{self.topic}/{channel}", message, *options)
 
     async def publish(self, topic: str, message: dict[str, Any] | bytes, *options: str) -> None:
-        """mosquitto_pub ends after the broker's acknowledgement; the payload goes through its standard input."""
+        """Publish with mosquitto_pub, which ends after the PUBACK; the payload is its standard input."""
         payload = message if isinstance(message, bytes) else json.dumps(message).encode()
         command = ("mosquitto_pub", *self._broker, "-q", "1", "-t", topic, "-s", *options)
         async with beside(*command, stdin=PIPE) as client:
             await asyncio.wait_for(client.communicate(payload), WITHIN_S)
             assert client.returncode == 0
 
-    async def hear(self) -> dict[str, Any]:
+    async def receive(self) -> dict[str, Any]:
         """The next message."""
-        assert self._heard
-        line = await asyncio.wait_for(self._heard.readline(), WITHIN_S)
-        heard = json.loads(line)
-        assert isinstance(heard, dict)
-        return heard
+        assert self._received
+        line = await asyncio.wait_for(self._received.readline(), WITHIN_S)
+        received = json.loads(line)
+        assert isinstance(received, dict)
+        return received
 
     async def ask(self, request: dict[str, Any], *options: str) -> dict[str, Any]:
         """The one answer to a request."""
         await self.send("request", request, *options)
-        return await self.hear()
+        return await self.receive()
 
 
 @asynccontextmanager
-async def listen(pipeline: LocalStack, site: str, device: str) -> AsyncIterator[Talk]:
-    """A dispenser on the network, that has seen its site's control: retained, it comes last of the subscription."""
+async def listen(pipeline: LocalStack, site: str, device: str) -> AsyncIterator[MosquittoDispenser]:
+    """A connected dispenser that has received the retained control of its site."""
     topics = pipeline.settings.topics
     filters = ("-t", topics.device(site, device, "command"), "-t", topics.control(site))
-    async with beside("mosquitto_sub", *broker_of(pipeline.settings), "-q", "1", *filters, "-F", "%p") as heard:
-        assert heard.stdout
-        talk = Talk(pipeline.settings, site, device, heard.stdout)
-        talk.found = await talk.hear()
+    async with beside("mosquitto_sub", *broker_of(pipeline.settings), "-q", "1", *filters, "-F", "%p") as received:
+        assert received.stdout
+        talk = MosquittoDispenser(pipeline.settings, site, device, received.stdout)
+        talk.found = await talk.receive()
         assert talk.found["site"] == site
         yield talk
