@@ -29,7 +29,7 @@ check: setup ## style, types and the borders between folders
 	$(BIN)/lint-imports
 	$(BIN)/python -m grafana --check
 
-dashboards: setup ## write grafana/dashboards and the alerts anew, from grafana/*.py
+dashboards: setup ## write grafana/dashboards and the alerts from grafana/*.py
 	$(BIN)/python -m grafana
 
 bench: setup ## how fast it answers

@@ -18,7 +18,7 @@ Step = tuple[float, str]
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel. `about` describes what is shown, for whom, and what it does not show."""
+    """A panel. `about` describes what is shown, its readers, and what it does not show."""
 
     title: str
     about: str

@@ -6,7 +6,7 @@ __all__ = ["AmbiguousTime", "iso_hour", "iso_local", "parse_moment"]
 
 
 class AmbiguousTime(ValueError):
-    """A local time that the clocks show twice or never; the text says what to write instead."""
+    """A local time that the clocks show twice or never; the text names what to write instead."""
 
 
 def iso_local(at_s: float) -> str:

@@ -15,7 +15,7 @@ __all__ = ["Table", "stacked"]
 
 _GAP = 2
 _NARROWEST = 16
-"""A block's cells stand below their heads where less is left beside them."""
+"""The minimum width of a cell next to its head in a block; narrower cells are printed below their heads."""
 _NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(?: ?%)?(?: → [-+]?[\d,]*\.?\d+)?")
 _HEAD, _RULE = "bold", "dim"
 _Justify = Literal["left", "right"]

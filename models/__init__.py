@@ -1,1 +1,1 @@
-"""What is said, known and decided: no I/O, no clock, no network."""
+"""The domain: messages, keys, ledger, metrics, replay and face models. No I/O, no clock, no network."""

@@ -45,7 +45,7 @@ class Scope(Struct, frozen=True, kw_only=True):
 
 
 async def audit(settings: Settings, sites: Sites, scope: Scope, progress: Callable[[str], None]) -> Report:
-    """Read every place. A place that cannot be read says why; nothing is written anywhere.
+    """Read every place. A place that cannot be read is reported with the reason; nothing is written anywhere.
 
     Ages are those of the moment at which it begins.
     """

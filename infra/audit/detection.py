@@ -72,7 +72,7 @@ def redacted(name: str) -> str:
         whole = data[sight.at : sight.end]
         hidden = sight.text if sight.text in whole else whole
         shown = shown.replace(hidden, _hash(sight.text))
-    if any(sight.what != "word" for sight in (*see(shown), *see_levels(shown))):  # what is left beside
+    if any(sight.what != "word" for sight in (*see(shown), *see_levels(shown))):  # something else was found in the rest
         shown = _hash(data)
     return shown.decode(errors="replace")
 

@@ -1,8 +1,8 @@
-"""What stands in a run of base64, hex or binary digits: a template, or something wrapped. Pure.
+"""Finds templates, and wrapped data, in a run of base64, hex or binary digits. Pure.
 
-64 bytes are 86 digits of base64, so the whole run may be a template, or a part of it between separators: `/` and `-`
-are digits, and they also separate the levels of a topic or the words of a file name. A part counts where what stands
-beside it, to the ends of the run, is plain words or cannot be base64; in other base64 it is a coincidence.
+64 bytes are 86 digits of base64. The whole run may be a template, or a part of it between separators: `/` and `-` are
+digits, and they also separate the levels of a topic and the words of a file name. A part counts if the rest of the run
+consists of plain words or cannot be base64; in other base64 it is a coincidence.
 """
 
 import base64
@@ -144,7 +144,7 @@ def _is_of_another(before: bytes) -> bool:
 
 
 def _foreign_to(digits: bytes) -> tuple[bytes, ...]:
-    """What cannot be a digit beside these: nothing at all, and the other alphabet's own."""
+    """What cannot be a digit next to these: nothing at all, and the characters of the other alphabet."""
     if b"+" in digits or b"/" in digits:
         return b"", b"-", b"_"
     if b"-" in digits or b"_" in digits:

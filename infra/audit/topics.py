@@ -207,7 +207,7 @@ class _Rows:
         return lambda _: False
 
     def end(self) -> None:
-        """Judge the remaining rows: each belongs to a visitor whom the site remembers now."""
+        """Judge the remaining rows: each belongs to a visitor that the site remembers now."""
         for key, (at, where) in self._visitors.items():
             age_s = self._tally.age(at)
             site = site_of(key.decode(errors="replace").partition("/")[2])

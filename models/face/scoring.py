@@ -1,8 +1,8 @@
-"""A model's centre and thresholds from embeddings of people, and the errors that they make. Pure functions.
+"""The centre and the thresholds of a face model, from embeddings of people, and their error rates. Pure functions.
 
-All is judged through protected templates under several keys, since a template's bits depend on its key.
-Thresholds come from people whom the centre has never seen, as visitors are: the person of a same-person pair, and
-both of two strangers, are left out of the centre that they are judged with.
+Scores are those of protected templates under several keys, since a template's bits depend on its key.
+Thresholds come from people that the centre was not computed from, as visitors are: each pair is scored with a centre
+without its person or its two persons.
 
 The rule. `doubt` is the score that one in a hundred pairs of strangers reaches; `same` is the middle between that
 and the score that all but one in twenty pairs of one person reach. Both errors are not weighed alike: a false match

@@ -56,7 +56,7 @@ class Entry(Struct, frozen=True, array_like=True, tag="asked"):
         return self.by != "staff" and self.granted_cm > 0
 
 
-class Settlement(Struct, frozen=True, array_like=True, tag="told"):
+class Settlement(Struct, frozen=True, array_like=True, tag="settled"):
     """The largest amount that a dispenser's reports state for one request."""
 
     device: str
@@ -111,7 +111,7 @@ class _Row(Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=Tr
 
 
 class VisitorAccount(_Row, tag="visitor", frozen=True, kw_only=True):
-    """A visitor whom the site remembers: the template of the last grant, and the grants of the window."""
+    """A visitor that the site remembers: the template of the last grant, and the grants of the window."""
 
     model: str
     epoch: int

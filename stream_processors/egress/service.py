@@ -26,7 +26,7 @@ __all__ = ["Command", "on_outcome", "run"]
 
 _RECEIVE_MAXIMUM = 10
 _MOST_RECORDS = 200
-"""Most commands of a batch, which a stop waits for. aiomqtt slows down with more at once."""
+"""Most commands of a batch, which a stop waits for. aiomqtt slows down with larger batches."""
 _COMMIT_EVERY_S = 0.5
 
 

@@ -33,8 +33,8 @@ def check_windows(trial: Trial, sites: Sites) -> None:
         tried = trial.policies.of(site)
         if tried and tried.window_s > spec.policy.window_s:
             raise ConfigError(
-                f"the policy on trial has window_s = {tried.window_s} for {site}, which remembers nobody for longer"
-                f" than {spec.policy.window_s} s: try a longer window on a recording"
+                f"the trial policy has window_s = {tried.window_s} for {site}, which deletes templates after"
+                f" {spec.policy.window_s} s: try a longer window on a recording"
             )
 
 

@@ -151,7 +151,7 @@ async def test_a_shadow_does_not_remember_longer_than_the_site(pipeline: Setting
     policy.write_text("[sites.park.policy]\nwindow_s = 86400\n")
     ran = await fairroll(pipeline, "replay", "--live", "--policy", str(policy))
     assert ran.code == 2
-    assert "window_s = 86400 for park, which deletes templates earlier than" in ran.err
+    assert "window_s = 86400 for park, which deletes templates after" in ran.err
 
 
 def blocks(kind: str) -> list[str]:

@@ -24,7 +24,7 @@ __all__ = ["receipts"]
 def receipts(newest_s: int | None, *, as_json: bool) -> None:
     """List the audit log of holds, resumptions and epochs.
 
-    Each with what was erased, by whom and why.
+    Each has what was erased, the operator and the reason.
     """
     unreadable: list[str] = []
     found = asyncio.run(read_receipts(operator_settings(), unreadable, newest_s))

@@ -60,7 +60,7 @@ class GiveBack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much, to whom, how often. The defaults are those of the first deployments (docs/field.md)."""
+    """Limits and times of a site. The defaults are those of the first deployments (docs/field.md)."""
 
     portion_cm: _Centimetres = 60
     """what one grant dispenses"""
