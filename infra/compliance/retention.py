@@ -66,8 +66,8 @@ def _filing(facts: Facts) -> Line:
     reaches = "one of these reaches" if max(traffic.newcomers, most) >= _FILING else "none of these reaches"
     return counsel(
         fact=fact,
-        found=f"{traffic.most_templates:,} at the same time in the last {span(traffic.span_s)}, and never more than {most:,} (a"
-        f" setting); in that time {traffic.newcomers:,} were taken for new visitors, who may be fewer people",
+        found=f"{traffic.most_templates:,} at the same time in the last {span(traffic.span_s)}, and never more than"
+        f" {most:,} (a setting); in that time {traffic.newcomers:,} counted as new visitors, who may be fewer people",
         why=f"{reaches} {_FILING:,}; how people count who are forgotten within the window, and all sites of the"
         " operator together",
         rule=rules.FILING,

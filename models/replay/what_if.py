@@ -4,8 +4,8 @@ Motors are known for the recorded answers only. A portion that only the trial gr
 that the trial refuses as not dispensed; a portion of another length as far as the recorded one came.
 
 A face is searched again by its template. If the template cannot be read any more, the recorded identity is not enough:
-it does not contain the visitors that the trial would have remembered longer. Such an answer is not answerable. For a real site, follow the running
-stream with a shadow while its templates can be read.
+it does not contain the visitors that the trial would have remembered longer, so such an answer is not answerable. For
+a real site, follow the running stream with a shadow while its templates can be read.
 """
 
 from collections import defaultdict, deque
