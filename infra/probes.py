@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import aiohttp
-import aiomqtt
 from aiokafka.errors import KafkaError
+from aiomqtt import MqttError
 
+from models.mqtt_client import Client
 from models.settings import Settings, host_and_port
 from stream_processors.runtime.kafka import open_admin
 
@@ -24,11 +25,10 @@ _IN_TIME = f"no answer within {PROBE_S:g} s"
 
 async def mqtt_fault(settings: Settings) -> str:
     """The broker answers once it has accepted a connection."""
-    host, port = host_and_port(settings.mqtt)
     try:
-        async with asyncio.timeout(PROBE_S), aiomqtt.Client(host, port, timeout=PROBE_S):
+        async with asyncio.timeout(PROBE_S), Client(*host_and_port(settings.mqtt)):
             return ""
-    except aiomqtt.MqttError as error:
+    except MqttError as error:
         return str(error)
     except TimeoutError:
         return _IN_TIME

@@ -1,21 +1,23 @@
 """The MQTT connection of one dispenser, from its subscription to its loss."""
 
 import asyncio
-import math
-import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from aiomqtt import Client, Message, MqttError, ProtocolVersion, Will
+import structlog
+from aiomqtt import Message, MqttError, Will
 from msgspec import Struct
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from models.contract.messages import MAX_EXPIRY_S
 from models.contract.topics import DEFAULT_NAMESPACE, Channel, Name, Topics
+from models.mqtt_client import Client, MqttRejected
 from models.settings import host_and_port
 
 __all__ = ["Identity", "MqttConnection", "open_connection"]
+
+log = structlog.get_logger()
 
 _QOS = 1
 _KEEPALIVE_S = 5
@@ -61,6 +63,7 @@ class MqttConnection:
         self._client = client
         self._identity = identity
         self._in_flight: set[asyncio.Task[None]] = set()
+        self._logged: set[str] = set()
 
     def send(self, channel: Channel, payload: bytes, expiry_s: int | None = None) -> None:
         """Publish in order, without waiting for the PUBACK. Beyond the limit in flight the message is dropped."""
@@ -90,14 +93,24 @@ class MqttConnection:
         properties = Properties(PacketTypes.PUBLISH)
         if expiry_s is not None:
             properties.MessageExpiryInterval = min(expiry_s, MAX_EXPIRY_S)
-        with suppress(MqttError, TimeoutError):
+        try:
             async with asyncio.timeout(_PUBACK_TIMEOUT_S):
                 await self._client.publish(self._identity.topic(channel), payload, _QOS, properties=properties)
+        except MqttRejected as rejection:
+            self._log_once(rejection)
+        except (MqttError, TimeoutError):
+            return
+
+    def _log_once(self, rejection: MqttRejected) -> None:
+        """Log a rejection once on this connection; the state machine repeats what was rejected."""
+        if str(rejection) not in self._logged:
+            self._logged.add(str(rejection))
+            log.error(str(rejection))
 
 
 @asynccontextmanager
 async def open_connection(identity: Identity, mqtt: str, will: bytes) -> AsyncIterator[MqttConnection]:
-    """Connect to the broker at `mqtt` (host:port) and subscribe; raises MqttError or TimeoutError.
+    """Connect to the broker at `mqtt` (host:port) and subscribe. Raises MqttRejected, MqttError or TimeoutError.
 
     The session ends with the connection (clean start). A persistent session would deliver, after an outage, commands
     for requests that are closed by then and acknowledgements of reports that are repeated anyway; and it is not
@@ -107,18 +120,11 @@ async def open_connection(identity: Identity, mqtt: str, will: bytes) -> AsyncIt
     client = Client(
         *host_and_port(mqtt),
         identifier=str(identity),
-        protocol=ProtocolVersion.V5,
         clean_start=True,
         keepalive=_KEEPALIVE_S,
-        # aiomqtt's timeouts use asyncio.wait_for, which loses a cancellation that arrives together with the answer of
-        # the broker (before Python 3.12: cpython issue 86296): a dispenser would not stop
-        timeout=math.inf,
         max_queued_incoming_messages=_MAX_QUEUED,
         will=Will(identity.topic("state"), will, _QOS, retain=True),
-        # a request is one small packet: waiting to fill a TCP segment would only delay it
-        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
-    client.pending_calls_threshold = _MAX_IN_FLIGHT
     async with AsyncExitStack() as opened:
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
             await opened.enter_async_context(client)

@@ -40,6 +40,7 @@ from models.backoff import Backoff
 from models.contract.codec import decode_command, decode_control, encode
 from models.contract.messages import Ack, Control, DeviceState, ForgetRequested, Mode, Report, Request
 from models.errors import MalformedMessage
+from models.mqtt_client import MqttRejected
 
 __all__ = ["Dispenser", "Identity", "new_id"]
 
@@ -182,6 +183,8 @@ class Dispenser:
             started = time.monotonic()
             try:
                 await self._run_connection()
+            except MqttRejected as rejection:
+                log.error(str(rejection))
             except (MqttError, TimeoutError) as error:
                 log.info("broker lost", site=self.identity.site, device=self.identity.device, error=repr(error))
             await asyncio.sleep(backoff.after(time.monotonic() - started))

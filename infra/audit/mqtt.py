@@ -3,31 +3,30 @@
 import asyncio
 import contextlib
 
-from aiomqtt import Client, Message, MqttError, ProtocolVersion
+from aiomqtt import Message, MqttError
 
 from infra.audit.judgement import Tally, Where
 from infra.audit.places import Unread
 from models.contract.topics import Topics
 from models.errors import MalformedMessage
+from models.mqtt_client import Client, MqttRejected
 from models.settings import Settings, host_and_port
 
 __all__ = ["read_retained"]
 
 _SILENCE_S = 1.5
 """Retained messages follow the subscription immediately; a pause of this length is their end."""
-_FIRST_REFUSAL = 0x80
 
 
 async def read_retained(settings: Settings, tally: Tally) -> None:
     """Read every retained message. Live messages are ignored."""
-    host, port = host_and_port(settings.mqtt)
-    client = Client(host, port, protocol=ProtocolVersion.V5, clean_start=True)
+    client = Client(*host_and_port(settings.mqtt), clean_start=True)
     try:
         async with client:
-            granted = await client.subscribe("#", qos=0)
-            if any(_code(reason) >= _FIRST_REFUSAL for reason in granted):
-                raise Unread(f"the broker at {settings.mqtt} does not let us subscribe to all topics")
+            await client.subscribe("#", qos=0)
             await _take_all(client, settings.topics, tally)
+    except MqttRejected as rejection:
+        raise Unread(str(rejection)) from None
     except MqttError as error:
         raise Unread(f"no MQTT broker answers at {settings.mqtt} (FAIRROLL_MQTT): {error}") from None
 
@@ -59,7 +58,3 @@ def _may_be_retained(topic: str, topics: Topics) -> bool:
     with contextlib.suppress(MalformedMessage):
         return topics.parse(topic).channel == "state"
     return topic in {topics.control(topic.split("/")[-2]), topics.mqtt_pipeline}
-
-
-def _code(reason: object) -> int:
-    return reason if isinstance(reason, int) else int(getattr(reason, "value", 0))

@@ -1,18 +1,16 @@
 """The pipeline's MQTT sessions: manual acknowledgement, wrapped once."""
 
 import asyncio
-import math
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple, cast
 
-from aiomqtt import Client, Message, MqttError, ProtocolVersion
+from aiomqtt import Message
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
+from models.mqtt_client import Client
 from models.settings import Settings, host_and_port
 
 __all__ = ["Received", "Session", "open_session", "read_retained"]
@@ -20,8 +18,6 @@ __all__ = ["Received", "Session", "open_session", "read_retained"]
 QOS_AT_LEAST_ONCE = 1
 _KEEPALIVE_S = 10
 """Keep-alive: a silent broker is lost after at most twice this."""
-_MOST_CALLS = 1_000
-"""Publishes under way at which aiomqtt starts to warn; its own 10 are too few for those who publish in batches."""
 _ANSWER_S = 10.0
 """For the broker to accept a connection, of which paho takes up to 5 s for TCP, or a publication."""
 _SUBACK_S = 60.0
@@ -51,7 +47,8 @@ class Received(NamedTuple):
 class Session:
     """An MQTT 5 session in which nothing is acknowledged but by `acknowledge`.
 
-    Whatever waits for the broker raises MqttError when it is lost and TimeoutError when it does not answer.
+    Whatever waits for the broker raises MqttError when it is lost, MqttRejected, which is one, when it refuses, and
+    TimeoutError when it does not answer.
     """
 
     def __init__(self, client: Client) -> None:
@@ -110,17 +107,10 @@ async def open_session(settings: Settings, identifier: str, receive_maximum: int
         port,
         identifier=settings.topics.client_id(identifier),
         keepalive=_KEEPALIVE_S,
-        # aiomqtt's own timeouts are asyncio.wait_for, which loses a cancellation that comes at the same moment as the
-        # broker's answer (before Python 3.12: cpython issue 86296), and a service that is stopped would continue
-        timeout=math.inf,
         queue_type=_Arrivals,
-        protocol=ProtocolVersion.V5,
         clean_start=False,
         properties=properties,
-        # Nagle's algorithm would hold a publish back by 40 ms until the broker's delayed ACK
-        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
-    client.pending_calls_threshold = _MOST_CALLS
     # before connecting: afterwards one queued message is acknowledged by itself at each reconnect
     client._client.manual_ack_set(True)  # noqa: FBT003, SLF001 - paho's signature; issue 345, as above
     async with AsyncExitStack() as opened:
@@ -132,15 +122,12 @@ async def open_session(settings: Settings, identifier: str, receive_maximum: int
 async def read_retained(settings: Settings, topic: str) -> bytes:
     """Return the retained message of a topic, on a connection of its own; empty if there is none.
 
-    Raises as the session does, and MqttError if the broker refuses the subscription.
+    Raises as the session does.
     """
-    host, port = host_and_port(settings.mqtt)
-    client = Client(host, port, timeout=math.inf, protocol=ProtocolVersion.V5, clean_start=True)
+    client = Client(*host_and_port(settings.mqtt), clean_start=True)
     async with AsyncExitStack() as opened, asyncio.timeout(_ANSWER_S):
         await opened.enter_async_context(client)
-        granted = await client.subscribe(topic, QOS_AT_LEAST_ONCE)
-        if any(isinstance(reason, ReasonCode) and reason.is_failure for reason in granted):
-            raise MqttError(f"the broker refuses a subscription to {topic}")
+        await client.subscribe(topic, QOS_AT_LEAST_ONCE)
         await client.unsubscribe(topic)  # answered after what is retained was sent
         return await _first_payload(client) if len(client.messages) else b""
 

@@ -11,7 +11,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import structlog
@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from aiomqtt import MqttError
 
 from models.backoff import Backoff
+from models.mqtt_client import MqttRejected
 from models.settings import Settings
 from stream_processors.runtime.health import Health, served
 
@@ -57,8 +58,20 @@ async def again_after_outages(work: Work, health: Health) -> None:
         try:
             return await work()
         except* (MqttError, KafkaError, TimeoutError) as outage:
-            health.fault("broker lost: " + ", ".join(repr(error) for error in outage.exceptions))
+            health.fault(", ".join(_describe(error) for error in _leaves(outage)))
         await asyncio.sleep(backoff.after(clock() - started))
+
+
+def _describe(error: Exception) -> str:
+    return str(error) if isinstance(error, MqttRejected) else f"broker lost: {error!r}"
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 async def drain(rest: Awaitable[object], *needs: asyncio.Future[Any]) -> None:

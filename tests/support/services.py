@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Self
 
 import aiohttp
@@ -36,12 +36,16 @@ class Service:
 
     async def start(self) -> Self:
         """Returns when it does its work."""
+        await self.launch()
+        assert self.child.stdout
+        assert (await asyncio.wait_for(self.child.stdout.readline(), 120)).startswith(b"ready")
+        return self
+
+    async def launch(self) -> None:
+        """Start it where it may not be able to work."""
         self._child = await asyncio.create_subprocess_exec(
             *FAIRROLL, self._part, env=self._environ, stdout=asyncio.subprocess.PIPE, start_new_session=True
         )
-        assert self._child.stdout
-        assert (await asyncio.wait_for(self._child.stdout.readline(), 120)).startswith(b"ready")
-        return self
 
     async def run_to_its_end(self) -> tuple[int, str]:
         """Start it where it cannot work; returns its exit code and what it wrote to standard error."""
@@ -87,9 +91,10 @@ class Service:
         """Wait until `/readyz` returns this state, with its reason."""
         async with asyncio.timeout(20):
             while True:
-                status, vitals = await self.vitals("/readyz")
-                if status == 503 and vitals.last_fault and vitals.last_fault.text.startswith(fault):
-                    return vitals
+                with suppress(aiohttp.ClientError):  # it may not listen yet
+                    status, vitals = await self.vitals("/readyz")
+                    if status == 503 and vitals.last_fault and vitals.last_fault.text.startswith(fault):
+                        return vitals
                 await asyncio.sleep(0.05)
 
 

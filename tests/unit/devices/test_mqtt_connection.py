@@ -1,9 +1,10 @@
 import asyncio
 from typing import Any, cast
 
-from aiomqtt import Client, MqttError
+from aiomqtt import MqttError
 
 from devices.session.mqtt_connection import Identity, MqttConnection
+from models.mqtt_client import Client
 
 GATE = Identity(site="park", device="gate")
 
