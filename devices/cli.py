@@ -13,6 +13,7 @@ import click
 import msgspec
 import structlog
 
+from devices.enrolment.command import enroll
 from devices.hardware.buttons import typed_lines
 from devices.hardware.display import Display, GuardedDisplay, StandardOutput
 from devices.hardware.motor import SimulatedMotor
@@ -62,6 +63,9 @@ def commands() -> None:
     from the folder FAIRROLL_SECRETS. The state that survives a power cut is written to FAIRROLL_DATA/dispensers, one
     file per dispenser.
     """
+
+
+commands.add_command(enroll)
 
 
 @commands.command()

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, structs
 
 from models.contract.topics import DEFAULT_NAMESPACE, Name, Topics
 from models.errors import ConfigError
+from models.mqtt_tls import MqttTls
 
 __all__ = ["Settings", "host_and_port"]
 
@@ -24,6 +25,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What all its names on the brokers start with: pipelines that share a broker need different ones."""
     mqtt: str = "127.0.0.1:1883"
     """host:port of the MQTT broker"""
+    mqtt_ca: str = ""
+    """For TLS: the file of the certificates that the broker's own is signed with; empty: no TLS"""
+    mqtt_cert: str = ""
+    """The client's certificate. `{name}` in it, and in `mqtt_key`, stands for the client id: one setting serves all."""
+    mqtt_key: str = ""
+    control_key: str = ""
+    """Egress: the file of the private key that controls are signed with. A dispenser: the file of the public keys that
+    it verifies them with. Empty: controls are not signed"""
     kafka: str = "127.0.0.1:9092"
     """host:port of a Kafka bootstrap server"""
     kafka_user: str = ""
@@ -84,6 +93,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         _check_addresses("mqtt", [settings.mqtt])
         _check_addresses("kafka", [settings.kafka])
         _check_user(settings)
+        _check_certificate(settings)
         _check_addresses("health", filter(None, [settings.health]))
         _check_addresses("services", settings.service_addresses)
         _check_keys(settings.key_addresses)
@@ -94,6 +104,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     def topics(self) -> Topics:
         """The names on the brokers."""
         return Topics(self.namespace)
+
+    def mqtt_tls(self, name: str) -> MqttTls | None:
+        """Files of the client `name` (`ingress-1`, `park.gate`); None where the broker is reached without TLS."""
+        if not self.mqtt_ca:
+            return None
+        own = self.topics.client_id(name)
+        cert, key = (Path(path.replace("{name}", own)) if path else None for path in (self.mqtt_cert, self.mqtt_key))
+        return MqttTls(ca=Path(self.mqtt_ca), cert=cert, key=key)
 
     @property
     def kafka_named(self) -> str:
@@ -131,6 +149,16 @@ def _check_user(settings: Settings) -> None:
     if bool(settings.kafka_user) != bool(settings.kafka_password):
         given, missing = ("user", "password") if settings.kafka_user else ("password", "user")
         raise ConfigError(f"{_variable(f'kafka_{given}')} is given without {_variable(f'kafka_{missing}')}")
+
+
+def _check_certificate(settings: Settings) -> None:
+    if bool(settings.mqtt_cert) != bool(settings.mqtt_key):
+        given, missing = ("cert", "key") if settings.mqtt_cert else ("key", "cert")
+        raise ConfigError(f"{_variable(f'mqtt_{given}')} is given without {_variable(f'mqtt_{missing}')}")
+    if settings.mqtt_cert and not settings.mqtt_ca:
+        raise ConfigError(
+            f"{_variable('mqtt_cert')} is given without {_variable('mqtt_ca')}: without it there is no TLS"
+        )
 
 
 def _check_keys(addresses: Iterable[str]) -> None:

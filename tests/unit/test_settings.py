@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import ConfigError
+from models.mqtt_tls import MqttTls
 from models.settings import Settings, host_and_port
 
 
@@ -24,6 +25,15 @@ def test_metrics_of_a_namespace_go_to_a_bucket_of_its_name_unless_another_is_set
     assert Settings.from_environ(staging).influx_bucket == "staging"
     assert Settings.from_environ(staging | {"FAIRROLL_INFLUX_BUCKET": "city"}).influx_bucket == "city"
     assert Settings.from_environ(staging).topics.events == "staging.events"
+
+
+def test_one_setting_names_the_certificate_of_each_client() -> None:
+    environ = {"FAIRROLL_MQTT_CA": "ca.pem", "FAIRROLL_MQTT_CERT": "{name}.pem", "FAIRROLL_MQTT_KEY": "{name}.key"}
+    files = Settings.from_environ(environ | {"FAIRROLL_NAMESPACE": "staging"}).mqtt_tls("park.gate")
+    assert files == MqttTls(ca=Path("ca.pem"), cert=Path("staging:park.gate.pem"), key=Path("staging:park.gate.key"))
+    assert Settings.from_environ({}).mqtt_tls("park.gate") is None
+    with pytest.raises(ConfigError, match="without FAIRROLL_MQTT_CA"):
+        Settings.from_environ(environ | {"FAIRROLL_MQTT_CA": ""})
 
 
 @given(st.integers(1, 256), st.text("abc/._-", min_size=1), st.integers(1, 65_535))
@@ -47,6 +57,8 @@ def test_a_child_process_gets_the_same_settings(partitions: int, path: str, port
         ("FAIRROLL_PARTITIONS", "257", "<= 256"),
         ("FAIRROLL_PARTITIONS", "", "is empty: unset it"),
         ("FAIRROLL_MQTT", "", "is empty: unset it"),
+        ("FAIRROLL_MQTT_CERT", "cert.pem", "FAIRROLL_MQTT_CERT is given without FAIRROLL_MQTT_KEY"),
+        ("FAIRROLL_MQTT_KEY", "key.pem", "FAIRROLL_MQTT_KEY is given without FAIRROLL_MQTT_CERT"),
         ("FAIRROLL_MQTT", "broker", "is not host:port"),
         ("FAIRROLL_MQTT", ":1883", "is not host:port"),
         ("FAIRROLL_MQTT", "broker:", "is not host:port"),

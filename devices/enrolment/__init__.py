@@ -1,0 +1,1 @@
+"""How a dispenser gets its certificate: its key never leaves it."""

@@ -1,0 +1,1 @@
+"""The authority of a deployment: its folder, and what it has signed."""

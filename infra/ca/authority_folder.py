@@ -1,0 +1,154 @@
+"""The folder of an authority.
+
+| file | holds | mode |
+|---|---|---|
+| `ca.key` | the authority's key | 0600 |
+| `ca.pem` | its certificate | 0644 |
+| `control.key` | the key that egress signs controls with (Ed25519) | 0600 |
+| `control.pem` | its public key | 0644 |
+| `index.json` | every certificate that was signed, and whether it is revoked | 0600 |
+| `crl.pem` | the list of revoked certificates, for the broker | 0644 |
+
+One command at a time works on it (flock). The index is replaced before a certificate is handed out, so that nothing is
+signed that cannot be revoked.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from msgspec import Struct, structs
+
+from devices.enrolment.enrolment import read_or_make_key
+from devices.enrolment.private_files import check_private, make_private_folder, replace, write_new
+from models.errors import ConfigError
+from models.pki.bundle import Bundle, parse_control_keys
+from models.pki.certificates import Authority, read_certificate, revocation_list, self_signed, sign
+
+__all__ = ["AuthorityFolder", "Issued"]
+
+
+class Issued(Struct, frozen=True, kw_only=True):
+    """One signed certificate."""
+
+    serial: str
+    """hexadecimal"""
+    name: str
+    not_after: datetime
+    revoked_at: datetime | None = None
+
+    def state(self, now: datetime) -> str:
+        if self.revoked_at:
+            return "revoked"
+        return "expired" if self.not_after < now else "valid"
+
+
+class AuthorityFolder:
+    """The authority of a deployment, in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.certificate_file = folder / "ca.pem"
+        self.crl_file = folder / "crl.pem"
+        self.control_key_file = folder / "control.key"
+        self.control_public_file = folder / "control.pem"
+        self._key_file, self._index_file = folder / "ca.key", folder / "index.json"
+
+    @classmethod
+    def create(cls, folder: Path, name: str, now: datetime) -> "AuthorityFolder":
+        """Make keys, certificate and an empty CRL. Raises ConfigError where an authority is there already."""
+        authority = cls(folder)
+        make_private_folder(folder)
+        with authority._locked():
+            if authority._key_file.exists():
+                raise ConfigError(f"{folder} holds an authority already: choose another folder with --ca")
+            certificate, key = self_signed(generate_private_key(SECP256R1()), name, now, x509.random_serial_number())
+            authority._make_control_key()
+            write_new(authority.certificate_file, certificate.public_bytes(Encoding.PEM), 0o644)
+            write_new(authority._key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+            authority._write_index([])
+            authority._write_crl(now)
+        return authority
+
+    def issued(self) -> list[Issued]:
+        """Everything that was signed, oldest first; raises ConfigError without an authority."""
+        try:
+            check_private(self.folder)
+            return msgspec.json.decode(self._index_file.read_bytes(), type=list[Issued])
+        except FileNotFoundError:
+            raise ConfigError(f"no authority in {self.folder}: run fairroll ca init, or name it with --ca") from None
+        except (OSError, msgspec.DecodeError) as error:
+            raise ConfigError(f"{self._index_file} cannot be read: {error}") from None
+
+    def sign(
+        self,
+        request: x509.CertificateSigningRequest,
+        now: datetime,
+        *,
+        lasts: timedelta | None = None,
+        hosts: Sequence[str] = (),
+    ) -> Bundle:
+        """Sign a checked request, and record it."""
+        with self._locked():
+            issued, serial = self.issued(), x509.random_serial_number()
+            certificate = sign(self._authority(), request, now=now, serial=serial, lasts=lasts, hosts=hosts)
+            name = str(certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+            not_after = certificate.not_valid_after_utc
+            self._write_index([*issued, Issued(serial=f"{serial:x}", name=name, not_after=not_after)])
+        return Bundle(
+            certificate=certificate,
+            authorities=[read_certificate(self.certificate_file.read_bytes())],
+            control_keys=parse_control_keys(self.control_public_file.read_bytes()),
+        )
+
+    def revoke(self, name_or_serial: str, now: datetime) -> list[Issued]:
+        """Revoke each valid certificate of a name, or one by its serial number, and write the CRL; returns them."""
+        with self._locked():
+            issued = self.issued()
+            chosen = [each for each in issued if name_or_serial in (each.name, each.serial) and not each.revoked_at]
+            if not chosen:
+                raise ConfigError(f"no certificate of {name_or_serial} is left to revoke: see fairroll ca list")
+            self._write_index([structs.replace(each, revoked_at=now) if each in chosen else each for each in issued])
+            self._write_crl(now)
+        return chosen
+
+    def write_crl(self, now: datetime) -> None:
+        """Make the CRL again from the index."""
+        with self._locked():
+            self._write_crl(now)
+
+    def _write_crl(self, now: datetime) -> None:
+        revoked = [(int(each.serial, 16), each.revoked_at) for each in self.issued() if each.revoked_at]
+        replace(self.crl_file, revocation_list(self._authority(), revoked, now).public_bytes(Encoding.PEM), 0o644)
+
+    def _write_index(self, issued: list[Issued]) -> None:
+        replace(self._index_file, msgspec.json.format(msgspec.json.encode(issued)))
+
+    def _make_control_key(self) -> None:
+        key = Ed25519PrivateKey.generate()
+        write_new(self.control_key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        write_new(self.control_public_file, public, 0o644)
+
+    def _authority(self) -> Authority:
+        return Authority(read_certificate(self.certificate_file.read_bytes()), read_or_make_key(self._key_file))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            descriptor = os.open(self.folder, os.O_RDONLY)
+        except FileNotFoundError:
+            raise ConfigError(f"no authority in {self.folder}: run fairroll ca init, or name it with --ca") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
