@@ -13,11 +13,11 @@ help: ## this list
 
 setup: programs $(PACKAGES) $(KAFKA) ## install all that is needed: programs, .venv, Kafka
 
-demo: setup ## a site at work, from the camera to the motor (PHOTOS=folder for your own faces)
-	$(BIN)/fairroll demo $(if $(PHOTOS),--photos "$(PHOTOS)")
+demo: setup ## a site at work, from the camera to the motor (PHOTOS=folder for your own faces, SECURE=1: with certificates)
+	$(BIN)/fairroll demo $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(SECURE),--secure)
 
-up: setup ## the whole pipeline on this machine, until Ctrl-C
-	$(BIN)/fairroll up
+up: setup ## the whole pipeline on this machine, until Ctrl-C (SECURE=1: with certificates)
+	$(BIN)/fairroll up $(if $(SECURE),--secure)
 
 test: setup ## every test, against real brokers, two at a time
 	$(BIN)/pytest -n 2 --no-loadscope-reorder

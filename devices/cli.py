@@ -21,6 +21,7 @@ from devices.hardware.panel import Panel, Press, display_text
 from devices.journal.port import InMemoryJournal, Journal
 from devices.journal.sqlite import DiskJournal
 from devices.session.device_files import boot_id, read_sites
+from devices.session.security import read_security
 from devices.session.session import Dispenser, Identity
 from devices.session.site_key import open_site_key_chain, site_key_file
 from devices.simulation.fleet import Fleet, Tally, Visits
@@ -121,7 +122,10 @@ def run(
     journal = _journal(settings, identity)
     chain = open_site_key_chain(site_key_file(settings, site), face_model(model)) if photos else None
     motor = SimulatedMotor()
-    dispenser = Dispenser(identity, motor, settings.mqtt, journal=journal, follower=chain, patience_s=patience)
+    security = read_security(settings, site, device)
+    dispenser = Dispenser(
+        identity, motor, settings.mqtt, security=security, journal=journal, follower=chain, patience_s=patience
+    )
     vision = _vision(settings, photos, model, capture_timeout, dispenser) if photos else None
     face_capture = TemplateCapture(vision, chain) if vision and chain else None
     with GuardedDisplay(StandardOutput()) as display:

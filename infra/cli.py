@@ -17,7 +17,7 @@ __all__ = ["main"]
 
 _GROUPS = {
     "Run": ("run", ("up", "demo", "keyholder", "ingress", "egress", "decider", "sink")),
-    "Set up": ("setup", ("provision", "apply", "init-metrics", "ca")),
+    "Set up": ("setup", ("provision", "apply", "init-metrics", "ca", "broker")),
     "Operate": ("operate", ("status", "dead-letters", "set-aside", "preview")),
     "Privacy": ("privacy", ("hold", "resume", "receipts", "audit", "compliance")),
     "Replay": ("replay", ("record", "replay", "explain")),

@@ -24,9 +24,10 @@ _IN_TIME = f"no answer within {PROBE_S:g} s"
 
 
 async def mqtt_fault(settings: Settings) -> str:
-    """The broker answers once it has accepted a connection."""
+    """The broker answers once it has accepted a connection. Raises ConfigError for a bad certificate."""
+    client = Client(*host_and_port(settings.mqtt), tls=settings.mqtt_tls("operator"))
     try:
-        async with asyncio.timeout(PROBE_S), Client(*host_and_port(settings.mqtt)):
+        async with asyncio.timeout(PROBE_S), client:
             return ""
     except MqttError as error:
         return str(error)

@@ -16,6 +16,8 @@ from aiomqtt import MqttError, ProtocolVersion
 from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt.reasoncodes import ReasonCode
 
+from models.mqtt_tls import MqttTls
+
 __all__ = ["Client", "MqttRejected"]
 
 _FIRST_FAILURE: Final = 0x80
@@ -56,13 +58,17 @@ class Client(aiomqtt.Client):  # noqa: TID251 - the checked one
     together with the broker's answer (before Python 3.12: cpython issue 86296). Its callers use asyncio.timeout.
     """
 
-    def __init__(self, hostname: str, port: int, *, user: str = "", **options: Any) -> None:
-        """`user`: how the broker's ACL names this client; by default `username`, or else the client id."""
+    def __init__(self, hostname: str, port: int, *, user: str = "", tls: MqttTls | None = None, **options: Any) -> None:
+        """`user`: how the broker's ACL names this client; by default `username`, or else the client id.
+
+        `tls`: read here; raises ConfigError if that is impossible.
+        """
         super().__init__(
             hostname,
             port,
             protocol=ProtocolVersion.V5,
             timeout=math.inf,
+            tls_context=tls.context() if tls else None,
             # Nagle's algorithm would hold a publication back by 40 ms until the broker's delayed ACK
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             **options,

@@ -31,8 +31,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The client's certificate. `{name}` in it, and in `mqtt_key`, stands for the client id: one setting serves all."""
     mqtt_key: str = ""
     control_key: str = ""
-    """Egress: the file of the private key that controls are signed with. A dispenser: the file of the public keys that
-    it verifies them with. Empty: controls are not signed"""
+    """Egress: the file of the private key that it signs controls with; empty: they are not signed"""
+    control_signers: str = ""
+    """A dispenser: the file of the public keys whose controls it obeys; empty: it obeys unsigned ones"""
     kafka: str = "127.0.0.1:9092"
     """host:port of a Kafka bootstrap server"""
     kafka_user: str = ""

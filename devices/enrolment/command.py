@@ -22,8 +22,8 @@ def enroll(site: str, device: str, bundle: click.File | None) -> None:
     """Make the key of this dispenser and a request for its certificate; then install the answer.
 
     Without --bundle: makes the key, unless it is there, writes the request, and shows the fingerprint of the key, which
-    the operator of the authority compares. Both lie in the folder `mqtt` of FAIRROLL_SECRETS; the key stays there. Enrol
-    again for a new certificate before the present one ends.
+    the operator of the authority compares. Both lie in the folder `mqtt` of FAIRROLL_SECRETS; the key stays there.
+    Enrol again for a new certificate before the present one ends.
     """
     settings = Settings.from_environ(os.environ)
     name = settings.topics.client_id(f"{_name(site)}.{_name(device)}")
@@ -38,7 +38,7 @@ def enroll(site: str, device: str, bundle: click.File | None) -> None:
     click.echo(f"FAIRROLL_MQTT_CERT={_shown(files.folder / '{name}.pem')}")
     click.echo(f"FAIRROLL_MQTT_KEY={_shown(files.folder / '{name}.key')}")
     if files.control_keys.exists():
-        click.echo(f"FAIRROLL_CONTROL_KEY={_shown(files.control_keys)}")
+        click.echo(f"FAIRROLL_CONTROL_SIGNERS={_shown(files.control_keys)}")
 
 
 def _name(text: str) -> str:

@@ -12,8 +12,10 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make the folder with mode 0700; raises ConfigError if it is there and open to others."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the folder, and what is missing above it, with mode 0700; raises ConfigError if it is open to others."""
+    for parent in reversed(folder.parents):
+        parent.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     check_private(folder)
 
 

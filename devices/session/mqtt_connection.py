@@ -13,6 +13,7 @@ from paho.mqtt.properties import Properties
 from models.contract.messages import MAX_EXPIRY_S
 from models.contract.topics import DEFAULT_NAMESPACE, Channel, Name, Topics
 from models.mqtt_client import Client, MqttRejected
+from models.mqtt_tls import MqttTls
 from models.settings import host_and_port
 
 __all__ = ["Identity", "MqttConnection", "open_connection"]
@@ -109,8 +110,12 @@ class MqttConnection:
 
 
 @asynccontextmanager
-async def open_connection(identity: Identity, mqtt: str, will: bytes) -> AsyncIterator[MqttConnection]:
+async def open_connection(
+    identity: Identity, mqtt: str, will: bytes, tls: MqttTls | None = None
+) -> AsyncIterator[MqttConnection]:
     """Connect to the broker at `mqtt` (host:port) and subscribe. Raises MqttRejected, MqttError or TimeoutError.
+
+    With `tls` its files are read for each connection; raises ConfigError if that is impossible.
 
     The session ends with the connection (clean start). A persistent session would deliver, after an outage, commands
     for requests that are closed by then and acknowledgements of reports that are repeated anyway; and it is not
@@ -123,6 +128,7 @@ async def open_connection(identity: Identity, mqtt: str, will: bytes) -> AsyncIt
         clean_start=True,
         keepalive=_KEEPALIVE_S,
         max_queued_incoming_messages=_MAX_QUEUED,
+        tls=tls,
         will=Will(identity.topic("state"), will, _QOS, retain=True),
     )
     async with AsyncExitStack() as opened:

@@ -35,11 +35,12 @@ from devices.machine.camera_permission import CameraBlocked, camera_blocked
 from devices.machine.dispenser import resume, step
 from devices.machine.state import State
 from devices.session.mqtt_connection import Identity, MqttConnection, open_connection
+from devices.session.security import UNSECURED, Security
 from devices.session.site_key import EpochFollower, KeyUnavailable
 from models.backoff import Backoff
 from models.contract.codec import decode_command, decode_control, encode
 from models.contract.messages import Ack, Control, DeviceState, ForgetRequested, Mode, Report, Request
-from models.errors import MalformedMessage
+from models.errors import ConfigError, MalformedMessage
 from models.mqtt_client import MqttRejected
 
 __all__ = ["Dispenser", "Identity", "new_id"]
@@ -75,6 +76,7 @@ class Dispenser:
         motor: Motor,
         mqtt: str,
         *,
+        security: Security = UNSECURED,
         journal: Journal | None = None,
         follower: EpochFollower | None = None,
         patience_s: float = 3.0,
@@ -90,7 +92,7 @@ class Dispenser:
         self.permission_changed = asyncio.Event()
         """set at each control and each change of the camera; the consumer clears it"""
         self._motor = GuardedMotor(motor)
-        self._mqtt = mqtt
+        self._mqtt, self._security = mqtt, security
         self._journal: Journal = journal or InMemoryJournal()
         self._follower = follower
         self._key_unavailable: KeyUnavailable | None = None
@@ -177,7 +179,10 @@ class Dispenser:
             self._journal.close()
 
     async def _keep_connected(self) -> None:
-        """Reconnect after each loss of the connection, with backoff and jitter."""
+        """Reconnect after each loss of the connection, with backoff and jitter.
+
+        A certificate that cannot be read is a loss too: visitors get local rations until it is mended.
+        """
         backoff = Backoff(random.uniform, worked_s=_STABLE_AFTER_S)
         while True:
             started = time.monotonic()
@@ -185,7 +190,7 @@ class Dispenser:
                 await self._run_connection()
             except MqttRejected as rejection:
                 log.error(str(rejection))
-            except (MqttError, TimeoutError) as error:
+            except (MqttError, TimeoutError, ConfigError) as error:
                 log.info("broker lost", site=self.identity.site, device=self.identity.device, error=repr(error))
             await asyncio.sleep(backoff.after(time.monotonic() - started))
 
@@ -194,7 +199,7 @@ class Dispenser:
         self._apply(Connecting())
         self._sequence = self.state.first_sequence
         will = self._state(online=False, sequence=self.state.will_sequence)
-        async with open_connection(self.identity, self._mqtt, encode(will)) as connection:
+        async with open_connection(self.identity, self._mqtt, encode(will), self._security.tls) as connection:
             self._connection = connection
             try:
                 await self._publish_state(connection)

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from devices.hardware.motor import SimulatedMotor
 from devices.journal.port import Journal
 from devices.machine.actions import RequestClosed
+from devices.session.security import read_security
 from devices.session.session import Dispenser, Identity, new_id
 from devices.session.site_key import SiteKeyChain
 from devices.simulation.synthetic_faces import SYNTHETIC, SyntheticFace
@@ -99,7 +100,7 @@ class Fleet:
             for site, names in devices.items()
             for device in names
         ]
-        self._dispensers = [_simulated(settings.mqtt, i, journal(i), chains[i.site]) for i in identities]
+        self._dispensers = [_simulated(settings, i, journal(i), chains[i.site]) for i in identities]
         self._queues = {id(dispenser): asyncio.Lock() for dispenser in self._dispensers}
 
     async def serve(self, visits: Visits, on_result: Callable[[Tally], None] = lambda _: None) -> Tally:
@@ -164,6 +165,7 @@ class Fleet:
         return sum(len(dispenser.state.memory.reports) for dispenser in self._dispensers)
 
 
-def _simulated(mqtt: str, identity: Identity, journal: Journal, chain: SiteKeyChain) -> Dispenser:
+def _simulated(settings: Settings, identity: Identity, journal: Journal, chain: SiteKeyChain) -> Dispenser:
     motor = SimulatedMotor(roll_cm=_ROLL_CM, cm_per_s=_CM_PER_S)
-    return Dispenser(identity, motor, mqtt, journal=journal, follower=chain)
+    security = read_security(settings, identity.site, identity.device)
+    return Dispenser(identity, motor, settings.mqtt, security=security, journal=journal, follower=chain)

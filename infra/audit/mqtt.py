@@ -20,7 +20,7 @@ _SILENCE_S = 1.5
 
 async def read_retained(settings: Settings, tally: Tally) -> None:
     """Read every retained message. Live messages are ignored."""
-    client = Client(*host_and_port(settings.mqtt), clean_start=True)
+    client = Client(*host_and_port(settings.mqtt), tls=settings.mqtt_tls("audit"), clean_start=True)
     try:
         async with client:
             await client.subscribe("#", qos=0)

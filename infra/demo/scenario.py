@@ -17,6 +17,7 @@ from devices.hardware.camera import Camera, PhotoFolder, photos
 from devices.hardware.motor import SimulatedMotor
 from devices.hardware.panel import Panel, Press, Shown, display_text
 from devices.machine.actions import RequestClosed
+from devices.session.security import read_security
 from devices.session.session import Dispenser, Identity
 from devices.session.site_key import open_site_key_chain, site_key_file
 from devices.simulation.fleet import Tally, Visits
@@ -41,7 +42,7 @@ _SIMULATED, _SIMULATED_SITES, _DISPENSERS = "simulated-{number}", 4, 10
 _MOST_PEOPLE = 12
 _PERIOD_S = 5
 """Metrics period, short so that the demo need not wait for a minute to close."""
-_LEFT_BEHIND = ("config", "data", "logs", "secrets")
+_LEFT_BEHIND = ("ca", "config", "data", "logs", "secrets")
 """By an earlier demo, whose visitors would be remembered."""
 _SITES_TOML = """\
 [sites.{site}]
@@ -56,7 +57,7 @@ devices = [{devices}]
 """
 
 
-def demonstrate(folder: Path, own_photos: Path | None, *, visitors: int, seconds: float) -> None:
+def demonstrate(folder: Path, own_photos: Path | None, *, visitors: int, seconds: float, is_secure: bool) -> None:
     """Start everything, show the main job, print what came of it. Raises ConfigError for photos that are none."""
     people = list(_people(own_photos))
     for name in _LEFT_BEHIND:
@@ -66,21 +67,22 @@ def demonstrate(folder: Path, own_photos: Path | None, *, visitors: int, seconds
     sites_file.write_text(_sites())
     console = Console()
     visits = Visits(visitors=visitors, seconds=seconds)
-    page = asyncio.run(_demonstrate(folder, sites_file, people, visits, console))
+    environ = {"FAIRROLL_SITES": str(sites_file), "FAIRROLL_METRICS_PERIOD_S": str(_PERIOD_S)}
+    stack = LocalStack(folder, ports=Ports.free(), environ=environ, is_secure=is_secure)
+    page = asyncio.run(_demonstrate(stack, folder, people, visits, console))
     console.print(f"\nWhat Grafana would show, as a page for any browser: {page}", soft_wrap=True)
     _point_on(console, folder)
 
 
 async def _demonstrate(
-    folder: Path, sites_file: Path, people: list[tuple[str, Path]], visits: Visits, console: Console
+    stack: LocalStack, folder: Path, people: list[tuple[str, Path]], visits: Visits, console: Console
 ) -> Path:
     console.print(
         "Starting mosquitto, Kafka, InfluxDB and the pipeline, on free ports of this machine.", soft_wrap=True
     )
-    environ = {"FAIRROLL_SITES": str(sites_file), "FAIRROLL_METRICS_PERIOD_S": str(_PERIOD_S)}
     started_ms = int(1000 * time.time())
-    async with LocalStack(folder, ports=Ports.free(), environ=environ) as stack:
-        sites = read_sites(sites_file)
+    async with stack:
+        sites = read_sites(stack.settings.sites)
         scene = await _play(stack, people, visits, console)
         console.print()
         console.print(await summary(stack.settings, sites, scene))
@@ -112,7 +114,8 @@ async def _at_the_gate(settings: Settings, people: list[tuple[str, Path]], scene
     """Each person asks by face, asks again, presses the button; at the end the staff helps one."""
     chain = open_site_key_chain(site_key_file(settings, _SITE), face_model(_MODEL))
     identity = Identity(site=_SITE, device=_DEVICE, model=_MODEL, namespace=settings.namespace)
-    dispenser = Dispenser(identity, SimulatedMotor(), settings.mqtt, follower=chain)
+    security = read_security(settings, _SITE, _DEVICE)
+    dispenser = Dispenser(identity, SimulatedMotor(), settings.mqtt, security=security, follower=chain)
     session = asyncio.create_task(dispenser.run(), name="gate")
     try:
         vision = await asyncio.to_thread(open_vision, _MODEL, settings.data / "weights")

@@ -7,12 +7,14 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from infra.local import probes
 from infra.local.installation import KAFKA_CLASSES, Place, kafka_classpath, program
 from infra.local.ports import LOOPBACK
+from infra.local.secured import write_local_broker
 from models.errors import ConfigError
 
 __all__ = ["BROKERS", "EVERYTHING", "INSTEAD", "PROCESSES", "Program", "program_of"]
@@ -81,7 +83,7 @@ def program_of(name: str, place: Place) -> Program:
 
 def _mosquitto(place: Place) -> Program:
     data = place.data("mosquitto")
-    config = place.config("mosquitto.conf", data=data)
+    config = _mosquitto_config(place, data)
     return Program(
         name="mosquitto",
         command=(program("mosquitto"), "-c", str(config)),
@@ -89,6 +91,12 @@ def _mosquitto(place: Place) -> Program:
         ready=partial(probes.mqtt_answers, place.settings),
         state=data / "mosquitto.db",
     )
+
+
+def _mosquitto_config(place: Place, data: Path) -> Path:
+    if place.settings.mqtt_ca:
+        return write_local_broker(place.folder, place.settings, place.ports.mqtt, data, datetime.now(UTC))
+    return place.config("mosquitto.conf", data=data)
 
 
 def _kafka(place: Place) -> Program:

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -11,6 +12,7 @@ from infra.local.installation import Place, memory_folder
 from infra.local.ports import LOOPBACK, Ports, is_taken
 from infra.local.process import Process
 from infra.local.programs import BROKERS, EVERYTHING, INSTEAD, PROCESSES, Program, program_of
+from infra.local.secured import certify, secured
 from infra.setup.provision import provision
 from models.errors import ConfigError
 from models.settings import Settings
@@ -26,7 +28,8 @@ class LocalStack:
     """`async with` starts the programs, waits until all are ready, applies the sites file, and stops them afterwards.
 
     A broker whose variable (`FAIRROLL_MQTT`, `FAIRROLL_KAFKA`, `FAIRROLL_INFLUX_URL`) is set in `environ` runs
-    elsewhere already: it is `external` and not started. Starting raises ConfigError before anything runs (a port is
+    elsewhere already: it is `external` and not started. `is_secure`: the MQTT broker wants certificates, which are made
+    first. Starting raises ConfigError before anything runs (a port is
     taken, a program or the file of sites is missing) and ProgramDied after. The folder gets `config`, `data`, `logs`
     and `secrets`. The keys of the seal chains are in memory only, and end with the stack.
     """
@@ -38,22 +41,27 @@ class LocalStack:
         programs: Collection[str] = EVERYTHING,
         ports: Ports | None = None,
         environ: Mapping[str, str] | None = None,
+        is_secure: bool = False,
     ) -> None:
         environ = environ or {}
         ports = ports or Ports()
         folder = folder.absolute()
-        self.settings = Settings.from_environ({**_addresses(folder, ports), **environ})
+        addresses = _addresses(folder, ports) | (secured(folder) if is_secure else {})
+        self.settings = Settings.from_environ({**addresses, **environ})
         self.external = tuple(name for name in programs if INSTEAD.get(name, "") in environ)
         self._names = tuple(name for name in EVERYTHING if name in programs and name not in self.external)
         self._place = Place(folder, ports, self.settings)
+        self._is_secure = is_secure
         self._processes: dict[str, Process] = {}
 
     async def __aenter__(self) -> Self:
+        has_processes = not set(PROCESSES).isdisjoint(self._names)
+        sites = read_sites(self.settings.sites) if has_processes else None
+        if self._is_secure:
+            certify(self._place.folder, self.settings, sites, datetime.now(UTC))
         programs = [program_of(name, self._place) for name in self._names]
         for program in programs:
             _check_ports(program)
-        has_processes = not set(PROCESSES).isdisjoint(self._names)
-        sites = read_sites(self.settings.sites) if has_processes else None
         self._processes = {program.name: Process(program, self._place.log(program.name)) for program in programs}
         try:
             await self._start_all(BROKERS)

@@ -66,11 +66,12 @@ def run(settings: Settings) -> None:
 
 
 async def _carry(settings: Settings, health: Health) -> None:
+    session_name = f"egress-{settings.instance}"
     recorded = await check_kafka(settings, own_id(settings))
-    retained = await read_retained(settings, settings.topics.mqtt_pipeline)
+    retained = await read_retained(settings, session_name, settings.topics.mqtt_pipeline)
     check_retained(settings, retained, recorded)
     async with (
-        open_session(settings, f"egress-{settings.instance}", _RECEIVE_MAXIMUM) as session,
+        open_session(settings, session_name, _RECEIVE_MAXIMUM) as session,
         open_consumer(settings, settings.topics.decisions, group=settings.topics.egress_group) as decisions,
         open_consumer(settings, settings.topics.controls, group=None) as controls,
         asyncio.TaskGroup() as tasks,

@@ -157,14 +157,16 @@ def run(settings: Settings) -> None:
 
 async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
     """On a stop, read no more and acknowledge what is in flight to Kafka; the broker keeps the rest."""
+    session_name = f"ingress-{settings.instance}"
     recorded = await check_kafka(settings, own_id(settings))
-    check_retained(settings, await read_retained(settings, settings.topics.mqtt_pipeline), recorded)
+    retained = await read_retained(settings, session_name, settings.topics.mqtt_pipeline)
+    check_retained(settings, retained, recorded)
     async with (
         open_producer(settings) as producer,
         open_consumer(settings, settings.topics.controls, group=None) as controls,
         open_consumer(settings, settings.topics.states, group=None) as states,
         open_keys(settings, "ingress", health) as keys,
-        open_session(settings, f"ingress-{settings.instance}", _RECEIVE_MAXIMUM) as session,
+        open_session(settings, session_name, _RECEIVE_MAXIMUM) as session,
         asyncio.TaskGroup() as tasks,
     ):
         seals = Seals(keys)

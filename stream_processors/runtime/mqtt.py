@@ -16,6 +16,7 @@ from models.settings import Settings, host_and_port
 __all__ = ["Received", "Session", "open_session", "read_retained"]
 
 QOS_AT_LEAST_ONCE = 1
+QOS_AT_MOST_ONCE = 0
 _KEEPALIVE_S = 10
 """Keep-alive: a silent broker is lost after at most twice this."""
 _ANSWER_S = 10.0
@@ -98,40 +99,52 @@ async def open_session(settings: Settings, identifier: str, receive_maximum: int
     bounded by the broker: while nothing is acknowledged by `receive_maximum`; beyond that mosquitto 2.0.11 sends its
     whole backlog, at a reconnect or with the first PUBACKs, so by its `max_queued_messages` and `max_queued_bytes`.
     """
-    host, port = host_and_port(settings.mqtt)
-    properties = Properties(PacketTypes.CONNECT)
-    properties.SessionExpiryInterval = _SESSION_EXPIRY_S
-    properties.ReceiveMaximum = receive_maximum
-    client = Client(
-        host,
-        port,
-        identifier=settings.topics.client_id(identifier),
-        keepalive=_KEEPALIVE_S,
-        queue_type=_Arrivals,
-        clean_start=False,
-        properties=properties,
-    )
-    # before connecting: afterwards one queued message is acknowledged by itself at each reconnect
-    client._client.manual_ack_set(True)  # noqa: FBT003, SLF001 - paho's signature; issue 345, as above
+    client = _client(settings, identifier, receive_maximum, is_kept=True)
     async with AsyncExitStack() as opened:
         async with asyncio.timeout(_ANSWER_S):
             await opened.enter_async_context(client)
         yield Session(client)
 
 
-async def read_retained(settings: Settings, topic: str) -> bytes:
+async def read_retained(settings: Settings, identifier: str, topic: str) -> bytes:
     """Return the retained message of a topic, on a connection of its own; empty if there is none.
+
+    Without certificates the connection has a client id of its own, so that it disturbs no pipeline of the same names.
+    With them it continues the service's session, whose id a broker that takes it from the certificate gives it anyway:
+    what comes of it meanwhile is not acknowledged, and the next connection gets it again.
 
     Raises as the session does.
     """
-    client = Client(*host_and_port(settings.mqtt), clean_start=True)
-    async with AsyncExitStack() as opened, asyncio.timeout(_ANSWER_S):
+    client = _client(settings, identifier, 1, is_kept=bool(settings.mqtt_cert))
+    async with AsyncExitStack() as opened, asyncio.timeout(_SUBACK_S):
         await opened.enter_async_context(client)
-        await client.subscribe(topic, QOS_AT_LEAST_ONCE)
+        await client.subscribe(topic, QOS_AT_MOST_ONCE)
         await client.unsubscribe(topic)  # answered after what is retained was sent
-        return await _first_payload(client) if len(client.messages) else b""
+        return await _payload_of(client, topic)
 
 
-async def _first_payload(client: Client) -> bytes:
-    message = await anext(aiter(client.messages))
-    return message.payload if isinstance(message.payload, bytes) else b""
+async def _payload_of(client: Client, topic: str) -> bytes:
+    messages = aiter(client.messages)
+    arrived = [cast("Received", await anext(messages)) for _ in range(len(client.messages))]
+    return next((message.payload for message in arrived if message.topic == topic), b"")
+
+
+def _client(settings: Settings, identifier: str, receive_maximum: int, *, is_kept: bool) -> Client:
+    """Make a client that acknowledges nothing by itself. `is_kept`: continues its session, and leaves it."""
+    host, port = host_and_port(settings.mqtt)
+    properties = Properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = _SESSION_EXPIRY_S if is_kept else 0
+    properties.ReceiveMaximum = receive_maximum
+    client = Client(
+        host,
+        port,
+        identifier=settings.topics.client_id(identifier) if is_kept else None,
+        keepalive=_KEEPALIVE_S,
+        tls=settings.mqtt_tls(identifier),
+        queue_type=_Arrivals,
+        clean_start=not is_kept,
+        properties=properties,
+    )
+    # before connecting: afterwards one queued message is acknowledged by itself at each reconnect
+    client._client.manual_ack_set(True)  # noqa: FBT003, SLF001 - paho's signature; issue 345, as above
+    return client

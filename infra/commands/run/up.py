@@ -25,8 +25,9 @@ _FOLDER = click.Path(path_type=Path)
 @click.command()
 @click.option("--folder", type=_FOLDER, default=LOCAL_FOLDER, show_default=True, help="Data and logs.")
 @click.option("--ports", type=click.Choice(["fixed", "free"]), default="fixed", show_default=True)
+@click.option("--secure", is_flag=True, help="MQTT by TLS with certificates, signed controls (docs/security.md).")
 @click.option("--brokers", is_flag=True, help="Only the brokers, none of fairroll's own processes.")
-def up(folder: Path, ports: Literal["fixed", "free"], *, brokers: bool) -> None:
+def up(folder: Path, ports: Literal["fixed", "free"], *, secure: bool, brokers: bool) -> None:
     """Start the whole pipeline on this machine, until Ctrl-C.
 
     A broker named by FAIRROLL_MQTT, FAIRROLL_KAFKA or FAIRROLL_INFLUX_URL is used, not started. SIGTERM stops it too.
@@ -36,6 +37,7 @@ def up(folder: Path, ports: Literal["fixed", "free"], *, brokers: bool) -> None:
         programs=BROKERS if brokers else EVERYTHING,
         ports=Ports.free() if ports == "free" else Ports(),
         environ=os.environ,
+        is_secure=secure,
     )
     try:
         asyncio.run(_up(stack, folder, Console()))

@@ -25,6 +25,7 @@ from devices.hardware.motor import SimulatedMotor
 from devices.journal.sqlite import DiskJournal
 from devices.machine import actions
 from devices.session.device_files import boot_id
+from devices.session.security import read_security
 from devices.session.session import Dispenser, Identity, new_id
 from devices.session.site_key import SiteKeyChain, open_site_key_chain, site_key_file
 from devices.simulation.synthetic_faces import SYNTHETIC, SyntheticFace
@@ -104,7 +105,13 @@ class Place:
         self.identity = identity
         journal = DiskJournal(settings.data / "dispensers" / f"{identity}.db", boot_id())
         self.dispenser = Dispenser(
-            identity, self, settings.mqtt, journal=journal, follower=chain, patience_s=plan.patience_s
+            identity,
+            self,
+            settings.mqtt,
+            security=read_security(settings, identity.site, identity.device),
+            journal=journal,
+            follower=chain,
+            patience_s=plan.patience_s,
         )
         self.line: asyncio.Queue[Person] = asyncio.Queue(_LONGEST_LINE)
         self.is_idle = asyncio.Event()

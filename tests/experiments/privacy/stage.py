@@ -11,6 +11,7 @@ import numpy as np
 from devices.hardware.motor import SimulatedMotor
 from devices.hardware.panel import Panel, Press, Shown
 from devices.machine.actions import RequestClosed
+from devices.session.security import read_security
 from devices.session.session import Dispenser, Identity
 from devices.session.site_key import SiteKeyChain, open_site_key_chain, site_key_file
 from devices.simulation.synthetic_faces import SYNTHETIC, SyntheticFace
@@ -78,7 +79,13 @@ class Stage:
         """One that is connected, and has seen its site's control."""
         chain = open_site_key_chain(site_key_file(self.settings, site), SYNTHETIC)
         identity = Identity(site=site, device=device, model=SYNTHETIC.id)
-        dispenser = Dispenser(identity, SimulatedMotor(), self.settings.mqtt, follower=chain)
+        dispenser = Dispenser(
+            identity,
+            SimulatedMotor(),
+            self.settings.mqtt,
+            security=read_security(self.settings, site, device),
+            follower=chain,
+        )
         running = asyncio.create_task(dispenser.run(), name=str(identity))
         try:
             async with asyncio.timeout(20):

@@ -94,11 +94,11 @@ async def test_egress_retains_the_id_and_the_pipeline_s_own_services_start(
     async with running(Service("egress", settings)):
         pass
     async with running(Service("egress", settings), Service("sink", settings)):
-        assert await read_retained(settings, settings.topics.mqtt_pipeline) == own
+        assert await read_retained(settings, "egress-1", settings.topics.mqtt_pipeline) == own
 
 
 async def test_a_topic_without_a_retained_message_reads_as_empty(brokers: Settings, namespace: str) -> None:
-    assert await asyncio.wait_for(read_retained(brokers, f"{namespace}/nothing"), 5) == b""
+    assert await asyncio.wait_for(read_retained(brokers, "egress-1", f"{namespace}/nothing"), 5) == b""
 
 
 async def test_a_pipeline_from_before_ids_were_recorded_gets_one(

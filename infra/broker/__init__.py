@@ -1,0 +1,1 @@
+"""mosquitto for a deployment: its configuration, its access rules, its certificate."""

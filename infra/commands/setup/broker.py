@@ -1,0 +1,45 @@
+"""`fairroll broker`."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from infra.broker.broker_folder import Listener, permitted, write_broker
+from infra.broker.live import update
+from infra.ca.authority_folder import AuthorityFolder
+from infra.operator_settings import operator_settings
+from models.errors import ConfigError
+
+__all__ = ["broker"]
+
+_FOLDER = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--ca", type=_FOLDER, default=".local/ca", show_default=True, help="Folder of the authority.")
+@click.option("--folder", type=_FOLDER, default=".local/broker", show_default=True, help="Where the files go.")
+@click.option("--data", type=_FOLDER, default="/var/lib/mosquitto", show_default=True, help="What mosquitto keeps.")
+@click.option("--host", "hosts", multiple=True, help="A name or address that clients connect to; repeatable.")
+@click.option("--address", default="0.0.0.0", show_default=True, help="Where it listens.")  # noqa: S104 - its purpose
+@click.option("--port", default=8883, show_default=True)
+@click.option("--live", is_flag=True, help="Change a running broker at FAIRROLL_MQTT; write no files.")
+def broker(*, ca: Path, folder: Path, data: Path, hosts: tuple[str, ...], address: str, port: int, live: bool) -> None:
+    """Configure mosquitto: every name with a valid certificate may do what it needs, and nothing else may anything.
+
+    Writes configuration, access rules, CRL, key and certificate. With --live: adds and removes names in a running
+    broker, as `admin`; who is removed is disconnected.
+    """
+    settings, authority, now = operator_settings(), AuthorityFolder(ca), datetime.now(UTC)
+    if live:
+        change = asyncio.run(update(settings, permitted(authority, settings.topics, now)))
+        for done, names in (("added", change.added), ("removed and disconnected", change.removed)):
+            click.echo(f"{done}: {', '.join(names) or 'none'}")
+        return
+    if not hosts:
+        raise ConfigError("--host is missing: the names that clients connect to stand in the broker's certificate")
+    listener = Listener(address=address, port=port, hosts=hosts)
+    config = write_broker(folder, data, authority, listener, settings.topics, now)
+    click.echo(f"start it with: mosquitto -c {config}")
+    click.echo("after `fairroll ca revoke`: run this again, reload mosquitto (SIGHUP), and run it with --live")
