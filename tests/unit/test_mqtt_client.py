@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ class Broker:
 
 
 @asynccontextmanager
-async def connected(broker: Broker, **options: str) -> AsyncIterator[Client]:
+async def connected(broker: Broker, **options: Any) -> AsyncIterator[Client]:
     server = await asyncio.start_server(broker.answer, "127.0.0.1", 0)
     async with (
         server,
