@@ -22,6 +22,8 @@ from tests.support.leftovers import adopt_orphans, children, command, end
 _WINDOW_S = 540
 _TOGETHER = ("e2e", "grafana", "replay")
 """Folders whose tests share a pipeline; of the others each file may run beside any other."""
+_LONGEST_FIRST = ("replay", "e2e", "experiments", "grafana", "stream", "infra")
+"""Folders in the order of what is handed out as one, so that no worker is left with a long one at the end."""
 
 
 class _ByPipeline(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
@@ -33,8 +35,17 @@ class _ByPipeline(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist ha
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
-    """How `pytest -n 2` divides the tests."""
+    """How `pytest -n` divides the tests."""
     return _ByPipeline(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: _place(item.nodeid.split("/")[1]))
+
+
+def _place(folder: str) -> int:
+    return _LONGEST_FIRST.index(folder) if folder in _LONGEST_FIRST else len(_LONGEST_FIRST)
 
 
 hypothesis.settings.register_profile("of any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -40,8 +40,12 @@ log = structlog.get_logger()
 
 SASL_MECHANISM = "SCRAM-SHA-256"
 """How a client proves who it is (RFC 7677): the password itself does not travel."""
-FETCH_WAIT_MS = 20
-"""How long the broker may hold a fetch back; what a decision waits for at an idle site."""
+FETCH_WAIT_MS = 100
+"""How long the broker holds back a fetch for which it has nothing; a record ends the wait.
+
+It bounds what another request on the same connection waits for, such as that for the end of a partition. At 20 ms the
+fetches of an idle pipeline took a fifth of a core more than at 100 ms, and no record came sooner.
+"""
 _HEARTBEAT_MS = 500
 """Heartbeat period: how soon a member learns of a rebalance, during which its partitions have no owner."""
 _SESSION_MS = 6_000
