@@ -1,6 +1,6 @@
-"""What the decider does with each event: fold it, send what it results in, write its rows, commit."""
+"""What the decider does with each batch of events: fold it, send what it results in, write its rows, commit."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,8 +11,9 @@ from models.errors import MalformedMessage, Undecidable
 from models.ledger.events import Ticked
 from models.ledger.outcomes import ControlChanged
 from models.settings import Settings
+from stream_processors.decider.batch import Batch
 from stream_processors.decider.changelog import described
-from stream_processors.decider.gap_repair import missing_messages
+from stream_processors.decider.gap_repair import without_gaps
 from stream_processors.decider.ledger import Folded, Ledger, Message, UnreadableRow, read
 from stream_processors.decider.partition_keys import WorkerKeys
 from stream_processors.decider.watchdog import Watchdog, give_up
@@ -21,16 +22,15 @@ from stream_processors.runtime.service import announce_ready
 
 __all__ = ["Decider"]
 
-_RAW: dict[str, Any] = {
-    "key_type": bytes,
-    "value_type": bytes,
-    "key_serializer": "raw",
-    "value_serializer": "raw",
-}
+_QUEUED_BATCHES = 1
+"""Batches that wait in Faust while one is decided. What comes meanwhile waits in the consumer, as one larger batch."""
 
 
 class Decider:
-    """What the application does, event by event.
+    """What the application does, batch by batch.
+
+    A batch is what a fetch brought of one partition: one event where one waits, hundreds where they do. Nothing waits
+    for a batch to fill. The same events give the same records whatever batches they come in.
 
     A rebalance can take the partitions away during any `await`. So the generation of the assignment is compared before
     anything is folded or written after one; the next owner decides alike.
@@ -47,12 +47,13 @@ class Decider:
     ) -> None:
         self._app = app
         self._settings = settings
-        topics = settings.topics
-        self.events = app.topic(topics.events, **_RAW)
-        self._topics = {
-            name: app.topic(name, **_RAW)
-            for name in (topics.decisions, topics.controls, topics.receipts, topics.dead_letters)
+        raw: dict[str, Any] = {
+            "key_type": bytes,
+            "value_type": bytes,
+            "key_serializer": "raw",
+            "value_serializer": "raw",
         }
+        self.events = app.topic(settings.topics.events, maxsize=_QUEUED_BATCHES, **raw)
         self.accounts = app.Table(
             "accounts",
             partitions=settings.partitions,
@@ -60,54 +61,48 @@ class Decider:
             value_type=bytes,
             on_changelog_event=partial(_recovered, watchdog),
         )
-        self._ledger = Ledger(pipeline_secret, keys, topics)
+        self._ledger = Ledger(pipeline_secret, keys, settings.topics)
         self._keys = keys
         self._health = health
         self._watchdog = watchdog
         self._is_without_keys = False
 
     async def decide(self, stream: Any) -> None:
-        """Fold each event, in the order of its partition; what Faust left out is read from Kafka first.
+        """Fold the events of each batch, in the order of its partition; what Faust left out is read from Kafka first.
 
-        Whatever fails here ends the worker: Faust would acknowledge the event all the same and go on with the next.
+        Whatever fails here ends the worker: Faust would acknowledge the batch all the same and go on with the next.
         """
         try:
             async for event in stream.events():
                 if (generation := self._ledger.generation) is not None:
-                    await self._answer_all(_message(event.message), generation)
+                    await self._answer_all([Message.of(record) for record in event.message.records], generation)
         except UnreadableRow as error:
             give_up(await described(self._settings, error))
         except Exception as error:  # noqa: BLE001 - see above
-            give_up("an event could not be decided", error=repr(error))
+            give_up("events could not be decided", error=repr(error))
 
-    async def _answer_all(self, message: Message, generation: int) -> None:
-        """Answer a message, after those that are missing before it."""
-        async for each in self._with_missing(message):
-            if self._ledger.generation != generation:
+    async def _answer_all(self, messages: Sequence[Message], generation: int) -> None:
+        """Answer messages of one partition, and those that are missing between them."""
+        next_offset = self._ledger.next_offset(messages[0].partition)
+        async for some in without_gaps(self._settings, self._health, messages, next_offset):
+            if self._ledger.generation != generation or not await self._answer(some, generation):
                 return
-            await self._answer(each, generation)
 
-    async def _with_missing(self, message: Message) -> AsyncIterator[Message]:
-        number, next_offset = message.partition, self._ledger.next_offset(message.partition)
-        async for missing in missing_messages(self._settings, self._health, number, next_offset, message.offset):
-            yield missing
-        yield message
-
-    async def _answer(self, message: Message, generation: int) -> None:
-        """Send what a message results in, then write its rows: see `_SafeProducer`."""
+    async def _answer(self, messages: Sequence[Message], generation: int) -> bool:
+        """Answer consecutive messages; False where their partition was revoked meanwhile."""
         self._watchdog.check()
-        is_new = message.offset >= self._ledger.next_offset(message.partition)
-        folded = await self._fold(message, generation)
-        if folded is None:
-            return
-        await self._send(message, folded)
-        if self._ledger.generation != generation:
-            return
-        for key, row in folded.rows.items():
-            self.accounts.send_changelog(message.partition, key, row)
-        self._app.consumer.done(self._settings.topics.events, message.partition, message.offset)
-        self._health.count("decided" if is_new else "redelivered")
-        self._watchdog.moved(message.partition)
+        partition, batch = messages[0].partition, Batch()
+        for message in messages:
+            is_redelivered = message.offset < self._ledger.next_offset(partition)
+            folded = await self._fold(message, generation)
+            if folded is None:
+                return False
+            if not batch.has_room_for(folded):
+                if not await self._write(partition, batch, generation):
+                    return False
+                batch = Batch()
+            batch.add(message, folded, is_redelivered=is_redelivered)
+        return await self._write(partition, batch, generation)
 
     async def _fold(self, message: Message, generation: int) -> Folded | None:
         """Fold a message; None where its partition was revoked meanwhile."""
@@ -117,20 +112,36 @@ class Decider:
             if self._ledger.generation != generation:
                 return None
             self._read_rows_again()
-            return self._ledger.fold(message, event)
+            folded = self._ledger.fold(message, event)
         except (MalformedMessage, Undecidable) as error:
             return self._ledger.pass_over(message, str(error))
-
-    async def _send(self, message: Message, folded: Folded) -> None:
         for outcome in folded.outcomes:
             if isinstance(outcome, ControlChanged) and outcome.control.mode != "face":
                 self._keys.destroy(outcome.site)
-        for record in folded.records:
-            is_letter = record.topic == self._settings.topics.dead_letters
-            number = 0 if is_letter else message.partition  # co-partitioned by site; the dead letters have only one
-            await self._topics[record.topic].send(key=record.key, value=record.value, partition=number)
-            if is_letter:
-                self._health.fault("dead letter")
+        return folded
+
+    async def _write(self, partition: int, batch: Batch, generation: int) -> bool:
+        """Send the records of a batch; once Kafka has them, write its rows; once it has these, let it be committed.
+
+        So a row never outlives the decision that it remembers, whichever process is killed. False where the partition
+        was revoked meanwhile: then the next owner does what is missing.
+        """
+        topics = self._settings.topics
+        await self._app.producer.write(batch.records)
+        self._watchdog.check()
+        if self._ledger.generation != generation:
+            return False
+        if batch.rows:
+            await self._app.producer.write({(topics.accounts_changelog, partition): batch.rows.items()})
+        if self._ledger.generation != generation:
+            return False
+        self._app.consumer.done(topics.events, partition, batch.offset)
+        self._watchdog.moved(partition)
+        self._health.count("decided", batch.messages - batch.redelivered)
+        self._health.count("redelivered", batch.redelivered)
+        for _ in range(batch.dead_letters):
+            self._health.fault("dead letter")
+        return True
 
     def _read_rows_again(self) -> None:
         """Rows that were read without the key holder have no templates: read them again once it answers."""
@@ -181,7 +192,3 @@ class Decider:
 async def _recovered(watchdog: Watchdog, _: object) -> None:
     """Faust has read a row of the changelog."""
     watchdog.recovers()
-
-
-def _message(message: Any) -> Message:
-    return Message(message.partition, message.offset, round(message.timestamp * 1000), message.value)

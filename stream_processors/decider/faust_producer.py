@@ -1,69 +1,54 @@
-"""Faust's producer, made safe: no row is written of what Kafka does not have.
+"""Faust's producer, made to send batches: one request for hundreds of records.
 
-aiokafka keeps the order of a partition and no other: when a request is repeated, or two partitions have two leaders, a
-changelog record can be in Kafka before the decision that was handed over first.
+Where nothing lingers, aiokafka sends a request a record, and Faust adds work of its own to each. A record batch that is
+built here costs one future and shares its request with others.
 """
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Any
+from collections.abc import Awaitable, Iterable, Mapping
 
+from aiokafka import AIOKafkaProducer
 from faust.transport.drivers import aiokafka as driver
 
-from stream_processors.decider.watchdog import give_up
+from stream_processors.decider.batch import KeyValue
 
-__all__ = ["install_producer"]
+__all__ = ["BatchProducer", "install_producer", "write"]
 
 
 def install_producer() -> None:
     """Make every Faust application of this process use it; Faust has no setting for it."""
-    driver.Transport.Producer = _SafeProducer
+    driver.Transport.Producer = BatchProducer
 
 
-class _SafeProducer(driver.Producer):  # type: ignore[misc]  # Faust's
-    """A changelog record waits until Kafka has all that was sent before it; what Kafka does not take ends the worker.
+class BatchProducer(driver.Producer):  # type: ignore[misc]  # Faust's
+    """Sends records of several topics and partitions together."""
 
-    So a row never outlives the decision that it remembers, whichever of the two processes is killed. Rows go out in
-    groups, one after another: the worker decides on meanwhile.
+    async def write(self, records: Mapping[tuple[str, int], Iterable[KeyValue]]) -> None:
+        """See `write`."""
+        await write(self._ensure_producer(), records)
+
+
+async def write(producer: AIOKafkaProducer, records: Mapping[tuple[str, int], Iterable[KeyValue]]) -> None:
+    """Return once Kafka has all records, those of a topic's partition in their order. Raises KafkaError.
+
+    Those of a partition that fit into one record batch (the producer's `max_batch_size`) are appended together.
     """
+    acknowledged: list[Awaitable[object]] = []
+    for (topic, partition), some in records.items():
+        acknowledged += await _hand_over(producer, topic, partition, some)
+    await asyncio.gather(*acknowledged)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._under_way: set[asyncio.Future[Any]] = set()
-        self._rows: list[Any] = []
-        """the group that still grows"""
-        self._writing: asyncio.Task[None] | None = None
-        """hands that group over, after those before it"""
 
-    async def send(self, *args: Any, **kwargs: Any) -> Awaitable[Any]:
-        sent: asyncio.Future[Any] = await super().send(*args, **kwargs)
-        self._under_way.add(sent)
-        sent.add_done_callback(self._end_on_failure)
-        return sent
-
-    def send_soon(self, row: Any) -> None:
-        """Take a row over; Faust sends nothing else in this way."""
-        if not self._rows:
-            self._writing = asyncio.create_task(self._write(self._rows, after=self._writing), name="rows")
-            self._writing.add_done_callback(self._end_on_failure)
-        self._rows.append(row)
-
-    async def flush(self) -> None:
-        """Return once Kafka has what was sent so far; Faust commits after that."""
-        if self._writing:
-            await self._writing
-        await super().flush()
-
-    async def _write(self, rows: list[Any], after: asyncio.Task[None] | None) -> None:
-        if after:
-            await after
-        self._rows = []  # what is sent from here on is not waited for
-        if self._under_way:
-            await asyncio.wait(tuple(self._under_way))
-        for row in rows:
-            await row.message.channel.publish_message(row, wait=False)
-
-    def _end_on_failure(self, sent: "asyncio.Future[Any]") -> None:
-        self._under_way.discard(sent)
-        if not sent.cancelled() and (error := sent.exception()):
-            give_up("Kafka did not take a record", error=repr(error))
+async def _hand_over(
+    producer: AIOKafkaProducer, topic: str, partition: int, records: Iterable[KeyValue]
+) -> list[Awaitable[object]]:
+    """Hand records over to aiokafka; what is returned completes when Kafka has them."""
+    batch, acknowledged = producer.create_batch(), []
+    for key, value in records:
+        if batch.append(timestamp=None, key=key, value=value) is None:  # full
+            acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
+            batch = producer.create_batch()
+            batch.append(timestamp=None, key=key, value=value)
+    batch.close()  # else a tick could be appended to it
+    acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
+    return acknowledged

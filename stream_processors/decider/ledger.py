@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 import structlog
+from aiokafka import ConsumerRecord
 from msgspec import structs
 
 from models.contract.codec import encode
@@ -49,11 +50,16 @@ class Message(NamedTuple):
     """append time, milliseconds since 1970"""
     value: bytes
 
+    @classmethod
+    def of(cls, record: ConsumerRecord) -> Self:
+        return cls(record.partition, record.offset, record.timestamp, record.value)
+
 
 class Outgoing(NamedTuple):
     """A record to send."""
 
     topic: str
+    partition: int
     key: bytes
     value: bytes
 
@@ -65,6 +71,7 @@ class Folded(NamedTuple):
     records: list[Outgoing]
     rows: Mapping[bytes, bytes | None]
     """by table key, removals (None) first; empty for a message that was folded before"""
+    is_dead_letter: bool = False
 
 
 class Unseal(Protocol):
@@ -128,7 +135,8 @@ class Ledger:
         decision = self.partition(message.partition).pass_over(message.offset, message.at)
         folded = self._folded(message.partition, decision)
         self._store(folded)
-        return folded._replace(records=[Outgoing(self._topics.dead_letters, source.encode(), encode(letter))])
+        record = Outgoing(self._topics.dead_letters, 0, source.encode(), encode(letter))  # a topic of one partition
+        return folded._replace(records=[record], is_dead_letter=True)
 
     def partition(self, number: int) -> Partition:
         """The partition in memory, restored from the table where it is not. Raises UnreadableRow."""
@@ -169,7 +177,7 @@ class Ledger:
 
     def _folded(self, number: int, decision: Decision) -> Folded:
         """Raises Undecidable where something cannot be written."""
-        records = [_outgoing(outcome, self._topics) for outcome in decision.outcomes]
+        records = [_outgoing(outcome, self._topics, number) for outcome in decision.outcomes]
         rows: dict[bytes, bytes | None] = dict.fromkeys(_table_key(number, key) for key in decision.removed)
         if decision.row is not None:
             rows[_table_key(number, decision.key)] = row_bytes(decision.row)
@@ -230,12 +238,13 @@ def row_bytes(row: Row) -> bytes:
     return encode(row)
 
 
-def _outgoing(outcome: Outcome, topics: Topics) -> Outgoing:
+def _outgoing(outcome: Outcome, topics: Topics, partition: int) -> Outgoing:
+    """The record of an outcome, in the partition of its event: sites have the same one in all topics."""
+    key = outcome.site.encode()
     if isinstance(outcome, ControlChanged):
-        return Outgoing(topics.controls, outcome.site.encode(), encode(outcome.control))
-    if isinstance(outcome, Receipt):
-        return Outgoing(topics.receipts, outcome.site.encode(), encode(outcome))
-    return Outgoing(topics.decisions, outcome.site.encode(), encode(outcome))
+        return Outgoing(topics.controls, partition, key, encode(outcome.control))
+    topic = topics.receipts if isinstance(outcome, Receipt) else topics.decisions
+    return Outgoing(topic, partition, key, encode(outcome))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from models.errors import ConfigError
 from models.keys.key_files import PIPELINE_KEY, parse_key, pipeline_id
 from models.settings import Settings
 from stream_processors.decider.agent import Decider
+from stream_processors.decider.batch import RECORD_BATCH_BYTES
 from stream_processors.decider.faust_consumer import install_consumer
 from stream_processors.decider.faust_producer import install_producer
 from stream_processors.decider.partition_keys import WorkerKeys
@@ -30,6 +31,8 @@ _TICK_S = 5.0
 """Period of ticks: half of the changelog's `segment.ms`, so that it is compacted on time."""
 _SEND_S = 4.0
 """How long a send is tried again: less than Kafka takes to give the partitions of a silent worker to another."""
+_FETCH_BYTES = 256 * 1024
+"""Of a partition, so that it does not keep the others waiting: about 800 events."""
 _CHECK_S = 10.0
 """How long one attempt to read Kafka may take before the application starts: a broker may accept and never answer."""
 
@@ -85,7 +88,9 @@ def create_app(
         topic_partitions=settings.partitions,
         topic_allow_declare=False,
         topic_disable_leader=True,
+        consumer_max_fetch_size=_FETCH_BYTES,
         producer_linger=0.0,
+        producer_max_batch_size=RECORD_BATCH_BYTES,
         producer_request_timeout=_SEND_S,
         table_standby_replicas=0,
         broker_session_timeout=6.0,

@@ -11,7 +11,7 @@ from typing import Any
 
 from models.ledger import requests
 from models.settings import Settings
-from stream_processors.decider import agent
+from stream_processors.decider import gap_repair
 from stream_processors.decider import service as decider
 from stream_processors.decider.faust_consumer import ExplicitCommits, install_consumer
 from stream_processors.ingress import service as ingress
@@ -38,7 +38,7 @@ def stock_decider(settings: Settings) -> None:
         app.conf.broker_commit_interval = 0.3
         return app
 
-    _replace(agent, missing_messages=nothing)
+    _replace(gap_repair, missing_messages=nothing)
     _replace(decider, install_consumer=lambda: install_consumer(ExplicitCommits), create_app=create_app)
     decider.run(settings)
 
