@@ -1,20 +1,20 @@
-"""Errors that say whose fault they are."""
+"""Errors by whose fault they are: the sender's, ours, or the operator's."""
 
 __all__ = ["ConfigError", "FairrollError", "MalformedMessage", "Undecidable", "first_of"]
 
 
 class FairrollError(Exception):
-    """The base of everything that fairroll raises on purpose: its text is for a person, in one line."""
+    """Base class of the errors of fairroll; the text is one line for a person."""
 
     exit_code = 1
 
 
 class MalformedMessage(FairrollError):
-    """Theirs: a sender's bytes do not follow the contract. The text is the reason for the dead letter."""
+    """The sender's fault: its bytes violate the contract. The text is the reason in the dead letter."""
 
 
 class Undecidable(FairrollError):
-    """Ours: the fold fails on an event that can be read. The text is the reason for the dead letter."""
+    """Our fault: the fold fails on a valid event. The text is the reason in the dead letter."""
 
 
 class ConfigError(FairrollError):

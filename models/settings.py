@@ -1,4 +1,4 @@
-"""Where everything is: read from the environment once, at the entry point, into one frozen object."""
+"""The settings of a process: read from the environment once, at the entry point, into one frozen object."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Addresses and files. Each field is the variable `FAIRROLL_<FIELD>`."""
 
     namespace: Name = DEFAULT_NAMESPACE
-    """What all its names on the brokers start with: pipelines that share a broker need different ones."""
+    """The prefix of all names on the brokers: pipelines that share a broker need different ones."""
     mqtt: str = "127.0.0.1:1883"
     """host:port of the MQTT broker"""
     mqtt_ca: str = ""
@@ -40,14 +40,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     """User of its clients, by SCRAM-SHA-256; empty: anonymous"""
     kafka_password: str = ""
     kafka_ca: str = ""
-    """For TLS: the file of the certificates that its brokers' own are signed with; empty: no TLS"""
+    """For TLS: the file with the certificates of the authority that signed those of the brokers; empty: no TLS"""
     influx_url: str = "http://127.0.0.1:8086"
-    """http:// or https://, with a path where a proxy serves InfluxDB below one; without a slash at its end"""
+    """http:// or https://, with a path if a proxy serves InfluxDB under one; without a slash at its end"""
     influx_token: str = "fairroll-local"  # noqa: S105 - opens nothing but the local stack
     """Sent as `Authorization: Token ...`; the default is the one of the local stack."""
     influx_org: str = "fairroll"
     influx_bucket: str = DEFAULT_NAMESPACE
-    """If the variable is not set, the namespace."""
+    """Default: the namespace."""
     metrics_period_s: Annotated[int, Meta(ge=1, le=86_400)] = 60
     """Length of the periods whose sums are published, in seconds."""
     metrics_k: Annotated[int, Meta(ge=1)] = 5
@@ -65,22 +65,22 @@ class Settings(Struct, frozen=True, kw_only=True):
     secrets: Path = Path(".local/secrets")
     """A folder of mode 0700 with the pipeline's secret and, on devices, the site's key."""
     data: Path = Path(".local/data")
-    """What a process may write: Faust's data folder, a dispenser's journal."""
+    """The folder that a process writes to: Faust's data, a dispenser's journal."""
     health: str = ""
     """host:port of a service's health pages; empty: none"""
     services: str = "127.0.0.1:9105,127.0.0.1:9101,127.0.0.1:9102,127.0.0.1:9103,127.0.0.1:9104"
     """health pages that `fairroll status` reads: one host:port or several, separated by commas"""
     keys: str = "unix:/run/fairroll-keys"
-    """The key holder: `unix:` and its folder of sockets, or `tls://host:port`. It may itself listen at several,
-    between commas; others go to the first."""
+    """The key holder: `unix:` and its folder of sockets, or `tls://host:port`. It may listen at several addresses,
+    separated by commas; clients use the first."""
     keys_cert: Path = Path("/etc/fairroll/keys")
     """For `tls://`: a folder with ca.pem, cert.pem and key.pem. The certificate's common name is the role."""
     keys_file: str = ""
-    """The key holder's own, on a memory file system: where keys outlive its restart. Empty: nowhere"""
+    """The key file of the key holder, on a memory file system, for a restart. Empty: none"""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
-        """Raises ConfigError naming the variable."""
+        """Read the settings; raises ConfigError naming the variable."""
         given = {field: environ[_variable(field)] for field in cls.__struct_fields__ if _variable(field) in environ}
         for field, text in given.items():
             if not text and getattr(cls(), field):
@@ -123,12 +123,12 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def service_addresses(self) -> list[str]:
-        """What `services` lists, one host:port each."""
+        """The addresses in `services`, each host:port."""
         return [address.strip() for address in self.services.split(",")]
 
     @property
     def key_addresses(self) -> list[str]:
-        """What `keys` lists."""
+        """The addresses in `keys`."""
         return [address.strip() for address in self.keys.split(",")]
 
     def to_environ(self) -> dict[str, str]:
@@ -137,7 +137,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """What a checked host:port consists of; an IPv6 address loses its brackets."""
+    """Split a valid host:port; an IPv6 address loses its brackets."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
 
@@ -172,7 +172,7 @@ def _check_keys(addresses: Iterable[str]) -> None:
 
 
 def _check_influx(settings: Settings) -> None:
-    """A token is never part of the message."""
+    """Check the settings of InfluxDB; no message contains the token."""
     if not _is_http_url(settings.influx_url):
         raise ConfigError(
             f"{_variable('influx_url')} is not http://host:port or https://host:port, with or without a path;"

@@ -1,4 +1,4 @@
-"""How a command stops: SIGINT and SIGTERM do the same, however the command was started."""
+"""Stop signals of a command: SIGINT and SIGTERM do the same, however the command was started."""
 
 import signal
 from types import FrameType
@@ -7,7 +7,7 @@ __all__ = ["stop_on_signals"]
 
 
 def stop_on_signals() -> None:
-    """Let SIGINT and SIGTERM end this process; call it first in `main`.
+    """Make SIGINT and SIGTERM end this process; call it first in `main`.
 
     A shell starts a background job with SIGINT ignored, and every child inherits that. Under `asyncio.run` either
     signal cancels the main task, so that contexts close; outside of it either raises KeyboardInterrupt.
@@ -17,7 +17,7 @@ def stop_on_signals() -> None:
 
 
 def _interrupt(_: int, frame: FrameType | None) -> None:
-    """Do what SIGINT does now: `asyncio.run` puts a handler of its own there."""
+    """Call the present handler of SIGINT: `asyncio.run` installs its own."""
     handler = signal.getsignal(signal.SIGINT)
     if callable(handler):
         handler(signal.SIGINT, frame)

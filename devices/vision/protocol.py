@@ -39,7 +39,7 @@ class Unusable(Struct, frozen=True, tag="unusable"):
     text: str
 
 
-class Captured(Struct, frozen=True, kw_only=True, tag="looked"):
+class Captured(Struct, frozen=True, kw_only=True, tag="captured"):
     """The result of a capture: an embedding, float32 in native byte order, or the reason why there is none."""
 
     number: int

@@ -1,7 +1,7 @@
 """Bytes to typed values and back, once, at the edge.
 
-What does not follow the contract raises MalformedMessage; its text is fit for a dead letter, since it names
-the place and the expectation but never quotes a value that could hold a face.
+Bytes that violate the contract raise MalformedMessage. Its text names the place and the expectation and never quotes
+a value that could hold a face, so it can be stored in a dead letter.
 """
 
 import re
@@ -32,12 +32,12 @@ MAX_PAYLOAD_BYTES: Final = 4096
 
 _T = TypeVar("_T")
 _QUOTED = re.compile(r"(?<=value )(['\"])(.*)\1|(?<=unknown field )`(.*)`(?= - at `)", re.DOTALL)
-"""What msgspec quotes: a kind, a word or a field that it does not know."""
+"""Matches the values that msgspec quotes: an unknown kind, word or field."""
 _WORD = re.compile(r"[a-z_]{1,20}")
 
 
 class _Numbered(msgspec.Struct):
-    """What any report has."""
+    """The field that every report has."""
 
     number: Number
 
@@ -55,7 +55,7 @@ encode = msgspec.json.Encoder().encode
 
 
 def decode_request(payload: bytes) -> Request:
-    """Read a device's request; its template must be there."""
+    """Decode a device's request; its template must not be null."""
     request: Request = _from_device(_request, payload)
     if isinstance(request, FaceSeen | ForgetRequested) and request.template is None:
         raise MalformedMessage("Expected `bytes`, got `null` - at `$.template`")
@@ -63,12 +63,12 @@ def decode_request(payload: bytes) -> Request:
 
 
 def decode_report(payload: bytes) -> Report:
-    """Read a device's report."""
+    """Decode a device's report."""
     return _from_device(_report, payload)
 
 
 def report_number(payload: bytes) -> int | None:
-    """The number of a report that cannot be read otherwise; None where it has none."""
+    """Return the number of an otherwise unreadable report; None if it has none."""
     try:
         return _numbered.decode(payload).number
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -76,7 +76,7 @@ def report_number(payload: bytes) -> int | None:
 
 
 def decode_state(payload: bytes) -> DeviceState:
-    """Read a device's retained state."""
+    """Decode a device's retained state."""
     return _from_device(_state, payload)
 
 
@@ -86,12 +86,12 @@ def decode_command(payload: bytes) -> Command:
 
 
 def decode_control(payload: bytes) -> Control:
-    """Read how a site works now."""
+    """Decode a site's retained control."""
     return _from_mqtt(_control, payload)
 
 
 def decode_dead_letter(payload: bytes) -> DeadLetter:
-    """Read a record of `fairroll.dead-letters`."""
+    """Decode a record of `fairroll.dead-letters`."""
     return decode(_dead_letter, payload)
 
 
@@ -117,5 +117,5 @@ def decode(decoder: "msgspec.json.Decoder[_T]", payload: bytes) -> _T:
 
 
 def _if_a_word(quoted: re.Match[str]) -> str:
-    """Quote what may be a misspelt kind; whatever is longer could be a template in the wrong place."""
+    """Quote a short word, such as a misspelt kind; a longer value could be a template in the wrong field."""
     return quoted[0] if _WORD.fullmatch(quoted[2] or quoted[3] or "") else "(not quoted)"

@@ -1,4 +1,4 @@
-"""The newest control of each site, as the records of the topic of controls give it. Pure."""
+"""The newest control of each site, from the records of the controls topic. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -28,10 +28,9 @@ class _Known(NamedTuple):
 
 
 class Controls(Mapping[str, Control | None]):
-    """By site; None where the site was removed.
+    """The newest control of each site; None if the site was removed.
 
-    Not the last record of a site counts but the one with the highest revision: a decider that lost its partition may
-    write late.
+    The control with the highest revision counts, not the last record: a decider that lost its partition may write late.
     """
 
     def __init__(self) -> None:
@@ -66,7 +65,7 @@ class Controls(Mapping[str, Control | None]):
 
 
 def site_of_key(key: bytes | None) -> str:
-    """The site of a record's key; raises MalformedMessage where it is none."""
+    """Return the site of a record's key; raises MalformedMessage if the key is invalid."""
     site = (key or b"").decode(errors="replace")
     if not re.match(NAME_PATTERN, site):
         raise MalformedMessage("its key is no name of a site")

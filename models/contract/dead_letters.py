@@ -1,4 +1,4 @@
-"""What is kept of a message that cannot be read: why, where from, how large, its hash; never a face.
+"""Dead letters: source, reason, size and hash of a message that cannot be read; never a face.
 
 An unreadable report is kept too if nothing in it can be a template, so that it can be submitted again once the reason
 is fixed. The rule inspects the content of the payload, not its kind.
@@ -42,7 +42,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """bytes of the payload"""
     sha256: str
     payload: bytes | None = None
-    """Return the fields of a report, encoded again; None if they may not be kept."""
+    """the fields of a report, encoded again; None if they may not be kept"""
 
     @classmethod
     def of(cls, source: str, payload: bytes, reason: str, topics: Topics) -> "DeadLetter":
@@ -60,7 +60,7 @@ def _is_report(source: str, topics: Topics) -> bool:
 
 
 def _harmless(payload: bytes) -> bytes | None:
-    """The fields of a flat JSON object of few words and numbers, and nothing that stood between or behind them."""
+    """Return the fields of a flat JSON object of few words and numbers, encoded again; None for anything else."""
     if len(payload) > _MAX_KEPT_BYTES:
         return None
     try:

@@ -31,7 +31,7 @@ class FaceModel(Struct, frozen=True, kw_only=True):
     how many of them a new visitor matches: an upper bound of wrongful refusals per request by face"""
 
     def classify(self, score: int | None) -> Likely:
-        """What a score means; None: there was no template to compare with."""
+        """Return the meaning of a score; None: there was no template to compare with."""
         if score is None or score < self.doubt:
             return "new"
         return "same" if score >= self.same else "doubt"
@@ -64,7 +64,7 @@ def is_synthetic(model_id: str) -> bool:
 
 
 def face_model(model_id: str) -> FaceModel:
-    """Raises ConfigError for an id that this version does not know."""
+    """Return the face model of an id; raises ConfigError if this version does not know it."""
     try:
         return FACE_MODELS[model_id]
     except KeyError:
@@ -72,7 +72,7 @@ def face_model(model_id: str) -> FaceModel:
 
 
 def with_thresholds(same: int | None, doubt: int | None) -> Mapping[str, FaceModel]:
-    """All models with other thresholds; what is not given stays. Raises ConfigError where `doubt` is above `same`."""
+    """Return all models with other thresholds; None keeps one. Raises ConfigError if `doubt` is above `same`."""
     tried = {}
     for model in FACE_MODELS.values():
         new = structs.replace(model, same=same or model.same, doubt=doubt or min(model.doubt, same or model.same))

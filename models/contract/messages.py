@@ -1,7 +1,7 @@
 """The contract's messages: what dispensers and the pipeline exchange over MQTT.
 
-Requests and reports are facts, in the past tense; commands are imperatives. Unknown fields are tolerated,
-so that a newer device can speak to an older pipeline; an unknown kind is refused.
+Requests and reports are facts, in the past tense; commands are imperatives. Unknown fields are ignored,
+so that a newer device works with an older pipeline; an unknown kind is refused.
 """
 
 from typing import Annotated, Literal, NamedTuple
@@ -53,26 +53,26 @@ MAX_EXPIRY_S = 2**32 - 1
 """The largest Message Expiry Interval: a four byte integer (MQTT 5, 3.3.2.3.3)."""
 
 RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16,64}\Z")]
-"""Chosen by the dispenser, never used twice; 16 characters or more, so that ids of two devices do not meet."""
+"""Chosen by the dispenser, never used twice; 16 characters or more, so that ids of two devices do not collide."""
 ModelId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9./-]{0,62}\Z")]
 Template = Annotated[bytes, Meta(min_length=TEMPLATE_BYTES, max_length=TEMPLATE_BYTES)]
 Epoch = Annotated[int, Meta(ge=0, le=2**53)]
 Centimetres = Annotated[int, Meta(ge=0, le=100_000)]
 Number = Annotated[int, Meta(ge=1, le=2**53)]
-"""A report's number: 1 for a device's first, then one more each time. 2**53 is the largest exact JSON integer."""
+"""A report's number: 1 for a device's first, then increasing by one. 2**53 is the largest exact JSON integer."""
 Milliseconds = Annotated[int, Meta(ge=0, le=10**12)]
 
 Mode = Literal["face", "button", "held"]
 Placement = Literal["entrance", "inside"]
 """Inside a restroom no camera may capture (docs/field.md, law)."""
 Sign = Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
-"""What people read before they ask: one paragraph, without characters that could control a display."""
+"""The notice for visitors: one paragraph, without characters that could control a display."""
 Reason = Annotated[str, Meta(max_length=LONGEST_REASON)]
-"""Why a message cannot be read: the place and the expectation, nothing of what it held."""
+"""Why a message cannot be read: the place and the expectation, without its content."""
 RefusedBy = Literal["quota", "button_budget", "dispenser_limit"]
 DeclinedBecause = Literal["late", "closed", "unknown", "retained"]
 Fault = Literal["jam", "empty", "power"]
-"""What stopped the motor; `power`: it was cut while the motor ran, and what came out is not known."""
+"""What stopped the motor; `power`: a power cut while it ran, so the dispensed length is unknown."""
 
 
 class _Message(Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
@@ -83,7 +83,7 @@ class _Message(Struct, frozen=True, kw_only=True, tag_field="kind", omit_default
 
 
 class FaceSeen(_Message, tag="face", frozen=True, kw_only=True):
-    """Someone asked by showing the camera a face; `template` is protected under the site's key of `epoch`."""
+    """A visitor asked by face; `template` is protected under the site's key of `epoch`."""
 
     id: RequestId
     model: ModelId
@@ -93,19 +93,19 @@ class FaceSeen(_Message, tag="face", frozen=True, kw_only=True):
 
 
 class ButtonPressed(_Message, tag="button", frozen=True, kw_only=True):
-    """Someone asked without a face."""
+    """A visitor asked without a face."""
 
     id: RequestId
 
 
 class StaffPressed(_Message, tag="staff", frozen=True, kw_only=True):
-    """An attendant asked on a visitor's behalf."""
+    """An attendant asked for a visitor."""
 
     id: RequestId
 
 
 class ForgetRequested(_Message, tag="forget", frozen=True, kw_only=True):
-    """Someone asked to be forgotten, showing the face that is to be forgotten."""
+    """A visitor asked to be forgotten; `template` is that of the face to forget."""
 
     id: RequestId
     model: ModelId
@@ -127,7 +127,7 @@ class Dispense(_Message, tag="dispense", frozen=True, kw_only=True):
 
 
 class Refuse(_Message, tag="refuse", frozen=True, kw_only=True):
-    """Nothing now. A portion fits again after `retry_after_s`; the button and staff remain."""
+    """No paper now. A portion fits again after `retry_after_s`; the button and staff remain."""
 
     request: RequestId
     reason: RefusedBy
@@ -142,14 +142,14 @@ class Forgotten(_Message, tag="forgotten", frozen=True, kw_only=True):
 
 
 class Ack(_Message, tag="noted", frozen=True, kw_only=True):
-    """The dispenser may drop these reports: the pipeline keeps them, or it cannot read them, for `reason`."""
+    """Acknowledges reports: the pipeline has stored them, or cannot read them, for `reason`."""
 
     numbers: tuple[Number, ...]
     reason: Reason | None = None
 
 
 Answer = Dispense | Refuse | Forgotten
-"""What a request gets, once."""
+"""The one answer to a request."""
 Command = Answer | Ack
 
 
@@ -159,7 +159,7 @@ Command = Answer | Ack
 class _Report(_Message, frozen=True, kw_only=True):
     number: Number
     ago_ms: Milliseconds = 0
-    """How long before the publish it happened, by the dispenser's monotonic clock; its wall clock is not asked."""
+    """Age of the event at the publication, by the dispenser's monotonic clock; no wall clock is needed."""
 
 
 class Dispensed(_Report, tag="dispensed", frozen=True, kw_only=True):
@@ -171,14 +171,14 @@ class Dispensed(_Report, tag="dispensed", frozen=True, kw_only=True):
 
 
 class Declined(_Report, tag="declined", frozen=True, kw_only=True):
-    """A command was not obeyed, so nothing came out."""
+    """A command was not executed; no paper came out."""
 
     request: RequestId
     reason: DeclinedBecause
 
 
 class LocalRation(_Report, tag="local", frozen=True, kw_only=True):
-    """No answer came in time; the dispenser gave `cm` by itself."""
+    """No answer came in time; the dispenser dispensed a local ration of `cm`."""
 
     request: RequestId
     cm: Centimetres
@@ -186,13 +186,13 @@ class LocalRation(_Report, tag="local", frozen=True, kw_only=True):
 
 
 class Stock(_Report, tag="stock", frozen=True, kw_only=True):
-    """What is left on the roll."""
+    """The paper left on the roll."""
 
     cm: Annotated[int, Meta(ge=0, le=10_000_000)]
 
 
 class Battery(_Report, tag="battery", frozen=True, kw_only=True):
-    """What is left in the battery."""
+    """The charge of the battery."""
 
     percent: Annotated[int, Meta(ge=0, le=100)]
 
@@ -204,7 +204,7 @@ Report = Dispensed | Declined | LocalRation | Stock | Battery
 
 
 class Revision(NamedTuple):
-    """Which control of a site is the newer one: compare `at` first, then `offset`. A JSON array of two integers."""
+    """Orders the controls of a site: compare `at` first, then `offset`. A JSON array of two integers."""
 
     at: Annotated[int, Meta(ge=0, le=2**53)]
     """milliseconds since 1970 by Kafka's clock; never falls from one control of a site to the next"""
@@ -229,7 +229,7 @@ class DeviceState(Struct, frozen=True, kw_only=True):
 
 
 class Control(Struct, frozen=True, kw_only=True):
-    """Topic fairroll/v1/{site}/control, retained: how the site works now."""
+    """Topic fairroll/v1/{site}/control, retained: the present mode and limits of the site."""
 
     site: Name
     mode: Mode
@@ -239,9 +239,9 @@ class Control(Struct, frozen=True, kw_only=True):
     """The version of the site's policy: the first 12 hex digits of the SHA-256 of its JSON."""
     epoch: Epoch
     ration_cm: Centimetres
-    """What a dispenser gives by itself when no answer comes in time."""
+    """The local ration, dispensed when no answer comes in time."""
     ration_budget_cm: Centimetres
-    """What it may give by itself in a trailing `window_s`."""
+    """The maximum of local rations in a trailing `window_s`."""
     window_s: Annotated[int, Meta(ge=60, le=86_400)]
     """the bounds are the policy's; without them a hostile control could switch the budget off"""
     placement: Placement = "entrance"

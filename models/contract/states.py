@@ -1,4 +1,4 @@
-"""The newest state of each dispenser, as the records of the topic of states give it. Pure."""
+"""The newest state of each dispenser, from the records of the states topic. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ __all__ = ["States", "dispenser_of_key", "state_key"]
 
 
 class States(Mapping[str, DeviceState]):
-    """By `site/device`.
+    """The newest state of each dispenser, by `site/device`.
 
     Two ingresses may append two states in the wrong order, so the sequence decides which one is newer.
     """
@@ -46,12 +46,12 @@ class States(Mapping[str, DeviceState]):
 
 
 def state_key(site: str, device: str) -> str:
-    """The key of a dispenser's records."""
+    """Return the key of a dispenser's records."""
     return f"{site}/{device}"
 
 
 def dispenser_of_key(key: bytes | None) -> tuple[str, str]:
-    """The site and the device of a record's key; raises MalformedMessage where it is none."""
+    """Return the site and the device of a record's key; raises MalformedMessage if the key is invalid."""
     match (key or b"").decode(errors="replace").split("/"):
         case [site, device] if re.match(NAME_PATTERN, site) and re.match(NAME_PATTERN, device):
             return site, device

@@ -1,4 +1,4 @@
-"""One reading of every message: what two JSON parsers could read differently is refused.
+"""Refuses JSON that two parsers could read differently.
 
 RFC 8259 leaves open what an object with a repeated name means, and which bytes a parser has to check. msgspec takes the
 last of repeated names, and does not check the UTF-8 of a field that it skips. A message is therefore scanned before it
@@ -14,7 +14,7 @@ from models.errors import MalformedMessage
 __all__ = ["check_unambiguous"]
 
 _NAME = re.compile(r"[a-z_]{1,20}")
-"""What may be quoted: a longer name could be a template in the wrong place."""
+"""Names that may be quoted: a longer one could be a template in the wrong place."""
 
 
 def check_unambiguous(payload: bytes) -> None:

@@ -24,7 +24,7 @@ Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
 """A site, a device or a namespace: lower-case letters, digits and hyphens, 63 at most (a DNS label, RFC 1123)."""
 
 Channel = Literal["request", "command", "report", "state"]
-"""What passes between one dispenser and the pipeline."""
+"""The topics between one dispenser and the pipeline."""
 
 DEFAULT_NAMESPACE = "fairroll"
 
@@ -148,7 +148,7 @@ class Topics(Struct, frozen=True):
 
     @property
     def mqtt_root(self) -> str:
-        """What MQTT topics start with; it carries the version of the contract."""
+        """The first two levels of MQTT topics: the namespace and the version of the contract."""
         return f"{self.namespace}/v1"
 
 

@@ -1,1 +1,1 @@
-"""What is seen: detection, quality, embedding, template protection, weights; the only import of torch."""
+"""Face models: detection, quality gate, embedding, template protection, weights; the only imports of torch."""

@@ -1,8 +1,8 @@
-"""From a folder of people's photos to a table of errors, thresholds, and the file of a centre.
+"""Calibrates a face model on a folder of photos: a table of errors, thresholds, and the file of its centre.
 
     python -m models.face.calibration FOLDER [--model ID] [--weights FOLDER] [--write FILE --source TEXT]
 
-FOLDER holds one folder a person with photos inside. models/face/scoring.py explains the choice of thresholds.
+FOLDER has one folder with photos for each person. models/face/scoring.py explains the choice of thresholds.
 """
 
 import argparse
@@ -39,7 +39,7 @@ __all__ = ["Photos", "Processed", "main", "people_of", "table"]
 
 
 class Processed(Struct, frozen=True, kw_only=True, eq=False):
-    """What one photo gave: an embedding of its largest face, or the reason why not."""
+    """The result of one photo: an embedding of its largest face, or the reason why there is none."""
 
     person: str
     photo: str

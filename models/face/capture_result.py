@@ -14,11 +14,11 @@ Embedding = NDArray[np.float32]
 Poor = Literal["too_small", "unsure", "blurred", "turned_away"]
 """Why the quality gate refused a face."""
 Reason = Literal["no_picture", "no_face"] | Poor
-"""Why there is no template; `no_picture`: the camera or the vision failed, or gave nothing in time."""
+"""Why there is no template; `no_picture`: the camera or the vision process failed or timed out."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
-    """All that may leave the device."""
+    """The template of a capture; nothing else leaves the device."""
 
     model: str
     epoch: int
@@ -26,6 +26,6 @@ class Seen(Struct, frozen=True, kw_only=True):
 
 
 class NotSeen(Struct, frozen=True, kw_only=True):
-    """No template, and why: of several faces, the largest one's reason."""
+    """The reason why there is no template; with several faces, that of the largest."""
 
     reason: Reason

@@ -15,11 +15,11 @@ from models.errors import ConfigError
 __all__ = ["SCALE", "Centre", "encode_centre", "file_name", "load_centre", "to_scale"]
 
 SCALE: Final = 2**20
-"""An embedding's number times this, rounded, is an integer; float32 keeps about as much."""
+"""Embeddings are multiplied by this and rounded to integers; float32 has about this precision."""
 
 
 class Centre(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of the folder `centres`."""
+    """A file in the folder `centres`."""
 
     model: str
     source: str
@@ -53,5 +53,5 @@ def encode_centre(centre: Centre) -> bytes:
 
 
 def file_name(model_id: str) -> str:
-    """Of the model's centre: a path knows no slash in a name."""
+    """Return the file name of a model's centre; the slash of the id becomes a hyphen."""
     return model_id.replace("/", "-") + ".json"

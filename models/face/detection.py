@@ -1,4 +1,4 @@
-"""Finding faces with MTCNN, whose weights come inside facenet-pytorch."""
+"""Detects faces with MTCNN, whose weights come with facenet-pytorch."""
 
 from typing import Any, Final
 
@@ -14,9 +14,9 @@ __all__ = ["MIN_FACE_PX", "MIN_PROBABILITY", "FaceDetector"]
 MIN_FACE_PX: Final = 40
 """Least face width in pixels. Measured: half the time of the default, 20."""
 THRESHOLDS: Final = (0.6, 0.7, 0.9)
-"""Of MTCNN's three stages. Measured on a group photo of six: the default's last stage, 0.7, gave two false faces."""
+"""Of the three stages of MTCNN. On a group photo of six people, the default 0.7 of the last found two false faces."""
 MIN_PROBABILITY: Final = 0.95
-"""Measured with THRESHOLDS on the same photo: exactly its six people."""
+"""With THRESHOLDS it found exactly the six people of the same photo."""
 
 
 class FaceDetector:
@@ -38,7 +38,7 @@ class FaceDetector:
 
 
 def _face(box: Any, probability: Any, landmarks: Any) -> Face:
-    """From MTCNN's arrays of dtype object."""
+    """Convert MTCNN's arrays of dtype object."""
     left, top, right, bottom = np.asarray(box, dtype=float).tolist()
     points = (Point(*point) for point in np.asarray(landmarks, dtype=float).tolist())
     return Face(box=(left, top, right, bottom), probability=float(probability), landmarks=Landmarks(*points))

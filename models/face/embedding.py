@@ -1,4 +1,4 @@
-"""From a face to its embedding."""
+"""Computes the embedding of a face."""
 
 from pathlib import Path
 from typing import Final, Protocol, Self
@@ -27,7 +27,7 @@ _DLIB_PADDING: Final = 0.25
 
 
 class Embedder(Protocol):
-    """What turns a face into a vector."""
+    """A network that turns a face into a vector."""
 
     @property
     def model(self) -> FaceModel: ...
@@ -48,7 +48,7 @@ class FaceNetEmbedder:
 
     @classmethod
     def from_file(cls, weights: Path) -> Self:
-        """From a file that `weights.fetch` brought. Raises ConfigError if it does not hold this network's weights."""
+        """Load a file that `weights.fetch` downloaded; raises ConfigError if it holds other weights."""
         return cls(load_facenet(weights))
 
     def embed(self, image: Image.Image, face: Face) -> Embedding:

@@ -20,7 +20,7 @@ _TURNS: Final[Mapping[int, Image.Transpose]] = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What undoes each orientation of EXIF (tag 0x0112)."""
+"""The transposition that makes each EXIF orientation (tag 0x0112) upright."""
 
 
 class Point(NamedTuple):
@@ -58,7 +58,7 @@ class Face(Struct, frozen=True, kw_only=True):
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation, convert to RGB, scale down to LONGEST_SIDE. An image that needs none is returned."""
+    """Apply the EXIF orientation, convert to RGB, scale down to LONGEST_SIDE; may return the image itself."""
     turn = _TURNS.get(_orientation(image))
     if image.mode != "RGB":
         image = _eight_bits(image).convert("RGB")
@@ -73,7 +73,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """By EXIF; 1, upright, where that cannot be read."""
+    """Return the EXIF orientation; 1, upright, if it cannot be read."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001 - of garbage in EXIF, Pillow raises SyntaxError and more
@@ -81,9 +81,9 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """A picture of 16 or 32 bits in 8, its brightest pixel at 255: Pillow would cut each to white at 255.
+    """Scale a picture of 16 or 32 bits to 8, its brightest pixel to 255; Pillow would clip values at 255.
 
-    A camera's 10 or 12 bits come in 16; one that has no brighter pixel than 255 stays as it is.
+    A camera's 10 or 12 bits come in 16. A picture without a pixel above 255 stays unchanged.
     """
     if not image.mode.startswith("I"):
         return image

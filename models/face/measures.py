@@ -1,4 +1,4 @@
-"""How well scores tell people apart, and how far templates of two keys can be linked. Pure functions.
+"""How well scores separate people, and how far templates of two keys can be linked. Pure functions.
 
 - Decidability d': Daugman, "Biometric decision landscapes", 2000.
 - Equal error rate: ISO/IEC 19795-1.
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 BIN: Final = 4
-"""Scores that linkability takes as one: a third of the deviation of strangers. Finer bins find links in mere noise."""
+"""Bin width of linkability: a third of the deviation of strangers. Finer bins find links in mere noise."""
 _HALVINGS: Final = 100
 
 
@@ -66,7 +66,7 @@ def count(scores: NDArray[np.number], mated: NDArray[np.bool_]) -> Counts:
 
 
 def rates(counts: Counts) -> Rates:
-    """Return both errors at every threshold. As all here, raises ConfigError if one kind is missing."""
+    """Return both error rates at every threshold; raises ConfigError, as all functions here, if one kind is missing."""
     mated, non_mated = (np.concatenate([[0], np.cumsum(each)]) for each in _checked(counts))
     return Rates(1 - non_mated / non_mated[-1], mated / mated[-1])
 
@@ -78,7 +78,7 @@ def decidability(counts: Counts) -> float:
 
 
 def equal_error_rate(counts: Counts) -> float:
-    """Return the error where both are equal, on a straight line between the two thresholds around it."""
+    """Return the rate at which both errors are equal, by linear interpolation between two thresholds."""
     both = rates(counts)
     gap = both.false_non_match - both.false_match  # rises from -1 to 1
     after = int(np.argmax(gap >= 0))
@@ -88,7 +88,7 @@ def equal_error_rate(counts: Counts) -> float:
 
 
 def local_linkability(counts: Counts) -> NDArray[np.float64]:
-    """Return D<->(s) for each BIN of scores: how much likelier one person is than two, 0 where it is not.
+    """Return D<->(s) for each BIN of scores: how much likelier one person is than two; 0 if it is not likelier.
 
     2 LR / (1 + LR) - 1 with the likelihood ratio LR, which is the difference of the two over their sum.
     """
@@ -99,12 +99,12 @@ def local_linkability(counts: Counts) -> NDArray[np.float64]:
 
 
 def linkability(counts: Counts) -> float:
-    """Return D_sys: what local_linkability is on average for one person's templates."""
+    """Return D_sys: the average of local_linkability over the templates of one person."""
     return float(_binned(_shares(counts)[0]) @ local_linkability(counts))
 
 
 def by_chance(counts: Counts, rng: np.random.Generator) -> Counts:
-    """Deal the same scores out at random: what a measure finds here, it finds in noise."""
+    """Shuffle the scores at random: a measure of this result is the measure of noise."""
     every = counts.mated + counts.non_mated
     dealt = rng.multivariate_hypergeometric(every, int(counts.mated.sum()), method="marginals")
     return Counts(dealt, every - dealt)
@@ -117,7 +117,7 @@ def normal_false_match_rate(counts: Counts, threshold: int) -> float:
 
 
 def upper_bound(failures: int, trials: int, confidence: float = 0.95) -> float:
-    """Return the rate that so few failures in independent trials exclude with this confidence, one-sided."""
+    """Return the one-sided upper bound of the failure rate of independent trials, with this confidence."""
     if failures >= trials:
         return 1.0
     low, high = failures / trials, 1.0

@@ -1,4 +1,4 @@
-"""From the bytes of a picture file to an image that can be looked at: bounded in memory, and no file is an error."""
+"""Decodes picture files into images, with bounded memory; an invalid file is a value, not an error."""
 
 import io
 import warnings
@@ -13,16 +13,16 @@ from models.face.image import LONGEST_SIDE, upright_rgb
 __all__ = ["BadPicture", "decode_picture", "read_picture"]
 
 _FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP")
-"""No other of Pillow's decoders is tried: one of them starts Ghostscript."""
+"""Other decoders of Pillow are not used: one of them starts Ghostscript."""
 _MOST_BYTES: Final = 64_000_000
 _MOST_PIXELS: Final = 50_000_000
-"""Of a picture that can only be decoded as a whole: 200 MB at four bytes a pixel."""
+"""Limit for a picture that must be decoded as a whole: 200 MB at four bytes a pixel."""
 _MOST_SCALED_PIXELS: Final = 200_000_000
-"""Of a JPEG whose decoder scales it while it reads."""
+"""Limit for a JPEG, which its decoder scales while it reads."""
 
 
 class BadPicture(Struct, frozen=True):
-    """What was read is no picture that can be looked at, and why."""
+    """The bytes are no usable picture, and why."""
 
     reason: str
 
@@ -39,13 +39,13 @@ def read_picture(path: Path) -> Image.Image | BadPicture:
 def decode_picture(data: bytes) -> Image.Image | BadPicture:
     """Decode the bytes of a JPEG, PNG, WebP or BMP into the form of `upright_rgb`; of an animation, its first frame.
 
-    A JPEG is scaled while it is decoded. What is too large to be decoded at all is a BadPicture by its header.
+    A JPEG is scaled while it is decoded. A picture whose header shows that it is too large is a BadPicture.
     """
     if len(data) > _MOST_BYTES:
         return BadPicture(f"more than {_MOST_BYTES:,} bytes")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of size, whose limits here are narrower, and of odd EXIF
+            warnings.simplefilter("ignore")  # about the size, whose limits here are narrower, and about odd EXIF
             return _decoded(data)
     except Exception as error:  # noqa: BLE001 - of a hostile file a decoder raises anything, MemoryError included
         return BadPicture(f"{type(error).__name__}: {error}")

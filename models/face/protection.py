@@ -22,16 +22,16 @@ __all__ = ["FARTHEST_EPOCH", "KEY_BYTES", "Protector", "epoch_key", "equal_bits"
 KEY_BYTES: Final = 32
 BITS: Final = 8 * TEMPLATE_BYTES
 LAYOUT: Final = b"fairroll-t/1"
-"""The layout's name is ChaCha20's nonce: another layout has another keystream."""
+"""The name of the layout is the nonce of ChaCha20, so that another layout has another keystream."""
 EPOCH_INFO: Final = b"fairroll epoch"
 FARTHEST_EPOCH: Final = 100_000
-"""A new key every hour for eleven years; more steps (about 5 us each) are a mistake, not a chain."""
+"""A new key every hour for eleven years; a request for more steps (about 5 us each) is a mistake."""
 _LENGTH_TOLERANCE: Final = 1e-3
 """float32 keeps a unit vector of 512 numbers to about 1e-6."""
 
 
 def next_key(key: bytes) -> bytes:
-    """Step the site's chain: HKDF-SHA256 (RFC 5869) without salt. There is no way back."""
+    """Step the site's chain: HKDF-SHA256 (RFC 5869) without salt. It cannot be inverted."""
     return HKDF(SHA256(), KEY_BYTES, salt=None, info=EPOCH_INFO).derive(_checked_key(key))
 
 

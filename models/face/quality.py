@@ -1,4 +1,4 @@
-"""Is a face good enough to become a template? A reason why not is a value, never an error."""
+"""The quality gate: whether a face is good enough for a template. A refusal is a value, never an error."""
 
 from math import atan2, degrees, hypot
 from typing import Final
@@ -14,11 +14,11 @@ from models.face.image import Face, Landmarks, upright_rgb
 __all__ = ["QualityGate", "roll", "sharpness", "turn"]
 
 _SIDE: Final = 64
-"""Sharpness is judged on a crop of 64 x 64 pixels: what every face that is large enough can fill."""
+"""Sharpness is measured on a crop of 64 x 64 pixels, which every face of the least width fills."""
 
 
 class QualityGate(Struct, frozen=True, kw_only=True):
-    """The least that a face must show.
+    """The thresholds of the quality gate.
 
     Each default was measured on 29 press photos of six people with dlib's embedder. Score is the mean of equal bits
     with other photos of the same person: 417 of 512 at a width of 160 pixels.
@@ -82,7 +82,7 @@ def _middle(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, floa
 
 
 def _grey_crop(image: Image.Image, face: Face) -> NDArray[np.float64]:
-    """Crop the box to 64 x 64; where it leaves the image it is cut, so that no edge is made up."""
+    """Crop the box to 64 x 64; a box beyond the image is cut at the edge, so that no pixels are padded."""
     left, top, right, bottom = (round(side) for side in face.box)
     width, height = image.size
     box = (max(left, 0), max(top, 0), min(right, width), min(bottom, height))

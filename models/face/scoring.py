@@ -5,8 +5,8 @@ Thresholds come from people that the centre was not computed from, as visitors a
 without its person or its two persons.
 
 The rule. `doubt` is the score that one in a hundred pairs of strangers reaches; `same` is the middle between that
-and the score that all but one in twenty pairs of one person reach. Both errors are not weighed alike: a false match
-refuses a visitor in need, a false non-match costs a portion of paper, so one end is the 99th percentile
+and the score that all but one in twenty pairs of one person reach. The errors have different weights: a false match
+refuses a visitor, a false non-match costs a portion of paper, so one end is the 99th percentile
 and the other only the 5th.
 """
 
@@ -68,7 +68,7 @@ class People(Struct, frozen=True, eq=False):
 
 
 class Thresholds(Struct, frozen=True):
-    """In equal bits, as FaceModel has them."""
+    """The thresholds of a FaceModel, in equal bits."""
 
     same: int
     doubt: int
@@ -132,7 +132,7 @@ def thresholds(same: Scores, strangers: Scores) -> Thresholds:
 
 
 def judge(model: FaceModel, people: People, centre: NDArray[np.int64], same: int, keys: Sequence[bytes]) -> Errors:
-    """Count what the threshold `same` gets wrong over every two photos."""
+    """Count the errors of the threshold `same` over all pairs of photos."""
     matched = scores(model, people, centre, keys) >= same
     first, second = np.triu_indices(len(people.who), 1)
     alike = people.who[first] == people.who[second]

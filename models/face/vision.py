@@ -1,4 +1,4 @@
-"""From a picture to an embedding, all in memory: neither is ever written or kept."""
+"""Computes the embedding of a picture in memory; neither is ever written or kept."""
 
 from pathlib import Path
 from typing import Final
@@ -22,14 +22,14 @@ _BYSTANDER: Final = 0.5
 
 
 class Vision(Struct, frozen=True, kw_only=True):
-    """Detector, quality gate and embedder, loaded. It knows no key and makes no template."""
+    """Detector, quality gate and embedder. It has no key and makes no template."""
 
     detector: FaceDetector
     gate: QualityGate
     embedder: Embedder
 
     def see(self, image: Image.Image) -> Embedding | NotSeen:
-        """Embed the largest face that is good enough and not a bystander's. Any size, mode, EXIF turn."""
+        """Embed the largest face that passes the gate and is no bystander's. Any size, mode and EXIF orientation."""
         image = upright_rgb(image)
         reasons: list[Poor] = []
         for face in _who_asks(self.detector.detect(image)):
@@ -41,20 +41,20 @@ class Vision(Struct, frozen=True, kw_only=True):
 
 
 def open_vision(model_id: str, weights_folder: Path) -> Vision:
-    """Load the networks of a model; raises ConfigError if it sees nothing or has no weights to be had."""
+    """Load the networks of a model; raises ConfigError if it needs no camera or its weights are unavailable."""
     embedder = open_embedder(model_id, weights_folder)
     return Vision(detector=FaceDetector(), gate=QualityGate(), embedder=embedder)
 
 
 def open_embedder(model_id: str, weights_folder: Path) -> Embedder:
-    """Load the embedder. Raises ConfigError if the model is unknown or sees nothing, or its weights cannot be had."""
+    """Load the embedder. Raises ConfigError if the model is unknown or needs no camera, or has no weights."""
     match face_model(model_id).id:
         case "dlib-resnet/1":
             return DlibEmbedder()
         case "facenet-vggface2/1":
             return FaceNetEmbedder.from_file(fetch(FACENET_VGGFACE2, weights_folder))
         case other:
-            raise ConfigError(f"{other} has no eyes: it is for simulated fleets")
+            raise ConfigError(f"{other} needs no camera: it is for simulated fleets")
 
 
 def _who_asks(faces: list[Face]) -> list[Face]:

@@ -1,4 +1,4 @@
-"""Bringing FaceNet's weights: resumable, checked, put in place in one step, and loaded without running any code."""
+"""Downloads FaceNet's weights: resumable, verified, moved into place atomically, loaded without running code."""
 
 import hashlib
 import os
@@ -36,15 +36,15 @@ FACENET_VGGFACE2: Final = WeightsFile(
 """InceptionResnetV1 trained on VGGFace2, released by facenet-pytorch; the hash as public repositories hold it."""
 
 _CHUNK: Final = 1 << 16
-"""What a cut may lose: only whole pieces are kept."""
+"""Bytes per write: an interrupted download loses at most this many."""
 _TIMEOUT_S: Final = (10, 60)
-"""to connect, and between two pieces of the body"""
+"""to connect, and between two chunks of the body"""
 
 
 def fetch(file: WeightsFile, folder: Path) -> Path:
-    """Return the file's path in `folder`, fetching what is missing of it; a cut download goes on where it stopped.
+    """Return the file's path in `folder`, downloading what is missing; an interrupted download is resumed.
 
-    Raises ConfigError, with what to do, if it is incomplete or changed.
+    Raises ConfigError, with the remedy, if it is incomplete or changed.
     """
     target, part = folder / file.name, folder / f"{file.name}.part"
     try:
@@ -75,7 +75,7 @@ def load_facenet(path: Path) -> InceptionResnetV1:
 
 
 def _download(file: WeightsFile, part: Path) -> None:
-    """Append to `part` what it lacks."""
+    """Download the rest of `part`."""
     have = part.stat().st_size if part.exists() else 0
     if have >= file.size:
         return
@@ -90,7 +90,7 @@ def _download(file: WeightsFile, part: Path) -> None:
 
 
 def _pour(answer: requests.Response, sink: BinaryIO, limit: int) -> None:
-    """Write the body, at most `limit` bytes: a longer one is wrong anyway, and must not fill the disk."""
+    """Write the body, at most `limit` bytes: a longer one is invalid and must not fill the disk."""
     for chunk in answer.iter_content(_CHUNK):
         limit -= sink.write(chunk[:limit])
         if limit <= 0:

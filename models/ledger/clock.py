@@ -1,4 +1,4 @@
-"""A partition's clock: the latest append time seen, which is set back where a broker's clock was ahead.
+"""A partition's clock: the watermark, which is set back after a broker's clock was ahead.
 
 Append times of one partition come from one broker at a time, and brokers' clocks differ by less than a second when
 they are synchronised. So a time a little behind the watermark is ignored. One that is more than a minute behind means
@@ -50,7 +50,7 @@ class Clock(NamedTuple):
         return Clock(now, _thinned((*earlier, Correction(offset, now, number))))
 
     def corrected(self, row: Row) -> Row:
-        """Return a row with nothing in it that lies in a future that was corrected."""
+        """Return the row with all times at most those of the corrections after it."""
         limit = min((known.at for known in self.corrections if known.offset > row.offset), default=None)
         if limit is None:
             return row
@@ -66,7 +66,7 @@ class Clock(NamedTuple):
 
 
 def _thinned(corrections: tuple[Correction, ...]) -> tuple[Correction, ...]:
-    """Join the two that are nearest in time, the earlier of which then holds for both, where there are too many."""
+    """If there are too many, join the two that are nearest in time; the earlier one then holds for both."""
     if len(corrections) <= _MOST_CORRECTIONS:
         return corrections
     nearest = min(range(1, len(corrections)), key=lambda n: corrections[n].at - corrections[n - 1].at)

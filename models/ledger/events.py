@@ -1,4 +1,4 @@
-"""What the decider learns, in one topic, in one order per site."""
+"""The events that the decider folds: one topic, in order per site."""
 
 from typing import Annotated, Literal
 
@@ -33,7 +33,7 @@ class _Event(Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Requested(_Event, tag="requested", frozen=True, kw_only=True):
-    """A dispenser asked."""
+    """A dispenser sent a request."""
 
     site: Name
     device: Name
@@ -47,7 +47,7 @@ class Requested(_Event, tag="requested", frozen=True, kw_only=True):
 class Recalled(Requested, tag="requested", frozen=True, kw_only=True):
     """A request whose template cannot be read any more, with its recorded identity.
 
-    Only in the memory of a replay: it is none of `Event`, so nothing that Kafka holds is ever read as one.
+    Exists only in the memory of a replay: it is not part of `Event`, so no record of Kafka is decoded as one.
     """
 
     identity: Identity = "unreadable"
@@ -76,7 +76,7 @@ class Reported(_Event, tag="reported", frozen=True, kw_only=True):
 
 
 class SiteConfigured(_Event, tag="configured", frozen=True, kw_only=True):
-    """An operator set how a site works from now on."""
+    """An operator set the mode and the policy of a site."""
 
     site: Name
     mode: Literal["face", "button"]
@@ -94,7 +94,7 @@ class SiteHeld(_Event, tag="held", frozen=True, kw_only=True):
 
 
 class SiteResumed(_Event, tag="resumed", frozen=True, kw_only=True):
-    """An operator let the site work again as it is configured."""
+    """An operator resumed the site: it works again as configured."""
 
     site: Name
     why: Remark = ""
@@ -114,12 +114,12 @@ class Ticked(_Event, tag="ticked", frozen=True, kw_only=True):
 
 
 SiteEvent = Requested | Reported | SiteConfigured | SiteHeld | SiteResumed | EpochEnded
-"""What happens to one site."""
+"""The events of one site."""
 Event = SiteEvent | Ticked
 
 
 class Record(Struct, frozen=True, kw_only=True):
-    """An event as Kafka keeps it."""
+    """An event as Kafka stores it."""
 
     offset: int
     at: int

@@ -1,6 +1,6 @@
-"""The one pure fold: what becomes of an event. No clock, no randomness, no I/O.
+"""The one pure fold of events into decisions. No clock, no randomness, no I/O.
 
-`decide` reads a site and returns the answer and the row to write; it changes nothing. The live decider,
+`decide` reads a site and returns the outcomes and the row to write; it changes nothing. The live decider,
 replay, what-if and the property tests all call it.
 """
 
@@ -13,7 +13,7 @@ from models.ledger.decision import Decision, Moment, unchanged
 from models.ledger.events import EpochEnded, Reported, Requested, SiteConfigured, SiteEvent, SiteHeld, SiteResumed
 from models.ledger.outcomes import ControlChanged, EpochBegan, Held, Receipt, Resumed
 from models.ledger.reports import settle
-from models.ledger.requests import Asked, answer
+from models.ledger.requests import RequestContext, answer
 from models.ledger.rows import SiteRow, site_key
 from models.ledger.rules.policy import Policy
 from models.ledger.state.site import Site
@@ -30,7 +30,7 @@ def decide(site: Site, event: SiteEvent, *, at: int, offset: int) -> Decision:
     moment = Moment(at, offset, site.horizon(at))
     match event:
         case Requested():
-            return answer(Asked(site, event, moment))
+            return answer(RequestContext(site, event, moment))
         case Reported():
             return settle(site, event, moment)
         case SiteConfigured():
@@ -60,7 +60,7 @@ def _configure(site: Site, event: SiteConfigured, moment: Moment) -> Decision:
 
 
 def _hold(site: Site, event: SiteHeld, moment: Moment) -> Decision:
-    """One row makes all that is remembered of visitors void; what keys are left is the key holder's to destroy."""
+    """Void all visitors' accounts by one row; the key holder destroys the keys."""
     oldest = site.oldest_template(moment.horizon)
     receipt = Held(
         site=site.name,

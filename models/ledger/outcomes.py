@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 By = Literal["face", "button", "staff", "forget", "local"]
-"""How the visitor asked; `local`: the dispenser served by itself."""
+"""How the visitor asked; `local`: a local ration of the dispenser."""
 
 Identity = Literal["same", "new", "doubt", "unreadable"]
 """Result of the search; `doubt` counts as new, `unreadable` has no key or another epoch's."""
@@ -62,24 +62,24 @@ class ReportKept(_Outcome, tag="kept", frozen=True, kw_only=True):
     """why a command was declined"""
     fault: str | None = None
     cm: int = 0
-    """Dispensed, as far as no earlier report stated it."""
+    """Dispensed length that no earlier report stated."""
     excess_cm: int = 0
     """Reported beyond the grant or ration: a fault of the dispenser. It counts
     against no limit."""
     missing: int = 0
-    """How many of the dispenser's reports, by their numbers, have not come."""
+    """Number of the dispenser's reports that are missing, by their numbers."""
     stock_cm: int | None = None
     battery_percent: int | None = None
 
 
 class ControlChanged(_Outcome, tag="control", frozen=True, kw_only=True):
-    """How the site works now; goes to `fairroll.controls`, egress publishes it retained."""
+    """The site's new control; sent to `fairroll.controls`, and published retained by egress."""
 
     control: Control
 
 
 class SiteCounted(_Outcome, tag="counted", frozen=True, kw_only=True):
-    """What the site remembers, at each tick."""
+    """Counts of a site's memory, at each tick."""
 
     templates: int
     accounts: int
@@ -91,14 +91,14 @@ class SiteCounted(_Outcome, tag="counted", frozen=True, kw_only=True):
     window_s: int = 0
     """the longest that a template may live here"""
     wrongful: float = 0.0
-    """How many of those who are remembered a newcomer's face is expected to match, at most. So many refusals of a face
-    that asks are due to another visitor; the button and staff remain."""
+    """Upper bound of the live templates that a new visitor's face is expected to match, and so of wrongful refusals per
+    request by face; the button and staff remain."""
     corrections: int = 0
     """how often the partition's clock was in the future and was set back"""
 
 
 class Held(_Outcome, tag="held", frozen=True, kw_only=True):
-    """The receipt of a hold: what was remembered of visitors and is erased."""
+    """The receipt of a hold: counts of the erased accounts and templates."""
 
     templates: int
     accounts: int
@@ -108,7 +108,7 @@ class Held(_Outcome, tag="held", frozen=True, kw_only=True):
 
 
 class Resumed(_Outcome, tag="resumed", frozen=True, kw_only=True):
-    """The site works again as it is configured."""
+    """The receipt of a resume: the site works again as configured."""
 
     mode: Mode
     why: str = ""
@@ -116,7 +116,7 @@ class Resumed(_Outcome, tag="resumed", frozen=True, kw_only=True):
 
 
 class EpochBegan(_Outcome, tag="epoch", frozen=True, kw_only=True):
-    """The site's devices make templates under the key of `epoch` from now on; earlier ones are void."""
+    """The receipt of a new epoch: devices make templates under its key; earlier templates are void."""
 
     epoch: int
     templates: int

@@ -1,4 +1,4 @@
-"""A partition in memory: its sites, its time, and the offset that it folded last."""
+"""A partition in memory: its sites, its watermark, and the last folded offset."""
 
 from collections.abc import Iterable, Mapping
 from copy import copy
@@ -24,7 +24,7 @@ from models.ledger.fold import control_changed, decide
 from models.ledger.outcomes import Outcome, SiteCounted
 from models.ledger.pseudonyms import site_secret
 from models.ledger.reports import kept_again
-from models.ledger.requests import Asked, answer_again
+from models.ledger.requests import RequestContext, answer_again
 from models.ledger.rows import (
     PARTITION_KEY,
     DispenserAccount,
@@ -43,7 +43,7 @@ __all__ = ["Partition"]
 class Partition:
     """Folds the records of one partition, in the order of their offsets.
 
-    Everything in it comes from the rows that it wrote: put them back in any order and it is the same again.
+    It is determined by the rows that it wrote: restored from them in any order, it is the same.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Partition:
         return Decision(outcomes=(), key=PARTITION_KEY, row=row)
 
     def decide(self, record: Record) -> Decision:
-        """Decide a record and change nothing. One at or below `offset` gets its answer again, and writes no row."""
+        """Decide a record; changes nothing. A redelivered one, at or below `offset`, gets its answer again, no row."""
         if record.offset <= self.offset:
             return Decision(outcomes=self._again(record))
         clock = self.clock.seeing(record.offset, record.at)
@@ -94,7 +94,7 @@ class Partition:
         return structs.replace(decision, row=structs.replace(decision.row, corrections=clock.corrections))
 
     def apply(self, decision: Decision) -> None:
-        """Take over the rows of a decision."""
+        """Apply the rows of a decision."""
         for key in decision.removed:
             self._site(site_of(key)).remove(key)
         if decision.row is not None:
@@ -112,7 +112,7 @@ class Partition:
         ]
 
     def _set_back(self, clock: Clock) -> "Partition":
-        """Return the partition after a correction of its clock: nothing in it lies in the future."""
+        """Return the partition after a correction of its clock, with no time in the future."""
         other = copy(self)
         other.clock, other.sites = clock, {name: site.rebuilt(clock.corrected) for name, site in self.sites.items()}
         return other
@@ -152,7 +152,7 @@ class Partition:
         moment = Moment(self.at, record.offset, site.horizon(self.at))
         match event:
             case Requested():
-                answered = answer_again(Asked(site, event, moment))
+                answered = answer_again(RequestContext(site, event, moment))
                 return (answered,) if answered else ()
             case Reported():
                 return (kept_again(site, event, moment),)
@@ -165,7 +165,7 @@ class Partition:
         return self.sites[name]
 
     def _expire(self, decision: Decision, row: Row) -> None:
-        """Take what expired out of the sums of the dispenser that a row is about, at a tick of all dispensers."""
+        """Remove expired amounts from the sums of the row's dispenser; at a tick, of all dispensers."""
         match row:
             case DispenserAccount():
                 self._expire_sums(site_of(decision.key), device_of(decision.key))

@@ -12,9 +12,9 @@ def site_secret(pipeline_secret: bytes, site: str) -> bytes:
 
 
 def pseudonym(secret: bytes, device: str, request_id: str, offset: int) -> str:
-    """Name a new visitor after the request that brought them: 80 bits of HMAC-SHA256, 16 characters.
+    """Derive the pseudonym of a new visitor from the first request: 80 bits of HMAC-SHA256, 16 characters.
 
-    The offset keeps two people apart whose dispensers chose the same id, or one that used an id again.
+    The offset distinguishes visitors whose dispensers chose the same id, or one dispenser that reused an id.
     """
     digest = hmac.digest(secret, f"{device}/{request_id}/{offset}".encode(), "sha256")
     return base64.b32encode(digest[:10]).decode().lower()

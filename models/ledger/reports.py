@@ -1,4 +1,4 @@
-"""Reports: a grant reserves paper, and what the motor really did settles it."""
+"""Reports: a grant reserves paper, and the report of the motor settles it."""
 
 from typing import NamedTuple, assert_never
 
@@ -12,7 +12,7 @@ from models.ledger.rows import (
     Settlement,
     is_visitor_key,
 )
-from models.ledger.rules.bounds import MOST_UNASKED
+from models.ledger.rules.bounds import MOST_UNMATCHED
 from models.ledger.rules.policy import Shortfall
 from models.ledger.state.site import Site
 
@@ -22,20 +22,20 @@ _MotorReport = Dispensed | LocalRation | Declined
 
 
 class _Paper(NamedTuple):
-    """What a report newly states about paper."""
+    """What a report adds to earlier reports about paper."""
 
     settlement: Settlement | None = None
     """None where no account changes"""
     cm: int = 0
-    """dispensed, as far as no earlier report stated it"""
+    """dispensed length that no earlier report stated"""
     excess_cm: int = 0
-    """reported beyond what could have come out; it counts nowhere"""
+    """reported beyond the possible length; it counts nowhere"""
 
 
 def settle(site: Site, event: Reported, moment: Moment) -> Decision:
-    """Settle a report in its dispenser's rows; one that states nothing new changes nothing.
+    """Settle a report in its dispenser's rows; a report without news changes nothing.
 
-    The grant, in whatever account, is charged by the settlement (`models.ledger.rows.charges`): settling never
+    The grant stays in its account and is charged by the settlement (`models.ledger.rows.charges`): settling never
     writes a template again.
     """
     numbering = site.numbering(event.device)
@@ -50,7 +50,7 @@ def settle(site: Site, event: Reported, moment: Moment) -> Decision:
 
 
 def kept_again(site: Site, event: Reported, moment: Moment) -> ReportKept:
-    """Answer a redelivered report: what it settled when it was folded is in the ledger."""
+    """Answer a redelivered report from the ledger."""
     report, paper = event.report, _Paper()
     if isinstance(report, Dispensed | LocalRation):
         found = site.requests.settlement(event.device, report.request, moment.horizon)
@@ -75,7 +75,7 @@ def _paper(site: Site, event: Reported, moment: Moment, *, is_new: bool) -> _Pap
 
 
 def _due_cm(site: Site, device: str, report: Dispensed | LocalRation, moment: Moment) -> int:
-    """Return the most that can have come out for a request: what was granted, or a dispenser's own ration."""
+    """Return the largest possible length for a request: the grant, or a local ration."""
     asked = site.requests.entry(device, report.request, moment.horizon)
     return (asked[1].granted_cm if asked else 0) or site.policy.portion_cm
 
@@ -84,8 +84,8 @@ def _settled(site: Site, device: str, report: _MotorReport, moment: Moment, *, c
     """Settle to the largest amount that any report states, so that reports may be repeated and reordered.
 
     A report that is older than a window, or states 0 cm for an unknown request, changes no account and
-    counts by its number. A dispenser that lost its memory counts
-    from 1 again: so in an account not the number decides what is known, but the request.
+    counts by its number. In an account the request decides whether a report is known, not the number: a dispenser that
+    lost its journal counts from 1 again.
     """
     happened = moment.at - report.ago_ms
     if happened <= moment.horizon:
@@ -113,8 +113,8 @@ def _settled(site: Site, device: str, report: _MotorReport, moment: Moment, *, c
 
 
 def _is_full(site: Site, device: str, moment: Moment) -> bool:
-    """Whether no more reports of a dispenser are remembered about requests that nothing is known of."""
-    return site.requests.sums(device).unasked.after(moment.horizon) >= MOST_UNASKED
+    """Whether the bound of a dispenser's reports about unknown requests is reached."""
+    return site.requests.sums(device).unmatched.after(moment.horizon) >= MOST_UNMATCHED
 
 
 def _shortfall(report: _MotorReport) -> Shortfall | None:
@@ -122,7 +122,7 @@ def _shortfall(report: _MotorReport) -> Shortfall | None:
 
 
 def _row(site: Site, device: str, settlement: Settlement | None, moment: Moment) -> tuple[str, Remembered]:
-    """The dispenser's row that takes the settlement, in the place of an earlier one of the same request."""
+    """Return the dispenser's row with the settlement, which replaces an earlier one of the same request."""
     known = site.requests.settlement(device, settlement.request, moment.horizon) if settlement else None
     if settlement is None or known is None:
         key, entries = site.open_row(device, moment.horizon)

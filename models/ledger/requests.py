@@ -1,4 +1,4 @@
-"""Requests: who asks, whether a portion fits, and what is written of it."""
+"""Requests: identify the visitor, check the limits, and return the decision with its row."""
 
 from collections.abc import Iterable
 from math import ceil
@@ -32,11 +32,11 @@ from models.ledger.rules.limits import Limit, button_budget, dispenser_limit, qu
 from models.ledger.state.site import Site
 from models.ledger.state.template_index import Match
 
-__all__ = ["Asked", "answer", "answer_again"]
+__all__ = ["RequestContext", "answer", "answer_again"]
 
 
-class Asked(NamedTuple):
-    """A request with all that decides it."""
+class RequestContext(NamedTuple):
+    """A request with everything that its decision depends on."""
 
     site: Site
     event: Requested
@@ -55,102 +55,102 @@ class _Seen(NamedTuple):
         return self.match.key if self.match and self.identity == "same" else None
 
 
-def answer(asked: Asked) -> Decision:
-    """Decide a request: the same again if it is known, else by how it was asked."""
-    if known := answer_again(asked):
-        return unchanged(asked.moment, known)
-    match asked.event.request:
+def answer(context: RequestContext) -> Decision:
+    """Decide a request by its kind; a known one gets its answer again."""
+    if known := answer_again(context):
+        return unchanged(context.moment, known)
+    match context.event.request:
         case FaceSeen() as request:
-            return _on_face(asked, request)
+            return _on_face(context, request)
         case ButtonPressed():
-            return _by_button_rule(asked, "button")
+            return _by_button_rule(context, "button")
         case StaffPressed():
-            return _without_identity(asked, "staff", _portion(asked))
+            return _without_identity(context, "staff", _portion(context))
         case ForgetRequested() as request:
-            return _on_forget(asked, request)
+            return _on_forget(context, request)
         case unknown:
             assert_never(unknown)
 
 
-def answer_again(asked: Asked) -> Answered | None:
-    """Give the answer that the ledger holds for a request, if it holds one."""
-    site, event, moment = asked
+def answer_again(context: RequestContext) -> Answered | None:
+    """Return the answer that the ledger has for a request, if any."""
+    site, event, moment = context
     found = site.requests.entry(event.device, event.request.id, moment.horizon)
     if found is None:
         return None
-    return _answered(asked, found[1].by, found[1].command, repeated=True)
+    return _answered(context, found[1].by, found[1].command, repeated=True)
 
 
-def _on_face(asked: Asked, request: FaceSeen) -> Decision:
-    site = asked.site
+def _on_face(context: RequestContext, request: FaceSeen) -> Decision:
+    site = context.site
     if site.mode != "face":
-        return _by_button_rule(asked, "face")
-    seen = _recognise(asked, request)
-    if seen.identity == "unreadable" or (seen.key is None and site.is_full(asked.moment.horizon)):
-        return _by_button_rule(asked, "face", seen)  # also newcomers at a site that remembers as many as it may
-    entries = _live_entries(asked, [seen.key] if seen.key else [])
-    command = _portion(asked, quota(site, asked.moment, entries), _dispenser_limit(asked))
+        return _by_button_rule(context, "face")
+    seen = _recognise(context, request)
+    if seen.identity == "unreadable" or (seen.key is None and site.is_full(context.moment.horizon)):
+        return _by_button_rule(context, "face", seen)  # also new visitors at a site that has reached its maximum
+    entries = _live_entries(context, [seen.key] if seen.key else [])
+    command = _portion(context, quota(site, context.moment, entries), _dispenser_limit(context))
     if isinstance(command, Refuse):
-        return _without_identity(asked, "face", command, seen)
-    key = seen.key or _new_key(asked)
+        return _without_identity(context, "face", command, seen)
+    key = seen.key or _new_key(context)
     row = structs.replace(
-        _visitor_row(asked, request, (*entries, _entry(asked, "face", command))),
+        _visitor_row(context, request, (*entries, _entry(context, "face", command))),
         template=request.template,
-        sealed=asked.event.sealed,
+        sealed=context.event.sealed,
     )
-    return Decision(outcomes=(_answered(asked, "face", command, seen, key),), key=key, row=row)
+    return Decision(outcomes=(_answered(context, "face", command, seen, key),), key=key, row=row)
 
 
-def _by_button_rule(asked: Asked, by: By, seen: _Seen | None = None) -> Decision:
-    """Grant an equal portion without a face and without a wait, from the dispenser's budget."""
-    budget = button_budget(asked.site, asked.moment, asked.event.device)
-    return _without_identity(asked, by, _portion(asked, budget, _dispenser_limit(asked)), seen)
+def _by_button_rule(context: RequestContext, by: By, seen: _Seen | None = None) -> Decision:
+    """Grant an equal portion without a face, from the budget of the dispenser."""
+    budget = button_budget(context.site, context.moment, context.event.device)
+    return _without_identity(context, by, _portion(context, budget, _dispenser_limit(context)), seen)
 
 
-def _on_forget(asked: Asked, request: ForgetRequested) -> Decision:
+def _on_forget(context: RequestContext, request: ForgetRequested) -> Decision:
     """Erase every matching template in one row, which takes over the grants of all these accounts.
 
-    If the template cannot be read, `forgotten` would be false: no answer, and the dispenser asks again.
+    If the template cannot be read, `forgotten` would be wrong: there is no answer, and the dispenser asks again.
     """
-    if request.template is None and isinstance(asked.event, Recalled):
-        return _without_identity(asked, "forget", Forgotten(request=request.id, erased=asked.event.erased))
-    if request.template is None and asked.site.mode == "face":
-        return unchanged(asked.moment)
-    keys = [match.key for match in _everyone_like(asked, request)]
+    if request.template is None and isinstance(context.event, Recalled):
+        return _without_identity(context, "forget", Forgotten(request=request.id, erased=context.event.erased))
+    if request.template is None and context.site.mode == "face":
+        return unchanged(context.moment)
+    keys = [match.key for match in _everyone_like(context, request)]
     command = Forgotten(request=request.id, erased=len(keys))
     if not keys:
-        return _without_identity(asked, "forget", command)
-    entries, taken = _taken_over(asked, keys)
+        return _without_identity(context, "forget", command)
+    entries, taken = _taken_over(context, keys)
     outcomes: tuple[Answered, ...] = ()
     if taken == len(keys):
-        entries, outcomes = (*entries, _entry(asked, "forget", command)), (_answered(asked, "forget", command),)
-    replaces = tuple(asked.site.accounts[key].offset for key in keys[1:taken])
-    row = structs.replace(_visitor_row(asked, request, entries), replaces=replaces)
+        entries, outcomes = (*entries, _entry(context, "forget", command)), (_answered(context, "forget", command),)
+    replaces = tuple(context.site.accounts[key].offset for key in keys[1:taken])
+    row = structs.replace(_visitor_row(context, request, entries), replaces=replaces)
     return Decision(outcomes=outcomes, key=keys[0], row=row)
 
 
-def _taken_over(asked: Asked, keys: list[str]) -> tuple[tuple[Entry, ...], int]:
-    """Return the live entries of as many accounts as one row can hold, and how many accounts these are.
+def _taken_over(context: RequestContext, keys: list[str]) -> tuple[tuple[Entry, ...], int]:
+    """Return the live entries of as many accounts as fit into one row, and the number of these accounts.
 
-    There is no answer yet where it cannot hold all: the dispenser asks again, and the rest is erased. The receipt
-    counts the last of them.
+    If not all fit, there is no answer yet: the dispenser asks again, and the rest is erased. The receipt
+    counts the last part.
     """
     entries: tuple[Entry, ...] = ()
     for number, key in enumerate(keys):
-        more = _live_entries(asked, [key])
+        more = _live_entries(context, [key])
         if number and len(entries) + len(more) > MOST_FORGOTTEN:
             return entries, number
         entries += more
     return entries, len(keys)
 
 
-def _without_identity(asked: Asked, by: By, command: Answer, seen: _Seen | None = None) -> Decision:
-    """Write an answer into the dispenser's account: a refusal, or a portion without an identity.
+def _without_identity(context: RequestContext, by: By, command: Answer, seen: _Seen | None = None) -> Decision:
+    """Write an answer to the dispenser's account: a refusal, or a portion without an identity.
 
-    Answers that count against no limit are remembered up to a number; a repetition of one beyond it is decided again.
+    Answers that count against no limit are remembered up to a bound; a repetition beyond it is decided again.
     """
-    site, event, moment = asked
-    answered, entry = _answered(asked, by, command, seen), _entry(asked, by, command)
+    site, event, moment = context
+    answered, entry = _answered(context, by, command, seen), _entry(context, by, command)
     if not entry.counts and site.requests.sums(event.device).answers.after(moment.horizon) >= MOST_ANSWERS:
         return unchanged(moment, answered)
     key, entries = site.open_row(event.device, moment.horizon)
@@ -160,18 +160,18 @@ def _without_identity(asked: Asked, by: By, command: Answer, seen: _Seen | None 
     return Decision(outcomes=(answered,), key=key, row=row)
 
 
-def _recognise(asked: Asked, request: FaceSeen) -> _Seen:
-    """Search the site's live templates; between the thresholds it is someone new, since doubt favours the person.
+def _recognise(context: RequestContext, request: FaceSeen) -> _Seen:
+    """Search the site's live templates; a score between the thresholds means a new visitor, who is favoured in doubt.
 
     A template of another epoch than the site's is neither compared nor kept.
     """
-    if request.template is None and isinstance(asked.event, Recalled):
-        return _recall(asked.site, asked.event)
-    model = asked.site.models.get(request.model)
-    if request.template is None or model is None or request.epoch != asked.site.epoch:
+    if request.template is None and isinstance(context.event, Recalled):
+        return _recall(context.site, context.event)
+    model = context.site.models.get(request.model)
+    if request.template is None or model is None or request.epoch != context.site.epoch:
         return _Seen("unreadable")
-    index = asked.site.templates(request.model, request.epoch)
-    match = index.nearest(request.template, asked.moment.horizon) if index else None
+    index = context.site.templates(request.model, request.epoch)
+    match = index.nearest(request.template, context.moment.horizon) if index else None
     return _Seen(model.classify(match.score if match else None), match)
 
 
@@ -183,49 +183,51 @@ def _recall(site: Site, event: Recalled) -> _Seen:
     return _Seen(event.identity, Match(event.score, known))
 
 
-def _everyone_like(asked: Asked, request: ForgetRequested) -> list[Match]:
-    model = asked.site.models.get(request.model)
+def _everyone_like(context: RequestContext, request: ForgetRequested) -> list[Match]:
+    model = context.site.models.get(request.model)
     if request.template is None or model is None:
         return []
-    index = asked.site.templates(request.model, request.epoch)
-    return index.within(request.template, asked.moment.horizon, model.same) if index else []
+    index = context.site.templates(request.model, request.epoch)
+    return index.within(request.template, context.moment.horizon, model.same) if index else []
 
 
-def _dispenser_limit(asked: Asked) -> Limit:
-    return dispenser_limit(asked.site, asked.moment, asked.event.device)
+def _dispenser_limit(context: RequestContext) -> Limit:
+    return dispenser_limit(context.site, context.moment, context.event.device)
 
 
-def _portion(asked: Asked, *limits: Limit) -> Dispense | Refuse:
+def _portion(context: RequestContext, *limits: Limit) -> Dispense | Refuse:
     """Grant a portion, unless a limit leaves no room for it; the first such limit names the reason."""
-    request_id = asked.event.request.id
+    request_id = context.event.request.id
     for limit in limits:
         if limit.wait_ms:
             return Refuse(request=request_id, reason=limit.reason, retry_after_s=ceil(limit.wait_ms / 1000))
-    return Dispense(request=request_id, cm=asked.site.policy.portion_cm)
+    return Dispense(request=request_id, cm=context.site.policy.portion_cm)
 
 
-def _new_key(asked: Asked) -> str:
-    site, event, moment = asked
+def _new_key(context: RequestContext) -> str:
+    site, event, moment = context
     if isinstance(event, Recalled) and event.visitor:
         return visitor_key(site.name, event.visitor)
     return visitor_key(site.name, pseudonym(site.secret, event.device, event.request.id, moment.offset))
 
 
-def _live_entries(asked: Asked, keys: Iterable[str]) -> tuple[Entry, ...]:
+def _live_entries(context: RequestContext, keys: Iterable[str]) -> tuple[Entry, ...]:
     """Return the live entries of accounts. Only a replay may name an account that it never saw."""
-    accounts = (asked.site.accounts[key] for key in keys if key in asked.site.accounts)
+    accounts = (context.site.accounts[key] for key in keys if key in context.site.accounts)
     entries = (entry for account in accounts for entry in account.entries if isinstance(entry, Entry))
-    return tuple(entry for entry in entries if entry.at > asked.moment.horizon)
+    return tuple(entry for entry in entries if entry.at > context.moment.horizon)
 
 
-def _entry(asked: Asked, by: By, command: Answer) -> Entry:
-    return Entry(asked.event.device, asked.event.request.id, asked.moment.at, by, command)
+def _entry(context: RequestContext, by: By, command: Answer) -> Entry:
+    return Entry(context.event.device, context.event.request.id, context.moment.at, by, command)
 
 
-def _visitor_row(asked: Asked, request: FaceSeen | ForgetRequested, entries: tuple[Entry, ...]) -> VisitorAccount:
+def _visitor_row(
+    context: RequestContext, request: FaceSeen | ForgetRequested, entries: tuple[Entry, ...]
+) -> VisitorAccount:
     return VisitorAccount(
-        offset=asked.moment.offset,
-        at=asked.moment.at,
+        offset=context.moment.offset,
+        at=context.moment.at,
         model=request.model,
         epoch=request.epoch,
         template=None,
@@ -234,7 +236,7 @@ def _visitor_row(asked: Asked, request: FaceSeen | ForgetRequested, entries: tup
 
 
 def _answered(
-    asked: Asked,
+    context: RequestContext,
     by: By,
     command: Answer,
     seen: _Seen | None = None,
@@ -242,7 +244,7 @@ def _answered(
     *,
     repeated: bool = False,
 ) -> Answered:
-    site, event, moment = asked
+    site, event, moment = context
     key = key or (seen.key if seen else None)
     return Answered(
         site=site.name,

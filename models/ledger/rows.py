@@ -52,7 +52,7 @@ class Entry(Struct, frozen=True, array_like=True, tag="asked"):
 
     @property
     def counts(self) -> bool:
-        """Whether it counts against a limit: a grant, but for staff."""
+        """Whether it counts against a limit: a grant, except to staff."""
         return self.by != "staff" and self.granted_cm > 0
 
 
@@ -65,15 +65,15 @@ class Settlement(Struct, frozen=True, array_like=True, tag="settled"):
     """when it happened"""
     cm: int
     shortfall: Shortfall | None = None
-    """why that was all"""
+    """why less came out than was granted"""
     offset: int = -1
     """of the settling report"""
     more_cm: int = 0
-    """what that report stated beyond earlier ones; repeated only if the report is redelivered"""
+    """what that report stated beyond earlier ones; returned again only if the report is redelivered"""
     granted_at: int | None = None
     """when its grant was decided, if one was known"""
     is_visitors: bool = False
-    """The grant stands in a visitor's account, so that it counts on no button budget even if that account is erased."""
+    """The grant is in a visitor's account, so it counts against no button budget even if that account is erased."""
 
     @property
     def counts_from(self) -> int:
@@ -82,7 +82,7 @@ class Settlement(Struct, frozen=True, array_like=True, tag="settled"):
 
 
 def charges(entry: Entry, settlement: Settlement | None, give_back: GiveBack) -> Iterator[Charge]:
-    """What a grant counts: what came out of it for a window, the rest until it is given back."""
+    """Return what a grant counts: the dispensed length for a window, the rest until it is given back."""
     came, shortfall = (settlement.cm, settlement.shortfall) if settlement else (0, "unreported")
     if came:
         yield Charge(entry.at, came)
@@ -103,9 +103,9 @@ class Correction(Struct, frozen=True, array_like=True):
 
 class _Row(Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
     offset: int
-    """of the event that wrote the row; the highest in a partition is what was folded last"""
+    """of the event that wrote the row; the highest in a partition is the last folded one"""
     at: int
-    """the partition's time then, milliseconds since 1970"""
+    """the partition's time at that event, milliseconds since 1970"""
     corrections: tuple[Correction, ...] = ()
     """of the partition's clock by then (`models.ledger.clock`)"""
 
@@ -125,9 +125,9 @@ class VisitorAccount(_Row, tag="visitor", frozen=True, kw_only=True):
 
 
 class DispenserAccount(_Row, tag="dispenser", frozen=True, kw_only=True):
-    """What a dispenser did without an identity, its refusals, its reports. Capped: a busy dispenser has several rows.
+    """A dispenser's grants without an identity, its refusals and settlements. Capped: a busy one has several rows.
 
-    The row that was written last stays when all in it has expired, for the numbers of the reports.
+    The last written row stays after its content has expired, for the numbers of the reports.
     """
 
     entries: tuple[Entry | Settlement, ...]
@@ -135,7 +135,7 @@ class DispenserAccount(_Row, tag="dispenser", frozen=True, kw_only=True):
 
 
 class SiteRow(_Row, tag="site", frozen=True, kw_only=True):
-    """How a site works."""
+    """Mode, policy, epoch and hold of a site."""
 
     mode: Literal["face", "button"]
     """as configured"""
@@ -159,7 +159,7 @@ class PartitionRow(_Row, tag="partition", frozen=True, kw_only=True):
 
 
 Remembered = tuple[Entry | Settlement, ...]
-"""What an account holds."""
+"""The content of an account."""
 Account = VisitorAccount | DispenserAccount
 Row = VisitorAccount | DispenserAccount | SiteRow | PartitionRow
 
@@ -167,7 +167,7 @@ PARTITION_KEY = "partition"
 
 
 def visitor_key(site: str, visitor: str) -> str:
-    """Give the row of a visitor; nowhere but in these keys does the state carry the pseudonym."""
+    """Return the key of a visitor's row; the state contains the pseudonym in these keys only."""
     return f"visitor/{site}/{visitor}"
 
 
@@ -182,7 +182,7 @@ def is_visitor_key(key: str) -> bool:
 
 
 def dispenser_key(site: str, device: str, part: int) -> str:
-    """Give one of a dispenser's rows."""
+    """Return the key of one of a dispenser's rows."""
     return f"dispenser/{site}/{device}/{part}"
 
 
@@ -197,7 +197,7 @@ def part_of(key: str) -> int:
 
 
 def site_key(site: str) -> str:
-    """Give the row of a site's settings."""
+    """Return the key of a site's row."""
     return f"site/{site}"
 
 

@@ -1,7 +1,7 @@
-"""Every measurement that there is: the one table from which docs, sink, downsampling and dashboards take their names.
+"""All measurements: the one table from which docs, sink, downsampling and dashboards take their names.
 
-No tag and no field can carry a visitor. How visitors were answered is published as sums of closed periods, in cells
-of `metrics_k` requests or more; only events of machines have points of their own: a motor that ran, a roll, a tick.
+No tag and no field can carry a visitor. Answers are published as sums of closed periods, in cells
+of `metrics_k` requests or more; only events of machines have points of their own: a motor run, a roll, a tick.
 """
 
 from models.metrics.pipeline_measurements import AUDITS, DEAD_LETTERS, LAG, SERVICES, ServiceState

@@ -18,18 +18,18 @@ _TOPIC = Tag(
 
 
 class ServiceState(IntEnum):
-    """How a service is, the worst first."""
+    """The state of a service, the worst first."""
 
     SILENT = 0
     """nothing answers at its address"""
     STUCK = 1
-    """it does not move any more, and should be restarted"""
+    """it makes no progress, and should be restarted"""
     NOT_READY = 2
     READY = 3
 
 
 def _count(name: str, meaning: str) -> Field:
-    """A counter of a service: it grows from the start of the process, and begins at 0 again."""
+    """A counter of a service, since the start of its process."""
     return Field(name=name, kind="integer", meaning=meaning, hourly="max")
 
 

@@ -1,4 +1,4 @@
-"""What a measurement is: its tags, its fields, and the one way to write a point of it. Pure.
+"""Measurements with their tags and fields, and their points in line protocol. Pure.
 
 `catalogue.py` next to this file lists all of them; docs, sink, downsampling and dashboards take their names from it.
 """
@@ -18,16 +18,16 @@ Reader = Literal["analyst", "attendant", "operator", "privacy officer"]
 Kept = Literal["event", "period", "sample"]
 """Where a point comes from: one record of Kafka, a closed period's sums, a sample of running processes."""
 Hourly = Literal["sum", "mean", "max", "min"]
-"""What becomes of an hour when it is downsampled."""
+"""The aggregate of an hour when it is downsampled."""
 
 
 class Tag(Struct, frozen=True, kw_only=True):
-    """A dimension. Its values are few, or the operator's own names: nothing that a visitor brings fits in."""
+    """A dimension. Its values are few, or names chosen by the operator: no data of a visitor fits in."""
 
     name: str
     meaning: str
     values: frozenset[str] | None = None
-    """all that there are; None: names out of the operator's files and settings"""
+    """all possible values; None: names from the operator's files and settings"""
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -74,9 +74,9 @@ class Measurement(Struct, frozen=True, kw_only=True):
         raise KeyError(f"{self.name} has no field {name}")
 
     def line(self, at_ns: int, tags: Mapping[str, str | None], fields: Mapping[str, Value | None]) -> str:
-        """One point in line protocol, at nanoseconds since 1970; what is None is left out.
+        """Return a point in line protocol, at nanoseconds since 1970; None values are left out.
 
-        A tag, a value of a tag or a field that is not in the table is a mistake of ours: KeyError, ValueError.
+        Raises KeyError or ValueError for an unknown tag, value of a tag or field.
         """
         if unknown := tags.keys() - {tag.name for tag in self.tags}:
             raise KeyError(f"{self.name} has no tag {', '.join(sorted(unknown))}")

@@ -22,7 +22,7 @@ __all__ = [
 
 
 def _kinds(union: Any) -> frozenset[str]:
-    """What the messages of a union call themselves."""
+    """Return the kinds of the messages of a union."""
     return frozenset(str(message.__struct_config__.tag) for message in get_args(union))
 
 
@@ -42,7 +42,7 @@ _RECEIPT = Tag(name="what", meaning="what was done to the site", values=_kinds(R
 
 _ANSWERED = frozenset({"dispense", *get_args(RefusedBy)})
 UNKNOWN = "unknown"
-"""An answer on trial that is not answerable."""
+"""A trial answer that is not answerable."""
 
 
 def _wait(name: str, meaning: str) -> Field:
@@ -50,7 +50,7 @@ def _wait(name: str, meaning: str) -> Field:
 
 
 def _pair(name: str, meaning: str, unit: Unit = "") -> tuple[Field, Field]:
-    """The same number of the same requests, as it was and on trial."""
+    """The live and the trial value of a number, over the same requests."""
     return (
         Field(name=f"live_{name}", kind="integer", unit=unit, meaning=meaning),
         Field(name=f"tried_{name}", kind="integer", unit=unit, meaning="the same on trial"),

@@ -15,7 +15,7 @@ POINTS = "autogen"
 HOURS = "hours"
 """Their hourly sums."""
 SHADOW = "shadow"
-"""The answers of a policy on trial; a named one has a policy of its own, `shadow-NAME`."""
+"""The answers of a trial policy; a named shadow has a retention policy of its own, `shadow-NAME`."""
 
 
 class Storage(NamedTuple):
@@ -32,5 +32,5 @@ class Storage(NamedTuple):
 
 
 def bucket_name(database: str, policy: str) -> str:
-    """The bucket of InfluxDB 2 that is this policy in InfluxQL; its write API names it so, also before version 1."""
+    """Return the InfluxDB 2 bucket that is this policy in InfluxQL; version 1 accepts it in its write API."""
     return database if policy == POINTS else f"{database}/{policy}"

@@ -23,7 +23,7 @@ __all__ = [
 
 
 class Recording(Struct, frozen=True, kw_only=True):
-    """The range that was recorded. Events before `since` are the warm-up: they tell what counted at `since`."""
+    """The range that was recorded. Events before `since` are the warm-up: they determine what counts at `since`."""
 
     since: int
     """append time of the first requested event, milliseconds since 1970"""

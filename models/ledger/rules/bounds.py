@@ -1,19 +1,19 @@
-"""What bounds a site's memory and its rows, whatever people and dispensers do."""
+"""Bounds of a site's memory and rows, which hold for any behaviour of visitors and dispensers."""
 
-__all__ = ["ENTRIES_PER_ROW", "LARGEST_ROW_BYTES", "MOST_ANSWERS", "MOST_FORGOTTEN", "MOST_GRANTS", "MOST_UNASKED"]
+__all__ = ["ENTRIES_PER_ROW", "LARGEST_ROW_BYTES", "MOST_ANSWERS", "MOST_FORGOTTEN", "MOST_GRANTS", "MOST_UNMATCHED"]
 
 ENTRIES_PER_ROW = 16
 """Entries in one dispenser's row: about 2 kB of changelog a decision, however busy the dispenser."""
 MOST_GRANTS = 64
-"""Grants of one visitor within a window, those included whose paper was given back: entries in one visitor's row."""
+"""Grants of one visitor within a window, given-back ones included: entries in one visitor's row."""
 MOST_FORGOTTEN = 1_024
 """Entries that the row of a forgotten visitor takes over from other rows."""
 MOST_ANSWERS = 1_024
-"""Answers of one dispenser within a window that are remembered though they count against no limit: refusals, staff's
-portions, receipts. A repetition of one beyond them is decided again."""
-MOST_UNASKED = 1_024
-"""Reports of one dispenser within a window about requests that nothing is known of; those beyond them change no
-account. Ours gives at most `ration_budget_cm` by itself in a window."""
+"""Remembered answers of one dispenser within a window that count against no limit: refusals, portions to staff,
+receipts. A repetition of one beyond the bound is decided again."""
+MOST_UNMATCHED = 1_024
+"""Reports of one dispenser within a window about unknown requests; those beyond the bound change no account. Ours gives
+at most `ration_budget_cm` of local rations in a window."""
 LARGEST_ROW_BYTES = 384 * 1024
 """No row is larger when it is encoded: the largest is a forgotten visitor's, of 1,025 entries of 280 bytes and 1,023
 offsets. aiokafka refuses records above 1 MiB (`max_request_size`), as brokers do by default (`message.max.bytes`)."""

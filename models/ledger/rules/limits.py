@@ -1,4 +1,4 @@
-"""Whether a portion fits: each limit states for how long it leaves no room."""
+"""Whether a portion fits: the wait that each limit requires."""
 
 from typing import NamedTuple
 
@@ -13,17 +13,17 @@ __all__ = ["Limit", "button_budget", "dispenser_limit", "quota"]
 
 
 class Limit(NamedTuple):
-    """How long a limit leaves no room for a portion; 0: it leaves room now."""
+    """How long until a limit has room for a portion; 0: it has room now."""
 
     reason: RefusedBy
     wait_ms: int
 
 
 def quota(site: Site, moment: Moment, grants: tuple[Entry, ...]) -> Limit:
-    """A visitor's own limit: what their grants count, of which reports give back what did not come out.
+    """The limit of a visitor: the sum of the grants, without the paper that reports gave back.
 
-    The number of grants is bounded too, and nothing is given back of that: a visitor at a dispenser that jams for ever
-    would otherwise be granted for ever.
+    The number of grants is bounded too, and never given back: otherwise a visitor at a dispenser that always jams would
+    be granted without end.
     """
     policy = site.policy
     window = {"now": moment.at, "window_ms": policy.window_ms, "horizon": moment.horizon}
@@ -36,13 +36,13 @@ def quota(site: Site, moment: Moment, grants: tuple[Entry, ...]) -> Limit:
 
 
 def button_budget(site: Site, moment: Moment, device: str) -> Limit:
-    """What a dispenser gives without an identity."""
+    """The limit of a dispenser's portions without an identity."""
     spent = site.requests.sums(device).buttons
     return Limit("button_budget", _wait_ms(site, moment, spent, site.policy.button_budget_cm))
 
 
 def dispenser_limit(site: Site, moment: Moment, device: str) -> Limit:
-    """What a dispenser gives in all, but for staff."""
+    """The limit of all portions of a dispenser, staff excluded."""
     spent = site.requests.sums(device).given
     return Limit("dispenser_limit", _wait_ms(site, moment, spent, site.policy.dispenser_limit_cm))
 

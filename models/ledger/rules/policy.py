@@ -1,4 +1,4 @@
-"""What a site grants, as data: the operator's file of sites, read once and checked whole."""
+"""The sites file of the operator: mode, placement and policy of each site, decoded and validated as a whole."""
 
 import hashlib
 import tomllib
@@ -15,7 +15,7 @@ from models.ledger.rules.bounds import MOST_GRANTS
 __all__ = ["GiveBack", "Policies", "Policy", "Shortfall", "SiteSpec", "Sites", "parse_policies", "parse_sites"]
 
 _MIN_WINDOW_S = 60
-"""The shortest time for which a repeated request is known again (design: 60 s at least)."""
+"""The shortest time for which a repeated request is recognised."""
 _MAX_WINDOW_S = 86_400
 _Centimetres = Annotated[int, Meta(ge=1, le=100_000)]
 _Wait = Annotated[int, Meta(ge=0, le=_MAX_WINDOW_S)]
@@ -69,16 +69,16 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     window_s: Annotated[int, Meta(ge=_MIN_WINDOW_S, le=_MAX_WINDOW_S)] = 540
     """how long a grant counts, and the longest that a template lives"""
     button_budget_cm: _Centimetres = 3_000
-    """what one dispenser gives without a face in a window: by button, by local ration, to the forgotten"""
+    """maximum of one dispenser without a face in a window: by button and by local ration"""
     dispenser_limit_cm: _Centimetres = 12_000
-    """what one dispenser gives in a window, staff apart: a stranger's photo costs paper, never more than this"""
+    """maximum of one dispenser in a window, staff excluded: bounds the paper that a photo of another person can cost"""
     ration_budget_cm: _Centimetres = 6_000
-    """what one dispenser gives by itself in a window, staff apart, while no answers come"""
+    """maximum of local rations of one dispenser in a window, staff excluded"""
     give_back: GiveBack = GiveBack()
     epoch_s: Annotated[int, Meta(ge=3_600, le=2_592_000)] = 86_400
-    """how long a key of the site's templates lives; the next one makes all older templates useless"""
+    """life of the key of the site's templates; older templates match nothing under the next one"""
     most_accounts: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000
-    """most visitors that a site remembers; beyond them a new face is served by the button's rule"""
+    """maximum of visitors that a site remembers; beyond it a new face is served by the rules of the button"""
 
     def __post_init__(self) -> None:
         for name in ("limit_cm", "button_budget_cm", "dispenser_limit_cm", "ration_budget_cm"):
@@ -106,9 +106,9 @@ class SiteSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     minors: bool = False
     """Children under 14 are expected, who cannot consent to a template by themselves (docs/field.md, law)."""
     sign: Sign = ""
-    """What the dispensers show instead of their own sign."""
+    """The text that the dispensers show instead of their own sign."""
     simulated: bool = False
-    """True where only synthetic devices speak."""
+    """Only simulated dispensers use this site."""
     policy: Policy = Policy()
 
     def __post_init__(self) -> None:
@@ -142,18 +142,18 @@ class _OnTrial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Policies(Struct, frozen=True, kw_only=True):
-    """Policies on trial: sites' own, and one for all others, if there is one."""
+    """Trial policies: one for each named site, and one for all others, if given."""
 
     sites: dict[Name, Policy] = {}
     others: Policy | None = None
 
     def of(self, site: str) -> Policy | None:
-        """None: the site keeps its own."""
+        """Return the trial policy of a site; None: the site keeps its own."""
         return self.sites.get(site, self.others)
 
 
 def parse_policies(text: str, source: str) -> Policies:
-    """The policies of a TOML text: `[policy]` for every site, `[sites.park.policy]` for one, or a whole file of sites.
+    """Parse trial policies in TOML: `[policy]` for every site, `[sites.park.policy]` for one, or a whole sites file.
 
     Raises ConfigError naming `source` and the place in it.
     """
@@ -183,7 +183,7 @@ def _policy_on_trial(name: str, table: Any) -> Policy:
 
 
 def parse_sites(text: str, source: str) -> Sites:
-    """The sites of a TOML text; raises ConfigError naming `source` and the place in it."""
+    """Parse a sites file in TOML; raises ConfigError naming `source` and the place in it."""
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -21,7 +21,7 @@ class Charge(NamedTuple):
 
 
 def counting(charges: Iterable[Charge], *, now: int, horizon: int) -> list[Charge]:
-    """Return those that count now: `at > horizon`, and `until`, if it has one, is to come."""
+    """Return the charges that count now: `at > horizon`, and `until`, if given, is in the future."""
     return [charge for charge in charges if charge.at > horizon and (charge.until is None or charge.until > now)]
 
 
@@ -46,8 +46,8 @@ def wait_ms(
 class WindowSum:
     """Amounts, each counting from its time for one window, and their sum, which is kept.
 
-    Each method costs the same for any number of amounts, but for a search by halves, and for those that expired since
-    the last `expire`. Horizons never move back, so what has expired once never counts again.
+    The cost of a method does not grow with the number of amounts, except for a binary search and for those that expired
+    since the last `expire`. Horizons never move back, so an expired amount never counts again.
     """
 
     __slots__ = ("_amounts", "_dropped", "_first", "_total")
@@ -62,7 +62,7 @@ class WindowSum:
         self._total = 0
 
     def add(self, at: int, amount: int) -> None:
-        """Count an amount from `at` on; one that has expired is not taken in."""
+        """Add an amount that counts from `at` on, unless it has expired."""
         if at > self._dropped:
             insort(self._amounts, (at, amount), self._first)
             self._total += amount
@@ -74,7 +74,7 @@ class WindowSum:
             self._total -= amount
 
     def expire(self, horizon: int) -> None:
-        """Drop what counts no more at this horizon and later ones."""
+        """Drop the amounts that have expired at this horizon."""
         first, total = self._from(horizon)
         if first > self._first:
             self._first, self._total, self._dropped = first, total, horizon
@@ -83,13 +83,13 @@ class WindowSum:
                 self._first = 0
 
     def after(self, horizon: int) -> int:
-        """Return the sum of what counts at a horizon, at or beyond the last expiry."""
+        """Return the sum of the amounts that count at a horizon, which must not be before the last `expire`."""
         return self._from(horizon)[1]
 
     def wait_ms(self, *, now: int, window_ms: int, horizon: int, limit: int, portion: int) -> int:
         """Return how long until a portion fits under the limit; 0 if it fits now.
 
-        Walks the amounts in the order of their expiry, as far as it must; the portion must not exceed the limit.
+        Walks the amounts in the order of their expiry, as far as needed; the portion must not exceed the limit.
         """
         first, spent = self._from(horizon)
         wait = 0

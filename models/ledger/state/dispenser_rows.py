@@ -26,7 +26,7 @@ class DispenserRows:
         return self._newest
 
     def put(self, part: int, offset: int) -> None:
-        """Take over a row that was written by the event at `offset`."""
+        """Insert or replace the row that the event at `offset` wrote."""
         if part not in self._offsets:
             insort(self._parts, part)
         self._offsets[part] = offset

@@ -28,11 +28,11 @@ class Expiry:
             del self._order[bisect_left(self._order, (at, key))]
 
     def expired(self, horizon: int) -> list[str]:
-        """Return the keys whose contents all happened up to `horizon`."""
+        """Return the keys whose newest entry is at or before `horizon`."""
         return [key for _, key in self._order[: self._index(horizon)]]
 
     def count_live(self, horizon: int) -> int:
-        """Count the keys of which something happened after `horizon`."""
+        """Count the keys with an entry after `horizon`."""
         return len(self._order) - self._index(horizon)
 
     def _index(self, horizon: int) -> int:

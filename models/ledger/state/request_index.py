@@ -1,4 +1,4 @@
-"""What rows hold of each request, by dispenser and id, and the sums of each dispenser that follow from it."""
+"""Entries and settlements of each request, by dispenser and id, and the sums of each dispenser."""
 
 from collections import defaultdict
 from typing import NamedTuple
@@ -10,7 +10,7 @@ __all__ = ["RequestIndex"]
 
 
 class _Known(NamedTuple):
-    """What rows hold of one request, each with the row's key.
+    """Entries and settlements of one request, each with the key of its row.
 
     More than one entry or settlement exists only while an older one of a reused id has expired
     and waits for a tick. The latest is the same whatever the order in which rows were put.
@@ -42,7 +42,7 @@ class _Known(NamedTuple):
         return _Known(self.entries, tuple(held for held in self.settlements if held != (key, item)))
 
     def charge(self, sums: DispenserSums, sign: int) -> None:
-        """Add it to the sums of its dispenser (1), or take it out (-1)."""
+        """Add it to the sums of its dispenser (1), or subtract it (-1)."""
         key, entry = self.entry or ("", None)
         _, settlement = self.settlement or ("", None)
         sums.count(entry, settlement, is_visitors=is_visitor_key(key), sign=sign)
@@ -73,7 +73,7 @@ class RequestIndex:
         return self._sums[device] if device in self._sums else DispenserSums()
 
     def replace(self, key: str, before: Remembered, after: Remembered) -> None:
-        """Take over what the row `key` holds now, in the place of what it held before."""
+        """Replace the content of the row `key`: `before` by `after`."""
         kept = set(map(id, before)).intersection(map(id, after)) if before and after else ()
         for item in before:
             if id(item) not in kept:
@@ -83,7 +83,7 @@ class RequestIndex:
                 self._change(key, item, is_held=True)
 
     def expire(self, horizon: int, device: str | None = None) -> None:
-        """Drop what counts no more from the sums of a dispenser, or of all; no result depends on it, only the time."""
+        """Drop expired amounts from the sums of a dispenser, or of all; it affects the cost, no result."""
         for sums in self._sums.values() if device is None else (self.sums(device),):
             sums.expire(horizon)
 

@@ -32,7 +32,7 @@ __all__ = ["Site"]
 
 
 class Site:
-    """What one site remembers. Reading never changes it; `put` and `remove` follow a decision's rows.
+    """The memory of one site. Reading never changes it; `put` and `remove` apply the rows of a decision.
 
     It is determined by its rows, so the order in which they are restored does not matter.
     """
@@ -85,22 +85,22 @@ class Site:
         return min((at for at in oldest if at is not None), default=None)
 
     def false_matches(self, horizon: int) -> float:
-        """Return how many live templates a newcomer is expected to match, at most: false match rate x templates."""
+        """Return how many live templates a new visitor is expected to match at most: false match rate x templates."""
         known = ((model, index) for (model, _), index in sorted(self._templates.items()) if model in self.models)
         return sum((self.models[model].false_match_rate * index.count(horizon) for model, index in known), 0.0)
 
     def charges(self, entries: Remembered, horizon: int) -> list[Charge]:
-        """Return what the grants among these count against a visitor's limit."""
+        """Return the charges of these entries against a visitor's limit."""
         grants = (entry for entry in entries if isinstance(entry, Entry) and entry.granted_cm)
         return [charge for entry in grants for charge in self._charges(entry, horizon)]
 
     def numbering(self, device: str) -> Numbering:
-        """Return which of a dispenser's reports came."""
+        """Return the received report numbers of a dispenser."""
         account = self.accounts.get(self._newest_row(device) or "")
         return account.numbering if isinstance(account, DispenserAccount) else Numbering()
 
     def is_full(self, horizon: int) -> bool:
-        """Return whether as many visitors are remembered as may be."""
+        """Return whether the maximum of visitors is reached."""
         return self.count_visitors(horizon) >= self.policy.most_accounts
 
     def open_row(self, device: str, horizon: int) -> tuple[str, Remembered]:
@@ -113,12 +113,12 @@ class Site:
         return dispenser_key(self.name, device, part + 1), ()
 
     def expired(self, horizon: int) -> list[str]:
-        """Return the keys of the accounts in which nothing counts any more, and that nothing else needs."""
+        """Return the keys of the accounts whose content has expired, except a row that holds report numbers."""
         dispensers = (key for key in self._dispensers.expired(horizon) if not self._holds_numbering(key))
         return sorted({*self._visitors.expired(horizon), *dispensers, *self._erased})
 
     def count_accounts(self, horizon: int) -> int:
-        """Count the accounts in which something counts."""
+        """Count the accounts with a live entry or settlement."""
         return self.count_visitors(horizon) + self._dispensers.count_live(horizon)
 
     def count_visitors(self, horizon: int) -> int:
@@ -126,7 +126,7 @@ class Site:
         return self._visitors.count_live(horizon)
 
     def put(self, key: str, row: Row) -> None:
-        """Take over a row that was written."""
+        """Insert or replace a row."""
         match row:
             case SiteRow():
                 self.settings = row
@@ -158,7 +158,7 @@ class Site:
                 self._rows[device_of(key)].remove(part_of(key))
 
     def rebuilt(self, change: Callable[[Row], Row]) -> "Site":
-        """Return a site like this, of rows that `change` returns in the place of these."""
+        """Return a site with the rows that `change` returns for these."""
         other = Site(self.name, self.secret, self.models)
         if self.settings:
             other.put(site_key(self.name), change(self.settings))
@@ -187,7 +187,7 @@ class Site:
             self._erase_void()
 
     def _evict(self, key: str, account: VisitorAccount) -> None:
-        """Remove a visitor's template. An index that holds none any more, as of an ended epoch, is dropped."""
+        """Remove a visitor's template, and an index that is empty, as that of an ended epoch."""
         index = self._templates.get((account.model, account.epoch))
         if index is not None:
             index.discard(key)
@@ -210,7 +210,7 @@ class Site:
         return None if part is None else dispenser_key(self.name, device, part)
 
     def _holds_numbering(self, key: str) -> bool:
-        """Whether a row stays for the numbers of its dispenser's reports when all else in it has expired."""
+        """Whether a row must stay for the report numbers of its dispenser after its content has expired."""
         device = device_of(key)
         return self._newest_row(device) == key and self.numbering(device) != Numbering()
 

@@ -17,7 +17,7 @@ _EXPIRED = TEMPLATE_BITS + 1
 
 
 class Match(NamedTuple):
-    """A live template: whose it is, and how many of 512 bits are equal."""
+    """A live template: the key of its account, and the number of equal bits of 512."""
 
     score: int
     key: str

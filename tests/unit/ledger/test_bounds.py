@@ -43,7 +43,7 @@ from models.ledger.rules.bounds import (
     MOST_ANSWERS,
     MOST_FORGOTTEN,
     MOST_GRANTS,
-    MOST_UNASKED,
+    MOST_UNMATCHED,
 )
 from models.ledger.rules.policy import GiveBack, Policy
 from models.ledger.state.template_index import TEMPLATE_BITS
@@ -164,8 +164,8 @@ def test_reports_about_unknown_requests_change_a_bounded_number_of_rows_and_dela
             [kept] = story.report(LocalRation(number=n, request=f"unknown-{n:010}", cm=cm)).outcomes
             assert isinstance(kept, ReportKept)
             assert kept.cm == cm
-    assert len(story.partition.sites[SITE].accounts) <= MOST_UNASKED // ENTRIES_PER_ROW + 1
-    assert story.partition.sites[SITE].requests.sums("gate").given.after(0) == MOST_UNASKED
+    assert len(story.partition.sites[SITE].accounts) <= MOST_UNMATCHED // ENTRIES_PER_ROW + 1
+    assert story.partition.sites[SITE].requests.sums("gate").given.after(0) == MOST_UNMATCHED
     times = []
     for _ in range(50):
         began = time.perf_counter()

@@ -49,7 +49,7 @@ class Recount:
         held = [(key, item) for key, account in site.accounts.items() for item in account.entries]
         self.entries = [(k, e) for k, e in held if isinstance(e, Entry) and e.device == device and e.at > horizon]
         grants = {entry.id: entry.at for _, entry in self.entries if entry.granted_cm}
-        self.unasked = [
+        self.unmatched = [
             received
             for _, received in held
             if isinstance(received, Settlement)
@@ -59,11 +59,11 @@ class Recount:
         ]
 
     def given(self) -> int:
-        return sum(e.granted_cm for _, e in self.entries if e.counts) + sum(received.cm for received in self.unasked)
+        return sum(e.granted_cm for _, e in self.entries if e.counts) + sum(received.cm for received in self.unmatched)
 
     def buttons(self) -> int:
         granted = sum(e.granted_cm for key, e in self.entries if e.counts and not is_visitor_key(key))
-        return granted + sum(received.cm for received in self.unasked if not received.is_visitors)
+        return granted + sum(received.cm for received in self.unmatched if not received.is_visitors)
 
     def answers(self) -> int:
         return sum(not entry.counts for _, entry in self.entries)
@@ -71,14 +71,14 @@ class Recount:
 
 def kept(site: Site, device: str, horizon: int) -> tuple[int, int, int, int]:
     sums = site.requests.sums(device)
-    windows = (sums.given, sums.buttons, sums.unasked, sums.answers)
-    given, buttons, unasked, answers = (window.after(horizon) for window in windows)
-    return given, buttons, unasked, answers
+    windows = (sums.given, sums.buttons, sums.unmatched, sums.answers)
+    given, buttons, unmatched, answers = (window.after(horizon) for window in windows)
+    return given, buttons, unmatched, answers
 
 
 def recounted(site: Site, device: str, horizon: int) -> tuple[int, int, int, int]:
     again = Recount(site, device, horizon)
-    return again.given(), again.buttons(), len(again.unasked), again.answers()
+    return again.given(), again.buttons(), len(again.unmatched), again.answers()
 
 
 def horizons(partition: Partition) -> Iterator[int]:
