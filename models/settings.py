@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct, structs
 
-from models.contract.topics import DEFAULT_NAMESPACE, Name, Topics
+from models.contract.topics import DEFAULT_NAMESPACE, Channel, Name, Topics
 from models.errors import ConfigError
 from models.mqtt_tls import MqttTls
 
@@ -60,6 +60,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many partitions the Kafka topics have; fixed when they are created."""
     instance: str = "1"
     """Identifies one of several ingresses or egresses: the name of a session that outlives a restart."""
+    device_requests_per_s: Annotated[float, Meta(gt=0)] = 20.0
+    """Rate limit of each dispenser's requests at one ingress; ten seconds of it may come in a burst."""
+    device_reports_per_s: Annotated[float, Meta(gt=0)] = 50.0
+    """The same of its reports."""
+    device_states_per_s: Annotated[float, Meta(gt=0)] = 2.0
+    """The same of its states."""
     sites: Path = Path("sites.toml")
     """The operator's file of sites, dispensers and policies."""
     secrets: Path = Path(".local/secrets")
@@ -113,6 +119,15 @@ class Settings(Struct, frozen=True, kw_only=True):
         own = self.topics.client_id(name)
         cert, key = (Path(path.replace("{name}", own)) if path else None for path in (self.mqtt_cert, self.mqtt_key))
         return MqttTls(ca=Path(self.mqtt_ca), cert=cert, key=key)
+
+    @property
+    def device_rates(self) -> dict[Channel, float]:
+        """The rate limits by channel."""
+        return {
+            "request": self.device_requests_per_s,
+            "report": self.device_reports_per_s,
+            "state": self.device_states_per_s,
+        }
 
     @property
     def kafka_named(self) -> str:

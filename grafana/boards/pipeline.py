@@ -148,11 +148,12 @@ _TROUBLE = [
     ),
     _counter(
         "Ingress",
-        "Messages given to Kafka, kept by it, and dead letters among them.",
+        "Messages given to Kafka, kept by it, and dead letters among them; messages dropped above a sender's rate.",
         "ingress",
         "sent",
         "kept",
         "dead_letters",
+        "limited",
     ),
     _counter(
         "Egress",

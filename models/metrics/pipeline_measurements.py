@@ -64,6 +64,8 @@ SERVICES = Measurement(
         _count("sent", "ingress: messages given to Kafka"),
         _count("kept", "ingress: kept by Kafka and acknowledged to the broker"),
         _count("dead_letters", "ingress: of these dead letters"),
+        _count("left", "ingress: requests to be forgotten without a key to seal them, which their dispensers repeat"),
+        _count("limited", "ingress: messages and dead letters above a sender's rate, dropped"),
         _count("reordered", "ingress: states that it appended again, behind an outdated one"),
         _count("decided", "decider: events decided"),
         _count("redelivered", "events that came to it again: decider from Kafka, sink from the decider"),

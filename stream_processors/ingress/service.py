@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, assert_never
@@ -22,6 +22,9 @@ from models.errors import MalformedMessage
 from models.ledger.events import Reported, Requested, UnreadableReport
 from models.ledger.rules.policy import Sites
 from models.settings import Settings
+from stream_processors.ingress.admission import Admission, Turn
+from stream_processors.ingress.rate_limit import RateLimits
+from stream_processors.ingress.records import Publication, Record
 from stream_processors.ingress.state_order import keep_states_in_order
 from stream_processors.ingress.template_sealing import NoKey, Seals
 from stream_processors.runtime.health import Health
@@ -42,26 +45,6 @@ _RECEIVE_MAXIMUM = 500
 Bound of messages in memory while Kafka is unreachable. After a reconnect mosquitto sends its whole queue; what is not
 in flight to Kafka then waits in the session's queue, whose bound `open_session` explains.
 """
-
-
-class Publication(NamedTuple):
-    """What came over MQTT."""
-
-    topic: str
-    payload: bytes
-    expiry_s: int | None = None
-    """what was left of its expiry when it came"""
-    held_s: float = 0.0
-    """how long ago that was"""
-
-
-class Record(NamedTuple):
-    """What goes to Kafka."""
-
-    topic: str
-    key: str
-    value: bytes
-    """empty: what the topic holds of the key is removed"""
 
 
 def on_message(publication: Publication, topics: Topics, sites: Sites, seals: Seals) -> tuple[Record, ...]:
@@ -151,7 +134,7 @@ def _patience_s(publication: Publication) -> int | None:
 def run(settings: Settings) -> None:
     """Serve until stopped; several instances share the work."""
     sites = read_sites(settings.sites)
-    health = Health("ingress", settings.instance, counts=("sent", "kept", "dead_letters", "reordered"))
+    health = Health("ingress", settings.instance, counts=("sent", "kept", "dead_letters", "reordered", "limited"))
     serve(lambda: _carry(settings, sites, health), health, settings)
 
 
@@ -181,10 +164,11 @@ async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
         acknowledging = tasks.create_task(
             _acknowledge(session, under_way, settings.topics.dead_letters, health), name="acknowledge"
         )
+        turn = partial(_turn, topics=settings.topics, sites=sites, seals=seals)
+        admission = Admission(turn, RateLimits(settings.device_rates), sites.knows, settings.topics, health)
+        tasks.create_task(admission.run(partial(_append, producer)), name="admission")
         try:
-            await _forward(
-                session, producer, partial(_turn, topics=settings.topics, sites=sites, seals=seals), under_way, health
-            )
+            await _forward(session, producer, admission.turn, under_way, health)
         except asyncio.CancelledError:
             await drain(under_way.join(), acknowledging)
             raise
@@ -211,14 +195,14 @@ def _follow(record: ConsumerRecord, seals: Seals, health: Health) -> None:
 class _Sent(NamedTuple):
     message: Received
     records: tuple[Record, ...]
-    """empty: left for its dispenser to repeat"""
+    """empty: above a rate, or left for its dispenser to repeat"""
     appended: Awaitable[object]
 
 
 async def _forward(
     session: Session,
     producer: AIOKafkaProducer,
-    turn: Callable[[Publication], Awaitable[tuple[Record, ...]]],
+    turn: Turn,
     under_way: "asyncio.Queue[_Sent]",
     health: Health,
 ) -> None:
@@ -230,7 +214,7 @@ async def _forward(
 
 async def _send(
     producer: AIOKafkaProducer,
-    turn: Callable[[Publication], Awaitable[tuple[Record, ...]]],
+    turn: Turn,
     message: Received,
     health: Health,
 ) -> _Sent:
@@ -239,17 +223,21 @@ async def _send(
         publication = Publication(message.topic, message.payload, message.expiry_s, time.monotonic() - message.at)
         try:
             records = await turn(publication)
-            appended = [
-                await producer.send(record.topic, record.value or None, record.key.encode()) for record in records
-            ]
+            appended = [await _append(producer, record) for record in records]
         except KafkaTimeoutError:
             health.fault("kafka takes nothing")
         except NoKey as error:
             health.fault(str(error))
+            health.count("left")
             return _Sent(message, (), asyncio.gather())
         else:
-            health.count("sent")
+            health.count("sent", bool(records))
             return _Sent(message, records, asyncio.gather(*appended))
+
+
+async def _append(producer: AIOKafkaProducer, record: Record) -> Awaitable[object]:
+    """Give a record to the producer; what it returns waits until Kafka has it."""
+    return await producer.send(record.topic, record.value or None, record.key.encode())  # type: ignore[no-any-return]  # untyped
 
 
 async def _acknowledge(session: Session, under_way: "asyncio.Queue[_Sent]", dead_letters: str, health: Health) -> None:
@@ -259,7 +247,7 @@ async def _acknowledge(session: Session, under_way: "asyncio.Queue[_Sent]", dead
         with health.at_work():
             await appended
         session.acknowledge(message)
-        health.count("kept" if records else "left")
+        health.count("kept", bool(records))
         for letter in (record for record in records if record.topic == dead_letters):
             health.count("dead_letters")
             log.warning("dead letter", source=letter.key)

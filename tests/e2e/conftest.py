@@ -18,6 +18,10 @@ sign = "Press face and be remembered for nine minutes at most; or press the butt
 devices = ["gate"]
 mode = "button"
 
+[sites.dam]
+devices = ["flooded", "dry"]
+mode = "button"
+
 [sites.meadow]
 devices = ["north", "south", "west"]
 mode = "face"

@@ -42,7 +42,7 @@ _numbers = count(1)
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
     folder = tmp_path_factory.mktemp("services")
     (folder / "sites.toml").write_text('[sites.park]\ndevices = ["gate"]\n')
-    environ = {"FAIRROLL_SITES": str(folder / "sites.toml")}
+    environ = {"FAIRROLL_SITES": str(folder / "sites.toml"), "FAIRROLL_DEVICE_REPORTS_PER_S": "1000000"}
     async with LocalStack(folder, programs=BROKERS, ports=Ports.free(), environ=environ) as stack:
         await provision_topics(stack.settings, kafka_topics(stack.settings.topics, stack.settings.partitions, 540))
         yield stack
