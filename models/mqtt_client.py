@@ -75,7 +75,10 @@ class Client(aiomqtt.Client):  # noqa: TID251 - the checked one
         )
         user = user or options.get("username") or ""
         self._broker = f"{hostname}:{port}"
-        self._who = f"user {user}" if user else f"client {options.get('identifier') or 'without an id'}"
+        identifier = options.get("identifier")
+        if tls and tls.cert:
+            user = user or identifier or ""  # a certificate is issued to the client id
+        self._who = f"user {user}" if user else f"client {identifier or 'without an id'}"
         self._failures: dict[int, ReasonCode] = {}
 
     async def __aenter__(self) -> Self:

@@ -3,10 +3,10 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, NamedTuple, cast
 
-from aiomqtt import Message
+from aiomqtt import Message, MqttError
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -32,6 +32,12 @@ messages reach no consumer until their senders repeat them.
 """
 
 
+_NO_TOPIC = "fairroll/no/such/topic"
+_DATE_EVERY_S = 0.5
+_LATE_S = 1.5
+"""A message that may have waited in the socket for this long is dated back. Above the time between two answers."""
+
+
 class Received(NamedTuple):
     """A message that came, to be acknowledged."""
 
@@ -40,7 +46,7 @@ class Received(NamedTuple):
     expiry_s: int | None
     """what was left of its expiry when it came"""
     at: float
-    """when it came, in seconds of `time.monotonic`"""
+    """when it came, or somewhat earlier, in seconds of `time.monotonic`"""
     mid: int
     qos: int
 
@@ -52,8 +58,8 @@ class Session:
     TimeoutError when it does not answer.
     """
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, arrivals: "_Arrivals") -> None:
+        self._client, self._arrivals = client, arrivals
 
     @property
     def messages(self) -> AsyncIterator[Received]:
@@ -77,18 +83,40 @@ class Session:
         # aiomqtt 2 has no call of its own for it: its issue 345
         self._client._client.ack(message.mid, message.qos)  # noqa: SLF001
 
+    async def date_arrivals(self) -> None:
+        """Learn again and again up to which moment all that the broker sent was read; ends when the broker is lost.
+
+        The answer to a packet follows all that the broker sent before the packet. An UNSUBSCRIBE changes nothing here.
+        """
+        with suppress(MqttError):
+            while True:
+                asked = time.monotonic()
+                await self._client.unsubscribe(_NO_TOPIC)
+                self._arrivals.read_up_to = asked
+                await asyncio.sleep(_DATE_EVERY_S)
+
     async def _received(self) -> AsyncIterator[Received]:
         async for item in self._client.messages:
             yield cast("Received", item)
 
 
 class _Arrivals(asyncio.Queue[Any]):
-    """The client's queue. It keeps of a message what is needed: its properties, as paho holds them, take 5 kB."""
+    """The client's queue. It keeps of a message what is needed: its properties, as paho holds them, take 5 kB.
+
+    A message came when it is read, unless it may have waited in the socket: a process that was stopped, or is late,
+    reads what the broker sent long before. Then it came at the last moment up to which everything had been read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_up_to = time.monotonic()
 
     def _put(self, item: Message) -> None:
+        now = time.monotonic()
+        at = now if now - self.read_up_to < _LATE_S else self.read_up_to
         payload = item.payload if isinstance(item.payload, bytes) else b""
         expiry_s = getattr(item.properties, "MessageExpiryInterval", None)
-        super()._put(Received(str(item.topic), payload, expiry_s, time.monotonic(), item.mid, item.qos))
+        super()._put(Received(str(item.topic), payload, expiry_s, at, item.mid, item.qos))
 
 
 @asynccontextmanager
@@ -99,11 +127,15 @@ async def open_session(settings: Settings, identifier: str, receive_maximum: int
     bounded by the broker: while nothing is acknowledged by `receive_maximum`; beyond that mosquitto 2.0.11 sends its
     whole backlog, at a reconnect or with the first PUBACKs, so by its `max_queued_messages` and `max_queued_bytes`.
     """
-    client = _client(settings, identifier, receive_maximum, is_kept=True)
+    arrivals = _Arrivals()
+    client = _client(settings, identifier, receive_maximum, arrivals, is_kept=True)
     async with AsyncExitStack() as opened:
         async with asyncio.timeout(_ANSWER_S):
             await opened.enter_async_context(client)
-        yield Session(client)
+        session = Session(client, arrivals)
+        dating = asyncio.create_task(session.date_arrivals(), name="date arrivals")
+        opened.callback(dating.cancel)
+        yield session
 
 
 async def read_retained(settings: Settings, identifier: str, topic: str) -> bytes:
@@ -115,7 +147,7 @@ async def read_retained(settings: Settings, identifier: str, topic: str) -> byte
 
     Raises as the session does.
     """
-    client = _client(settings, identifier, 1, is_kept=bool(settings.mqtt_cert))
+    client = _client(settings, identifier, 1, _Arrivals(), is_kept=bool(settings.mqtt_cert))
     async with AsyncExitStack() as opened, asyncio.timeout(_SUBACK_S):
         await opened.enter_async_context(client)
         await client.subscribe(topic, QOS_AT_MOST_ONCE)
@@ -129,7 +161,7 @@ async def _payload_of(client: Client, topic: str) -> bytes:
     return next((message.payload for message in arrived if message.topic == topic), b"")
 
 
-def _client(settings: Settings, identifier: str, receive_maximum: int, *, is_kept: bool) -> Client:
+def _client(settings: Settings, identifier: str, receive_maximum: int, arrivals: _Arrivals, *, is_kept: bool) -> Client:
     """Make a client that acknowledges nothing by itself. `is_kept`: continues its session, and leaves it."""
     host, port = host_and_port(settings.mqtt)
     properties = Properties(PacketTypes.CONNECT)
@@ -141,7 +173,7 @@ def _client(settings: Settings, identifier: str, receive_maximum: int, *, is_kep
         identifier=settings.topics.client_id(identifier) if is_kept else None,
         keepalive=_KEEPALIVE_S,
         tls=settings.mqtt_tls(identifier),
-        queue_type=_Arrivals,
+        queue_type=lambda maxsize: arrivals,  # noqa: ARG005 - aiomqtt's signature; unlimited
         clean_start=not is_kept,
         properties=properties,
     )
