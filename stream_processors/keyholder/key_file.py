@@ -1,7 +1,7 @@
-"""The key holder's file, on a memory file system: a restart loses nothing, a reboot forgets everything.
+"""The key file of the key holder, on a memory file system: it survives a restart of the process, and no reboot.
 
-What overwriting cannot do: pages that were swapped out lie elsewhere, so swap has to be off or encrypted (the systemd
-units forbid it).
+Overwriting does not reach pages that were swapped out, so swap has to be off or encrypted (the systemd units forbid
+it).
 """
 
 import errno
@@ -31,7 +31,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class Kept(Struct, frozen=True, kw_only=True):
-    """What the file holds, as JSON."""
+    """The content of the file, as JSON."""
 
     ahead_ms: int
     """how far the holder's clock, milliseconds since 1970, is ahead of the time since the boot"""
@@ -39,7 +39,7 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 
 class KeyFile:
-    """One holder's, of mode 0600. Raises ConfigError where its folder outlives a reboot or cannot be made."""
+    """The file of one holder, mode 0600. Raises ConfigError if its folder survives a reboot or cannot be created."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._new = path, path.with_name(f"{path.name}.new")
@@ -55,7 +55,7 @@ class KeyFile:
             )
 
     def read(self) -> Kept | None:
-        """What the last holder left; None: nothing, or nothing that can be trusted, and then it is destroyed."""
+        """Return the content that the last holder wrote; None without a valid file. An invalid one is destroyed."""
         _destroy(self._new)  # of a holder that was killed while it wrote
         try:
             return _trusted(self._path)
@@ -81,13 +81,13 @@ class KeyFile:
             text[:] = bytes(len(text))
 
     def destroy(self) -> None:
-        """Overwrite it and take it away."""
+        """Overwrite and delete it."""
         _destroy(self._path)
         _destroy(self._new)
 
 
 def _trusted(path: Path) -> Kept:
-    """Raises ValueError telling why it cannot be used."""
+    """Read a file; raises ValueError with the reason why it cannot be used."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
@@ -111,7 +111,7 @@ def _write(path: Path, text: bytearray) -> None:
 
 @contextmanager
 def _overwritten(path: Path) -> Iterator[None]:
-    """Overwrite the file that was there before, wherever its name has gone meanwhile."""
+    """Overwrite the file that has this name before the block, after the block has replaced it."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
     except OSError:  # there is none, or a link that leads elsewhere
@@ -130,7 +130,7 @@ def _destroy(path: Path) -> None:
 
 
 def _file_system(folder: Path) -> str:
-    """The type of the file system that it is on, as Linux names it."""
+    """Return the type of the file system of a folder, by its Linux name."""
     device = folder.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     for line in _MOUNTS.read_text().splitlines():  # proc(5): ID, parent's, major:minor, root, place, ... - type ...

@@ -41,7 +41,7 @@ from stream_processors.runtime.service import again_after_outages, announce_read
 __all__ = ["Clock", "KeyHolder", "run"]
 
 _STEP_EVERY_S = 1.0
-"""Most delay of a key's destruction."""
+"""Largest delay of the destruction of a key."""
 _MOST_RECORDS = 500
 
 
@@ -66,7 +66,7 @@ class KeyHolder:
         self._file, self._clock, self._entropy, self._health = file, clock, entropy, health
         self._sites: dict[str, SiteChain] = {}
         self._current: dict[str, SealKey] = {}
-        """by site: the key that ingress got last"""
+        """by site: the last key that ingress got"""
 
     def resume(self) -> None:
         """Load the file of the previous process and step its chains to the present."""

@@ -1,1 +1,1 @@
-"""Recording and replaying: what happened, read and folded again. Nothing here can write to Kafka or reach MQTT."""
+"""Recording and replay of events. Nothing here can write to Kafka or connect to MQTT."""

@@ -62,7 +62,7 @@ def writing(path: Path, header: Header) -> Iterator[Writer]:
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     if path.exists():
-        raise ConfigError(f"{path} is there already: choose another name, or remove it")
+        raise ConfigError(f"{path} exists: choose another name, or delete it")
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)

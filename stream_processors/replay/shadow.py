@@ -23,7 +23,7 @@ __all__ = ["Shadow", "check_windows", "policy_of"]
 
 
 def policy_of(run: str) -> str:
-    """The retention policy of a shadow: `shadow`, of a named one `shadow-NAME`."""
+    """Return the retention policy of a shadow: `shadow`, or `shadow-NAME` for a named one."""
     return f"{storage.SHADOW}-{run}" if run else storage.SHADOW
 
 
@@ -101,7 +101,7 @@ class _PairedPeriods:
 
 
 class _Pair(NamedTuple):
-    """How requests of a site were answered, and how on trial."""
+    """The live and the trial answer that requests of a site have in common."""
 
     site: str
     live: str
@@ -109,7 +109,7 @@ class _Pair(NamedTuple):
 
 
 def _sums(compared: TrialAnswer) -> dict[str, int]:
-    """What a request adds to its pair."""
+    """Return what a request adds to the sums of its pair."""
     sums = {"n": 1, "unanswerable": 0}
     for name, answered in (("live", compared.recorded), ("tried", compared.trial)):
         command = answered.command

@@ -1,1 +1,1 @@
-"""What the services share: their life cycle, Kafka and MQTT clients, health, consumer lag, keys."""
+"""Shared by the services: life cycle, Kafka and MQTT clients, health, consumer lag, keys."""

@@ -1,4 +1,4 @@
-"""How far the consumer groups are: what each has still to do in its topics."""
+"""The lag of the consumer groups in their topics."""
 
 import asyncio
 import time
@@ -22,13 +22,13 @@ _ONE_RECORD_BYTES = 4096
 """Bytes per fetch: only the first uncommitted record is needed."""
 
 Reader = tuple[str, TopicPartition]
-"""A group at a partition."""
+"""A group and a partition that it reads."""
 Place = tuple[TopicPartition, int]
 """A partition and an offset in it."""
 
 
 class ConsumerLag(Struct, frozen=True, kw_only=True):
-    """What a consumer group has still to do in a topic."""
+    """The lag of a consumer group in a topic."""
 
     group: str
     topic: str
@@ -41,7 +41,7 @@ class ConsumerLag(Struct, frozen=True, kw_only=True):
 
 
 def reads(topics: Topics) -> dict[str, tuple[str, ...]]:
-    """Which consumer group reads which topics."""
+    """Return the topics that each consumer group reads."""
     return {
         topics.decider_group: (topics.events,),
         topics.egress_group: (topics.decisions,),
@@ -50,13 +50,13 @@ def reads(topics: Topics) -> dict[str, tuple[str, ...]]:
 
 
 def partitions_of(settings: Settings, topic: str) -> list[TopicPartition]:
-    """All topics are co-partitioned by site, but for the dead letters and the pipeline's id."""
+    """Return a topic's partitions. All topics are co-partitioned by site, except dead letters and the pipeline's id."""
     count = 1 if topic in {settings.topics.dead_letters, settings.topics.pipeline} else settings.partitions
     return [TopicPartition(topic, number) for number in range(count)]
 
 
 async def committed(settings: Settings) -> dict[Reader, int]:
-    """The offset that each group reads next, of those that have committed one."""
+    """Return the committed offset of each group, which it reads next; groups without a commit are left out."""
     async with open_admin(settings) as admin:
         return {
             (group, partition): kept.offset
@@ -66,7 +66,7 @@ async def committed(settings: Settings) -> dict[Reader, int]:
 
 
 async def read_consumer_lag(settings: Settings) -> list[ConsumerLag]:
-    """What every group has still to do. A group that has committed nothing in a partition has all of it to do."""
+    """Return the lag of every group. A group without a commit in a partition lags by all of its records."""
     done = await committed(settings)
     readers = [
         (group, p)
@@ -89,7 +89,7 @@ def consumer_lag(
     ends: Mapping[TopicPartition, int],
     ages: Mapping[Place, float],
 ) -> list[ConsumerLag]:
-    """What each group has still to do in each topic.
+    """Compute the lag of each group in each topic.
 
     Args:
         nexts: the offset that it reads next
@@ -113,7 +113,7 @@ def consumer_lag(
 
 
 async def _ages(consumer: AIOKafkaConsumer, places: Iterable[Place]) -> dict[Place, float]:
-    """How many seconds ago the record at each place was appended; places that hold none any more are left out."""
+    """Return the age in seconds of the record at each place; places without a record are left out."""
     ages = {}
     for partition, offset in places:
         consumer.seek(partition, offset)
@@ -127,7 +127,7 @@ async def _ages(consumer: AIOKafkaConsumer, places: Iterable[Place]) -> dict[Pla
 
 
 async def _offsets(admin: AIOKafkaAdminClient, group: str) -> Mapping[TopicPartition, OffsetAndMetadata]:
-    """Wait for a coordinator: a Kafka that has just started, or has never met a group, has none yet."""
+    """Return a group's offsets. Waits for its coordinator, which a Kafka that has just started does not have yet."""
     while True:
         try:
             return await admin.list_consumer_group_offsets(group)  # type: ignore[no-any-return]  # untyped

@@ -21,13 +21,13 @@ __all__ = ["Fault", "Health", "Vitals", "served"]
 log = structlog.get_logger()
 
 _STUCK_S = 60.0
-"""Longer than any wait that ends by itself: a request to Kafka is given up after 40 s, a publish after 10 s."""
+"""Longer than any wait with a timeout: a request to Kafka is given up after 40 s, a publish after 10 s."""
 _LOOK_EVERY_S, _PATIENCE_S = 2.0, 3.0
 _OK, _UNAVAILABLE = 200, 503
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """What went wrong last, in words without a person."""
+    """The last fault; the text contains no visitor."""
 
     ago_s: float
     text: str
@@ -40,9 +40,9 @@ class Vitals(Struct, frozen=True, kw_only=True):
     """keyholder, ingress, decider, egress or sink"""
     instance: str
     alive: bool
-    """False: it does not move any more and should be restarted; `/healthz` answers 503"""
+    """False: it makes no progress and should be restarted; `/healthz` answers 503"""
     ready: bool
-    """False: it does no work now, for want of a broker or of its state; `/readyz` answers 503"""
+    """False: it cannot work now, because a broker or its state is missing; `/readyz` answers 503"""
     up_s: float
     counts: dict[str, int]
     """since the start, by name: messages, dead_letters, ..."""
@@ -50,12 +50,11 @@ class Vitals(Struct, frozen=True, kw_only=True):
 
 
 class Health:
-    """What a service notes of itself while it runs. Not for several threads.
+    """The health of a service while it runs. Not thread-safe.
 
-    `ready` is the service's to set, or `watch`'s. It is alive while its own check, `alive`, holds and no piece of
-    work that is `at_work` takes longer than a minute. While it is not ready that time does not count: a restart brings
-    no lost broker back. A blocked event loop answers no probe at all.
-    `counts` start at 0, so that an increase is visible.
+    The service or `watch` sets `ready`. It is alive while the check `alive` returns True and no step in `at_work` takes
+    longer than a minute. While it is not ready that time does not count: a restart does not help against a lost
+    broker. A blocked event loop answers no probe at all. `counts` start at 0, so that an increase is visible.
     """
 
     def __init__(
@@ -88,13 +87,13 @@ class Health:
         self._counts[name] += number
 
     def fault(self, text: str) -> None:
-        """Log and remember what went wrong, in words without a person."""
+        """Log and store a fault; the text must contain no visitor."""
         log.warning(text, service=self._service)
         self._fault = (self._clock(), text)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """A piece of work; several may be under way."""
+        """Mark a step of the work; several may run at the same time."""
         piece = object()
         self._at_work[piece] = self._clock()
         try:
@@ -103,7 +102,7 @@ class Health:
             del self._at_work[piece]
 
     async def watch(self, **checks: Callable[[], Awaitable[bool]]) -> NoReturn:
-        """Ask every 2 s, and be ready while each check returns True within 3 s; never ends but when cancelled.
+        """Check every 2 s; ready while each check returns True within 3 s. Runs until cancelled.
 
         A check may raise FairrollError, whose text continues its name: `refuses to write: 401`.
         """
@@ -138,9 +137,9 @@ class Health:
 
 @asynccontextmanager
 async def served(health: Health, address: str) -> AsyncIterator[None]:
-    """Answer `/healthz` and `/readyz` at host:port, or nowhere if that is empty.
+    """Serve `/healthz` and `/readyz` at host:port; an empty address serves nothing.
 
-    Raises ConfigError naming the variable where it cannot listen.
+    Raises ConfigError naming the variable if it cannot listen.
     """
     if not address:
         yield
@@ -180,7 +179,7 @@ def _response(vitals: Vitals, *, is_well: bool) -> web.Response:
 
 
 async def _failure(check: Callable[[], Awaitable[bool]]) -> str:
-    """What is wrong by a check; empty: nothing."""
+    """Run a check and return what is wrong; empty: nothing."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE_S):
             try:

@@ -1,4 +1,4 @@
-"""The pipeline's Kafka clients, with the settings that its promises need."""
+"""The pipeline's Kafka clients, with the settings that its delivery guarantees need."""
 
 import ssl
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
@@ -39,7 +39,7 @@ __all__ = [
 log = structlog.get_logger()
 
 SASL_MECHANISM = "SCRAM-SHA-256"
-"""How a client proves who it is (RFC 7677): the password itself does not travel."""
+"""The authentication of a client (RFC 7677): the password itself is not sent."""
 FETCH_WAIT_MS = 100
 """How long the broker holds back a fetch for which it has nothing; a record ends the wait.
 
@@ -49,7 +49,7 @@ fetches of an idle pipeline took a fifth of a core more than at 100 ms, and no r
 _HEARTBEAT_MS = 500
 """Heartbeat period: how soon a member learns of a rebalance, during which its partitions have no owner."""
 _SESSION_MS = 6_000
-"""How long the partitions of a dead member wait; the least that Kafka's default allows."""
+"""Time until the partitions of a dead member are reassigned; the least that Kafka's default allows."""
 
 
 @asynccontextmanager
@@ -96,7 +96,7 @@ async def open_consumer(
 
 @asynccontextmanager
 async def open_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Open a client that asks for topics, settings and groups, or changes them."""
+    """Open an admin client for topics, settings and groups."""
     admin = AIOKafkaAdminClient(**_access(settings))
     try:
         await admin.start()
@@ -106,7 +106,7 @@ async def open_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 def kafka_tls(settings: Settings) -> ssl.SSLContext | None:
-    """How the brokers' certificates are checked; None without TLS. Raises ConfigError for a bad file."""
+    """Return the TLS context for the brokers; None without TLS. Raises ConfigError for an invalid file."""
     if not settings.kafka_ca:
         return None
     try:
@@ -123,7 +123,7 @@ async def read_to_end(consumer: AIOKafkaConsumer, partitions: Collection[TopicPa
 async def batches_to_end(
     consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
 ) -> AsyncIterator[list[ConsumerRecord]]:
-    """The same batch by batch, each of one partition, so that no more than a few megabytes are in memory."""
+    """Yield the same in batches, each of one partition, so that no more than a few megabytes are in memory."""
     ends = await consumer.end_offsets(list(partitions))
     while any([await consumer.position(partition) < end for partition, end in ends.items()]):
         for batch in (await consumer.getmany(timeout_ms=200)).values():
@@ -133,10 +133,10 @@ async def batches_to_end(
 async def fetch(
     consumer: AIOKafkaConsumer, health: Health, *, timeout_ms: int, max_records: int
 ) -> Mapping[TopicPartition, list[ConsumerRecord]]:
-    """Return the records that have come to a consumer of a group; wait for one at most `timeout_ms`.
+    """Return the fetched records of a consumer with a group; wait at most `timeout_ms` for the first.
 
-    A group that has committed nothing begins at the log's start. Where Kafka has deleted what the group reads next, the
-    loss is reported once, and the group goes on, and is committed, at the log's start.
+    A group without a commit begins at the log start. If Kafka has deleted the record that the group reads next, the
+    loss is reported once, and the group continues, with a commit, at the log start.
     """
     try:
         return await consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)  # type: ignore[no-any-return]  # untyped
@@ -159,7 +159,7 @@ def report_lost(health: Health, partition: TopicPartition, first: int, start: in
     health.count("lost", max(0, start - first))
     health.fault(
         f"{partition.topic}/{partition.partition}: offsets {first} to {start - 1} were deleted before they were read;"
-        f" goes on at {start}"
+        f" continues at {start}"
     )
 
 
@@ -174,7 +174,7 @@ async def kafka_answers(client: AIOKafkaConsumer | AIOKafkaProducer) -> bool:
 
 
 def next_offsets(records: Iterable[ConsumerRecord]) -> dict[TopicPartition, int]:
-    """What to commit when these are done with; each partition's come in order."""
+    """Return the offsets to commit after these records; each partition's are in order."""
     return {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
 
 
@@ -190,7 +190,7 @@ async def commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, in
 
 
 def _access(settings: Settings) -> dict[str, Any]:
-    """Where Kafka is, and who asks: arguments of any client of aiokafka."""
+    """Return the arguments of every aiokafka client: address, user, TLS."""
     tls = kafka_tls(settings)
     options: dict[str, Any] = {"bootstrap_servers": settings.kafka, "ssl_context": tls}
     protocol = "SSL" if tls else "PLAINTEXT"

@@ -1,4 +1,4 @@
-"""Which pipeline the names on the brokers belong to. Two that use the same names would take each other's messages.
+"""The pipeline that the names on the brokers belong to. Two pipelines with equal names would mix their messages.
 
 `fairroll provision` records the pipeline's id in Kafka; egress retains it on the MQTT broker. Before it reads or
 publishes anything, a service compares Kafka's with its own, and the MQTT broker's with Kafka's; it ends with
@@ -28,7 +28,7 @@ def own_id(settings: Settings) -> str:
 async def check_kafka(settings: Settings, own: str) -> str:
     """Return the id of the pipeline that Kafka's topics belong to; empty if none is recorded.
 
-    Raises ConfigError if it is not `own`. `own` may be empty: then the process takes whatever is recorded.
+    Raises ConfigError if it is not `own`. If `own` is empty, any recorded id is accepted.
     """
     recorded = await _recorded_id(settings)
     if own and recorded and recorded != own:

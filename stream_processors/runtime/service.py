@@ -1,8 +1,8 @@
-"""What every long-running process has in common: an event loop, a clean stop, a new start after an outage.
+"""The life cycle of every service: event loop, orderly stop, restart after an outage.
 
-How a stop works: SIGTERM or SIGINT cancels the work. Work in progress that can end soon ends under
-`drain` or `unbroken`; then the contexts close, and the exit code is 0. What does not end within the time is left to
-the brokers, which redeliver it. A second signal ends the process immediately.
+SIGTERM or SIGINT cancels the work. Work in progress ends under `drain` or `unbroken`, with a timeout; then the contexts
+close, and the exit code is 0. The brokers redeliver what did not end in time. A second signal ends the process
+immediately.
 """
 
 import asyncio
@@ -36,22 +36,22 @@ __all__ = [
 log = structlog.get_logger()
 
 DRAIN_S = 3.0
-"""How long what was begun may take after a stop."""
+"""Timeout of work in progress after a stop."""
 _END_S = DRAIN_S + 0.5
-"""When the process ends in any case, for a producer waits for a lost Kafka for ever: within five seconds in all."""
+"""The process ends after this time in any case, since a producer waits for a lost Kafka without end."""
 
 Work = Callable[[], Awaitable[None]]
 
 
 def serve(work: Work, health: Health, settings: Settings) -> None:
-    """Run `work` until SIGTERM or SIGINT, and again, after a jittered wait, when a broker was lost."""
+    """Run `work` until SIGTERM or SIGINT; after the loss of a broker, run it again with a jittered backoff."""
     log_to_stderr()
     # not uvloop: with paho it can miss a closed connection until the keep-alive expires
     asyncio.run(_serve(work, health, settings.health))
 
 
 async def again_after_outages(work: Work, health: Health) -> None:
-    """Do the work, and again, after a jittered wait, when a broker was lost; returns when it is done."""
+    """Run the work; after the loss of a broker, run it again with a jittered backoff. Returns when it is done."""
     clock, backoff = asyncio.get_running_loop().time, Backoff(random.uniform)
     while True:
         started = clock()
@@ -75,7 +75,7 @@ def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
 
 
 async def drain(rest: Awaitable[object], *needs: asyncio.Future[Any]) -> None:
-    """Give the rest of the work `DRAIN_S` to end, less if something that it needs has ended."""
+    """Wait `DRAIN_S` for the rest of the work, or until one of its `needs` has ended."""
     task = asyncio.ensure_future(rest)
     await asyncio.wait({task, *needs}, timeout=DRAIN_S, return_when=asyncio.FIRST_COMPLETED)
     if not task.done():
@@ -85,7 +85,7 @@ async def drain(rest: Awaitable[object], *needs: asyncio.Future[Any]) -> None:
 
 
 async def unbroken(step: Coroutine[Any, Any, None], *needs: asyncio.Future[Any]) -> None:
-    """Do a step; when cancelled, drain it first."""
+    """Run a step; when cancelled, drain it first."""
     task = asyncio.create_task(step)
     try:
         await asyncio.shield(task)
@@ -126,7 +126,7 @@ async def _serve(work: Work, health: Health, address: str) -> None:
 
 
 def _stop(task: asyncio.Task[None]) -> None:
-    """Cancel the work; bound what follows; leave the next signal to the operating system, which ends the process."""
+    """Cancel the work with a timeout; the next signal has its default action and ends the process."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)

@@ -13,7 +13,7 @@ __all__ = ["configure_sites", "read_sites"]
 
 
 def read_sites(path: Path) -> Sites:
-    """The sites of a TOML file; raises ConfigError naming the file and the place in it."""
+    """Read the sites file; raises ConfigError naming the file and the place in it."""
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:

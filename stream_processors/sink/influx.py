@@ -1,4 +1,4 @@
-"""InfluxDB, version 1 or 2: set up, and written to until it has the points.
+"""Client of InfluxDB 1 and 2: sets it up, and retries writes until it has the points.
 
 `docs/metrics.md` lists what both answer. A refused batch is halved until the unwritable line is isolated:
 one bad line, or a proxy's limit on bodies, costs no other point. Writing a point twice is harmless.
@@ -29,18 +29,18 @@ _TIMEOUT_MS = 5_000
 _NO_POINTS = "#"
 """A comment in line protocol: a write of it needs the same token, right and bucket as a write of points."""
 _FINAL = frozenset({400, 413, 422})
-"""Answers that concern the points themselves; any other changes once the operator or InfluxDB mends something."""
+"""Status codes that the points themselves cause; any other is retried until the operator or InfluxDB recovers."""
 _UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError)
 _DROPPED = re.compile(r"dropped=(\d+)")
 _WRONG_TOKEN = frozenset({401, 403})
 
 
 class WriteRefused(FairrollError):
-    """InfluxDB takes no points now; the text has its answer and the setting to check."""
+    """InfluxDB accepts no points now; the text has its answer and the setting to check."""
 
 
 class Outcome(Enum):
-    """What came of one write."""
+    """The result of one refused write."""
 
     WRITTEN = auto()
     REJECTED = auto()
@@ -52,7 +52,7 @@ class Outcome(Enum):
 
 
 def outcome_of(status: int, answer: str, lines: int) -> Outcome:
-    """Judge a refused write of so many lines by its status and its answer.
+    """Classify a refused write of `lines` lines by its status and its answer.
 
     After a partial write the answer counts the lines that were dropped; a line that cannot be parsed is not in it.
     """
@@ -64,7 +64,7 @@ def outcome_of(status: int, answer: str, lines: int) -> Outcome:
 
 
 class Influx:
-    """Writes points. InfluxDB is set up before the first write, and again after one that failed."""
+    """Writes points. InfluxDB is set up before the first write, and again after a failed one."""
 
     def __init__(self, client: InfluxDBClientAsync, settings: Settings, health: Health, policy: str) -> None:
         self._client = client
@@ -75,7 +75,7 @@ class Influx:
         self._is_set_up = False
 
     async def check(self) -> bool:
-        """Write nothing; returns whether InfluxDB answers. Raises WriteRefused where it would take no points."""
+        """Return whether InfluxDB answers, without writing a point. Raises WriteRefused if it would accept none."""
         try:
             await self._set_up()
             await self._post([_NO_POINTS])
@@ -88,13 +88,13 @@ class Influx:
         return True
 
     async def write(self, lines: Sequence[str]) -> None:
-        """Return when InfluxDB has the lines, or has refused them for good; then they are counted as `rejected`."""
+        """Return when InfluxDB has the lines or has refused them permanently, which is counted as `rejected`."""
         backoff = Backoff(random.uniform)
         while lines := await self.offer(lines):
             await asyncio.sleep(backoff.after())
 
     async def offer(self, lines: Sequence[str]) -> list[str]:
-        """Write the lines without waiting for InfluxDB; returns those that are to be written later."""
+        """Try to write the lines once; return those that must be written later."""
         batches = [list(lines)] if lines else []
         while batches:
             batch = batches.pop()
@@ -129,7 +129,7 @@ class Influx:
         await self._client.write_api().write(self._bucket, record="\n".join(lines))
 
     async def _set_up(self) -> None:
-        """A token that may write may not always create buckets: then an operator runs `fairroll init-metrics`."""
+        """Set up InfluxDB. A token without these rights may still write; then run `fairroll init-metrics`."""
         if self._is_set_up:
             return
         try:

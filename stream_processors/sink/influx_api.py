@@ -1,4 +1,4 @@
-"""InfluxDB's HTTP interface apart from writes: its version, InfluxQL that creates, and the resources of version 2."""
+"""InfluxDB's HTTP API except writes: its version, InfluxQL statements, and the resources of version 2."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ class InfluxRefused(FairrollError):
 
 
 class InfluxApi:
-    """Every method raises InfluxRefused, and aiohttp.ClientError or TimeoutError where InfluxDB is unreachable."""
+    """Every method raises InfluxRefused, and aiohttp.ClientError or TimeoutError if InfluxDB is unreachable."""
 
     def __init__(self, http: aiohttp.ClientSession, settings: Settings) -> None:
         self._http = http
@@ -41,7 +41,7 @@ class InfluxApi:
         return result.get("error")  # type: ignore[no-any-return]  # JSON
 
     async def org_id(self) -> str:
-        """The organisation's id. A token that may not see it gets an empty list."""
+        """Return the organisation's id. A token without the right gets an empty list."""
         listed = await self._call("GET", "/api/v2/orgs", params={"org": self._org})
         if not listed["orgs"]:
             raise InfluxRefused(
@@ -52,7 +52,7 @@ class InfluxApi:
         return str(listed["orgs"][0]["id"])
 
     async def find(self, kind: str, name: str) -> dict[str, Any] | None:
-        """The bucket or task of this name, asked for by its name because listings have pages; None: it is not seen."""
+        """Return the bucket or task of this name; None without one, or without the right to read it."""
         path = f"/api/v2/{kind}"
         async with self._http.get(f"{self._url}{path}", params={"org": self._org, "name": name}) as answer:
             if answer.status == _NOT_FOUND and "organization" not in await answer.text():
@@ -67,7 +67,7 @@ class InfluxApi:
         await self._call("PATCH", f"/api/v2/{kind}/{number}", json=body)
 
     async def buckets(self) -> dict[str, str]:
-        """All that the token may read, name to id."""
+        """Return all buckets that the token may read, name to id."""
         found: dict[str, str] = {}
         while len(found) % _PAGE == 0:
             page = {"org": self._org, "limit": str(_PAGE), "offset": str(len(found))}
@@ -78,7 +78,7 @@ class InfluxApi:
         return found
 
     async def policies(self, database: str) -> dict[str, str]:
-        """The retention policies as which InfluxQL sees buckets in a database, name to the bucket's id."""
+        """Return a database's retention policies, name to the id of the bucket behind each."""
         listed = await self._call("GET", "/api/v2/dbrps", params={"org": self._org, "db": database})
         return {mapping["retention_policy"]: mapping["bucketID"] for mapping in listed["content"]}
 
@@ -88,7 +88,7 @@ class InfluxApi:
 
 
 async def _content(answer: aiohttp.ClientResponse) -> Any:
-    """The answer's JSON."""
+    """Return the JSON of the answer."""
     if answer.ok:
         return await answer.json()
     text = " ".join((await answer.text()).split())[:200]
@@ -97,7 +97,7 @@ async def _content(answer: aiohttp.ClientResponse) -> Any:
 
 
 def _hint(answer: aiohttp.ClientResponse, text: str) -> str:
-    """The right that is missing; tasks are refused with 500."""
+    """Name the missing right; tasks are refused with 500."""
     kind = answer.url.path.rpartition("/api/v2/")[2].partition("/")[0]
     if "unauthorized" not in text and "forbidden" not in text:
         return ""
@@ -108,7 +108,7 @@ def _hint(answer: aiohttp.ClientResponse, text: str) -> str:
 
 @asynccontextmanager
 async def open_api(settings: Settings) -> AsyncIterator[InfluxApi]:
-    """Nothing is asked yet."""
+    """Open an HTTP session; sends no request yet."""
     headers = {"Authorization": f"Token {settings.influx_token}"}
     async with aiohttp.ClientSession(headers=headers, timeout=_PATIENCE) as http:
         yield InfluxApi(http, settings)

@@ -1,7 +1,7 @@
-"""What InfluxDB must have before metrics come: retention, and hourly sums of points. Pure: statements and resources.
+"""The schema of InfluxDB: retention, and hourly sums of points, as statements and resources. Pure.
 
 Version 1 is set up with InfluxQL: retention policies and continuous queries. Version 2 is set up through its HTTP API:
-buckets and tasks. A reader finds the same in both: `"fairroll"."autogen"."requests"` are points,
+buckets and tasks. A query finds the same in both: `"fairroll"."autogen"."requests"` are points,
 `"fairroll"."hours"."requests"` their hourly sums, under the same names of fields and tags.
 """
 
@@ -28,7 +28,7 @@ _DAY_S = 86_400
 
 
 class Downsampling(NamedTuple):
-    """How often, of what length, how far back: points that are so late still come into the sums."""
+    """Interval, width, and how far back: points that come later than that are not in the sums."""
 
     every: str = "30m"
     width: str = "1h"
@@ -39,7 +39,7 @@ HOURLY = Downsampling()
 
 
 def _task_name(storage: Storage, measurement: Measurement) -> str:
-    """The name of the query or task that sums up a measurement; it names the database, which shares the server."""
+    """Return the name of the query or task of a measurement; it contains the database, since the server is shared."""
     return f"{storage.database}_{HOURS}_{measurement.name}"
 
 
@@ -47,14 +47,14 @@ def _task_name(storage: Storage, measurement: Measurement) -> str:
 
 
 class Statement(NamedTuple):
-    """InfluxQL that creates something, and what to run instead where something of its name exists."""
+    """InfluxQL that creates something, and the statements to run instead if the name exists."""
 
     create: str
     instead: tuple[str, ...] = ()
 
 
 def statements_1(storage: Storage, sampling: Downsampling = HOURLY) -> list[Statement]:
-    """All that a database of version 1 needs, in order; repeating it is harmless."""
+    """Return the statements that set up a database of version 1, in order; they are idempotent."""
     return [
         Statement(f'CREATE DATABASE "{storage.database}"'),
         _policy_1(storage.database, POINTS, storage.days, is_default=True),
@@ -64,7 +64,7 @@ def statements_1(storage: Storage, sampling: Downsampling = HOURLY) -> list[Stat
 
 
 def shadow_1(storage: Storage, policy: str) -> list[Statement]:
-    """The retention policy of a shadow, which is never the default."""
+    """Return the statements for the retention policy of a shadow, which is never the default."""
     return [Statement(f'CREATE DATABASE "{storage.database}"'), _policy_1(storage.database, policy, storage.days)]
 
 
@@ -90,14 +90,14 @@ Kind = Literal["buckets", "tasks"]
 
 
 class Resource(NamedTuple):
-    """A bucket or a task of version 2, as its API takes it."""
+    """A bucket or a task of version 2, as its API accepts it."""
 
     kind: Kind
     name: str
     body: dict[str, Any]
 
     def is_like(self, found: Mapping[str, Any]) -> bool:
-        """Whether the one that the API returns under this name needs no change."""
+        """Return whether the resource that the API returned needs no change."""
         if self.kind == "tasks":
             return self.body.items() <= found.items()
         return [rule["everySeconds"] for rule in found["retentionRules"]] == [
@@ -106,7 +106,7 @@ class Resource(NamedTuple):
 
 
 def resources_2(storage: Storage, sampling: Downsampling = HOURLY) -> list[Resource]:
-    """All that an organisation of version 2 needs, in order."""
+    """Return the resources that an organisation of version 2 needs, in order."""
     return [
         _bucket_2(bucket_name(storage.database, POINTS), storage.days),
         _bucket_2(bucket_name(storage.database, HOURS), storage.hours_days),
@@ -115,7 +115,7 @@ def resources_2(storage: Storage, sampling: Downsampling = HOURLY) -> list[Resou
 
 
 def shadow_2(storage: Storage, policy: str) -> list[Resource]:
-    """The bucket of a shadow."""
+    """Return the bucket of a shadow."""
     return [_bucket_2(bucket_name(storage.database, policy), storage.days)]
 
 
@@ -130,7 +130,7 @@ def _task_2(storage: Storage, measurement: Measurement, sampling: Downsampling) 
 
 
 def _flux(name: str, storage: Storage, measurement: Measurement, sampling: Downsampling) -> str:
-    """One stream for each way of summing up. An hour carries the time of its beginning, as in InfluxQL."""
+    """Return the Flux of a task: one stream per function. An hour has the time of its start, as in InfluxQL."""
     source, target = (bucket_name(storage.database, policy) for policy in (POINTS, HOURS))
     points = (
         f'points = from(bucket: "{source}")'

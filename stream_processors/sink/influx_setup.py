@@ -1,4 +1,4 @@
-"""InfluxDB set up: `influx_schema` lists what it must have, this creates what is missing and changes what differs."""
+"""Sets up InfluxDB: creates what `influx_schema` lists and is missing, changes what differs."""
 
 from collections.abc import Iterable
 
@@ -22,9 +22,8 @@ _EXISTS = "already exists"
 async def set_up(settings: Settings, policy: str = POINTS) -> str:
     """Set up database or buckets, retention and downsampling; returns InfluxDB's version.
 
-    Of another `policy` than the points', which is a shadow's, only its retention; it is never the default.
-
-    Raises InfluxRefused, and aiohttp.ClientError or TimeoutError where InfluxDB is unreachable.
+    For the `policy` of a shadow it creates only that policy, which is never the default.
+    Raises InfluxRefused, and aiohttp.ClientError or TimeoutError if InfluxDB is unreachable.
     """
     storage, is_shadow = Storage.of(settings), policy != POINTS
     async with open_api(settings) as api:

@@ -1,4 +1,4 @@
-"""Metrics of the pipeline itself: its services and its consumer groups, read every ten seconds."""
+"""Metrics of the pipeline itself: its services and its consumer groups, sampled every ten seconds."""
 
 import asyncio
 import time
@@ -22,10 +22,10 @@ _PATIENCE_S = 5.0
 
 
 class Sampler:
-    """Samples services and lag while it is this instance's turn, `is_ours`.
+    """Samples services and lag while `is_ours` returns True: one of several sinks does it.
 
-    A sample is of its moment: one that InfluxDB does not accept is dropped and counted. The two are sampled apart, so
-    that an outage of Kafka, which delays the lag, delays no service's state.
+    A sample that InfluxDB does not accept immediately is dropped and counted. Services and lag are sampled separately,
+    so that an outage of Kafka, which delays the lag, does not delay the state of services.
     """
 
     def __init__(self, settings: Settings, influx: Influx, health: Health, is_ours: Callable[[], bool]) -> None:
@@ -34,14 +34,14 @@ class Sampler:
         self._health = health
         self._is_ours = is_ours
         self._last: dict[str, Vitals] = {}
-        """what answered last at each address"""
+        """the last answer at each address"""
 
     async def sample_services(self) -> NoReturn:
-        """Never ends but when cancelled."""
+        """Run until cancelled."""
         await self._repeat(self._services)
 
     async def sample_lag(self) -> NoReturn:
-        """Never ends but when cancelled."""
+        """Run until cancelled."""
         await self._repeat(self._lag)
 
     async def _repeat(self, read: Callable[[int], Awaitable[list[str]]]) -> NoReturn:
@@ -68,7 +68,7 @@ class Sampler:
 
 
 async def ask_services(settings: Settings) -> dict[str, Vitals | None]:
-    """What each service answers, by its address; None where none does."""
+    """Return the answer of each service by its address; None for no answer."""
     addresses = settings.service_addresses
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_PATIENCE_S)) as http:
         vitals = await asyncio.gather(*(_vitals(http, address) for address in addresses))
@@ -76,7 +76,7 @@ async def ask_services(settings: Settings) -> dict[str, Vitals | None]:
 
 
 async def _vitals(http: aiohttp.ClientSession, address: str) -> Vitals | None:
-    """The body is decoded whatever the status."""
+    """Read the vitals at an address; the body is decoded with any status."""
     try:
         async with http.get(f"http://{address}/readyz") as answer:
             return msgspec.json.decode(await answer.read(), type=Vitals)

@@ -1,6 +1,6 @@
 """Metrics of single records: a machine's report, a tick, a state, a control, a dead letter, a sample. Pure.
 
-How people were answered is no point here: `stream_processors/sink/rollups.py` sums it up.
+Answers have no points here: `stream_processors/sink/rollups.py` sums them up.
 """
 
 from collections.abc import Mapping
@@ -50,15 +50,15 @@ Fields = Mapping[str, Value | None]
 
 
 def stamp(at: int, offset: int) -> int:
-    """Nanoseconds of a point: Kafka's time in ms, and the offset so that two of one ms are two points.
+    """Return the nanoseconds of a point: Kafka's time in ms, plus the offset, which separates points of one ms.
 
-    The same record read again has the same, so that it overwrites its point.
+    A record that is read again gets the same time and overwrites its point.
     """
     return at * NS_PER_MS + offset % NS_PER_MS
 
 
 def outcome_point(outcome: Outcome, appended: int) -> str | None:
-    """The line of a decision, which Kafka appended at `appended` ms; None for what is summed or published elsewhere."""
+    """Return the line of an outcome that Kafka appended at `appended` ms; None for one that is summed up elsewhere."""
     at = stamp(outcome.at, outcome.offset)
     match outcome:
         case ReportKept():
@@ -74,13 +74,13 @@ def outcome_point(outcome: Outcome, appended: int) -> str | None:
 
 
 def state_point(site: str, device: str, state: DeviceState, offset: int, appended: int) -> str:
-    """The line of a dispenser that came or went."""
+    """Return the line of a dispenser's state."""
     fields: Fields = {"online": state.online, "mode": state.mode, "firmware": state.firmware}
     return DEVICES.line(stamp(appended, offset), {"site": site, "device": device}, fields)
 
 
 def control_point(control: Control, offset: int, appended: int) -> str:
-    """The line of a site that works in another way from here on."""
+    """Return the line of a site's new control."""
     fields: Fields = {"mode": control.mode, "policy": control.policy, "epoch": control.epoch}
     return CONTROLS.line(stamp(appended, offset), {"site": control.site}, fields)
 
@@ -92,9 +92,9 @@ def dead_letter_point(letter: DeadLetter, offset: int, appended: int) -> str:
 
 
 def service_point(address: str, vitals: Vitals | None, at: int, last: Vitals | None = None) -> str:
-    """The line of a service that was asked at `at` ms; counts that no measurement knows are left out.
+    """Return the line of a service sampled at `at` ms; counts without a field in the catalogue are left out.
 
-    `last`: what answered there before, which names a service that does not answer now.
+    `last`: the last answer at this address, which names a service that does not answer now.
     """
     named = vitals or last
     tags = {"address": address, "service": named.service, "instance": named.instance} if named else {"address": address}
@@ -112,7 +112,7 @@ def _state(vitals: Vitals) -> ServiceState:
 
 
 def lag_point(group: str, topic: str, records: int, seconds: float, at: int) -> str:
-    """The line of what a group had still to do at `at` ms."""
+    """Return the line of a group's lag at `at` ms."""
     return LAG.line(at * NS_PER_MS, {"group": group, "topic": topic}, {"records": records, "seconds": seconds})
 
 
@@ -134,7 +134,7 @@ def _counted(outcome: SiteCounted, appended: int, at: int) -> str:
 
 
 def _receipt(outcome: Receipt, at: int) -> str:
-    """Without operator and reason, which `fairroll receipts` shows."""
+    """Return the line of a receipt, without operator and reason, which `fairroll receipts` shows."""
     erased = None if isinstance(outcome, Resumed) else outcome
     fields: Fields = {
         "templates": erased.templates if erased else 0,

@@ -31,13 +31,13 @@ class Periods:
     def __init__(self, period_s: int, k: int) -> None:
         self._period_ms, self._k = 1000 * period_s, k
         self.begun = self._next = -1
-        self._begin_anew(-1)
+        self._restart(-1)
 
     def take(self, offset: int, outcome: Outcome, appended: int) -> list[str]:
-        """The lines that a record brings: its own, and those of the period that it closes.
+        """Return the lines of a record: its own, and those of the period that it closes.
 
-        Outcomes that were published before bring none. It is known by its event's offset, which is not above all others
-        so far. Only what is new begins a period, so a consumer that starts there knows that too.
+        A redelivered outcome, whose event's offset is not above all others so far, has none. Only a new outcome begins
+        a period, so that a consumer that starts there makes the same points.
         """
         self._follow(offset)
         if self._is_known(outcome):
@@ -50,26 +50,26 @@ class Periods:
             case ReportKept():
                 self._sites[outcome.site].reports += 1
             case SiteCounted():
-                _ = self._sites[outcome.site]  # a site that did nothing has sums of 0: its silence can be seen
+                _ = self._sites[outcome.site]  # a site without requests has sums of 0, so that its silence is visible
         own = outcome_point(outcome, appended)
         return [*lines, own] if own else lines
 
     def skip(self, offset: int) -> None:
-        """Pass over a record that cannot be read."""
+        """Skip a record that cannot be read."""
         self._follow(offset)
 
     def _follow(self, offset: int) -> None:
         if offset != self._next:
-            self._begin_anew(offset)
+            self._restart(offset)
         self._next = offset + 1
 
-    def _begin_anew(self, offset: int) -> None:
+    def _restart(self, offset: int) -> None:
         self.begun = self._next = offset
         self._latest, self._start_ms = -1, 0
         self._sites: defaultdict[str, _Sums] = defaultdict(_Sums)
 
     def _is_known(self, outcome: Outcome) -> bool:
-        """All sites that a tick counts share its offset."""
+        """Whether an outcome was counted before; all sites of a tick share its offset."""
         if isinstance(outcome, SiteCounted):
             return outcome.offset < self._latest
         return outcome.offset <= self._latest
@@ -105,7 +105,7 @@ _Cell = TypeVar("_Cell", _Answer, _Face)
 
 
 class _Sums:
-    """Of one site in one period: each cell with the sums of its fields."""
+    """The sums of one site in one period: each cell with its fields."""
 
     def __init__(self) -> None:
         self._answers: defaultdict[_Answer, Counter[str]] = defaultdict(Counter)
@@ -132,8 +132,8 @@ class _Sums:
 
     def lines(self, site: str, at_ns: int, k: int) -> list[str]:
         """The lines of the period; cells below `k` count in `suppressed` only."""
-        answers, suppressed = _told(self._answers, k)
-        faces, suppressed_faces = _told(self._faces, k)
+        answers, suppressed = _published(self._answers, k)
+        faces, suppressed_faces = _published(self._faces, k)
         n = self._waits.total()
         fields = {
             "n": n,
@@ -150,14 +150,14 @@ class _Sums:
         ]
 
 
-def _told(cells: Mapping[_Cell, Counter[str]], k: int) -> tuple[dict[_Cell, Counter[str]], int]:
-    """The cells of `k` or more, and how many are in the others."""
+def _published(cells: Mapping[_Cell, Counter[str]], k: int) -> tuple[dict[_Cell, Counter[str]], int]:
+    """Return the cells of `k` requests or more, and the number of requests in the others."""
     published = {cell: sums for cell, sums in cells.items() if sums["n"] >= k}
     return published, sum(sums["n"] for sums in cells.values()) - sum(sums["n"] for sums in published.values())
 
 
 def _percentiles(waits: Counter[int]) -> dict[str, int]:
-    """By the nearest rank; none of nothing."""
+    """Return percentiles by the nearest rank; empty without waits."""
     ordered = sorted(waits)
     ranks = list(accumulate(waits[wait] for wait in ordered))
     return {

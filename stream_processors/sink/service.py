@@ -40,7 +40,7 @@ def run(settings: Settings) -> None:
 
 
 class Points:
-    """The lines of records as they come, and what may be committed once all of them so far are written."""
+    """Turns records into lines, and knows the offsets to commit once all lines so far are written."""
 
     def __init__(self, settings: Settings, health: Health) -> None:
         self._settings = settings
@@ -67,7 +67,7 @@ class Points:
             return []
 
     def _read(self, record: ConsumerRecord) -> list[str]:
-        """A tombstone makes no point: of a site or a dispenser that was removed there is nothing to report."""
+        """Return the lines of a record; a tombstone, of a removed site or dispenser, has none."""
         value, offset, at = record.value or b"", record.offset, record.timestamp
         match record.topic:
             case self._topics.states | self._topics.controls if record.value is None:

@@ -202,5 +202,5 @@ def test_opened_vision_sees(astronaut: Image.Image, tmp_path: Path) -> None:
 
 
 def test_model_that_cannot_see_is_a_configuration_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no eyes"):
+    with pytest.raises(ConfigError, match="needs no camera"):
         open_vision("synthetic/1", tmp_path)
