@@ -4,11 +4,13 @@ import asyncio
 import random
 import secrets
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import assert_never
 
 import structlog
 from aiomqtt import Message, MqttError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from devices.hardware.motor import GuardedMotor, Motor
 from devices.hardware.readings import BadReading, checked
@@ -35,10 +37,10 @@ from devices.machine.camera_permission import CameraBlocked, camera_blocked
 from devices.machine.dispenser import resume, step
 from devices.machine.state import State
 from devices.session.mqtt_connection import Identity, MqttConnection, open_connection
-from devices.session.security import UNSECURED, Security
+from devices.session.security import UNSECURED, Security, read_control
 from devices.session.site_key import EpochFollower, KeyUnavailable
 from models.backoff import Backoff
-from models.contract.codec import decode_command, decode_control, encode
+from models.contract.codec import decode_command, encode
 from models.contract.messages import Ack, Control, DeviceState, ForgetRequested, Mode, Report, Request
 from models.errors import ConfigError, MalformedMessage
 from models.mqtt_client import MqttRejected
@@ -93,6 +95,7 @@ class Dispenser:
         """set at each control and each change of the camera; the consumer clears it"""
         self._motor = GuardedMotor(motor)
         self._mqtt, self._security = mqtt, security
+        self._control_keys: Sequence[Ed25519PublicKey] | None = None
         self._journal: Journal = journal or InMemoryJournal()
         self._follower = follower
         self._key_unavailable: KeyUnavailable | None = None
@@ -196,6 +199,7 @@ class Dispenser:
 
     async def _run_connection(self) -> None:
         """Run one connection, from the subscription to its loss."""
+        self._control_keys = self._security.control_keys()
         self._apply(Connecting())
         self._sequence = self.state.first_sequence
         will = self._state(online=False, sequence=self.state.will_sequence)
@@ -248,15 +252,11 @@ class Dispenser:
                 await connection.retain("state", encode(self._state(online=False, sequence=self._next_sequence())))
 
     def _receive_control(self, message: Message) -> None:
-        """Apply a control of the site; an unreadable one or one of another site blocks the camera."""
+        """Apply a control of the site; one that is unreadable, not signed, or of another site blocks the camera."""
         try:
-            control = decode_control(_payload(message))
-            if control.site != self.identity.site:
-                raise MalformedMessage(f"it names another site: {control.site}")
+            control = read_control(_payload(message), str(message.topic), self.identity.site, self._control_keys)
         except MalformedMessage as error:
-            log.warning(
-                "control unreadable or of another site: camera blocked", topic=str(message.topic), reason=str(error)
-            )
+            log.warning("control unusable: camera blocked", topic=str(message.topic), reason=str(error))
             self._apply(ControlLost())
         else:
             if not self.state.memory.accepts(control):

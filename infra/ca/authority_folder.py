@@ -24,13 +24,13 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from msgspec import Struct, structs
 
 from devices.enrolment.enrolment import read_or_make_key
 from devices.enrolment.private_files import check_private, make_private_folder, replace, write_new
 from models.errors import ConfigError
-from models.pki.bundle import Bundle, parse_control_keys
+from models.pki.bundle import Bundle, control_keys_pem, parse_control_keys
 from models.pki.certificates import Authority, read_certificate, revocation_list, self_signed, sign
 
 __all__ = ["AuthorityFolder", "Issued"]
@@ -125,6 +125,14 @@ class AuthorityFolder:
         with self._locked():
             self._write_crl(now)
 
+    def roll_control_key(self) -> None:
+        """Make a new key for controls. Its public key and the old one's are in `control.pem`, until the next time."""
+        with self._locked():
+            old = parse_control_keys(self.control_public_file.read_bytes())[:1]
+            key = Ed25519PrivateKey.generate()
+            replace(self.control_public_file, control_keys_pem([key.public_key(), *old]), 0o644)
+            replace(self.control_key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
     def _write_crl(self, now: datetime) -> None:
         revoked = [(int(each.serial, 16), each.revoked_at) for each in self.issued() if each.revoked_at]
         replace(self.crl_file, revocation_list(self._authority(), revoked, now).public_bytes(Encoding.PEM), 0o644)
@@ -135,8 +143,7 @@ class AuthorityFolder:
     def _make_control_key(self) -> None:
         key = Ed25519PrivateKey.generate()
         write_new(self.control_key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        write_new(self.control_public_file, public, 0o644)
+        write_new(self.control_public_file, control_keys_pem([key.public_key()]), 0o644)
 
     def _authority(self) -> Authority:
         return Authority(read_certificate(self.certificate_file.read_bytes()), read_or_make_key(self._key_file))

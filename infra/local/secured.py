@@ -17,7 +17,7 @@ from models.settings import Settings
 
 __all__ = ["authority_of", "certify", "equip", "secured", "write_local_broker"]
 
-_NAMES = ("ingress-1", "egress-1", "operator", "audit", "admin")
+_NAMES = ("ingress-1", "ingress-2", "egress-1", "egress-2", "operator", "audit", "admin")
 
 
 def secured(folder: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from models.errors import ConfigError
 
-__all__ = ["Bundle", "parse_bundle", "parse_control_keys"]
+__all__ = ["Bundle", "control_keys_pem", "parse_bundle", "parse_control_keys"]
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----\n?", re.DOTALL)
 
@@ -36,10 +36,15 @@ class Bundle(Struct, frozen=True, kw_only=True):
 
     @property
     def control_keys_pem(self) -> bytes:
-        return b"".join(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for key in self.control_keys)
+        return control_keys_pem(self.control_keys)
 
     def __bytes__(self) -> bytes:
         return self.certificate_pem + self.authorities_pem + self.control_keys_pem
+
+
+def control_keys_pem(keys: Sequence[Ed25519PublicKey]) -> bytes:
+    """A file of public keys."""
+    return b"".join(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for key in keys)
 
 
 def parse_bundle(pem: bytes) -> Bundle:

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from models.contract.controls import Controls, site_of_key
 from models.contract.topics import Topics
 from models.errors import MalformedMessage
+from stream_processors.egress.control_signer import ControlSigner
 from stream_processors.egress.retained import Publication, Retained
 from stream_processors.runtime.health import Health
 from stream_processors.runtime.kafka import read_to_end
@@ -29,10 +30,13 @@ class ControlKeeper:
     out, however late this egress is, and what another egress published meanwhile is not taken for a mistake.
     """
 
-    def __init__(self, session: Session, consumer: AIOKafkaConsumer, topics: Topics, health: Health) -> None:
+    def __init__(
+        self, session: Session, consumer: AIOKafkaConsumer, topics: Topics, health: Health, signer: ControlSigner
+    ) -> None:
         """`consumer` reads all controls from the beginning."""
         self._session, self._consumer, self._topics, self._health = session, consumer, topics, health
         self._controls, self._retained = Controls(), Retained()
+        self._signer = signer
 
     async def watch(self) -> None:
         """Follow what the broker retains; raises MqttError when the broker is lost."""
@@ -54,7 +58,7 @@ class ControlKeeper:
         for record in records:
             try:
                 if site := self._controls.take(record.key, record.value):
-                    self._retained.want(site, record.value or b"")
+                    self._retained.want(site, self._signer.sign(self._topics.control(site), record.value or b""))
             except MalformedMessage as error:  # a newer decider's word; the other sites must go on
                 self._health.count("unreadable")
                 self._health.fault(f"unreadable control at {record.partition}/{record.offset}: {error}")

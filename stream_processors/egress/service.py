@@ -15,6 +15,7 @@ from models.errors import MalformedMessage
 from models.ledger.codec import decode_outcome
 from models.ledger.outcomes import Answered, Outcome, ReportKept
 from models.settings import Settings
+from stream_processors.egress.control_signer import ControlSigner, read_signer
 from stream_processors.egress.controls import ControlKeeper
 from stream_processors.runtime.health import Health
 from stream_processors.runtime.kafka import commit, fetch, kafka_answers, next_offsets, open_consumer
@@ -61,11 +62,12 @@ def _expiry_s(left_ms: int) -> int:
 
 def run(settings: Settings) -> None:
     """Serve until stopped; several instances share the partitions."""
+    signer = read_signer(settings)
     health = Health("egress", settings.instance, counts=("commands", "controls", "repaired_controls", "unreadable"))
-    serve(lambda: _carry(settings, health), health, settings)
+    serve(lambda: _carry(settings, signer, health), health, settings)
 
 
-async def _carry(settings: Settings, health: Health) -> None:
+async def _carry(settings: Settings, signer: ControlSigner, health: Health) -> None:
     session_name = f"egress-{settings.instance}"
     recorded = await check_kafka(settings, own_id(settings))
     retained = await read_retained(settings, session_name, settings.topics.mqtt_pipeline)
@@ -78,7 +80,7 @@ async def _carry(settings: Settings, health: Health) -> None:
     ):
         if recorded and not retained:
             await session.publish(settings.topics.mqtt_pipeline, recorded.encode(), retain=True)
-        keeper = ControlKeeper(session, controls, settings.topics, health)
+        keeper = ControlKeeper(session, controls, settings.topics, health, signer)
         connection = tasks.create_task(keeper.watch(), name="connection")
         tasks.create_task(health.watch(kafka=partial(kafka_answers, decisions)), name="health")
         tasks.create_task(keeper.publish(), name="controls")

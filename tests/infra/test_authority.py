@@ -11,6 +11,7 @@ from cryptography import x509
 from devices.enrolment.command import enroll
 from infra.commands.setup.ca import ca
 from models.errors import ConfigError
+from models.pki.bundle import parse_control_keys
 
 _SECRETS = (".key", "index.json")
 
@@ -122,3 +123,15 @@ def test_an_authority_is_made_once_and_is_private(typed: CliRunner) -> None:
 def test_names_that_no_pipeline_knows_are_refused(typed: CliRunner) -> None:
     _refused(typed.invoke(ca, ["request", "mallory"]), "a dispenser is SITE.DEVICE")
     _refused(typed.invoke(enroll, ["park", "../gate"]), "names are lower-case")
+
+
+def test_the_key_of_controls_is_replaced_next_to_the_old_one(typed: CliRunner) -> None:
+    (old,) = parse_control_keys(Path(".local/ca/control.pem").read_bytes())
+    for _ in range(2):
+        _done(typed.invoke(ca, ["control-key"]))
+        new, before = parse_control_keys(Path(".local/ca/control.pem").read_bytes())
+        assert before == old
+        assert new != old
+        old = new
+    _enrolled(typed)
+    assert Path("device/mqtt/control.pem").read_bytes() == Path(".local/ca/control.pem").read_bytes()

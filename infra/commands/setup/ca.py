@@ -115,6 +115,19 @@ def crl(folder: Path) -> None:
     click.echo(str(authority.crl_file))
 
 
+@ca.command("control-key")
+@_AUTHORITY
+def control_key(folder: Path) -> None:
+    """Make a new key for controls, next to the old one.
+
+    First bring control.pem, which has both public keys, to every dispenser; then control.key to egress.
+    """
+    authority = AuthorityFolder(folder)
+    authority.roll_control_key()
+    click.echo(f"to every dispenser, as FAIRROLL_CONTROL_SIGNERS: {authority.control_public_file}")
+    click.echo(f"then to egress, as FAIRROLL_CONTROL_KEY: {authority.control_key_file}")
+
+
 @ca.command("list")
 @_AUTHORITY
 def list_issued(folder: Path) -> None:
