@@ -45,6 +45,8 @@ class Listener(Struct, frozen=True, kw_only=True):
     port: int = 8883
     hosts: tuple[str, ...]
     connections: int = 10_000
+    home: str = ""
+    """where the folder is on the broker's host; empty: where it is written"""
     user: str = ""
     """the user that mosquitto becomes when it is started by root; empty: mosquitto"""
 
@@ -60,7 +62,7 @@ def write_broker(
     words = {"port": listener.port, "address": listener.address, "connections": listener.connections}
     user = f"user {listener.user}\n" if listener.user else ""
     text = _Config(_TEMPLATE.read_text()).substitute(
-        words, folder=folder.absolute(), data=data.absolute(), plugin=_plugin(), user=user
+        words, folder=listener.home or folder.absolute(), data=data.absolute(), plugin=_plugin(), user=user
     )
     config = folder / "mosquitto.conf"
     replace(config, text.encode())

@@ -11,6 +11,7 @@ from infra.broker.live import update
 from infra.ca.authority_folder import AuthorityFolder
 from infra.operator_settings import operator_settings
 from models.errors import ConfigError
+from models.settings import host_and_port
 
 __all__ = ["broker"]
 
@@ -20,12 +21,12 @@ _FOLDER = click.Path(path_type=Path)
 @click.command()
 @click.option("--ca", type=_FOLDER, default=".local/ca", show_default=True, help="Folder of the authority.")
 @click.option("--folder", type=_FOLDER, default=".local/broker", show_default=True, help="Where the files go.")
+@click.option("--home", default="", help="Where the folder will be on the broker's host; by default --folder.")
 @click.option("--data", type=_FOLDER, default="/var/lib/mosquitto", show_default=True, help="What mosquitto keeps.")
 @click.option("--host", "hosts", multiple=True, help="A name or address that clients connect to; repeatable.")
-@click.option("--address", default="0.0.0.0", show_default=True, help="Where it listens.")  # noqa: S104 - its purpose
-@click.option("--port", default=8883, show_default=True)
+@click.option("--listen", default="0.0.0.0:8883", show_default=True, help="Its address and port.")
 @click.option("--live", is_flag=True, help="Change a running broker at FAIRROLL_MQTT; write no files.")
-def broker(*, ca: Path, folder: Path, data: Path, hosts: tuple[str, ...], address: str, port: int, live: bool) -> None:
+def broker(*, ca: Path, folder: Path, home: str, data: Path, hosts: tuple[str, ...], listen: str, live: bool) -> None:
     """Configure mosquitto: every name with a valid certificate may do what it needs, and nothing else may anything.
 
     Writes configuration, access rules, CRL, key and certificate. With --live: adds and removes names in a running
@@ -39,7 +40,15 @@ def broker(*, ca: Path, folder: Path, data: Path, hosts: tuple[str, ...], addres
         return
     if not hosts:
         raise ConfigError("--host is missing: the names that clients connect to stand in the broker's certificate")
-    listener = Listener(address=address, port=port, hosts=hosts)
+    address, port = _address(listen)
+    listener = Listener(address=address, port=port, hosts=hosts, home=home)
     config = write_broker(folder, data, authority, listener, settings.topics, now)
-    click.echo(f"start it with: mosquitto -c {config}")
+    click.echo(f"start it with: mosquitto -c {home or folder.absolute()}/{config.name}")
     click.echo("after `fairroll ca revoke`: run this again, reload mosquitto (SIGHUP), and run it with --live")
+
+
+def _address(listen: str) -> tuple[str, int]:
+    try:
+        return host_and_port(listen)
+    except ValueError:
+        raise ConfigError(f"--listen {listen} is not host:port") from None
