@@ -1,6 +1,6 @@
 """What the decider does with each batch of events: fold it, send what it results in, write its rows, commit."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from stream_processors.decider.batch import Batch
 from stream_processors.decider.changelog import described
 from stream_processors.decider.gap_repair import without_gaps
 from stream_processors.decider.ledger import Folded, Ledger, Message, UnreadableRow, read
+from stream_processors.decider.ordered_steps import OrderedSteps
 from stream_processors.decider.partition_keys import WorkerKeys
 from stream_processors.decider.watchdog import Watchdog, give_up
 from stream_processors.runtime.health import Health
@@ -24,6 +25,9 @@ __all__ = ["Decider"]
 
 _QUEUED_BATCHES = 1
 """Batches that wait in Faust while one is decided. What comes meanwhile waits in the consumer, as one larger batch."""
+
+_MOST_UNDER_WAY = 8
+"""Batches that are folded ahead of Kafka's acknowledgements. Where it is slow, batches grow instead."""
 
 
 class Decider:
@@ -66,16 +70,20 @@ class Decider:
         self._health = health
         self._watchdog = watchdog
         self._is_without_keys = False
+        self._steps = OrderedSteps(_MOST_UNDER_WAY)
 
     async def decide(self, stream: Any) -> None:
         """Fold the events of each batch, in the order of its partition; what Faust left out is read from Kafka first.
 
-        Whatever fails here ends the worker: Faust would acknowledge the batch all the same and go on with the next.
+        A batch is acknowledged when it is completed; Faust waits for that before partitions are revoked. Whatever fails
+        here ends the worker, since Faust would go on with the next.
         """
         try:
-            async for event in stream.events():
+            async for event in stream.noack().events():
                 if (generation := self._ledger.generation) is not None:
                     await self._answer_all([Message.of(record) for record in event.message.records], generation)
+                await self._steps.put(partial(_acknowledge, event))
+            await self._steps.ended()
         except UnreadableRow as error:
             give_up(await described(self._settings, error))
         except Exception as error:  # noqa: BLE001 - see above
@@ -91,18 +99,20 @@ class Decider:
     async def _answer(self, messages: Sequence[Message], generation: int) -> bool:
         """Answer consecutive messages; False where their partition was revoked meanwhile."""
         self._watchdog.check()
-        partition, batch = messages[0].partition, Batch()
+        batch = Batch(messages[0].partition)
         for message in messages:
-            is_redelivered = message.offset < self._ledger.next_offset(partition)
+            is_redelivered = message.offset < self._ledger.next_offset(batch.partition)
             folded = await self._fold(message, generation)
             if folded is None:
                 return False
             if not batch.has_room_for(folded):
-                if not await self._write(partition, batch, generation):
+                await self._send(batch, generation)
+                if self._ledger.generation != generation:
                     return False
-                batch = Batch()
+                batch = Batch(batch.partition)
             batch.add(message, folded, is_redelivered=is_redelivered)
-        return await self._write(partition, batch, generation)
+        await self._send(batch, generation)
+        return self._ledger.generation == generation
 
     async def _fold(self, message: Message, generation: int) -> Folded | None:
         """Fold a message; None where its partition was revoked meanwhile."""
@@ -120,28 +130,34 @@ class Decider:
                 self._keys.destroy(outcome.site)
         return folded
 
-    async def _write(self, partition: int, batch: Batch, generation: int) -> bool:
-        """Send the records of a batch; once Kafka has them, write its rows; once it has these, let it be committed.
+    async def _send(self, batch: Batch, generation: int) -> None:
+        """Send the records of a batch. The next is folded while Kafka acknowledges them."""
+        acknowledged = await self._app.producer.send_all(batch.records)
+        await self._steps.put(partial(self._complete, batch, acknowledged, generation))
 
-        So a row never outlives the decision that it remembers, whichever process is killed. False where the partition
-        was revoked meanwhile: then the next owner does what is missing.
+    async def _complete(self, batch: Batch, acknowledged: Awaitable[object], generation: int) -> None:
+        """Write the rows of a batch once Kafka has its records, and let it be committed once Kafka has these.
+
+        So a row never outlives the decision that it remembers, whichever process is killed. Where the partition is
+        revoked meanwhile, the next owner does what is missing.
         """
         topics = self._settings.topics
-        await self._app.producer.write(batch.records)
+        await acknowledged
         self._watchdog.check()
         if self._ledger.generation != generation:
-            return False
+            return
         if batch.rows:
-            await self._app.producer.write({(topics.accounts_changelog, partition): batch.rows.items()})
+            await (
+                await self._app.producer.send_all({(topics.accounts_changelog, batch.partition): batch.rows.items()})
+            )
         if self._ledger.generation != generation:
-            return False
-        self._app.consumer.done(topics.events, partition, batch.offset)
-        self._watchdog.moved(partition)
+            return
+        self._app.consumer.done(topics.events, batch.partition, batch.offset)
+        self._watchdog.moved(batch.partition)
         self._health.count("decided", batch.messages - batch.redelivered)
         self._health.count("redelivered", batch.redelivered)
         for _ in range(batch.dead_letters):
             self._health.fault("dead letter")
-        return True
 
     def _read_rows_again(self) -> None:
         """Rows that were read without the key holder have no templates: read them again once it answers."""
@@ -187,6 +203,10 @@ class Decider:
     def _partitions(self) -> set[int]:
         events = self._settings.topics.events
         return {assigned.partition for assigned in self._app.consumer.assignment() if assigned.topic == events}
+
+
+async def _acknowledge(event: Any) -> None:
+    event.ack()
 
 
 async def _recovered(watchdog: Watchdog, _: object) -> None:

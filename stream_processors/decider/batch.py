@@ -26,7 +26,8 @@ KeyValue = tuple[bytes, bytes | None]
 class Batch:
     """Records and rows of messages that were folded; empty at first."""
 
-    def __init__(self) -> None:
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
         self.records: defaultdict[tuple[str, int], list[KeyValue]] = defaultdict(list)
         """by topic and partition, in the order of the messages"""
         self.rows: dict[bytes, bytes | None] = {}

@@ -12,7 +12,10 @@ from faust.transport.drivers import aiokafka as driver
 
 from stream_processors.decider.batch import KeyValue
 
-__all__ = ["BatchProducer", "install_producer", "write"]
+__all__ = ["BatchProducer", "install_producer", "send_all"]
+
+Records = Mapping[tuple[str, int], Iterable[KeyValue]]
+"""Records to send, by topic and partition."""
 
 
 def install_producer() -> None:
@@ -23,32 +26,25 @@ def install_producer() -> None:
 class BatchProducer(driver.Producer):  # type: ignore[misc]  # Faust's
     """Sends records of several topics and partitions together."""
 
-    async def write(self, records: Mapping[tuple[str, int], Iterable[KeyValue]]) -> None:
-        """See `write`."""
-        await write(self._ensure_producer(), records)
+    async def send_all(self, records: Records) -> Awaitable[object]:
+        """See `send_all`."""
+        return await send_all(self._ensure_producer(), records)
 
 
-async def write(producer: AIOKafkaProducer, records: Mapping[tuple[str, int], Iterable[KeyValue]]) -> None:
-    """Return once Kafka has all records, those of a topic's partition in their order. Raises KafkaError.
+async def send_all(producer: AIOKafkaProducer, records: Records) -> Awaitable[object]:
+    """Hand records over to aiokafka; what is returned completes when Kafka has them all, or raises KafkaError.
 
-    Those of a partition that fit into one record batch (the producer's `max_batch_size`) are appended together.
+    Those of a partition are appended in their order, and together where they fit into one record batch (the producer's
+    `max_batch_size`).
     """
     acknowledged: list[Awaitable[object]] = []
     for (topic, partition), some in records.items():
-        acknowledged += await _hand_over(producer, topic, partition, some)
-    await asyncio.gather(*acknowledged)
-
-
-async def _hand_over(
-    producer: AIOKafkaProducer, topic: str, partition: int, records: Iterable[KeyValue]
-) -> list[Awaitable[object]]:
-    """Hand records over to aiokafka; what is returned completes when Kafka has them."""
-    batch, acknowledged = producer.create_batch(), []
-    for key, value in records:
-        if batch.append(timestamp=None, key=key, value=value) is None:  # full
-            acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
-            batch = producer.create_batch()
-            batch.append(timestamp=None, key=key, value=value)
-    batch.close()  # else a tick could be appended to it
-    acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
-    return acknowledged
+        batch = producer.create_batch()
+        for key, value in some:
+            if batch.append(timestamp=None, key=key, value=value) is None:  # full
+                acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
+                batch = producer.create_batch()
+                batch.append(timestamp=None, key=key, value=value)
+        batch.close()  # else a tick could be appended to it
+        acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
+    return asyncio.gather(*acknowledged)

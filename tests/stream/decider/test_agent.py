@@ -57,12 +57,15 @@ class App:
     def assignment(self) -> set[TopicPartition]:
         return {TopicPartition(TOPICS.events, 0)}
 
-    async def write(self, records: dict[tuple[str, int], Iterable[tuple[bytes, bytes]]]) -> None:
+    async def send_all(self, records: dict[tuple[str, int], Iterable[tuple[bytes, bytes]]]) -> Awaitable[None]:
         for place, some in records.items():
             if place == (TOPICS.accounts_changelog, 0):
                 self.changelog += some
             else:
                 self.sent.setdefault(place, []).extend(some)
+        return _Acknowledgement(self)
+
+    async def acknowledge(self) -> None:
         self.writes += 1
         if self.before_acknowledgement:
             await self.before_acknowledgement()
@@ -73,6 +76,16 @@ class App:
     @property
     def table(self) -> dict[bytes, bytes | None]:
         return dict(self.changelog)
+
+
+class _Acknowledgement:
+    """Kafka has the records once this is awaited."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def __await__(self) -> Any:
+        return self._app.acknowledge().__await__()
 
 
 class Keys:
@@ -107,12 +120,18 @@ class Fetched:
             self.offset, self.timestamp = record.offset, record.at
             self.value = value or encode(record.event)
 
+    def ack(self) -> None:
+        pass
+
 
 class Stream:
     """Delivers batches as Faust does."""
 
     def __init__(self, *batches: Sequence[Fetched]) -> None:
         self._batches = batches
+
+    def noack(self) -> "Stream":
+        return self
 
     async def events(self) -> Any:
         for batch in self._batches:

@@ -19,7 +19,7 @@ def folded(*rows: tuple[bytes, bytes | None], sent: bytes = b"") -> Folded:
 
 def filled(results: list[Folded]) -> Batch:
     """Of those that fit."""
-    batch = Batch()
+    batch = Batch(0)
     for offset, result in enumerate(results):
         if not batch.has_room_for(result):
             break
