@@ -1,8 +1,8 @@
 """aiomqtt's client with the reason codes of CONNACK, SUBACK and PUBACK checked: what a broker rejects is an error.
 
 aiomqtt 2.5.1 returns the codes of a SUBACK without checking them, and drops the code of a PUBACK. Code and message meet
-in two of its private methods, `_on_publish` and `_pending_call`; they are overridden here and nowhere else. Dispensers
-and services share this module; nothing else in `models` knows a client library.
+in two of its private methods, `_on_publish` and `_pending_call`; they and `_on_disconnect` are overridden here and
+nowhere else. Dispensers and services share this module; nothing else in `models` knows a client library.
 """
 
 import math
@@ -79,6 +79,7 @@ class Client(aiomqtt.Client):  # noqa: TID251 - the checked one
         if tls and tls.cert:
             user = user or identifier or ""  # a certificate is issued to the client id
         self._who = f"user {user}" if user else f"client {identifier or 'without an id'}"
+        self._tls_advice = " Check that the certificate is valid and not revoked." if tls else ""
         self._failures: dict[int, ReasonCode] = {}
 
     async def __aenter__(self) -> Self:
@@ -108,6 +109,17 @@ class Client(aiomqtt.Client):  # noqa: TID251 - the checked one
         code, name = reason.value, reason.getName().lower()
         advice = advices.get(code, _OTHER_ADVICE).format(self._who)
         return MqttRejected(f"MQTT broker {self._broker} rejected {what} ({code:#04x} {name}). {advice}", code)
+
+    def _on_disconnect(self, *arguments: Any) -> None:
+        """End a connection attempt that the broker closes without a CONNACK; aiomqtt would wait for one for ever.
+
+        So a broker refuses a certificate in TLS 1.3, where the client's handshake ends before the broker's.
+        """
+        if not self._connected.done():
+            text = f"MQTT broker {self._broker} closed the connection of {self._who} before its CONNACK."
+            self._connected.set_exception(MqttError(text + self._tls_advice))
+        elif not self._connected.cancelled():
+            super()._on_disconnect(*arguments)
 
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any) -> None:
         """Keep the code of a negative PUBACK for `_pending_call`."""

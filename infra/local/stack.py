@@ -57,6 +57,7 @@ class LocalStack:
     async def __aenter__(self) -> Self:
         has_processes = not set(PROCESSES).isdisjoint(self._names)
         sites = read_sites(self.settings.sites) if has_processes else None
+        self._check_tls()
         if self._is_secure:
             certify(self._place.folder, self.settings, sites, datetime.now(UTC))
         programs = [program_of(name, self._place) for name in self._names]
@@ -110,6 +111,13 @@ class LocalStack:
         """Stop it in order, start it, wait until it is ready."""
         await self.stop(name)
         await self.start(name)
+
+    def _check_tls(self) -> None:
+        """Its own MQTT broker has certificates exactly if the settings say so."""
+        if self._is_secure and "mosquitto" in self.external:
+            raise ConfigError("--secure makes the certificates of its own MQTT broker: unset FAIRROLL_MQTT")
+        if self.settings.mqtt_ca and not self._is_secure and "mosquitto" in self._names:
+            raise ConfigError("FAIRROLL_MQTT_CA is set, and this MQTT broker has no TLS: unset it, or use --secure")
 
     async def _start_all(self, names: Collection[str]) -> None:
         """All start before the first is waited for: together they need the time of the slowest."""

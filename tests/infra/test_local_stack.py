@@ -219,3 +219,19 @@ async def test_parts_do_not_outlive_a_killed_stack(tmp_path: Path) -> None:
         stack.kill()
         await stack.wait()
         await _until_gone(*pids)
+
+
+@pytest.mark.parametrize(
+    ("is_secure", "environ", "words"),
+    [
+        (True, {"FAIRROLL_MQTT": "broker.example:8883"}, "unset FAIRROLL_MQTT"),
+        (False, {"FAIRROLL_MQTT_CA": "ca.pem"}, "or use --secure"),
+    ],
+)
+async def test_tls_of_another_broker_is_refused(
+    tmp_path: Path, environ: dict[str, str], words: str, *, is_secure: bool
+) -> None:
+    stack = LocalStack(tmp_path, programs=["mosquitto"], ports=Ports.free(), environ=environ, is_secure=is_secure)
+    with pytest.raises(ConfigError, match=words):
+        async with stack:
+            pass

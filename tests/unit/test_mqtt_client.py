@@ -6,22 +6,26 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiomqtt import MqttError
 
 from models.mqtt_client import Client, MqttRejected
 
 
 class Broker:
-    def __init__(self, *, connack: int = 0, puback: int = 0, suback: tuple[int, ...] = ()) -> None:
-        self.connack, self.puback, self.suback = connack, puback, suback
+    def __init__(
+        self, *, connack: int = 0, puback: int = 0, suback: tuple[int, ...] = (), closes: bool = False
+    ) -> None:
+        self.connack, self.puback, self.suback, self.closes = connack, puback, suback, closes
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while True:
+            while not self.closes:
                 kind, length = await reader.readexactly(2)  # no packet here is longer than 127 bytes
                 body = await reader.readexactly(length)
                 writer.write(self._packet(kind >> 4, body))
         except asyncio.IncompleteReadError:
-            writer.close()
+            pass
+        writer.close()
 
     def _packet(self, kind: int, body: bytes) -> bytes:
         match kind:
@@ -45,6 +49,12 @@ async def connected(broker: Broker, **options: Any) -> AsyncIterator[Client]:
         Client("127.0.0.1", server.sockets[0].getsockname()[1], **options) as client,
     ):
         yield client
+
+
+async def test_a_connection_that_is_closed_without_a_connack_is_an_error() -> None:
+    with pytest.raises(MqttError, match="closed the connection of user egress before its CONNACK"):
+        async with connected(Broker(closes=True), user="egress"):
+            pass
 
 
 @pytest.mark.parametrize(
