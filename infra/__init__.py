@@ -1,1 +1,1 @@
-"""How fairroll is run."""
+"""The `fairroll` command: local stack, set-up, operation, audit, compliance, replay."""

@@ -1,8 +1,8 @@
-"""`fairroll`: what runs the pipeline, and all that operators do.
+"""The `fairroll` command: runs the services, and everything that operators do.
 
 A command is a function under `@click.command()` in a module of its own, `infra/commands/<folder>/<name>.py`, and its
-name in `_GROUPS`; its errors are FairrollErrors. Only the module of the command that was typed is loaded, so that a
-service is as small as its work.
+name in `_GROUPS`; its errors are FairrollErrors. Only the module of the given command is loaded, so that a
+service imports only what it needs.
 """
 
 import sys
@@ -27,7 +27,7 @@ _FOLDERS = {name: folder for folder, names in _GROUPS.values() for name in names
 
 
 class _Commands(click.Group):
-    """Loads a command when it is asked for, and lists the commands by section."""
+    """Loads a command when it is used, and lists the commands by section."""
 
     def list_commands(self, _: click.Context) -> list[str]:
         return list(_FOLDERS)

@@ -1,15 +1,15 @@
-"""The environment file of a local stack: `fairroll up` writes it, and commands find the stack by it.
+"""The environment file of a local stack: `fairroll up` writes it, and commands read it.
 
-`.local/fairroll.env` holds the stack's variables, one a line, so that a shell can read it too. The stack keeps the
-file locked while it runs: a file that is not locked is left from a stack that was killed, and is not used.
+`.local/fairroll.env` has the stack's variables, one per line, so that a shell can read it too. The stack keeps the
+file locked while it runs: an unlocked file was left by a stack that was killed, and is ignored.
 
-What a command uses, the first that there is:
+A command uses the first of these:
 
 1. a variable of the environment;
 2. `.local/fairroll.env` in the present folder, while its stack runs;
 3. the default.
 
-Where the environment names an address that is not the file's, another pipeline is meant: nothing of the file is used.
+If the environment has another address than the file, it means another pipeline: the whole file is ignored.
 """
 
 import fcntl
@@ -37,14 +37,14 @@ _ADDRESSES = ("MQTT", "KAFKA", "INFLUX_URL", "KEYS", "SERVICES", "NAMESPACE")
 """The variables that identify a pipeline."""
 _OF_ONE_SERVICE = ("FAIRROLL_HEALTH", "FAIRROLL_INSTANCE")
 _TRIES, _APART_S = 10, 0.05
-"""A command that checks the lock holds it for a moment."""
+"""Attempts to lock the file: a command that checks the lock holds it for a moment."""
 
 
 @contextmanager
 def published(folder: Path) -> Iterator[Callable[[Settings], None]]:
-    """Lock the folder's file for one stack, and give a function that writes the settings into it.
+    """Lock the folder's file for one stack; yield a function that writes the settings to it.
 
-    At the end the file is empty. Raises ConfigError where a stack runs in this folder already.
+    The file is emptied at the end. Raises ConfigError if another stack runs in this folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = (folder / FILE_NAME).absolute()
@@ -58,9 +58,9 @@ def published(folder: Path) -> Iterator[Callable[[Settings], None]]:
 
 
 def whole_environment(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment, and with it the variables of a local stack that runs in the present folder.
+    """Return the environment with the variables of a local stack that runs in the present folder.
 
-    A file that was left behind, or that others could have written, is named on standard error.
+    A file that was left behind, or that another user could have written, is named on standard error.
     """
     path = LOCAL_FOLDER / FILE_NAME
     try:
@@ -80,7 +80,7 @@ def whole_environment(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def how_to_find(settings: Settings, field: str) -> str:
-    """What to do where nothing answers at the address of this field."""
+    """Return the hint for an address that does not answer."""
     name, value = f"FAIRROLL_{field.upper()}", getattr(settings, field)
     if value != getattr(Settings(), field):
         return f"{name} names it"

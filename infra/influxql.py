@@ -1,4 +1,4 @@
-"""Reading metrics back: InfluxQL, the one query language of InfluxDB 1, 2 and 3."""
+"""Reads metrics with InfluxQL, the query language that InfluxDB 1, 2 and 3 share."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ _PATIENCE = aiohttp.ClientTimeout(total=60)
 
 
 class QueryRefused(aiohttp.ClientError):
-    """InfluxDB has read the statement and cannot answer it: no such database or retention policy."""
+    """InfluxDB cannot answer the statement: no such database or retention policy."""
 
 
 async def query(settings: Settings, statement: str) -> list[dict[str, Any]]:
-    """The rows of one statement, tags and columns together, `time` in ns since 1970; raises aiohttp.ClientError."""
+    """Return the rows of a statement, tags included, `time` in ns since 1970; raises aiohttp.ClientError."""
     return [
         {**series.tags, **dict(zip(series.columns, values, strict=True))}
         for series in await _ask(settings, statement, epoch="ns")
@@ -26,7 +26,7 @@ async def query(settings: Settings, statement: str) -> list[dict[str, Any]]:
 
 
 async def read_series(settings: Settings, statement: str) -> list[Series]:
-    """The series of one statement, `time` in ms since 1970; raises aiohttp.ClientError."""
+    """Return the series of a statement, `time` in ms since 1970; raises aiohttp.ClientError."""
     return await _ask(settings, statement, epoch="ms")
 
 

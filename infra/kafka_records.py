@@ -1,4 +1,4 @@
-"""Reading Kafka as an operator does: what a topic holds now. Nothing is committed."""
+"""Reads the records that a topic holds now, for the commands of operators. Nothing is committed."""
 
 import asyncio
 import time
@@ -21,11 +21,11 @@ _T = TypeVar("_T")
 
 
 class KafkaAway(FairrollError):
-    """Kafka, or the topic, is not to be had now."""
+    """Kafka or the topic is unavailable."""
 
 
 async def read_records(settings: Settings, topic: str, newest_s: float | None = None) -> list[ConsumerRecord]:
-    """What the topic holds now, of the last `newest_s` seconds or all of it, in the order of time.
+    """Return the records of a topic, of the last `newest_s` seconds or all of them, in the order of time.
 
     Raises KafkaAway, at the latest after a minute without a record.
     """
@@ -36,9 +36,9 @@ async def read_records(settings: Settings, topic: str, newest_s: float | None = 
 async def stream_records(
     settings: Settings, topic: str, newest_s: float | None = None, partitions: int | None = None
 ) -> AsyncIterator[ConsumerRecord]:
-    """Yield what the topic holds now, those of a partition in order; only a few megabytes are in memory at a time.
+    """Yield the records of a topic, in order within a partition; only a few megabytes are in memory at a time.
 
-    `partitions`: how many the topic has, where it is none of ours. Raises KafkaAway as `read_records` does.
+    `partitions`: their number, for a topic that is not ours. Raises KafkaAway as `read_records` does.
     """
     numbers = partitions_of(settings, topic)
     if partitions is not None:
@@ -56,7 +56,7 @@ async def stream_records(
 
 
 async def _in_time(batches: AsyncIterator[_T]) -> AsyncIterator[_T]:
-    """Raises TimeoutError where the next batch does not come in time."""
+    """Yield the batches; raises TimeoutError if the next one does not come in time."""
     while True:
         try:
             async with asyncio.timeout(_PATIENCE_S):
@@ -67,7 +67,7 @@ async def _in_time(batches: AsyncIterator[_T]) -> AsyncIterator[_T]:
 
 
 async def seek_back(consumer: AIOKafkaConsumer, partitions: list[TopicPartition], newest_s: float | None) -> None:
-    """Go to the first record of the last `newest_s` seconds, or to the beginning."""
+    """Seek to the first record of the last `newest_s` seconds, or to the beginning."""
     await consumer.seek_to_beginning(*partitions)
     if newest_s is None:
         return

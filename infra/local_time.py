@@ -1,4 +1,4 @@
-"""Local times that mean one moment: read from operators, and printed with their offsets from UTC."""
+"""Parses and prints local times without ambiguity, with their offset from UTC."""
 
 from datetime import datetime
 
@@ -10,19 +10,19 @@ class AmbiguousTime(ValueError):
 
 
 def iso_local(at_s: float) -> str:
-    """ISO 8601 in local time with its offset, such as `2026-05-01T09:30:00+02:00`; `at_s`: seconds since 1970."""
+    """Return ISO 8601 in local time with its offset: `2026-05-01T09:30:00+02:00`; `at_s`: seconds since 1970."""
     return datetime.fromtimestamp(at_s).astimezone().isoformat(timespec="seconds")
 
 
 def iso_hour(at_s: float) -> str:
-    """The same without seconds: `2026-05-01T09:30+02:00`."""
+    """Return the same without seconds: `2026-05-01T09:30+02:00`."""
     return datetime.fromtimestamp(at_s).astimezone().isoformat(timespec="minutes")
 
 
 def parse_moment(text: str) -> float:
-    """Seconds since 1970 of a time of ISO 8601, local where it names no offset.
+    """Return the seconds since 1970 of an ISO 8601 time; without an offset it is local.
 
-    Raises ValueError for what is no such time, AmbiguousTime where the clocks are put forward or back at that time.
+    Raises ValueError for an invalid time, AmbiguousTime if the clocks are put forward or back at that time.
     """
     given = datetime.fromisoformat(text)
     if given.tzinfo is not None:

@@ -14,7 +14,7 @@ __all__ = ["operator_settings", "replay_settings"]
 
 
 def operator_settings() -> Settings:
-    """Read the environment, and what `fairroll up` wrote for this folder, once.
+    """Read the environment, and the file that `fairroll up` wrote in this folder, once.
 
     aiokafka's log is silenced, since commands report an unreachable broker themselves.
     """
@@ -25,6 +25,6 @@ def operator_settings() -> Settings:
 
 
 def replay_settings() -> Settings:
-    """The same without the MQTT broker, whatever the environment names; libraries log to standard error."""
+    """Return the same without the MQTT broker of the environment; libraries log to standard error."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     return structs.replace(operator_settings(), mqtt="")

@@ -1,6 +1,6 @@
-"""Whether a broker answers, asked with the same settings as the services: TLS, users, tokens.
+"""Probes of the brokers, with the settings of the services: TLS, users, tokens.
 
-Each probe returns why the broker does not answer, or "" where it does.
+Each probe returns why the broker does not answer, or "" if it does.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from stream_processors.runtime.kafka import open_admin
 __all__ = ["PROBE_S", "influx_fault", "kafka_fault", "mqtt_fault"]
 
 PROBE_S = 5.0
-"""How long a probe waits for an answer."""
+"""Timeout of a probe."""
 _IN_TIME = f"no answer within {PROBE_S:g} s"
 
 
@@ -36,7 +36,7 @@ async def mqtt_fault(settings: Settings) -> str:
 
 
 async def kafka_fault(settings: Settings) -> str:
-    """Kafka answers once it has let this client in and lists its topics. Raises ConfigError for a bad certificate."""
+    """Authenticate with Kafka and list its topics. Raises ConfigError for an invalid certificate file."""
     with _complaints_of_aiokafka() as complaints:
         try:
             async with asyncio.timeout(PROBE_S), open_admin(settings) as admin:
@@ -49,7 +49,7 @@ async def kafka_fault(settings: Settings) -> str:
 
 
 async def influx_fault(settings: Settings) -> str:
-    """InfluxDB, or a proxy before it, answers `/ping`."""
+    """Ping InfluxDB, or a proxy in front of it."""
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_S)) as http,

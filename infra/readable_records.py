@@ -1,4 +1,4 @@
-"""Records that another version may have written: what cannot be read is left out, and named. Pure."""
+"""Decodes records that another version may have written: unreadable ones are left out, and named. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
@@ -14,7 +14,7 @@ __all__ = ["DatedState", "newest_controls", "newest_states", "readable"]
 
 _T = TypeVar("_T")
 _LONGEST_KEY = 130
-"""of two names and a slash"""
+"""length of two names and a slash"""
 
 
 class DatedState(NamedTuple):
@@ -28,7 +28,7 @@ class DatedState(NamedTuple):
 def readable(
     records: Iterable[ConsumerRecord], read: Callable[[ConsumerRecord], _T], unreadable: list[str]
 ) -> Iterator[_T]:
-    """Yield what `read` makes of each record. One on which it raises MalformedMessage is named in `unreadable`."""
+    """Yield the result of `read` for each record. One on which it raises MalformedMessage is named in `unreadable`."""
     for record in records:
         try:
             value = read(record)
@@ -60,7 +60,7 @@ def newest_controls(records: Iterable[ConsumerRecord], unreadable: list[str]) ->
 
 
 def _name(record: ConsumerRecord, error: MalformedMessage) -> str:
-    """Where a record is, whose it is, and why it cannot be read; a key that is no name is not quoted."""
+    """Return position, key and reason of an unreadable record; a key that is no name is not quoted."""
     key = (record.key or b"").decode(errors="replace")
     quoted = f" ({key})" if 0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable() else ""
     return f"{record.topic}/{record.partition}/{record.offset}{quoted}: {error}"

@@ -1,7 +1,7 @@
-"""Tables of commands, which lose nothing: not in a narrow terminal, not in a pipe.
+"""Tables for commands that keep all text, also in a narrow terminal and in a pipe.
 
-A table is fixed-width columns. Where they are too wide, cells wrap between words; where even the longest words do not
-fit side by side, each row becomes a block of lines, one a column.
+A table has fixed-width columns. If they are too wide, cells wrap between words; if even the longest words do not
+fit side by side, each row becomes a block of lines, one per column.
 """
 
 import re
@@ -22,7 +22,7 @@ _Justify = Literal["left", "right"]
 
 
 class Table:
-    """Rows of cells under heads; a column of numbers stands right. Heads that are all empty are not shown."""
+    """Rows of cells under heads; a column of numbers is right-aligned. Heads that are all empty are not shown."""
 
     def __init__(self, *heads: str, title: str = "") -> None:
         self._heads = [Text(head, _HEAD) for head in heads]
@@ -30,7 +30,7 @@ class Table:
         self._rows: list[list[Text]] = []
 
     def add_row(self, *cells: str | Text) -> None:
-        """Add a row; cells that are missing at its end stay empty. Text brings its own style."""
+        """Add a row; missing cells at its end are empty. A Text has its own style."""
         row = [cell if isinstance(cell, Text) else Text(cell) for cell in cells]
         self._rows.append(row + [Text()] * (len(self._heads) - len(row)))
 
@@ -48,11 +48,11 @@ class Table:
         return any(head.plain for head in self._heads)
 
     def _columns(self) -> Iterator[tuple[Text, ...]]:
-        """Cells by column, the head first."""
+        """Yield the cells of each column, the head first."""
         return zip(self._heads, *self._rows, strict=True)
 
     def _widths(self, most: int) -> list[int] | None:
-        """The columns' widths; None where their longest words do not fit side by side."""
+        """Return the widths of the columns; None if their longest words do not fit side by side."""
         columns = list(self._columns())
         full = [max(_line_width(cell) for cell in column) for column in columns]
         widths = [max(_word_width(cell) for cell in column) for column in columns]
@@ -89,7 +89,7 @@ class Table:
 
 
 def stacked(*parts: RenderableType) -> Group:
-    """Parts below each other, an empty line between them; a table without rows is left out."""
+    """Stack parts with an empty line between them; a table without rows is left out."""
     shown = [part for part in parts if not isinstance(part, Table) or len(part)]
     return Group(*(piece for number, part in enumerate(shown) for piece in ((Text(), part) if number else (part,))))
 
@@ -97,7 +97,7 @@ def stacked(*parts: RenderableType) -> Group:
 def _wrapped(
     console: Console, cells: Iterable[Text], widths: Sequence[int], sides: Sequence[_Justify]
 ) -> Iterator[Text]:
-    """The lines of one row."""
+    """Return the lines of one row."""
     parts = [cell.wrap(console, width, overflow="fold") for cell, width in zip(cells, widths, strict=True)]
     for number in range(max(map(len, parts))):
         line = Text()

@@ -1,4 +1,4 @@
-"""Times as operators write them."""
+"""Command line arguments for times."""
 
 import re
 import time
@@ -24,9 +24,9 @@ class Span(click.ParamType):
 
 
 class Moment(click.ParamType):
-    """How long ago, or a time of ISO 8601, local where it names no offset; in milliseconds since 1970.
+    """An age, or an ISO 8601 time, local without an offset; in milliseconds since 1970.
 
-    A local time that the clocks show twice or never is refused, with what to write instead.
+    A local time that the clocks show twice or never is refused, with the times to write instead.
     """
 
     name = "time"

@@ -1,1 +1,1 @@
-"""`fairroll audit`: what can be read on the live system, and should not be there or not any more."""
+"""`fairroll audit`: searches the live system for readable data that must not be there, or not any more."""

@@ -39,7 +39,7 @@ class Scope(Struct, frozen=True, kw_only=True):
     files: tuple[Path, ...] = ()
     """recordings, exports, copies: anything else"""
     skip: frozenset[str] = frozenset()
-    """of GROUPS: places of another audit; they are listed as skipped"""
+    """of GROUPS: places that another audit covers; they are listed as skipped"""
     limit_s: float = 600.0
     """for each place"""
 
@@ -47,7 +47,7 @@ class Scope(Struct, frozen=True, kw_only=True):
 async def audit(settings: Settings, sites: Sites, scope: Scope, progress: Callable[[str], None]) -> Report:
     """Read every place. A place that cannot be read is reported with the reason; nothing is written anywhere.
 
-    Ages are those of the moment at which it begins.
+    Ages are those at the start of the audit.
     """
     started = time.monotonic()
     async with AsyncExitStack() as open_until_end:
@@ -74,10 +74,10 @@ def _readers(settings: Settings, scope: Scope) -> Iterator[PlaceReader]:
 
 
 async def _topic_readers(settings: Settings, sites: Sites, reader: TopicReader) -> list[PlaceReader]:
-    """Every topic that is there or should be, the decisions last; a topic of ours that is not there is unread."""
+    """Return readers of all existing and expected topics, the decisions last; a missing topic of ours is unread."""
     ours = kafka_topics(settings.topics, settings.partitions, sites.longest_window_s)
     try:
-        there, why = await topics_of(settings), "no such topic: fairroll provision makes it"
+        there, why = await topics_of(settings), "no such topic: fairroll provision creates it"
     except Unread as error:
         there, why = {}, str(error)
     readers = [PlaceReader(topic.name, "kafka", _reading(reader, topic, there, why)) for topic in ours]
@@ -93,7 +93,7 @@ async def _topic_readers(settings: Settings, sites: Sites, reader: TopicReader) 
 
 
 def other_pipelines(there: Iterable[str], ours: Topics) -> list[Topics]:
-    """Pipelines of other namespaces that use the same Kafka; an audit of their own reads their topics."""
+    """Return the pipelines of other namespaces in the same Kafka; their own audits read their topics."""
     found = [Topics(name.removesuffix(".pipeline")) for name in sorted(there) if name.endswith(".pipeline")]
     return [topics for topics in found if topics != ours]
 
@@ -125,10 +125,10 @@ async def _read_place(place: PlaceReader, scope: Scope, tally: Tally, progress: 
 
 
 def _report(last: str, known: Known, suspects: Suspects, tallies: list[Tally | Place], took_s: float) -> Report:
-    """`last`: the topic of decisions, which is read last."""
+    """Build the report; `last` is the decisions topic, which is read last."""
     decisions = tallies[-1]
     if suspects.is_full and isinstance(decisions, Tally):
-        decisions.why = decisions.why or "too many words elsewhere could be visitors"
+        decisions.why = decisions.why or "too many words elsewhere could be pseudonyms"
     if not isinstance(decisions, Tally) or decisions.why:
         suspects.doubt(f"whether its words name visitors is unknown, since {last} was not read to the end")
     return Report(

@@ -24,33 +24,33 @@ Seen = Literal["template", "embedding", "picture", "key", "visitor", "sealed", "
 """`key`: of a seal chain. `sealed`: a sealed template. `word`: a pseudonym if there is such a visitor."""
 
 LONGEST: Final = 65_536
-"""Bytes that a sight may take: an embedding of 2,048 numbers in full decimals has 45,000."""
+"""Most bytes of a finding: an embedding of 2,048 numbers in full decimals has 45,000."""
 
 _FEWEST_NUMBERS = 100
 _FEWEST_ESCAPES = TEMPLATE_BYTES // 4
-"""In Python's notation: of 64 random bytes 40 are no printable characters."""
+"""Fewest escapes in Python's notation: of 64 random bytes 40 are not printable."""
 _DEPTH = 3
-"""How many times something may be wrapped in base64, or escaped."""
+"""Most layers of base64 or escapes that are undone."""
 _BEFORE = 64
-"""Bytes before a run that may say what it is."""
+"""Bytes before a run that may contain its name."""
 
 
 class Sight(NamedTuple):
-    """Something that was seen."""
+    """Something that was found."""
 
     what: Seen
     at: int
-    """where that begins which holds it"""
+    """start of the bytes that contain it"""
     end: int
-    """and where it ends"""
+    """end of these bytes"""
     text: bytes
-    """itself: for a hash and for judging, never to be shown"""
+    """the finding itself: for its hash and its judgement, never displayed"""
 
 
 def see(data: bytes, begin: int = 0, end: int | None = None) -> Iterator[Sight]:
     """Yield everything that begins in `data[begin:end]`; the bytes around are its context.
 
-    What begins before `end` is seen whole if `data` goes on for LONGEST bytes behind it, or ends there.
+    A finding that begins before `end` is found whole if `data` has LONGEST more bytes, or ends before.
     """
     return _see(data, begin, len(data) if end is None else end, _DEPTH)
 
@@ -101,7 +101,7 @@ _Told = Iterable[tuple[Seen, bytes]]
 
 
 def _in_run(match: re.Match[bytes], depth: int) -> _Told:
-    """A run of digits and escapes, as it stands and with its escapes undone."""
+    """Search a run of digits and escapes, as it is and with its escapes undone."""
     before = match.string[max(0, match.start() - _BEFORE) : match.start()]
     if _SEALED_BEFORE.search(before):
         return
@@ -120,7 +120,7 @@ def _in_run(match: re.Match[bytes], depth: int) -> _Told:
 
 
 def _in_lines(match: re.Match[bytes], depth: int) -> _Told:
-    """Base64 in lines of equal width; letters of an escape may stand before the first."""
+    """Search base64 in lines of equal width; letters of an escape may precede the first."""
     first, *middle, last = _BREAK.split(match[0])
     width = len(middle[0]) if middle else max(width for width in _WIDTHS if width <= len(first))
     if width in _WIDTHS and all(len(line) == width for line in middle):
@@ -129,7 +129,7 @@ def _in_lines(match: re.Match[bytes], depth: int) -> _Told:
 
 
 def _in_digits(run: bytes, before: bytes, depth: int) -> _Told:
-    """A run of digits is or has a template, or it may hold something wrapped in base64."""
+    """Search a run of digits for a template, or for data wrapped in base64."""
     found = list(templates(run, before))
     if found:
         yield from (("template", text) for text in found)
@@ -144,14 +144,14 @@ def _in_digits(run: bytes, before: bytes, depth: int) -> _Told:
 
 
 def _beginnings(run: bytes) -> Iterable[int]:
-    """Where base64 may begin: at the run's begin, or behind words, which shift its digits; one of each shift."""
+    """Return where base64 may begin: at the start of the run, or after words, which shift its digits; one per shift."""
     words = _WORDS.match(run)
     ends = [match.end() for match in _SEPARATOR.finditer(run, 0, words.end() if words else 0)]
     return {begin % 4: begin for begin in (*reversed(ends), 0)}.values()
 
 
 def _in_numbers(match: re.Match[bytes], _: int) -> _Told:
-    """The numbers of an embedding, half of which have a fraction at least, or of a template: its bytes or its bits."""
+    """Search a list of numbers: an embedding, half of them with a fraction, or the bytes or bits of a template."""
     run = match[0]
     numbers = _NUMBER.findall(run)
     if len(numbers) >= _FEWEST_NUMBERS and run.count(b".") >= _FEWEST_NUMBERS // 2:
@@ -163,7 +163,7 @@ def _in_numbers(match: re.Match[bytes], _: int) -> _Told:
 
 
 def _in_notation(match: re.Match[bytes], _: int) -> _Told:
-    """Python's notation of as many bytes as a template has, as it stands or in a text that was escaped again."""
+    """Search Python's notation of 64 bytes, as it is or in a text that was escaped again."""
     text = match.string[match.start() : match.start() + _LONGEST_NOTATION]
     if text.count(rb"\x") < _FEWEST_ESCAPES:
         return
@@ -191,14 +191,14 @@ _RUN = re.compile(rb"[A-Za-z0-9+/_-]{86,}+={0,2}")
 _SEALED_BEFORE = re.compile(rb'\[\\*"[0-9a-f]{16}\\*",\s*\d{1,16},\s*\\*"\Z')
 _LITERAL = re.compile(rb"""b(?:'(?:[^'\\\n]|\\.){16,256}+'|"(?:[^"\\\n]|\\.){16,256}+")""")
 _LONGEST_NOTATION = 1600
-"""of 64 bytes, each an escape in an escaped text in an escaped text"""
+"""characters of 64 bytes that were escaped three times"""
 _QUOTED = re.compile(rb'\\(["\\])')
 _WORDS, _SEPARATOR = re.compile(rb"(?:[A-Za-z]?[a-z0-9]*[/+_-])+"), re.compile(rb"[/+_-]")
 _NUMBER = re.compile(rb"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 _BREAK = re.compile(rb"(?:(?:\\r)?\\n|\r?\n)[ \t]*")
 _BASE64_LINES = re.compile(rb"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{64,}+(?:%b[A-Za-z0-9+/]{1,76})+={0,2}" % _BREAK.pattern)
 _WIDTHS = (64, 76)
-"""of lines of base64: PEM, MIME"""
+"""widths of base64 lines: PEM, MIME"""
 _Q = rb'\\*"'
 """A quotation mark of JSON, also within a text."""
 _KEY = (
@@ -214,7 +214,7 @@ _PICTURES = (
     rb"|BM.{4}\x00{4}.[\x00-\x04]\x00\x00[\x0c\x28\x34\x38\x6c\x7c]\x00\x00\x00"
     rb"|RIFF.{4}WEBPVP8"
     rb"|ftyp(?:hei[cx]|mif1|avif)"
-    rb"|\x93NUMPY[\x01-\x03]\x00"  # how Python programs put frames aside
+    rb"|\x93NUMPY[\x01-\x03]\x00"  # an array file of NumPy, which may hold a frame
 )
 _SHAPES: tuple[tuple[re.Pattern[bytes], Callable[[re.Match[bytes], int], _Told]], ...] = (
     (re.compile(rb"[A-Za-z0-9+/_\\%-]{86,}+={0,2}"), _in_run),

@@ -19,9 +19,9 @@ _DIGITS: Final = 85
 """512 bits are 85 digits of base64 and two bits, which make one of four."""
 _FEWEST_NUMBERS = 100
 _SMALLEST, _LARGEST = 1e-9, 1e4
-"""Sizes between which all numbers of an embedding lie; four random bytes do so one time in six."""
+"""Range of the numbers of an embedding; four random bytes are in it one time in six."""
 _ONE_SIGN = 0.9
-"""Signs of an embedding are mixed; of times, sizes and counts they are not."""
+"""Largest share of one sign in an embedding; times, sizes and counts have one sign only."""
 
 _ALPHABETS = tuple(
     re.compile(rb"(?:\A|(?<=[/+_-]))(?=([A-Za-z0-9%b]{%d}[AQgw])(?:[/+_-]|==|\Z))" % (own, _DIGITS))
@@ -30,28 +30,28 @@ _ALPHABETS = tuple(
 _HEX = re.compile(rb"(?<![A-Za-z0-9])(?:0x)?([0-9a-f]{128}|[0-9A-F]{128})(?![A-Za-z0-9])")
 _BITS = re.compile(rb"(?<![A-Za-z0-9])[01]{512}(?![A-Za-z0-9])")
 _FEWEST_ONES, _MOST_ONES = 150, 362
-"""Of 512 random bits; outside of these one time in 10^20."""
+"""Range of the ones in 512 random bits; they are outside of it one time in 10^20."""
 _FEWEST_HEX = 8
-"""different hex digits: of 128 random ones all 16 occur"""
+"""fewest different hex digits: in 128 random ones all 16 occur"""
 _KINDS = tuple(
     map(re.compile, (rb"[a-z]", rb"[A-Z]", rb"[0-9]+", rb"[/+_-]", rb"(?<=[A-Z0-9])[a-z](?=[A-Z0-9])")),
 )
-"""Small letters, capitals, figures, separators, small letters alone: by chance 35, 35, 11, 3, 11; in names 0 alone."""
+"""Small letters, capitals, figures, separators, single small letters: by chance 35, 35, 11, 3, 11; names 0 single."""
 _FEWEST_LETTERS, _FEWEST_FIGURES, _MOST_SEPARATORS = 10, 7, 14
-"""Of two million random templates one was outside."""
+"""Bounds of random digits; one of two million random templates was outside."""
 _SEPARATORS = re.compile(rb"[/+_-]+")
 _FEWEST_BYTES, _HIGH = 30, 192
-"""different bytes among 64 random ones, of which one at least is high"""
+"""fewest different bytes among 64 random ones, and the least value of their largest"""
 _WORD = re.compile(rb"[A-Za-z]?[a-z0-9]*|[A-Z0-9]*")
 _LONG = rb"(?:[A-Za-z][a-z]{3,}|[A-Z]{4,})"
 _A_LONG_WORD = re.compile(rb"(?:\A|[/+_-])%b(?:[/+_-]|\Z)" % _LONG)
 _BEFORE = re.compile(rb"(?:(?:\A|[/+_-])%b[+_-]|[A-Za-z0-9]{2}/)\Z" % _LONG)
 _BEHIND = re.compile(rb"\A(?:[+_-]%b(?:[/+_-]|\Z)|/[A-Za-z0-9]{2})" % _LONG)
-"""A level of a topic or a path, or a word that is joined by another separator than `/`."""
+"""A level of a topic or a path, or a word joined by another separator than `/`."""
 _LONGEST_PATH = 512
 _NAMED = re.compile(rb"(?i)(?:sha-?512|signature)")
 _OF_ANOTHER = re.compile(_NAMED.pattern + rb"[^A-Za-z0-9]{0,6}\Z")
-"""Before 64 bytes that are a hash or an Ed25519 signature."""
+"""The text before 64 bytes that are a hash or an Ed25519 signature."""
 _LONGEST_NAME = 16
 _ESCAPE = re.compile(rb"\\(?:u00([0-9a-fA-F]{2})|x([0-9a-fA-F]{2})|(.))|%([0-9a-fA-F]{2})", re.DOTALL)
 _CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
@@ -60,7 +60,7 @@ _PRINTABLE = frozenset(b"\t\n\r" + bytes(range(0x20, 0x7F)))
 
 
 def templates(run: bytes, before: bytes = b"") -> Iterator[bytes]:
-    """Yield what in the run is a template as programs write one. `before`: what stands before the run."""
+    """Yield the templates in a run, as programs write them. `before`: the bytes before the run."""
     for pattern in (_HEX, _BITS):
         for match in pattern.finditer(run):
             digits = match[match.lastindex or 0]
@@ -70,7 +70,7 @@ def templates(run: bytes, before: bytes = b"") -> Iterator[bytes]:
 
 
 def _base64_templates(run: bytes, before: bytes) -> list[bytes]:
-    """Of those that overlap the most certain one."""
+    """Return the templates in base64; of those that overlap, the most certain one."""
     found: list[tuple[int, int, int]] = []
     for alphabet in _ALPHABETS:
         for match in alphabet.finditer(run):
@@ -85,7 +85,7 @@ def _base64_templates(run: bytes, before: bytes) -> list[bytes]:
 
 
 def unwrapped(run: bytes) -> bytes:
-    """What it is the base64 of, the ends of which may be lost."""
+    """Decode base64 whose ends may be cut."""
     text = run.rstrip(b"=").translate(_PLAIN)
     return base64.b64decode(text[: len(text) - (len(text) % 4 == 1)] + b"==")
 
@@ -96,7 +96,7 @@ def undone(text: bytes) -> bytes:
 
 
 def is_text(held: bytes) -> bool:
-    """Whether it is printable ASCII: 64 random bytes are that one time in 10^28."""
+    """Whether it is printable ASCII; 64 random bytes are printable one time in 10^28."""
     return _PRINTABLE.issuperset(held)
 
 
@@ -128,7 +128,7 @@ def are_mixed(negative: int, positive: int) -> bool:
 
 
 def _certainty(run: bytes, begin: int, end: int, before: bytes) -> int:
-    """How plainly these digits are no part of longer base64, 0: they may be one, or are text or a hash."""
+    """Return how certain it is that these digits are a template; 0: part of longer base64, text or a hash."""
     digits, is_padded = run[begin:end], run.startswith(b"==", end)
     left, right = run[max(0, begin - _LONGEST_PATH) : begin], run[end + 2 * is_padded :][:_LONGEST_PATH]
     if not _is_random(digits, is_padded=is_padded) or _is_of_another(before + left) or _NAMED.search(digits):
@@ -153,14 +153,14 @@ def _foreign_to(digits: bytes) -> tuple[bytes, ...]:
 
 
 def _are_words(side: bytes, beside: re.Pattern[bytes]) -> bool:
-    """Whether it is words up to the end of the run, and what stands next to the digits no letters by chance."""
+    """Whether a side of the digits consists of words up to the end of the run, and not of random letters."""
     if len(side) == _LONGEST_PATH or not (beside.search(side) and _A_LONG_WORD.search(side)):
         return False
     return all(_WORD.fullmatch(word) for word in _SEPARATORS.split(side))
 
 
 def _is_random(digits: bytes, *, is_padded: bool) -> bool:
-    """Whether they are no text; without padding, whether they mix as by chance, not as in names."""
+    """Whether the digits are no text; without padding, also whether they are mixed as by chance, not as in names."""
     if is_text(unwrapped(digits)) or len(set(digits)) == 1:
         return False
     if is_padded:

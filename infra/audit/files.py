@@ -26,15 +26,15 @@ __all__ = ["read_broker_files", "read_files"]
 
 _PIECE: Final = 1 << 20
 _BEFORE: Final = 512
-"""Bytes of the last piece that are read again as context."""
+"""Bytes of the previous piece that are read again as context."""
 _NO_DATA = {".index", ".timeindex", ".txnindex"}
-"""A broker's indexes: offsets and positions, and megabytes of zeros."""
+"""Index files of a broker: offsets and positions, and megabytes of zeros."""
 _SEALED: Final[frozenset[Seen]] = frozenset({"sealed"})
 _VISITORS: Final[frozenset[Seen]] = frozenset({"visitor"})
 _BATCH: Final = struct.Struct(">8xi4xb4xh")
-"""Of a batch's head: length, magic, attributes (Kafka's record format of version 2)."""
+"""The head of a batch: length, magic, attributes (Kafka's record format, version 2)."""
 _AFTER_LENGTH: Final = 11
-"""Bytes of that head which the length counts."""
+"""Bytes of that head that the length includes."""
 _MAGIC, _CODEC = 2, 0b111
 _PARTITION = re.compile(r"(.+)-\d+(?:\.[0-9a-f]+-(?:delete|future|stray))?")
 
@@ -79,7 +79,7 @@ async def read_broker_files(root: Path, tally: Tally) -> None:
 
 
 def _has_compressed(path: Path) -> bool:
-    """Whether any batch of a segment is compressed; of a file that is none, False."""
+    """Whether any batch of a segment is compressed; False for another file."""
     if ".log" not in path.suffixes:
         return False
     with contextlib.suppress(OSError), path.open("rb") as file:
@@ -94,7 +94,7 @@ def _has_compressed(path: Path) -> bool:
 
 
 def _files(root: Path, without: Collection[Path]) -> Iterator[Path]:
-    """Raises Unread where a folder is missing or closed to us."""
+    """Yield all files; raises Unread if a folder is missing or not readable."""
     skipped = {path.resolve() for path in without}
     if root.is_file():
         yield root
@@ -133,7 +133,7 @@ async def _read(path: Path, name: str, allowed: frozenset[Seen], tally: Tally) -
 
 
 def _opened(raw: BinaryIO, name: str) -> BinaryIO | io.BufferedIOBase:
-    """What a compressed file holds."""
+    """Open a file, unpacked if it is compressed."""
     head = raw.read(8)
     raw.seek(0)
     for magic, kind in _CLOSED.items():
@@ -146,9 +146,9 @@ def _opened(raw: BinaryIO, name: str) -> BinaryIO | io.BufferedIOBase:
 
 
 async def _pieces(file: BinaryIO | io.BufferedIOBase) -> AsyncIterator[tuple[int, bytes, tuple[int, int]]]:
-    """Where a piece begins in the file, its bytes, and where in them what is seen must begin.
+    """Yield pieces of a file: offset, bytes, and the range of the bytes in which a finding must begin.
 
-    Around that stand the end of the piece before and the beginning of the next, so that nothing is cut.
+    A piece overlaps with its neighbours, so that no finding is cut.
     """
     base, before, data = 0, 0, file.read(_PIECE + LONGEST)
     while len(data) > before:

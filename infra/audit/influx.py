@@ -1,7 +1,7 @@
-"""InfluxDB: every name, every tag and every text in every retention policy of the metrics' database.
+"""Audits InfluxDB: every name, tag and text in every retention policy of the metrics' database.
 
-Version 2 answers SHOW MEASUREMENTS, TAG KEYS and TAG VALUES for the default policy alone. SHOW FIELD KEYS, and the
-first point of each series, are of the policy that is named, in version 1 as well.
+Version 2 answers SHOW MEASUREMENTS, TAG KEYS and TAG VALUES for the default policy only. SHOW FIELD KEYS and SELECT use
+the named policy, in version 1 as well.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ from stream_processors.sink.influx_api import InfluxRefused, open_api
 __all__ = ["NotPublished", "hidden_buckets", "publish", "read_influx"]
 
 _TAGS: Final = {tag.name for measurement in MEASUREMENTS for tag in measurement.tags}
-"""Any other could be a visitor."""
+"""The known tags; any other could identify a visitor."""
 _TIMEOUT_MS = 10_000
 
 
@@ -52,7 +52,7 @@ async def read_influx(settings: Settings, tally: Tally) -> None:
 
 
 async def _read(settings: Settings, policy: str, fields: Series, tally: Tally) -> None:
-    """A measurement of one policy: its first series has its fields."""
+    """Read a measurement of one policy; `fields` is its first series."""
     source, place = f"{_quoted(policy)}.{_quoted(fields.name)}", f"{policy}.{fields.name}"
     tally.scan_name(Where(f"measurement {place}"), fields.name.encode())
     one_of_each = f"SELECT * FROM {source} GROUP BY * LIMIT 1"  # noqa: S608 - quoted
@@ -66,7 +66,7 @@ async def _read(settings: Settings, policy: str, fields: Series, tally: Tally) -
 
 
 def _judge_tags(place: str, found: Iterable[Series], tally: Tally) -> None:
-    """Each tag and each of its values once, however many series have it."""
+    """Judge each tag and each of its values once, for any number of series."""
     values = sorted({pair for series in found for pair in series.tags.items() if pair[1]})
     for tag in sorted({tag for tag, _ in values} - _TAGS):
         tally.find("unknown", f"{place}, tag {tag}", "a tag that metrics do not have", tag.encode())
@@ -76,7 +76,7 @@ def _judge_tags(place: str, found: Iterable[Series], tally: Tally) -> None:
 
 
 async def _hidden(settings: Settings) -> list[str]:
-    """The buckets of version 2 that were not read; version 1 lists all of its retention policies."""
+    """Return the buckets of version 2 that were not read; version 1 lists all of its retention policies."""
     async with open_api(settings) as api:
         if (await api.version()).lstrip("v").startswith("1."):
             return []
@@ -84,7 +84,7 @@ async def _hidden(settings: Settings) -> list[str]:
 
 
 def hidden_buckets(database: str, buckets: dict[str, str], policies: dict[str, str]) -> list[str]:
-    """Buckets of a database that are no retention policy in InfluxQL; both name to id. Those of ours must be there."""
+    """Return our buckets that are no retention policy in InfluxQL; both arguments are name to id."""
     ours = {name for name in buckets if name == database or name.startswith(f"{database}/")}
     ours |= {bucket_name(database, policy) for policy in (POINTS, HOURS)}
     mapped = set(policies.values())

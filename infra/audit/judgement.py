@@ -1,4 +1,4 @@
-"""Judging what is seen: what may be where, and how old. Pure; whatever reads a place hands over its bytes."""
+"""Judges findings: what is allowed at which place, and how old. Pure; readers of places pass their bytes."""
 
 import hashlib
 from collections import Counter
@@ -18,13 +18,13 @@ __all__ = ["NOTHING", "SEAL_SLACK_S", "Known", "Opens", "Suspects", "Tally", "Wh
 SEAL_SLACK_S: Final = 65
 """A key belongs to a minute, and the key holder destroys it within seconds after that minute and the window."""
 _MOST_EXAMPLES = 5
-"""of a place and a kind"""
+"""most listed findings of a place and a kind"""
 _MOST_WORDS = 200_000
 
 NOTHING: Final[frozenset[Seen]] = frozenset()
 
 Opens = Callable[[Sealed], bool]
-"""Whether the keys that a decider holds open it."""
+"""Whether the keys of a decider open it."""
 _WHAT: dict[str, str] = {
     "template": "a readable template",
     "embedding": "an embedding",
@@ -36,18 +36,18 @@ _WHAT: dict[str, str] = {
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """What a judgement is based on."""
+    """The knowledge that judgements are based on."""
 
     now: float
-    """seconds since 1970, by this host's clock: the key holder's is not asked"""
+    """seconds since 1970, by this host's clock, not by the key holder's"""
     facts: SitesReply | None
     """the key holder's facts; None: it does not answer"""
     secrets: tuple[bytes, ...] = ()
-    """the keys in files, as they are written there"""
+    """the texts of the keys in files"""
 
 
 class Where(NamedTuple):
-    """A place within a place. `base`: of these bytes in a file; None: a place without offsets."""
+    """A position within a place. `base`: offset of the bytes in a file; None: a place without offsets."""
 
     name: str
     base: int | None = None
@@ -57,7 +57,7 @@ class Where(NamedTuple):
 
 
 class Suspects:
-    """Words that are pseudonyms if a decision names such a visitor; decisions are read last."""
+    """Words that may be pseudonyms; the decisions, which are read last, confirm them."""
 
     def __init__(self) -> None:
         self._words: dict[bytes, dict[Tally, str]] = {}
@@ -83,7 +83,7 @@ class Suspects:
 
 
 class Tally:
-    """What was seen at one place so far."""
+    """The findings at one place so far."""
 
     def __init__(self, name: str, known: Known, suspects: Suspects) -> None:
         self.name, self.known, self._suspects = name, known, suspects
@@ -92,7 +92,7 @@ class Tally:
         self.examples: list[Finding] = []
         self._found: Counter[Kind] = Counter()
         self._seals: Counter[str] = Counter()
-        self._looked_at = self._bytes = 0
+        self._inspected = self._bytes = 0
         self._oldest_s: float | None = None
         self._oldest_readable_s: float | None = None
         self._oldest_noise_s: float | None = None
@@ -108,25 +108,27 @@ class Tally:
     ) -> None:
         """Inspect a record, message, value or piece of a file that may hold `allowed` only.
 
-        A sealed template is judged by its key and its age even where it may be. `window`: where in the bytes what is
-        seen must begin, if not anywhere.
+        A sealed template is judged by its key and its age even if it is allowed. `window`: the range in which a finding
+        must begin; None: anywhere.
         """
         begin, end = window or (0, len(data))
-        self._looked_at += 1
+        self._inspected += 1
         self._bytes += end - begin
-        self._look(where, data, (begin, end), allowed, opens)
+        self._inspect(where, data, (begin, end), allowed, opens)
 
     def scan_name(self, where: Where, name: bytes, allowed: Iterable[Seen] = NOTHING) -> None:
         """Inspect a name (key, topic, path), which is not counted as an item."""
-        self._look(where, name, (0, len(name)), allowed, lambda _: False)
+        self._inspect(where, name, (0, len(name)), allowed, lambda _: False)
         self.scan_levels(where, name, allowed)
 
     def scan_levels(self, where: Where, name: bytes, allowed: Iterable[Seen] = NOTHING) -> None:
-        """Inspect each level of a topic or a path by itself, for what the whole does not show."""
+        """Inspect each level of a topic or a path separately, for findings that the whole hides."""
         for sight in see_levels(name):
             self._judge(sight, where.at(sight.at), allowed, lambda _: False)
 
-    def _look(self, where: Where, data: bytes, window: tuple[int, int], allowed: Iterable[Seen], opens: Opens) -> None:
+    def _inspect(
+        self, where: Where, data: bytes, window: tuple[int, int], allowed: Iterable[Seen], opens: Opens
+    ) -> None:
         begin, end = window
         for sight in see(data, begin, end):
             self._judge(sight, where.at(sight.at), allowed, opens)
@@ -144,7 +146,7 @@ class Tally:
             self.examples.append(finding)
 
     def age(self, at: float) -> float:
-        """Note the time, seconds since 1970, of something that the place's bound is about; returns its age."""
+        """Record the time, seconds since 1970, of something that the age limit of the place covers; return its age."""
         age_s = max(0.0, self.known.now - at)
         self._oldest_s = max(age_s, self._oldest_s or 0.0)
         return age_s
@@ -158,7 +160,7 @@ class Tally:
         return Place(
             name=self.name,
             verdict=verdict,
-            looked_at=self._looked_at,
+            inspected=self._inspected,
             bytes=self._bytes,
             findings=found,
             oldest_s=self._oldest_s,

@@ -1,4 +1,4 @@
-"""Who could reach the keys: the key holder's chains, its file and its sockets, and the folder of secrets."""
+"""Audits access to the keys: the key holder's chains, its file and its sockets, and the folder of secrets."""
 
 import os
 import stat
@@ -16,9 +16,9 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 async def read_key_holder(settings: Settings, tally: Tally) -> None:
-    """Ask which minutes can still be read, and check that its file and sockets belong to its user alone.
+    """Read which minutes can still be read, and check that its file and sockets belong to its user alone.
 
-    Raises Unread where it does not answer.
+    Raises Unread if it does not answer.
     """
     _check_places(settings, tally)
     if tally.known.facts is None:
@@ -42,7 +42,7 @@ async def read_secrets(settings: Settings, tally: Tally) -> None:
 
 
 def key_texts(settings: Settings) -> tuple[bytes, ...]:
-    """The keys of the folder of secrets as they stand in their files: nowhere else may they be.
+    """Return the texts of the keys in the folder of secrets; they must not be anywhere else.
 
     Empty if the folder cannot be read; `read_secrets` reports that.
     """
@@ -54,7 +54,7 @@ def key_texts(settings: Settings) -> tuple[bytes, ...]:
 
 
 def _check_places(settings: Settings, tally: Tally) -> None:
-    """Its file may be in the folder of its sockets."""
+    """Check the folders of sockets and file, which may be the same."""
     kinds = [address.partition(":") for address in settings.key_addresses]
     if any(kind == "tls" for kind, _, _ in kinds):
         _check(settings.keys_cert / "key.pem", tally)
@@ -83,7 +83,7 @@ def _check_closed(folder: Path, tally: Tally) -> None:
 
 
 def _check(path: Path, tally: Tally) -> None:
-    """Lock files hold nothing; sockets are protected by their folder and their own mode."""
+    """Check the mode of a file. Lock files are empty; sockets are protected by their folder and their own mode."""
     try:
         mode = stat.S_IMODE(os.lstat(path).st_mode)
     except FileNotFoundError:

@@ -15,7 +15,7 @@ from models.settings import Settings, host_and_port
 __all__ = ["read_retained"]
 
 _SILENCE_S = 1.5
-"""Retained messages follow the subscription immediately; a pause of this length is their end."""
+"""Retained messages follow the subscription immediately; after a pause of this length there are no more."""
 
 
 async def read_retained(settings: Settings, tally: Tally) -> None:
@@ -54,7 +54,7 @@ def _take(message: Message, topics: Topics, tally: Tally) -> None:
 
 
 def _may_be_retained(topic: str, topics: Topics) -> bool:
-    """States of dispensers and controls of sites are."""
+    """Whether a topic may be retained: states of dispensers, controls of sites, the pipeline's id."""
     with contextlib.suppress(MalformedMessage):
         return topics.parse(topic).channel == "state"
     return topic in {topics.control(topic.split("/")[-2]), topics.mqtt_pipeline}

@@ -1,4 +1,4 @@
-"""What all readers of places have in common."""
+"""The interface of the readers of places."""
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -18,6 +18,6 @@ class PlaceReader(NamedTuple):
 
     name: str
     group: str
-    """what `--skip` calls it"""
+    """its name for `--skip`"""
     read: Callable[[Tally], Awaitable[None]]
-    """Raises Unread."""
+    """reads the place into a tally; raises Unread"""

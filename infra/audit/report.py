@@ -31,18 +31,18 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 class Place(Struct, frozen=True, kw_only=True):
-    """What was seen at one place."""
+    """The result of one place."""
 
     name: str
     verdict: Verdict
-    looked_at: int = 0
+    inspected: int = 0
     """records, messages, values, or pieces of files of a megabyte"""
     bytes: int = 0
     findings: int = 0
     oldest_s: float | None = None
-    """age of the oldest of what the bound is about"""
+    """age of the oldest thing that the age limit covers"""
     bound_s: float | None = None
-    """how old that may be"""
+    """the age limit"""
     live: int = 0
     """sealed templates that can be read, within their window"""
     oldest_readable_s: float | None = None
@@ -51,11 +51,11 @@ class Place(Struct, frozen=True, kw_only=True):
     """sealed templates whose key is destroyed"""
     oldest_noise_s: float | None = None
     why: str = ""
-    """it was not read to the end"""
+    """why it was not read to the end; empty: it was"""
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """The whole; of each place and kind no more than some findings are listed, and all are counted."""
+    """The result of an audit. All findings are counted; some of each place and kind are listed."""
 
     at: float
     """seconds since 1970"""

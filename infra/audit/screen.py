@@ -17,7 +17,7 @@ _STYLES = {"clean": "green", "violated": "bold red", "unread": "bold yellow", "s
 
 
 def screen(report: Report) -> RenderableType:
-    """Each place, then each finding; the last line is the judgement."""
+    """Return each place, then each finding; the last line is the verdict."""
     tables = [_places(report.places), _unread(report.places), _findings(report.findings)]
     return stacked(*tables, _judgement(report))
 
@@ -27,7 +27,7 @@ def _places(places: Iterable[Place]) -> Table:
     for place in places:
         table.add_row(
             Text(place.name),
-            str(place.looked_at),
+            str(place.inspected),
             _size(place.bytes),
             _age(place.oldest_s),
             _age(place.bound_s),
@@ -50,7 +50,7 @@ def _verdict(place: Place) -> Text:
 
 
 def _unread(places: Iterable[Place]) -> Table:
-    """What was not read to its end, by the reason."""
+    """Return the places that were not read to their end, with the reason."""
     table = Table("not read to the end", "because", title="unread")
     reasons: defaultdict[str, list[str]] = defaultdict(list)
     for place in places:
@@ -79,7 +79,7 @@ def _judgement(report: Report) -> Text:
         case code if code == UNREAD:
             return Text(f"nothing found, but {unread}{seconds}", "bold yellow")
         case _:
-            return Text(f"clean: no readable data where or when it may not be{seconds}", "green")
+            return Text(f"clean: no readable data where it must not be{seconds}", "green")
 
 
 def _age(seconds: float | None) -> str:

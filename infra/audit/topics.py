@@ -1,4 +1,4 @@
-"""Kafka's topics, record by record: what they hold, and how old it is."""
+"""Audits Kafka's topics record by record: content and age."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ _IN_ROW_KEYS: Final[frozenset[Seen]] = frozenset({"visitor"})
 _TICKS_S = 30
 """How long after its window a visitor's row may wait for a tick, which comes every 5 s."""
 _COMPACTION_S = 300
-"""and how long its key is in older records of the changelog: segments of 10 s, a minute for what is deleted"""
+"""How much longer its key may be in older records of the changelog: segments of 10 s, a minute for deletions."""
 _ROLL_S = 3_600
 """Delay of deletion after retention: segments of 10 min, and the broker checks every 5 min."""
 _PATIENCE_S = 60
@@ -40,14 +40,14 @@ _FETCH_MS = 500
 
 
 def allowed_in(topic: str, topics: Topics) -> frozenset[Seen]:
-    """What may be in the values of a Kafka topic; the keys of the changelog carry visitors."""
+    """Return what the values of a Kafka topic may contain; only keys of the changelog contain visitors."""
     if topic in {topics.events, topics.accounts_changelog}:
         return frozenset({"sealed"})
     return frozenset({"visitor"}) if topic == topics.decisions else NOTHING
 
 
 async def topics_of(settings: Settings) -> dict[str, int]:
-    """Every topic of the broker, with how many partitions it has; Kafka's own are left out. Raises Unread."""
+    """Return every topic of the broker with its number of partitions, without Kafka's own. Raises Unread."""
     try:
         async with asyncio.timeout(_PATIENCE_S), open_admin(settings) as admin:
             found = await admin.describe_topics()
@@ -57,19 +57,19 @@ async def topics_of(settings: Settings) -> dict[str, int]:
 
 
 class _Judge(Protocol):
-    """What is known of a topic beyond the bytes of its records."""
+    """The rules of a topic beyond the bytes of its records."""
 
     def take(self, record: ConsumerRecord, where: str) -> Opens:
         """Judge a record; return whether its sealed template can be opened."""
         ...
 
     def end(self) -> None:
-        """All records have been seen."""
+        """Finish after the last record."""
         ...
 
 
 class TopicReader:
-    """Reads topics from their beginnings to their present ends; memory stays flat but for the visitors' rows."""
+    """Reads topics from their beginnings to their present ends; memory grows with the visitors' rows only."""
 
     def __init__(self, settings: Settings, sites: Sites, keys: Unseal, suspects: Suspects) -> None:
         self._settings, self._sites, self._keys, self._suspects = settings, sites, keys, suspects
@@ -116,13 +116,13 @@ async def _records(settings: Settings, topic: str, count: int) -> AsyncIterator[
 
 
 def _keeps_s(topic: KafkaTopic) -> float | None:
-    """How long the topic keeps a record; None: for ever, or by its key."""
+    """Return the retention of the topic in seconds; None: without end, or compacted."""
     keeps_ms = int(topic.config.get("retention.ms", "-1"))
     return keeps_ms / 1000 if keeps_ms >= 0 and "compact" not in topic.config.get("cleanup.policy", "") else None
 
 
 class _Records:
-    """Of a topic in which nothing is sealed: no record is older than the topic keeps it."""
+    """A topic without sealed templates: no record is older than the retention."""
 
     def __init__(self, tally: Tally, keeps_s: float | None) -> None:
         self._tally, self._keeps_s = tally, keeps_s
@@ -138,7 +138,7 @@ class _Records:
 
 
 class _DeadLetters(_Records):
-    """Their sources are topics, whose levels a dispenser may have chosen."""
+    """Dead letters: their sources are topics, whose levels a dispenser may have chosen."""
 
     def take(self, record: ConsumerRecord, where: str) -> Opens:
         with contextlib.suppress(MalformedMessage):
@@ -147,7 +147,7 @@ class _DeadLetters(_Records):
 
 
 class _Decisions(_Records):
-    """Collect the visitors that decisions name: such a word anywhere else is a finding."""
+    """Decisions: collects the visitors; such a word anywhere else is a finding."""
 
     def __init__(self, tally: Tally, keeps_s: float | None, suspects: Suspects) -> None:
         super().__init__(tally, keeps_s)
@@ -155,7 +155,7 @@ class _Decisions(_Records):
 
     def take(self, record: ConsumerRecord, where: str) -> Opens:
         outcome = None
-        with contextlib.suppress(MalformedMessage):  # its bytes are inspected all the same
+        with contextlib.suppress(MalformedMessage):  # its bytes are inspected in any case
             outcome = decode_outcome(record.value or b"")
         if isinstance(outcome, Answered) and outcome.visitor:
             self._suspects.accuse(outcome.visitor)
@@ -166,7 +166,7 @@ class _Decisions(_Records):
 
 
 class _Events:
-    """Templates are sealed here: the bound is that of their keys, and the records may stay for longer."""
+    """Events with sealed templates: the age limit is that of their keys; the records may stay longer."""
 
     def __init__(self, tally: Tally, topic: KafkaTopic, longest_window_s: int, keys: Unseal) -> None:
         self._tally, self._keeps_s, self._keys = tally, _keeps_s(topic), keys
@@ -217,7 +217,7 @@ class _Rows:
                 self._tally.find("overdue", where, "a visitor's row of a site without faces", key, age_s)
 
     def _is_without_faces(self, site: str) -> bool:
-        """Whether it is held, or works by buttons, for so long that a tick has come."""
+        """Whether the site is held or in button mode for long enough that a tick has come."""
         reply, now = self._tally.known.facts, self._tally.known.now
         facts = reply.sites.get(site) if reply else None
         return facts is not None and facts.mode != "face" and now - facts.since / 1000 > _TICKS_S

@@ -10,15 +10,15 @@ from models.contract.face_models import FACE_MODELS
 __all__ = ["errors", "protection"]
 
 _PROVEN = 0.001
-"""Highest acceptable bound of the false match rate. Our own yardstick; no law sets one."""
+"""Highest acceptable bound of the false match rate. Our own threshold; no law sets one."""
 _TOLERABLE = 0.01
-"""Highest acceptable share of wrongful refusals among requests by face. Our own yardstick."""
+"""Highest acceptable share of wrongful refusals among requests by face. Our own threshold."""
 _UNLINKED = 0.05
-"""D_sys, of 1, up to which we call templates unlinkable. Ours too."""
+"""D_sys, of 1, up to which we call templates unlinkable. Our own threshold too."""
 _NEARLY_A_DAY_S = 86_000
-"""A day of records begins with its first tick and ends with its last."""
+"""Records that span this long count as a day: the first and last tick are up to a tick off."""
 _TICKS_S = 60
-"""An epoch ends with a tick, every 5 s; a decider that was killed ticks again after some ten."""
+"""An epoch ends with a tick, every 5 s; a restarted decider ticks after about ten seconds."""
 _STUDY = "docs/template-evaluation.md; make figures"
 
 
@@ -33,7 +33,7 @@ def errors(facts: Facts) -> Section:
 def protection(facts: Facts) -> Section:
     """Return the statements on template protection; none for a site without faces."""
     known = [line for model in facts.models for line in _protected(model)]
-    unknown = [unseen("What a template gives away", rules.IRREVERSIBILITY, _STUDY, _modelless(facts))]
+    unknown = [unseen("What a template reveals", rules.IRREVERSIBILITY, _STUDY, _modelless(facts))]
     lines = [*(known or unknown), _epoch(facts)]
     return Section(title="How well templates are protected", lines=lines if facts.captures_faces else [])
 
@@ -67,7 +67,7 @@ def _false_matches(name: str) -> Line:
         return _unknown(fact, name)
     found, source = f"at most {model.false_match_rate:g} ({_basis(name)})", f"{_STUDY}; models/contract/face_models.py"
     if _is_proven(name):
-        why = "whether those who were measured are like those who come"
+        why = "whether the measured people are like the visitors"
         return counsel(fact, found, why, rules.ASSESSMENT, source)
     bad = f"nothing is proven of people: a bound of {_PROVEN:g} takes some {3 / _PROVEN:,.0f} independent pairs"
     return failed(fact, found, bad, rules.ASSESSMENT, source)
@@ -92,7 +92,7 @@ def _unknown(fact: str, name: str) -> Line:
 
 
 def _wrongful(facts: Facts) -> Line:
-    """A request matches only the most alike, and is refused only if that share is used up: hence at most."""
+    """An upper bound: a request matches only the nearest template, and is refused only if its quota is used up."""
     fact, source = "Expected wrongful refusals a day", f"{facts.topics.decisions}; models/ledger/outcomes.py, wrongful"
     if facts.live is None:
         return unseen(fact, rules.ASSESSMENT, source)
@@ -102,7 +102,7 @@ def _wrongful(facts: Facts) -> Line:
     at_most = min(traffic.wrongful, traffic.refused_as_known)
     is_few, is_proven = at_most <= _TOLERABLE * traffic.faces, all(map(_is_proven, traffic.models))
     bases = "; ".join(f"{name}: {_basis(name)}" for name in sorted(traffic.models))
-    many = f"more than {_TOLERABLE:.0%}, our own yardstick, of those who asked ({bases})"
+    many = f"more than {_TOLERABLE:.0%}, our own threshold, of those who asked ({bases})"
     return judged(
         fact,
         f"at most {_number(at_most)}, in {_span(traffic.span_s)}: {traffic.faces:,} requests by face, up to"
@@ -111,7 +111,7 @@ def _wrongful(facts: Facts) -> Line:
         rules.ASSESSMENT,
         source,
         passes=is_few and is_proven,
-        good=f"not more than {_TOLERABLE:.0%}, our own yardstick, of those who asked; the button remains ({bases})",
+        good=f"not more than {_TOLERABLE:.0%}, our own threshold, of those who asked; the button remains ({bases})",
         bad=many if is_proven else f"the rate behind it is not proven of people ({bases})",
     )
 
@@ -136,7 +136,7 @@ def _groups() -> Line:
 
 def _presentation() -> Line:
     return failed(
-        "Photos and masks before the camera",
+        "Photos and masks in front of the camera",
         "not measured, and nothing detects them; a dispenser's limit bounds the paper",
         "there is neither an APCER nor a BPCER",
         rules.PRESENTATION,
@@ -147,7 +147,7 @@ def _presentation() -> Line:
 def _protected(name: str) -> list[Line]:
     measured = MEASURED.get(name)
     if measured is None:
-        return [_unknown(f"What a template of {name} gives away", name)]
+        return [_unknown(f"What a template of {name} reveals", name)]
     return [_irreversible(name, measured), _unlinkable(name, measured)]
 
 
@@ -169,9 +169,9 @@ def _unlinkable(name: str, measured: Measured) -> Line:
         rules.UNLINKABILITY,
         _STUDY,
         passes=max(measured.linked_sites, measured.linked_epochs) <= _UNLINKED,
-        good=f"up to {_UNLINKED:g}, our own yardstick, for who lacks the keys; with hundreds of people known in both"
-        " it was not tried",
-        bad=f"more than {_UNLINKED:g}, our own yardstick",
+        good=f"up to {_UNLINKED:g}, our own threshold, for an attacker without the keys; it was not tested with"
+        " hundreds of people known at both",
+        bad=f"more than {_UNLINKED:g}, our own threshold",
     )
 
 
@@ -186,6 +186,6 @@ def _epoch(facts: Facts) -> Line:
         rules.RENEWABILITY,
         source,
         passes=last.epoch_age_s <= limit_s + _TICKS_S,
-        good="the next makes all older templates useless",
+        good="with the next key older templates match nothing",
         bad="the epoch should have ended",
     )

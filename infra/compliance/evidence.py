@@ -22,9 +22,9 @@ _DAY_S = 86_400.0
 
 
 async def gather(settings: Settings, sites: Sites, site: str, *, offline: bool) -> Facts:
-    """Gather what a report is made of. Raises ConfigError for an unknown site, KafkaAway where Kafka is silent."""
+    """Gather the facts of a report. Raises ConfigError for an unknown site, KafkaAway if Kafka does not answer."""
     if site not in sites.sites:
-        raise ConfigError(f"no site {site!r} in {settings.sites} (FAIRROLL_SITES); there are {', '.join(sites.sites)}")
+        raise ConfigError(f"no site {site!r} in {settings.sites} (FAIRROLL_SITES); its sites: {', '.join(sites.sites)}")
     return Facts(
         site=site,
         spec=sites.sites[site],
@@ -61,7 +61,7 @@ async def _live(settings: Settings, sites: Sites, site: str) -> Live:
 
 
 def _check(settings: Settings, wanted: tuple[KafkaTopic, ...], found: dict[str, dict[str, str]]) -> None:
-    """A consumer would wait for a missing topic for ever."""
+    """Raise ConfigError for a missing topic, on which a consumer would wait without end."""
     if missing := [topic.name for topic in wanted if not found.get(topic.name)]:
         raise ConfigError(f"Kafka at {settings.kafka} has no {missing[0]}: run `fairroll provision`, or use --offline")
 
@@ -83,7 +83,7 @@ async def _seal(settings: Settings, site: str) -> Seal | None:
 
 
 async def _traffic(settings: Settings, site: str, unreadable: list[str]) -> Traffic:
-    """The last day's decisions; as they may be many, they are added up as they come."""
+    """Sum up the decisions of the last day one by one, since they may be many."""
     traffic = Traffic()
     async for record in stream_records(settings, settings.topics.decisions, _DAY_S):
         if record.key == site.encode():

@@ -12,39 +12,39 @@ from models.ledger.rules.policy import SiteSpec
 __all__ = ["Facts", "Live", "Seal", "Traffic"]
 
 _STALE_MS = 60_000
-"""A decider counts every 5 s; one that was killed counts again after some ten."""
+"""A decider counts every 5 s; a restarted one after about ten seconds."""
 
 
 class Traffic(Struct, kw_only=True):
-    """What the site's decisions of the last day add up to: `note` each, in order. A repeated answer counts once."""
+    """Sums of the site's decisions of the last day: `note` each, in order. A repeated answer counts once."""
 
     first_at: int | None = None
     """of the first decision that was read, milliseconds since 1970"""
     last_at: int = 0
     faces: int = 0
-    """requests by face that were compared with those who are remembered"""
+    """requests by face that were compared with live templates"""
     refused_as_known: int = 0
-    """of these: refused because a matching visitor had used up their share"""
+    """of these: refused because the matching visitor had used up the quota"""
     newcomers: int = 0
     """of these: served as a new visitor"""
     uncompared: int = 0
-    """requests by face that were answered by the rule for buttons: no key, or no face mode"""
+    """requests by face that were answered by the rules of the button: no key, or no face mode"""
     buttons: int = 0
     faceless_refused: int = 0
-    """of these two"""
+    """requests by button and of `uncompared` that were refused"""
     staff: int = 0
     forgets: int = 0
     erased: int = 0
-    """templates that were erased by them"""
+    """templates erased by forget requests"""
     wrongful: float = 0.0
-    """at most so many of `faces` are expected to match a stranger: for each the expected number of those who are
-    remembered and match, 1 at most, and 1 before the first count was read"""
+    """upper bound of the `faces` that are expected to match another visitor: the sum of the expected matches of each,
+    1 at most, and 1 before the first count was read"""
     models: set[str] = field(default_factory=set)
     counted: SiteCounted | None = None
     """the last count"""
     most_templates: int = 0
     _matches: float = 1.0
-    """how many of those who are remembered now a newcomer is expected to match, at most"""
+    """upper bound of the live templates that a new visitor is expected to match now"""
 
     def note(self, outcome: Outcome) -> None:
         self.first_at = self.first_at or outcome.at
@@ -61,7 +61,7 @@ class Traffic(Struct, kw_only=True):
 
     @property
     def span_s(self) -> float:
-        """How far back what was read goes."""
+        """Seconds that the read decisions span."""
         return (self.last_at - (self.first_at or self.last_at)) / 1000
 
     def _note_answer(self, answered: Answered) -> None:
@@ -108,22 +108,22 @@ class Live(Struct, frozen=True, kw_only=True):
     """Evidence from a running pipeline."""
 
     topics: list[tuple[KafkaTopic, dict[str, str]]]
-    """each as it should be, and the settings that Kafka has; none: there is no such topic"""
+    """each topic with its expected settings and those in Kafka; empty: there is no such topic"""
     control: Control | None
     """the site's present control; None: the pipeline has none"""
     states: dict[str, DeviceState]
-    """the last word of each dispenser that ever spoke"""
+    """the last state of each dispenser that ever connected"""
     traffic: Traffic
     receipts: list[Receipt]
-    """of holds, of their ends, of new epochs; the oldest first"""
+    """receipts of holds, resumes and new epochs; the oldest first"""
     seal: Seal | None
     """None: the key holder did not answer"""
     unreadable: list[str] = field(default_factory=list)
-    """records, of any site, that this version cannot read: where they are, whose, and why"""
+    """records, of any site, that this version cannot read: position, key and reason"""
 
 
 class Facts(Struct, frozen=True, kw_only=True):
-    """Everything that a report is made of."""
+    """The input of a report."""
 
     site: str
     spec: SiteSpec
@@ -134,7 +134,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     at: int
     """when the evidence was gathered, milliseconds since 1970"""
     live: Live | None = None
-    """None: no running pipeline was asked"""
+    """None: offline, without a running pipeline"""
 
     @property
     def captures_faces(self) -> bool:
@@ -152,7 +152,7 @@ class Facts(Struct, frozen=True, kw_only=True):
 
     @property
     def counted(self) -> SiteCounted | None:
-        """The last count of what the site remembers; None if there is none within a minute."""
+        """The last count of the site's memory; None if it is older than a minute."""
         counted = self.live.traffic.counted if self.live else None
         return counted if counted and counted.at >= self.at - _STALE_MS else None
 
@@ -162,5 +162,5 @@ class Facts(Struct, frozen=True, kw_only=True):
         return "the decider has not counted lately: fairroll status" if self.live else "no running pipeline was asked"
 
     def setting(self, name: str) -> str:
-        """Where a setting of the site stands."""
+        """The position of a setting of the site, for the column of sources."""
         return f"{self.sites_file}, sites.{self.site}, {name}"

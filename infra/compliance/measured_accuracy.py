@@ -9,19 +9,19 @@ class Measured(Struct, frozen=True, kw_only=True):
     """The evidence behind a model's numbers."""
 
     people: int
-    """of flesh and blood; 0: random vectors"""
+    """number of real people; 0: random vectors"""
     pairs: int
     """of people, behind `FaceModel.false_match_rate`: no false match among n bounds it to about 3 / n"""
     non_matches: int
     """false non-matches among `mated` comparisons of two photos of one person"""
     mated: int
     rebuilt: float
-    """cosine of what a thief with the key makes of a template with its embedding; without the key it is 0"""
+    """cosine between an embedding and what a thief rebuilds with the key; without the key it is 0"""
     linked_sites: float
     """D_sys of two sites' templates: 0 unlinkable, 1 always linked"""
     linked_epochs: float
     by_chance: float
-    """D_sys that mere noise gives at this number of comparisons: the larger of the two"""
+    """D_sys of noise at this number of comparisons: the larger of the two"""
 
 
 MEASURED = {

@@ -1,4 +1,4 @@
-"""The page that a report is shown on: one style, no script, nothing from elsewhere."""
+"""The HTML page of a report: one style, no script, nothing loaded from elsewhere."""
 
 from string import Template
 

@@ -11,7 +11,7 @@ __all__ = ["alternatives", "as_configured", "purpose"]
 
 
 def purpose(facts: Facts) -> Section:
-    """What is processed, and what for."""
+    """Return the statements on what is processed and for which purpose."""
     if facts.captures_faces:
         lines = [_necessity(facts), _placement(facts), _public_place(), _minors(facts), _consent(), _sign(facts)]
         lines += [_operator(facts), _assessment(), _high_risk()]
@@ -21,13 +21,13 @@ def purpose(facts: Facts) -> Section:
 
 
 def alternatives(facts: Facts) -> Section:
-    """What there is instead of a face, and how to take it back."""
+    """Return the statements on alternatives to a face, and on withdrawal."""
     lines = [_button(facts), _button_used(facts)]
     return Section(title="What there is instead", lines=[*lines, _forgetting(facts)] if facts.captures_faces else lines)
 
 
 def as_configured(facts: Facts) -> Section:
-    """Whether all of this is about the site that really runs."""
+    """Return the statements on whether the running site matches its settings."""
     return Section(title="Whether it runs as its settings say", lines=[_control(facts), _dispensers(facts)])
 
 
@@ -102,15 +102,15 @@ def _sign(facts: Facts) -> Line:
     default = "the default does not say who answers for it: a plate must, or a sign of your own"
     return counsel(
         fact="What people read before they press",
-        found=sign(_as_told(facts), None),
+        found=sign(_applied_control(facts), None),
         why=own if facts.spec.sign else default,
         rule=rules.NOTICE,
         source=facts.setting("sign"),
     )
 
 
-def _as_told(facts: Facts) -> Control:
-    """What `fairroll apply` makes of the settings, as far as they are about people."""
+def _applied_control(facts: Facts) -> Control:
+    """Return the control that `fairroll apply` makes of the settings, as far as it concerns visitors."""
     spec = facts.spec
     return Control(
         site=facts.site,
@@ -223,7 +223,7 @@ def _control(facts: Facts) -> Line:
 
 
 def _differences(facts: Facts, control: Control) -> list[str]:
-    wanted = _as_told(facts)
+    wanted = _applied_control(facts)
     mode = [] if control.mode in {"held", wanted.mode} else ["mode"]
     others = ("policy", "window_s", "placement", "sign")
     return mode + [name for name in others if getattr(control, name) != getattr(wanted, name)]

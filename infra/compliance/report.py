@@ -1,4 +1,4 @@
-"""The report: facts become lines, lines Markdown, and Markdown a page. Pure."""
+"""The report: facts as lines, as Markdown, and as an HTML page. Pure."""
 
 import re
 from collections import Counter
@@ -31,23 +31,23 @@ def sections(facts: Facts) -> list[Section]:
 
 
 def lines(sections: Iterable[Section]) -> list[Line]:
-    """The lines of all sections."""
+    """Return the lines of all sections."""
     return [line for section in sections for line in section.lines]
 
 
 def count(sections: Iterable[Section]) -> dict[Verdict, int]:
-    """How many lines have each verdict."""
+    """Return the number of lines of each verdict."""
     found = Counter(line.verdict for line in lines(sections))
     return {verdict: found[verdict] for verdict in VERDICTS}
 
 
 def markdown(facts: Facts, sections: list[Section]) -> str:
-    """The report as CommonMark with tables."""
+    """Return the report as CommonMark with tables."""
     return "\n".join(_blocks(facts, sections)) + "\n"
 
 
 def html(facts: Facts, sections: list[Section]) -> str:
-    """The same as a page that needs nothing else, to be read on a screen or printed."""
+    """Return the same as a self-contained page for screen and print."""
     renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
     body = renderer.render(markdown(facts, sections))
     return PAGE.substitute(title=escape(_title(facts)), body=_marked(body))
@@ -58,7 +58,7 @@ def _title(facts: Facts) -> str:
 
 
 def _marked(body: str) -> str:
-    """Give each verdict its class, for its colour."""
+    """Add the class of each verdict, for its colour."""
     verdicts = "|".join(VERDICTS)
     return re.sub(
         f"<strong>({verdicts})</strong>",
@@ -105,7 +105,7 @@ def _line(line: Line) -> str:
 
 
 def _rules(sections: Iterable[Section]) -> list[Rule]:
-    """Each once, in the order of their first lines."""
+    """Return each rule once, in the order of the first lines."""
     return list(dict.fromkeys(line.rule for line in lines(sections)))
 
 
@@ -118,5 +118,5 @@ def _row(*cells: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Plain text as Markdown that means nothing but itself, in one line."""
+    """Escape plain text as one line of Markdown."""
     return re.sub(r"([\\`*<>|\[\]&~#]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))

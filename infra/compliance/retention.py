@@ -1,4 +1,4 @@
-"""Lines about where templates go, and how long they can be read. Pure."""
+"""Statements on where templates are processed, and how long they can be read. Pure."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from models.ledger.outcomes import Held
 __all__ = ["places", "times"]
 
 _SLACK_MS = 5_000
-"""A holder steps its chains every second or so, and a process that lost it within three (docs/seal-chain.md)."""
+"""A key holder steps its chains every second, and a process that lost it within three (docs/seal-chain.md)."""
 _FILING = 100_000
 
 
@@ -24,7 +24,7 @@ def places(facts: Facts) -> Section:
 
 
 def times(facts: Facts) -> Section:
-    """How long."""
+    """Return the statements on retention."""
     always = [_templates(facts), _chain(facts), *_topics(facts)]
     lines = [_window(facts), *always, _held(facts)] if facts.captures_faces else always
     return Section(title="How long", lines=lines)
@@ -33,7 +33,7 @@ def times(facts: Facts) -> Section:
 def _pictures(facts: Facts) -> Line:
     fact, rule, source = "Pictures", rules.DELETION, f"devices/vision/worker.py; {facts.topics.states}, firmware"
     if facts.live is None:
-        return unseen(fact, rule, source, "which dispensers there are was not asked")
+        return unseen(fact, rule, source, "no running pipeline was asked for its dispensers")
     firmwares = {state.firmware for state in facts.live.states.values()}
     if not firmwares:
         return unseen(fact, rule, source, "no dispenser has spoken")
@@ -152,7 +152,7 @@ def _topics(facts: Facts) -> list[Line]:
 
 
 def _held_in(topics: Topics) -> dict[str, str]:
-    """What a topic holds of people; those that are not named hold nothing."""
+    """Return the personal data in each topic; topics that are not listed have none."""
     return {
         topics.events: "sealed templates",
         topics.accounts_changelog: "sealed templates",
@@ -163,7 +163,7 @@ def _held_in(topics: Topics) -> dict[str, str]:
 
 
 def _topic(wanted: KafkaTopic, found: Mapping[str, str], held: str) -> Line:
-    """Another setting than provision's fails, if it is a shorter time too: then something else is not as planned."""
+    """Compare the settings of a topic; a shorter time fails too, since something else is not as planned."""
     different = [
         f"{name} is {found.get(name, 'not set')}, not {value}"
         for name, value in wanted.config.items()

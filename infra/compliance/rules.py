@@ -1,4 +1,4 @@
-"""The rules that facts are checked against: what a law or a standard asks, in short, and the source of the summary.
+"""The rules that facts are checked against: the demand of a law or a standard in short, and the source of the summary.
 
 Summaries, not the official texts (docs/field.md).
 """
@@ -38,7 +38,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     """One demand of a law or a standard."""
 
     law: str
-    """with its article where we know it"""
+    """with its article if known"""
     asks: str
     source: str = _FIELD
     """where this summary comes from"""

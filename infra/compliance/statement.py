@@ -11,15 +11,15 @@ __all__ = ["VERDICTS", "Line", "Section", "Verdict", "counsel", "failed", "judge
 Verdict = Literal["pass", "fail", "needs counsel", "not checked"]
 
 VERDICTS: dict[Verdict, str] = {
-    "pass": "what was found answers the rule, as we understand it",
-    "fail": "what was found does not answer the rule, or what the rule wants measured is not",
-    "needs counsel": "the fact is here, and whether it is enough is a question of law or of weighing",
-    "not checked": "nothing was asked, or no answer came",
+    "pass": "the finding meets the rule, as we understand it",
+    "fail": "the finding does not meet the rule, or a required measurement is missing",
+    "needs counsel": "whether the fact is enough is a question of law or of weighing",
+    "not checked": "it was not read, or no answer came",
 }
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """One fact, and the rule that it answers. All texts are plain."""
+    """One fact, and its rule. All texts are plain text."""
 
     fact: str
     found: str
@@ -43,12 +43,12 @@ def unseen(fact: str, rule: Rule, source: str, why: str = "no running pipeline w
 
 
 def passed(fact: str, found: str, why: str, rule: Rule, source: str) -> Line:
-    """A fact that answers its rule."""
+    """Return a statement on a fact that meets its rule."""
     return Line(fact=fact, found=found, verdict="pass", why=why, rule=rule, source=source)
 
 
 def failed(fact: str, found: str, why: str, rule: Rule, source: str) -> Line:
-    """A fact that does not."""
+    """Return a statement on a fact that does not meet its rule."""
     return Line(fact=fact, found=found, verdict="fail", why=why, rule=rule, source=source)
 
 
@@ -58,5 +58,5 @@ def counsel(fact: str, found: str, why: str, rule: Rule, source: str) -> Line:
 
 
 def judged(fact: str, found: str, rule: Rule, source: str, *, passes: bool, good: str, bad: str) -> Line:
-    """A fact that passes or fails; `good` and `bad` say why."""
+    """Return a statement on a fact that passes or fails; `good` and `bad` are the reasons."""
     return passed(fact, found, good, rule, source) if passes else failed(fact, found, bad, rule, source)

@@ -1,4 +1,4 @@
-"""Dead letters as they stand in Kafka: read one by one, filtered, counted. Memory does not grow with their number."""
+"""Reads dead letters from Kafka one by one, filters and counts them. Memory does not grow with their number."""
 
 from collections import Counter, deque
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ _UNREADABLE = "a dead letter of another version of fairroll"
 
 
 class Filed(NamedTuple):
-    """A dead letter and when it was put aside."""
+    """A dead letter and the time when it was stored."""
 
     at: float
     """seconds since 1970, by Kafka's clock"""
@@ -29,14 +29,14 @@ class Filed(NamedTuple):
 
 
 class Filter(Struct, frozen=True, kw_only=True):
-    """Which dead letters are wanted; an empty field lets all pass."""
+    """Selects dead letters; an empty field selects all."""
 
     site: str = ""
     reason: str = ""
-    """a part of the reason, in any case"""
+    """a part of the reason, case-insensitive"""
 
     def lets_pass(self, letter: DeadLetter, topics: Topics) -> bool:
-        """Whether the letter is wanted. One whose source is no MQTT topic belongs to no site."""
+        """Whether the letter is selected. One whose source is no MQTT topic belongs to no site."""
         return self.reason.lower() in letter.reason.lower() and self.site in ("", _site(letter.source, topics))
 
 
@@ -58,12 +58,12 @@ class Summary:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """How many for each reason, the most frequent first."""
+        """Return the number for each reason, the most frequent first."""
         return dict(self._reasons.most_common())
 
 
 async def read_letters(settings: Settings, newest_s: float, wanted: Filter) -> AsyncIterator[Filed]:
-    """Yield the wanted letters of the last `newest_s` seconds, the oldest first. Raises KafkaAway."""
+    """Yield the selected letters of the last `newest_s` seconds, the oldest first. Raises KafkaAway."""
     topics = settings.topics
     async for record in stream_records(settings, topics.dead_letters, newest_s):
         letter = _letter(record.value or b"")

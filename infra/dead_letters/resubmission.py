@@ -1,4 +1,4 @@
-"""Kept reports that can be read now: sent to the decider after all."""
+"""Sends stored reports to the decider that can be read now."""
 
 import asyncio
 import time
@@ -25,14 +25,14 @@ _LONGEST_AGO_MS = 10**12
 
 
 _BATCH = 500
-"""reports that are under way to Kafka together"""
+"""reports in flight to Kafka"""
 
 
 def read_again(letter: DeadLetter, lay_s: float, topics: Topics, sites: Sites) -> Reported:
-    """The event of a report that lay in the dead letters for `lay_s` seconds.
+    """Return the event of a report that was a dead letter for `lay_s` seconds.
 
-    Its age grows by that time, so that quotas see when it happened. Raises MalformedMessage for what cannot be read
-    now either, and for a measurement, which would be taken for one of now.
+    Its age grows by that time, so that quotas use the time of the event. Raises MalformedMessage for a report that
+    still cannot be read, and for a measurement, which would count as a present one.
     """
     if letter.payload is None:
         raise MalformedMessage("its payload was not kept")
@@ -46,7 +46,7 @@ def read_again(letter: DeadLetter, lay_s: float, topics: Topics, sites: Sites) -
 async def resubmit(
     settings: Settings, letters: AsyncIterator[Filed], sites: Sites
 ) -> AsyncIterator[tuple[Filed, str | None]]:
-    """Send to the events what can be read now; yield each letter with the reason why not, None where it was sent.
+    """Send the readable reports to the events topic; yield each letter with the reason why not, None if it was sent.
 
     Repeating it is harmless: the ledger knows a report by its request.
     """

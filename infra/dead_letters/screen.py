@@ -1,4 +1,4 @@
-"""Dead letters on a screen: how many for each reason, then the newest."""
+"""Dead letters as tables: the number for each reason, then the newest."""
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -12,12 +12,12 @@ __all__ = ["line_of", "screen"]
 
 
 def screen(summary: Summary, topics: Topics) -> RenderableType:
-    """The counts, then the newest letters, the last one at the end."""
+    """Return the counts, then the newest letters, the last one at the end."""
     return stacked(_counts(summary), _newest(summary, topics)) if summary.total else Text("no dead letters")
 
 
 def line_of(filed: Filed, topics: Topics) -> str:
-    """When and where from, in a line."""
+    """Return time and source in a line."""
     return f"{iso_local(filed.at)} {_source(filed, topics)}"
 
 

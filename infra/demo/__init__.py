@@ -1,1 +1,1 @@
-"""`fairroll demo`: the main job on real parts."""
+"""`fairroll demo`: one request after another on real brokers."""

@@ -1,4 +1,4 @@
-"""Compares the templates of one visitor in the demo, so that it shows how alike two pictures are."""
+"""Compares the templates of one visitor in the demo, to show how similar two captures are."""
 
 from devices.hardware.panel import FaceCapture
 from models.face.capture_result import NotSeen, Seen
@@ -14,7 +14,7 @@ class RepeatedCapture:
         self._capture = capture
         self._first: Seen | None = None
         self.comparison = ""
-        """the bits that the last template shares with the first; empty for the first, and without a template"""
+        """equal bits of the last template and the first; empty for the first, and without a template"""
 
     async def capture(self) -> Seen | NotSeen:
         """Capture once."""

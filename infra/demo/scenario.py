@@ -1,4 +1,4 @@
-"""`fairroll demo`: the main job on real parts. A real face at one dispenser, four hundred visitors at forty others."""
+"""`fairroll demo`: a real face at one dispenser, four hundred simulated visitors at forty others, on real brokers."""
 
 import asyncio
 import shutil
@@ -43,7 +43,7 @@ _MOST_PEOPLE = 12
 _PERIOD_S = 5
 """Metrics period, short so that the demo need not wait for a minute to close."""
 _LEFT_BEHIND = ("ca", "config", "data", "logs", "secrets")
-"""By an earlier demo, whose visitors would be remembered."""
+"""Folders of an earlier demo, which are deleted, since its visitors would be remembered."""
 _SITES_TOML = """\
 [sites.{site}]
 mode = "face"
@@ -58,7 +58,7 @@ devices = [{devices}]
 
 
 def demonstrate(folder: Path, own_photos: Path | None, *, visitors: int, seconds: float, is_secure: bool) -> None:
-    """Start everything, show the main job, print what came of it. Raises ConfigError for photos that are none."""
+    """Start everything, run the demo, print a summary. Raises ConfigError for invalid photos."""
     people = list(_people(own_photos))
     for name in _LEFT_BEHIND:
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -90,7 +90,7 @@ async def _demonstrate(
 
 
 async def _preview(settings: Settings, folder: Path, started_ms: int) -> Path:
-    """The dashboards of what was just shown, as a page that stays after InfluxDB has stopped."""
+    """Write the dashboards of the demo as a page, which remains after InfluxDB has stopped."""
     now_ms, minute_ms = int(1000 * time.time()), started_ms // 60_000 * 60_000
     since = datetime.fromtimestamp(minute_ms / 1000, UTC).isoformat()
     city = await query_boards(settings, ["city"], now_ms, since=since)
@@ -142,13 +142,13 @@ async def _press(panel: Panel, press: Press, scene: Scene) -> str:
 
 
 def _camera(path: Path) -> Camera:
-    """A single photo is varied from its second capture on; several photos of a person differ by themselves."""
+    """Return the camera: a single photo is varied from its second capture on; several photos differ anyway."""
     folder = PhotoFolder(path)
     return folder if len(photos(path)) > 1 else VariedCamera(folder)
 
 
 async def _fleet(settings: Settings, visits: Visits, scene: Scene) -> None:
-    """The fleet is a process of its own, as it would be a host of its own."""
+    """Run the fleet in a process of its own, as it would run on a host of its own."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "devices.cli", "fleet"),
         *("--visitors", str(visits.visitors), "--seconds", str(visits.seconds), "--seed", str(visits.seed)),
@@ -169,7 +169,7 @@ async def _fleet(settings: Settings, visits: Visits, scene: Scene) -> None:
 
 
 def _people(own: Path | None) -> Iterator[tuple[str, Path]]:
-    """Name and photos of each person: a folder each, or single files; the astronaut by default."""
+    """Yield name and photos of each person: a folder each, or single files; the astronaut by default."""
     if own is None:
         yield "an astronaut", Path(str(files("skimage.data") / "astronaut.png"))
         return
@@ -188,7 +188,7 @@ def _sites() -> str:
 
 
 def _point_on(console: Console, folder: Path) -> None:
-    """Return the hints for what to do next."""
+    """Print hints for the next steps."""
     console.print(f"\nEverything is stopped. The logs are in {folder / 'logs'}. Next:", soft_wrap=True)
     for what, why in (
         ("make up", "the same pipeline, to stay"),

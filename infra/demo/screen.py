@@ -26,7 +26,7 @@ _DECIDED = "SELECT sum(n) AS n FROM requests"
 
 
 class Scene(Struct, kw_only=True):
-    """What the screen shows."""
+    """The data on the screen."""
 
     gate: str
     """the camera dispenser"""
@@ -38,7 +38,7 @@ class Scene(Struct, kw_only=True):
 
 
 def screen(scene: Scene) -> RenderableType:
-    """The two tables, as they stand now."""
+    """Return the two tables."""
     gate = Table("person", "presses", "bits as at first", "gets", title=f"one camera dispenser: {scene.gate}")
     for line in scene.lines[-9:]:
         gate.add_row(*line)
@@ -51,7 +51,7 @@ def screen(scene: Scene) -> RenderableType:
 
 
 async def summary(settings: Settings, sites: Sites, scene: Scene) -> Table:
-    """Counts of the dispensers, next to those in InfluxDB."""
+    """Return the counts of the dispensers, next to those in InfluxDB."""
     tally, gate = scene.tally, Tally()
     for closed in scene.closed:
         gate.count(closed)
@@ -78,7 +78,7 @@ async def summary(settings: Settings, sites: Sites, scene: Scene) -> Table:
 
 
 async def _metrics(settings: Settings, sites: Sites, answered: int) -> tuple[int, int, int]:
-    """Decisions, live templates and all points, once the sink and a tick have caught up, or after a bounded wait."""
+    """Return decisions, live templates and points, once sink and ticks have caught up, or after a timeout."""
     told_since = f"SELECT count(templates) AS n FROM sites WHERE time > {time.time_ns()}"  # noqa: S608 - a number of ours
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_METRICS_S):
@@ -91,7 +91,7 @@ async def _metrics(settings: Settings, sites: Sites, answered: int) -> tuple[int
 
 
 def _counting(measurement: Measurement) -> str:
-    """Every point has the first field."""
+    """Return the statement that counts the points; every point has the first field."""
     return f"SELECT count({measurement.fields[0].name}) AS n FROM {measurement.name}"  # noqa: S608 - names of ours
 
 

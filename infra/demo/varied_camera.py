@@ -11,7 +11,7 @@ __all__ = ["VariedCamera", "varied"]
 
 _TURN_DEGREES = 7
 _CROP = 0.06
-"""share of the width and height that is missing, more on one side than on the other"""
+"""share of the width and height that is cut, more on one side than on the other"""
 _BRIGHTNESS, _CONTRAST, _COLOUR = 0.7, 0.85, 0.8
 
 

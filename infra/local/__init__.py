@@ -1,1 +1,1 @@
-"""The whole pipeline on one machine: brokers and processes, started in order and stopped together."""
+"""A local stack: brokers and services on one machine, started in order and stopped together."""

@@ -13,7 +13,7 @@ __all__: list[str] = []
 
 
 async def _write() -> None:
-    """Start a broker and stop it: the JVM writes the archive as it ends (class data sharing, JEP 350)."""
+    """Start a broker and stop it: the JVM writes the archive at its exit (class data sharing, JEP 350)."""
     KAFKA_CLASSES.unlink(missing_ok=True)
     os.environ["JAVA_TOOL_OPTIONS"] = f"-XX:ArchiveClassesAtExit={KAFKA_CLASSES}"
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Where a stack lives: its folder, its ports, its addresses, and the programs that it finds on this machine."""
+"""The installation of a local stack: its folder, ports and addresses, and the programs of this machine."""
 
 import hashlib
 import os
@@ -14,16 +14,16 @@ from models.settings import Settings
 __all__ = ["KAFKA_CLASSES", "KAFKA_LIB", "Place", "kafka_classpath", "memory_folder", "program"]
 
 KAFKA_LIB = Path(__file__).parents[2] / ".local" / "kafka" / "lib"
-"""Where `make setup` puts Kafka's jars."""
+"""Kafka's jars, installed by `make setup`."""
 KAFKA_CLASSES = KAFKA_LIB.with_name("classes.jsa")
-"""The JVM's archive of Kafka's loaded classes, with which it starts in half the time; it can do without."""
+"""The JVM's archive of Kafka's classes, which halves its start time; optional."""
 _TEMPLATES = Path(__file__).parent
 _SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 """Folders of server programs that a user's PATH may lack."""
 
 
 class _Config(Template):
-    """A configuration file with words as `@word`: `$` is nginx's own."""
+    """A configuration file with placeholders `@word`: nginx uses `$` itself."""
 
     delimiter = "@"
 
@@ -37,19 +37,19 @@ class Place:
     settings: Settings
 
     def data(self, program: str) -> Path:
-        """The program's own folder, made if need be."""
+        """Return the program's data folder; creates it if missing."""
         folder = self.folder / "data" / program
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def log(self, program: str) -> Path:
-        """The file that the program's output goes to."""
+        """Return the log file of the program."""
         folder = self.folder / "logs"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{program}.log"
 
     def config(self, template: str, **words: object) -> Path:
-        """Fill the template of that name; ports are words of every template. Returns the file to start with."""
+        """Fill the template of that name and return the file; ports are placeholders of every template."""
         folder = self.folder / "config"
         folder.mkdir(parents=True, exist_ok=True)
         text = _Config((_TEMPLATES / template).read_text()).substitute(vars(self.ports) | words)
@@ -59,13 +59,13 @@ class Place:
 
 
 def memory_folder(folder: Path) -> Path:
-    """Where the key holder of the stack in `folder` has its sockets and its file: no disk ever sees them."""
+    """Return the folder of the key holder's sockets and file, in memory only, for the stack in `folder`."""
     digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     return Path("/dev/shm") / f"fairroll-{os.getuid()}-{digest}"  # noqa: S108 - the holder refuses it if it is another's
 
 
 def program(name: str) -> str:
-    """Its path. Raises ConfigError where it is not installed."""
+    """Return the path of a program; raises ConfigError if it is not installed."""
     found = shutil.which(name) or shutil.which(name, path=_SYSTEM_FOLDERS)
     if found is None:
         raise ConfigError(f"{name} is not installed: run make setup")
@@ -73,7 +73,7 @@ def program(name: str) -> str:
 
 
 def kafka_classpath() -> str:
-    """Raises ConfigError where the jars are missing."""
+    """Return Kafka's class path; raises ConfigError if the jars are missing."""
     if not any(KAFKA_LIB.glob("kafka_*.jar")):
         raise ConfigError(f"no Kafka in {KAFKA_LIB}: run make setup")
     return f"{KAFKA_LIB}/*"

@@ -1,4 +1,4 @@
-"""Where a local stack listens: always on the loopback interface."""
+"""The ports of a local stack, always on the loopback interface."""
 
 import random
 import socket
@@ -8,7 +8,7 @@ __all__ = ["LOOPBACK", "Ports", "is_taken"]
 
 LOOPBACK = "127.0.0.1"
 _BELOW_CLIENTS = range(20_000, 32_000)
-"""Linux gives its clients ports from 32768 on: such a port could be taken before a program listens on it."""
+"""Below 32768, from where Linux assigns ports to clients: such a port could be taken before a program listens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +18,9 @@ class Ports:
     mqtt: int = 1883
     kafka: int = 9092
     controller: int = 9093
-    """where Kafka's own controller listens"""
+    """Kafka's controller"""
     gateway: int = 8086
-    """where InfluxDB's clients knock"""
+    """the address for InfluxDB's clients"""
     influx: int = 18086
     influx_rpc: int = 18088
     keyholder: int = 9105

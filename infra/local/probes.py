@@ -1,4 +1,4 @@
-"""Whether a broker of the local stack is ready: Kafka opens its port before it can take a record."""
+"""Readiness of the brokers of a local stack: Kafka opens its port before it accepts records."""
 
 import asyncio
 
@@ -19,9 +19,9 @@ async def mqtt_answers(settings: Settings) -> bool:
 
 
 async def kafka_takes_records(settings: Settings) -> bool:
-    """True once the broker would make a topic, so that it can take records too. None is made.
+    """True once the broker would create a topic, and so accepts records. None is created.
 
-    The port is tried first, for aiokafka logs every attempt that fails.
+    The port is probed first, because aiokafka logs every failed attempt.
     """
     if not await _listens(settings.kafka):
         return False
@@ -39,7 +39,7 @@ async def gateway_answers(settings: Settings) -> bool:
 
 
 async def influx_has_database(url: str, database: str) -> bool:
-    """True once InfluxDB 1 has the database, which this makes if need be."""
+    """True once InfluxDB 1 has the database, which is created if missing."""
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_S)) as http,

@@ -1,4 +1,4 @@
-"""A running program: one OS process with its output in a log file."""
+"""A program of the local stack: one OS process with its output in a log file."""
 
 import asyncio
 import os
@@ -22,11 +22,11 @@ _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
 
 
 class ProgramDied(FairrollError):
-    """A program ended by itself, or never became ready. The text names it and gives the end of its log."""
+    """A program ended by itself, or did not become ready. The text names it and has the end of its log."""
 
 
 class Process:
-    """In a session of its own: Ctrl-C in a terminal reaches the stack only, which then stops its programs in order.
+    """A process in a session of its own: Ctrl-C in a terminal reaches only the stack, which stops them in order.
 
     On Linux it also ends (SIGTERM) when the stack's own process is killed.
     """
@@ -35,7 +35,7 @@ class Process:
         self.program = program
         self.log = log
         self.notice = ""
-        """what the operator should know of the last start"""
+        """a message to the operator about the last start"""
         self._child: asyncio.subprocess.Process | None = None
         self._log_start = 0
         self._is_wanted = False
@@ -67,7 +67,7 @@ class Process:
             )
             try:
                 self._child = await asyncio.shield(spawned)
-            except asyncio.CancelledError:  # otherwise a process that nothing refers to would stay
+            except asyncio.CancelledError:  # otherwise the process would remain without a reference
                 self._child = await spawned
                 raise
         self._is_wanted = True
@@ -75,8 +75,8 @@ class Process:
     async def until_ready(self) -> None:
         """Wait until it is ready. Raises ProgramDied if it ends before, or takes longer than a minute.
 
-        A program that ends by itself may be unable to read its state file. It is started once more without the file,
-        which is kept under another name if that helps and put back if it does not.
+        A program that ends by itself may be unable to read its state file. It is started again without the file, which
+        keeps another name if that helps and is restored otherwise.
         """
         self.notice = ""
         try:
@@ -108,19 +108,19 @@ class Process:
 
     @property
     def ending(self) -> str | None:
-        """How it ended without being asked to: a signal's name or an exit code; else empty."""
+        """How it ended without a stop: a signal's name or an exit code; else empty."""
         if self._is_wanted and self._child and self._child.returncode is not None:
             return _told(self._child.returncode)
         return None
 
     @property
     def _failed(self) -> bool:
-        """Whether it ended by a fault of its own: an exit code, or a signal that no other process sends."""
+        """Whether it ended by its own fault: an exit code, or a signal that no other process sends."""
         returncode = (self._child and self._child.returncode) or 0
         return returncode > 0 or -returncode in _CRASHES
 
     def check(self) -> None:
-        """Raises ProgramDied if it ended without being asked to."""
+        """Raise ProgramDied if it ended without a stop."""
         if self.ending:
             raise ProgramDied(f"{self.program.name} died ({self.ending}); {self._last_words()}")
 
@@ -158,12 +158,12 @@ class Process:
 
     def _last_words(self) -> str:
         lines = self._output()[-_TAIL_LINES:]
-        return "\n".join([f"the end of {self.log}:", *lines]) if lines else f"{self.log} has no word of it"
+        return "\n".join([f"the end of {self.log}:", *lines]) if lines else f"{self.log} is empty"
 
 
 @contextmanager
 def _set_aside(state: Path) -> Iterator[Path]:
-    """Rename the file; rename it back where what happens without it raises."""
+    """Rename the file; rename it back if the block raises."""
     aside = state.with_name(f"{state.name}.unreadable-{time.strftime('%Y%m%dT%H%M%S')}")
     state.rename(aside)
     try:

@@ -1,4 +1,4 @@
-"""What a local stack consists of: four brokers and the pipeline's own processes."""
+"""The programs of a local stack: four brokers and the services."""
 
 import asyncio
 import base64
@@ -20,7 +20,7 @@ from models.errors import ConfigError
 __all__ = ["BROKERS", "EVERYTHING", "INSTEAD", "PROCESSES", "Program", "program_of"]
 
 PROCESSES = ("keyholder", "ingress", "egress", "decider", "sink")
-"""The pipeline's own, each `fairroll <name>`, in the order in which they start."""
+"""The services, each `fairroll <name>`, in the order of their start."""
 
 INSTEAD = {
     "mosquitto": "FAIRROLL_MQTT",
@@ -28,7 +28,7 @@ INSTEAD = {
     "influxd": "FAIRROLL_INFLUX_URL",
     "gateway": "FAIRROLL_INFLUX_URL",
 }
-"""The variable that names a broker which runs elsewhere already."""
+"""The variable that names a broker that is not part of the stack."""
 
 _JVM = (
     "-Xmx128m",
@@ -38,14 +38,14 @@ _JVM = (
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
 )
-"""One heap from start to end, more than twice the 55 MB that Kafka holds after half a million events.
+"""A fixed heap, more than twice the 55 MB that Kafka holds after half a million events.
 
-C1 alone starts sooner and smaller, and one machine's broker is never long-lived enough for C2.
+C1 alone starts faster and needs less memory, and a local broker does not run long enough for C2.
 """
 _MALLOC = {"MALLOC_ARENA_MAX": "1"}
-"""Else each of its hundred threads has an arena of glibc's, which go on growing for a quarter of an hour."""
+"""Without it each of the hundred threads has its own arena of glibc, and these grow for a quarter of an hour."""
 _GO = {"GOMEMLIMIT": "64MiB"}
-"""Beyond that influxd collects garbage oftener, instead of letting its memory double between two collections."""
+"""Near this limit influxd collects garbage more often, instead of doubling its memory between two collections."""
 _WARNINGS = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
 
@@ -60,7 +60,7 @@ class Program:
     name: str
     command: tuple[str, ...]
     ports: tuple[int, ...] = ()
-    """where it listens; the first is the one that others use"""
+    """ports on which it listens; clients use the first"""
     environ: Mapping[str, str] = field(default_factory=dict)
     """environment variables in addition to the stack's"""
     prepare: Callable[[], Awaitable[None]] = _nothing
@@ -68,16 +68,16 @@ class Program:
     ready: Callable[[], Awaitable[bool]] | None = None
     """None for a program that prints a line which starts with `ready`"""
     state: Path | None = None
-    """A file that the program can do without, and that may keep it from starting when it is damaged."""
+    """An optional state file, which prevents a start when it is damaged."""
 
     @property
     def address(self) -> str:
-        """Where others reach it, or ask for its health."""
+        """The address for clients or health checks."""
         return f"{LOOPBACK}:{self.ports[0]}" if self.ports else ""
 
 
 def program_of(name: str, place: Place) -> Program:
-    """The program of that name, with its configuration written. Raises ConfigError where its program is missing."""
+    """Return the program of that name, with its configuration written. Raises ConfigError if it is not installed."""
     return _BROKERS[name](place) if name in _BROKERS else _process(name, place)
 
 
@@ -114,7 +114,7 @@ def _kafka(place: Place) -> Program:
 
 
 async def _format_storage(place: Place, command: tuple[str, ...]) -> None:
-    """Give a new data folder the identity that Kafka wants to find there."""
+    """Format a new data folder: Kafka requires an identity in it."""
     if (place.data("kafka") / "meta.properties").exists():
         return
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -151,7 +151,7 @@ def _gateway(place: Place) -> Program:
 
 
 def _plain(variable: str, text: str) -> str:
-    """What may stand in a configuration file without quoting."""
+    """Return a text that needs no quotes in a configuration file; raises ConfigError for another."""
     if not re.fullmatch(r"[\w.~+/=-]+", text, re.ASCII):
         raise ConfigError(f"{variable} may have letters, digits and any of . _ ~ + / = - in a local stack")
     return text
@@ -175,4 +175,4 @@ _BROKERS: dict[str, Callable[[Place], Program]] = {
 }
 BROKERS = tuple(_BROKERS)
 EVERYTHING = BROKERS + PROCESSES
-"""In the order in which they start."""
+"""All programs, in the order of their start."""

@@ -120,7 +120,7 @@ class LocalStack:
             raise ConfigError("FAIRROLL_MQTT_CA is set, and this MQTT broker has no TLS: unset it, or use --secure")
 
     async def _start_all(self, names: Collection[str]) -> None:
-        """All start before the first is waited for: together they need the time of the slowest."""
+        """Start all programs, then wait: together they need the time of the slowest."""
         chosen = [process for process in self if process.program.name in names]
         for process in chosen:
             await process.start()
@@ -130,7 +130,7 @@ class LocalStack:
     async def _stop_all(self) -> None:
         for process in reversed(tuple(self)):
             await process.stop()
-        if "keyholder" in self._processes:  # its keys would not be stepped any more
+        if "keyholder" in self._processes:  # no process steps its keys any more
             KeyFile(Path(self.settings.keys_file)).destroy()
             shutil.rmtree(memory_folder(self._place.folder), ignore_errors=True)
 

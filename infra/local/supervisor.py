@@ -15,7 +15,7 @@ __all__ = ["Change", "Died", "Returned", "supervise"]
 _LOOK_AGAIN_S = 0.2
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 _WORKED_S = 60.0
-"""After so much good work, the next death is a new one and not the same again."""
+"""A program that ran this long resets the backoff."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ Change = Died | Returned
 
 
 async def supervise(processes: Iterable[Process], report: Callable[[Change], None]) -> None:
-    """Runs until it is cancelled. What was stopped or killed through its Process stays down."""
+    """Run until cancelled. A program that was stopped or killed through its Process is not restarted."""
     async with asyncio.TaskGroup() as tasks:
         for process in processes:
             tasks.create_task(_keep(process, report), name=f"keep {process.program.name}")
@@ -77,7 +77,7 @@ async def _ending(process: Process) -> str:
 
 
 async def _start(process: Process) -> str | None:
-    """Start it and wait until it is ready; how it failed, if it did, and then it does not run."""
+    """Start it and wait until it is ready; return the failure, after which it does not run."""
     try:
         await process.start()
         await process.until_ready()

@@ -1,7 +1,7 @@
-"""A page in a headless browser: its console, its content, its picture.
+"""A page in headless Chromium: its console errors, its content, its picture.
 
-Chromium is led by its DevTools protocol (https://chromedevtools.github.io/devtools-protocol/), over a socket on
-loopback. It is needed for pictures and for tests only.
+Chromium is controlled with the DevTools protocol (https://chromedevtools.github.io/devtools-protocol/), over a socket
+on loopback. Only pictures and tests need it.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _COMPLAINTS = {"Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPIC
 
 
 def chromium() -> str | None:
-    """The program, if this machine has it."""
+    """Return the path of Chromium, if it is installed."""
     return next((path for name in _NAMES if (path := shutil.which(name))), None)
 
 
@@ -43,14 +43,14 @@ class Page:
         self.complaints: list[str] = []
 
     async def evaluate(self, script: str) -> Any:
-        """The value of an expression, awaited; raises ConfigError for one that throws."""
+        """Evaluate and await an expression; raises ConfigError if it throws."""
         answer = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in answer:
             raise ConfigError(f"the page fails: {answer['exceptionDetails']['exception']['description']}")
         return answer["result"].get("value")
 
     async def picture(self, selector: str) -> bytes:
-        """An element as PNG, with a margin, however far down the page it is."""
+        """Return an element as PNG, with a margin."""
         script = f"JSON.stringify(document.querySelector({selector!r}).getBoundingClientRect())"
         box = json.loads(await self.evaluate(script))
         clip = {"x": 0, "y": box["y"], "width": _WIDTH, "height": box["height"] + _MARGIN, "scale": 1}
@@ -75,7 +75,7 @@ class Page:
 
 @asynccontextmanager
 async def open_page(path: Path) -> AsyncIterator[Page]:
-    """A file by its whole path, once its promise `drawn` is kept; raises ConfigError without Chromium."""
+    """Open a file by its absolute path, once its promise `drawn` is resolved; raises ConfigError without Chromium."""
     program = chromium()
     if program is None:
         raise ConfigError("chromium is missing: a picture needs it; install the package chromium")
@@ -98,7 +98,7 @@ async def _drawn(page: Page, path: Path) -> Page:
 
 @asynccontextmanager
 async def _running(program: str, profile: str) -> AsyncIterator[str]:
-    """Chromium, until the end; where it listens. As root it cannot use its sandbox; the page is our own."""
+    """Run Chromium and yield its address. As root it has no sandbox; the page is our own."""
     process = await asyncio.create_subprocess_exec(
         *(program, "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={profile}"),
         *("--no-first-run", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--disable-extensions"),

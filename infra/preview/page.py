@@ -1,4 +1,4 @@
-"""`fairroll preview`: the committed dashboards, asked of the live InfluxDB and written as one page."""
+"""`fairroll preview`: the dashboards, filled from the live InfluxDB and written as one page."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -34,9 +34,9 @@ async def query_boards(
     until: str = "now",
     typed: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Shown]:
-    """Ask all that the dashboards ask. `since` empty: each dashboard's own range; `typed`: values of variables.
+    """Run all queries of the dashboards. `since` empty: each dashboard's own range; `typed`: values of variables.
 
-    What InfluxDB cannot answer is shown in its panel. Raises ConfigError where it answers nothing at all, and for a
+    A failed query is shown in its panel. Raises ConfigError if all fail, and for a
     dashboard that cannot be drawn.
     """
     boards = [_read(name) for name in names]
@@ -60,7 +60,7 @@ async def query_boards(
 
 def _unreadable(settings: Settings, why: str) -> ConfigError:
     place = f"InfluxDB at {settings.influx_url} (FAIRROLL_INFLUX_URL, FAIRROLL_INFLUX_TOKEN, FAIRROLL_INFLUX_BUCKET)"
-    return ConfigError(f"{place} cannot be asked: {why}")
+    return ConfigError(f"{place} does not answer: {why}")
 
 
 def _read(name: str) -> Dashboard:
@@ -80,7 +80,7 @@ async def _shown(
 
 
 async def _chosen(settings: Settings, board: Dashboard, typed: Mapping[str, str]) -> dict[str, str]:
-    """Typed, else preset, else the first that the variable's query lists, as in Grafana."""
+    """Return the value of each variable: typed, else preset, else the first of its query, as in Grafana."""
     chosen: dict[str, str] = {}
     for variable in board.variables:
         value = typed.get(variable.name) or variable.preset
@@ -114,7 +114,7 @@ async def _answers(settings: Settings, asked: Sequence[str]) -> Answers:
 
 
 def write_page(folder: Path, boards: Sequence[Shown]) -> Path:
-    """`preview.html` in the folder; its whole path."""
+    """Write `preview.html` into the folder; return its absolute path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder.resolve() / "preview.html"
     path.write_text(page(boards))

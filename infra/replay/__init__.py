@@ -1,1 +1,1 @@
-"""How replays are shown to operators: progress, tables, pictures."""
+"""The output of replays for operators: progress, tables, pictures."""

@@ -1,4 +1,4 @@
-"""Hours as pairs of bars, recorded and trial: an SVG of our own, for any browser, without a drawing library."""
+"""A bar chart of hours, recorded and trial, as SVG, without a drawing library."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -26,7 +26,7 @@ class _Panel(NamedTuple):
 
 
 def picture(title: str, hours: Mapping[int, TrialCounts], note: str) -> str:
-    """What was granted and refused by hour, as SVG; `hours` by their beginnings, milliseconds since 1970."""
+    """Draw grants and refusals by hour as SVG; `hours` by their starts, milliseconds since 1970."""
     cells, times = list(hours.values()), list(hours)
     panels = (
         _Panel("Paper granted, metres", [c.cm_recorded / 100 for c in cells], [c.cm_trial / 100 for c in cells]),
@@ -83,7 +83,7 @@ def _text(
 
 
 def _step(highest: float) -> float:
-    """A round distance of lines: 1, 2 or 5 times a power of ten; never a part of one."""
+    """Return a round distance of grid lines: 1, 2 or 5 times a power of ten, at least 1."""
     rough = highest / _LINES
     power = 10.0 ** floor(log10(rough)) if rough > 1 else 1.0
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)

@@ -1,4 +1,4 @@
-"""What a replay raises where Kafka does not answer."""
+"""Errors of a replay when Kafka does not answer."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 def run_replay(settings: Settings, work: Coroutine[Any, Any, _T]) -> _T:
-    """Run the work to its end. Raises KafkaAway where Kafka does not answer."""
+    """Run the work to its end. Raises KafkaAway if Kafka does not answer."""
     try:
         return asyncio.run(work)
     except* KafkaError as group:

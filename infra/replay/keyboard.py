@@ -1,4 +1,4 @@
-"""One key of a terminal, while something runs."""
+"""The space bar of a terminal, while a replay runs."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ __all__ = ["space_bar"]
 
 @contextmanager
 def space_bar(pressed: Callable[[], None]) -> Iterator[None]:
-    """Call `pressed` at each press of the space bar; nothing where standard input is no terminal of ours."""
+    """Call `pressed` at each press of the space bar; without a terminal in the foreground, do nothing."""
     if not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
         yield
         return

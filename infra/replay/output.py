@@ -10,12 +10,12 @@ from models.replay.replay import Comparison, Replayed
 from models.replay.summary import Filter, ReplayRow, Tally, rows
 from stream_processors.replay.player import Source, is_before
 
-__all__ = ["Sheet", "Telling"]
+__all__ = ["ReplayOutput", "Sheet"]
 
 Sheet = Literal["json", "csv"]
 
 
-class Telling:
+class ReplayOutput:
     """Receives each replayed event. Counts cover the requested range, rows only what was not printed before."""
 
     def __init__(self, source: Source, rows: Filter, sheet: Sheet | None, begin: Mapping[int, int]) -> None:
@@ -45,7 +45,7 @@ class Telling:
 
     @property
     def exit_code(self) -> int:
-        """1 where the fold decides otherwise than it did, on all that it depends on."""
+        """1 if a decision differs from the recorded one although all that it depends on is recorded."""
         return int(any(counts.get(Comparison.DIFFERENT) for counts in self.tally.comparison.values()))
 
 

@@ -1,4 +1,4 @@
-"""What operators see of a replay: a bar while it runs, and tables after."""
+"""The screen of a replay: a progress bar while it runs, and tables after."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -40,11 +40,11 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def summary(tally: Tally, source: Source) -> Group:
-    """The counts, and in sentences what they rest on."""
-    return stacked(_likeness(tally), _answers(tally), Text("\n".join(_sentences(tally, source))))
+    """Return the counts, and sentences on their basis."""
+    return stacked(_comparisons(tally), _answers(tally), Text("\n".join(_sentences(tally, source))))
 
 
-def _likeness(tally: Tally) -> Table:
+def _comparisons(tally: Tally) -> Table:
     """Counts of replayed events by comparison with the recorded outcomes."""
     words = tuple(Comparison)
     table = Table("replayed", *words)

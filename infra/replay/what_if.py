@@ -1,4 +1,4 @@
-"""`fairroll replay --policy`, `--threshold`: another policy on what happened, as tables, sheets and a picture."""
+"""`fairroll replay --policy`, `--threshold`: a trial policy on recorded events, as tables, sheets and a picture."""
 
 import csv
 import sys
@@ -31,7 +31,7 @@ __all__ = ["Shown", "Thresholds", "hour_table", "try_out", "what_is_tried"]
 
 
 class Thresholds(click.ParamType):
-    """`same=390`, `doubt=370`, or both between commas."""
+    """`same=390`, `doubt=370`, or both, separated by a comma."""
 
     name = "threshold"
     _MOST = 512
@@ -52,13 +52,13 @@ class Shown(Struct, frozen=True, kw_only=True):
     """How a comparison is shown."""
 
     sites: tuple[str, ...] = ()
-    """only these; (): all"""
+    """the sites to show; (): all"""
     sheet: Sheet | None = None
     picture: Path | None = None
 
 
 def what_is_tried(policy: Path | None, threshold: Mapping[str, int] | None, *, is_live: bool = False) -> Trial:
-    """Raises ConfigError naming the file and the place in it."""
+    """Build the trial; raises ConfigError naming the file and the place in it."""
     models = with_thresholds(threshold.get("same"), threshold.get("doubt")) if threshold else None
     return Trial(policies=_read_policies(policy) if policy else Policies(), models=models, is_live=is_live)
 
@@ -71,9 +71,9 @@ def _read_policies(path: Path) -> Policies:
 
 
 async def try_out(settings: Settings, asked: SourceSpec, trial: Trial, shown: Shown) -> None:
-    """Replay under the trial, and show what is different. Raises FairrollError; there is no picture then."""
+    """Replay under the trial, and show the differences. Raises FairrollError, without a picture."""
     if shown.picture and shown.picture.exists():
-        raise ConfigError(f"{shown.picture} is there already: choose another name, or remove it")
+        raise ConfigError(f"{shown.picture} exists: choose another name, or delete it")
     comparison, failures, done = TrialTotals(), 0, 0
     async with open_source(settings, asked) as opened:
         source, since = opened.source, opened.source.recording.since
@@ -94,7 +94,7 @@ async def try_out(settings: Settings, asked: SourceSpec, trial: Trial, shown: Sh
 
 
 def _write(sheet: Sheet | None, comparison: TrialTotals) -> None:
-    """A row for each site and hour on standard output; the hour as ISO 8601, in UTC."""
+    """Write a row for each site and hour to standard output; the hour as ISO 8601, in UTC."""
     counts = TrialCounts.__struct_fields__
     rows = [
         {"site": site, "hour": _iso(hour)} | {name: getattr(cell, name) for name in counts}
@@ -135,7 +135,7 @@ def _table(what: str, lines: Mapping[str, TrialCounts]) -> Table:
 
 
 def hour_table(hours: Mapping[int, TrialCounts]) -> Table:
-    """A line for each hour, `hours` by their beginnings in milliseconds since 1970; all distinct."""
+    """Return a line for each hour; `hours` by their starts in milliseconds since 1970."""
     return _table("hour", {iso_hour(at / 1000): line for at, line in hours.items()})
 
 
@@ -150,13 +150,13 @@ def _sentences(total: TrialCounts, trial: Trial, tried: WhatIf) -> Iterator[str]
             " recorded window earlier, and only templates show who came back in between."
         )
     for site in trial.policies.sites.keys() - tried.sites:
-        yield f"{site} has a policy on trial, and nothing of it is in the recording."
+        yield f"{site} has a trial policy, but no events in the recording."
     if total.not_answerable:
         yield (
             "An answer is not answerable if its template cannot be read any more, or if the recording begins within"
             " its window. At a real site, try a policy on the running stream: fairroll replay --live."
         )
-    yield "What only the trial grants is taken to have come out in full, and people to have come as they came."
+    yield "A portion that only the trial grants counts as dispensed in full; visitors are assumed to come as recorded."
 
 
 def _troubles(failures: int, recording: Recording) -> Iterator[str]:

@@ -65,7 +65,7 @@ def _stepped(file: Path, epoch: int) -> str | None:
         step_site_key(file, epoch)
     except OSError as error:
         raise ConfigError(f"cannot replace {file}: {error}") from None
-    return f"step_chain {file} from epoch {before} to {epoch}"
+    return f"stepped {file} from epoch {before} to {epoch}"
 
 
 def _is_new(key: Path) -> bool:

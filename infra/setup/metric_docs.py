@@ -14,7 +14,7 @@ _KEPT = {"event": "a point for each", "period": "a point for each closed period"
 
 
 def tables() -> str:
-    """A section for each measurement, in Markdown."""
+    """Return a section for each measurement, in Markdown."""
     return "\n".join(line for measurement in MEASUREMENTS for line in _section(measurement)) + "\n"
 
 

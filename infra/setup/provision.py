@@ -1,4 +1,4 @@
-"""What must be there before the first process starts: keys, and Kafka's topics with their settings."""
+"""Creates what the services need before their first start: keys, and Kafka's topics with their settings."""
 
 import asyncio
 import contextlib
@@ -22,14 +22,14 @@ from stream_processors.runtime.site_file import read_sites
 __all__ = ["provision", "provision_topics", "read_topic_settings"]
 
 _REPLICAS = 3
-"""As many copies of a topic as there are brokers, up to this."""
+"""Most replicas of a topic; with fewer brokers, one per broker."""
 _VISIBLE_S = 30
 
 
 async def provision(settings: Settings) -> list[str]:
-    """Make what is missing, and return a sentence for each thing made or changed; repeating it is harmless.
+    """Create what is missing, and return a sentence for each change; idempotent.
 
-    Each site's key is step_chain on to the epoch that its control names: not even this host keeps an older one.
+    Each site's key is stepped to the epoch of its control: this host keeps no older one either.
 
     Raises ConfigError for a bad file of sites, a key open to others, topics that belong to another pipeline, or topics
     of another number of partitions.
@@ -44,12 +44,12 @@ async def provision(settings: Settings) -> list[str]:
         await record_id(settings, own)
     # a topic of this moment names no epoch, and aiokafka complains of it while its leader moves in
     epochs = {} if f"created {settings.topics.controls}" in changes else await _epochs(settings, sites)
-    step_chain = step_keys(settings.secrets, epochs)
-    return [f"made {key}" for key in keys] + changes + step_chain
+    stepped = step_keys(settings.secrets, epochs)
+    return [f"made {key}" for key in keys] + changes + stepped
 
 
 async def _checked_id(settings: Settings, own: str) -> str:
-    """The id of the pipeline that Kafka's topics belong to; empty for none yet. Raises ConfigError for another."""
+    """Return the id of the pipeline that Kafka's topics belong to; empty for none. Raises ConfigError for another."""
     try:
         return await check_kafka(settings, own)
     except KafkaConnectionError:
@@ -57,17 +57,17 @@ async def _checked_id(settings: Settings, own: str) -> str:
 
 
 async def _epochs(settings: Settings, sites: Sites) -> dict[str, int]:
-    """The epoch of each site that has a control. A control of a newer decider is left out: egress reports it."""
+    """Return the epoch of each site with a control. An unreadable control is left out: egress reports it."""
     records = [record async for record in stream_records(settings, settings.topics.controls)]
     controls = newest_controls(records, [])
     return {site: control.epoch for site, control in controls.items() if control and site in sites.sites}
 
 
 async def provision_topics(settings: Settings, topics: Sequence[KafkaTopic]) -> list[str]:
-    """Create the missing topics, give the others the settings listed here; returns what changed, a sentence each.
+    """Create the missing topics, and change the settings of the others; return a sentence for each change.
 
-    A setting that is not listed goes back to the broker's default. Raises ConfigError for another number of
-    partitions, which would send a site's events to two places, and changes nothing then.
+    A setting that is not listed is reset to the broker's default. Raises ConfigError, without a change, for another
+    number of partitions, which would move the events of a site to another partition.
     """
     async with _admin(settings) as admin:
         counts = await _partition_counts(admin)
@@ -80,7 +80,7 @@ async def provision_topics(settings: Settings, topics: Sequence[KafkaTopic]) -> 
 
 
 async def read_topic_settings(settings: Settings, names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The settings that these topics have; none where there is no such topic. Raises ConfigError without a Kafka."""
+    """Return the settings of these topics; empty for a missing topic. Raises ConfigError if Kafka does not answer."""
     async with _admin(settings) as admin:
         return await _settings(admin, names)
 
@@ -103,7 +103,7 @@ def _check_partitions(topic: KafkaTopic, count: int) -> None:
 
 
 async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
-    """Of the topics that every partition has a leader for."""
+    """Return the number of partitions of each topic whose partitions all have a leader."""
     return {
         topic["topic"]: len(topic["partitions"])
         for topic in await admin.describe_topics()
@@ -112,7 +112,7 @@ async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[KafkaTopic]) -> None:
-    """Returns when clients can see them: a Faust worker passes over a topic that is not there yet."""
+    """Create topics, and wait until clients can see them: a Faust worker ignores a topic that does not exist yet."""
     if not topics:
         return
     brokers = len((await admin.describe_cluster())["brokers"])
@@ -133,7 +133,7 @@ async def _until_visible(admin: AIOKafkaAdminClient, names: set[str]) -> None:
 
 
 async def _settle(admin: AIOKafkaAdminClient, topics: Sequence[KafkaTopic]) -> list[str]:
-    """Returns the topics whose settings differed."""
+    """Change the settings of topics; return those that differed."""
     found = await _settings(admin, [topic.name for topic in topics])
     different = [topic for topic in topics if not topic.config.items() <= found[topic.name].items()]
     if different:
@@ -153,7 +153,7 @@ async def _settings(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[st
 
 
 def _raise_for(results: Iterable[tuple[str, int]]) -> None:
-    """A topic that another provisioning made meanwhile is as good as ours."""
+    """Raise ConfigError for a failed creation, except of a topic that exists by now."""
     for name, code in results:
         if code and code != TopicAlreadyExistsError.errno:
             raise ConfigError(f"Kafka refuses {name}: {for_code(code).description}")

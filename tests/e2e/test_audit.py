@@ -51,7 +51,7 @@ async def test_a_running_system_is_clean_and_what_is_planted_in_each_place_is_fo
     places = {place["name"]: place for place in received["places"]}
     assert places[settings.topics.events]["live"] > 0
     assert places[settings.topics.accounts_changelog]["live"] > 0
-    assert all(place["looked_at"] for name, place in places.items() if name not in NO_CONTENT)
+    assert all(place["inspected"] for name, place in places.items() if name not in NO_CONTENT)
     [point] = await in_influx(settings, "SELECT * FROM audits")
     assert (point["findings"], point["unread"], point["places"]) == (0, 0, len(places))
 

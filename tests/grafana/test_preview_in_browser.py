@@ -170,5 +170,5 @@ async def test_an_influxdb_that_answers_nothing_is_the_operator_s_to_mend(
     changes: dict[str, str], complaint: str, scene: Scene
 ) -> None:
     settings = structs.replace(scene.settings, **changes)
-    with pytest.raises(ConfigError, match=rf"FAIRROLL_INFLUX_URL, .* cannot be asked: .*{complaint}"):
+    with pytest.raises(ConfigError, match=rf"FAIRROLL_INFLUX_URL, .* does not answer: .*{complaint}"):
         await query_boards(settings, ["city"], scene.until_ms)

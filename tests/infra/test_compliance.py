@@ -42,7 +42,7 @@ async def test_offline_writes_both_forms_and_the_exit_code_shows_whether_a_line_
 ) -> None:
     code, output, errors = await fairroll(offline, "compliance", "park", "--offline", "--out", str(tmp_path / "new"))
     assert (code, errors) == (1, "")
-    assert "fail: Photos and masks before the camera" in output
+    assert "fail: Photos and masks in front of the camera" in output
     assert output.endswith("This is no legal advice.\n")
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"compliance-park.md", "compliance-park.html"}
     code, output, _ = await fairroll(offline, "compliance", "hall", "--offline", "--out", str(tmp_path))

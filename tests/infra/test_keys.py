@@ -59,7 +59,7 @@ def test_torn_key_is_refused(tmp_path: Path) -> None:
 def test_a_site_s_key_is_stepped_to_the_epoch_of_its_site_and_stepping_again_changes_nothing(tmp_path: Path) -> None:
     [gate] = [key for key in make_keys(tmp_path / "secrets", ["gate"]) if "gate" in key.name]
     first = parse_site_key(gate.read_text(), "").key
-    assert step_keys(gate.parent, {"gate": 3}) == [f"step_chain {gate} from epoch 0 to 3"]
+    assert step_keys(gate.parent, {"gate": 3}) == [f"stepped {gate} from epoch 0 to 3"]
     assert parse_site_key(gate.read_text(), "") == SiteKey(3, epoch_key(first, 3))
     assert _mode(gate) == 0o600
     assert step_keys(gate.parent, {"gate": 3}) == []

@@ -86,7 +86,7 @@ async def test_provisioning_steps_a_key_to_the_epoch_that_control_names_last(bro
         for epoch in (1, 4):
             control = msgspec.structs.replace(CONTROL, epoch=epoch)
             await producer.send_and_wait(settings.topics.controls, encode(control), key=b"lawn")
-    assert await provision(settings) == [f"step_chain {settings.secrets}/site-lawn.key from epoch 0 to 4"]
+    assert await provision(settings) == [f"stepped {settings.secrets}/site-lawn.key from epoch 0 to 4"]
     assert await provision(settings) == []
 
 

@@ -55,7 +55,7 @@ def test_what_is_written_is_read_again_any_number_of_times(tmp_path: Path) -> No
 def test_an_archive_is_for_its_owner_alone_and_replaces_nothing(tmp_path: Path) -> None:
     path, _ = written(tmp_path)
     assert path.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(ConfigError, match="there already"):
+    with pytest.raises(ConfigError, match="exists"):
         written(tmp_path)
 
 

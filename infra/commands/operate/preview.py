@@ -48,7 +48,7 @@ def preview(dashboards: tuple[str, ...], since: str, until: str, typed: tuple[st
 
 
 def _moment(text: str) -> str:
-    """An ISO time with its offset; what is none is the preview's to read."""
+    """Return an ISO time with its offset; other texts are returned as they are."""
     try:
         return iso_local(parse_moment(text))
     except AmbiguousTime as error:

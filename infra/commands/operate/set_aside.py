@@ -31,4 +31,4 @@ def set_aside(place: tuple[int, int]) -> None:
     dead letter records it. A newer version of fairroll may be able to read the row: start that one first.
     """
     key = asyncio.run(remove(operator_settings(), *place))
-    click.echo(f"{key} is removed; the decider goes on when it starts again")
+    click.echo(f"{key} is removed; start the decider again")

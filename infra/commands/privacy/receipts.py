@@ -36,11 +36,11 @@ def receipts(newest_s: int | None, *, as_json: bool) -> None:
         return
     table = Table("when", "site", "what", "templates", "accounts", "by", "why")
     for receipt in found:
-        table.add_row(iso_local(receipt.at / 1000), receipt.site, *_told(receipt))
+        table.add_row(iso_local(receipt.at / 1000), receipt.site, *_columns(receipt))
     Console().print(table if found else "no receipts")
 
 
-def _told(receipt: Receipt) -> tuple[str, str, str, str, str]:
+def _columns(receipt: Receipt) -> tuple[str, str, str, str, str]:
     match receipt:
         case Held():
             return "held", str(receipt.templates), str(receipt.accounts), receipt.by, receipt.why

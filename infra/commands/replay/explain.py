@@ -41,11 +41,11 @@ def explain(request_id: str, source: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(encode({"explanations": found.explanations, "reports": found.reports}))
     else:
-        Console().print(stacked(*_told(found)))
+        Console().print(stacked(*_report(found)))
 
 
 async def _find(settings: Settings, request_id: str, source: str) -> Found:
-    """Raises FairrollError if the request is unknown, or its event has expired."""
+    """Find the request; raises FairrollError if it is unknown, or its event has expired."""
     asked, answer = SourceSpec(source=source), ""
     if source == KAFKA:
         decisions = await decisions_on(settings, request_id)
@@ -62,7 +62,7 @@ async def _find(settings: Settings, request_id: str, source: str) -> Found:
     return found
 
 
-def _told(found: Found) -> Iterator[Text | Table]:
+def _report(found: Found) -> Iterator[Text | Table]:
     for one in found.explanations:
         yield Text("\n".join(_sentences(one)))
         yield _limits(one)

@@ -28,8 +28,8 @@ def record(
 ) -> None:
     """Record a range of Kafka into an archive.
 
-    FILE gets compressed lines of JSON (name it .jsonl.zst). It begins one window earlier, so that a replay
-    it knows what counted at its beginning. It holds no template of a real site.
+    FILE gets compressed lines of JSON (name it .jsonl.zst). It begins one window earlier, so that a replay has
+    the grants that count at its beginning. It contains no template of a real site.
     """
     settings = replay_settings()
     known = read_sites(settings.sites)

@@ -1,4 +1,4 @@
-"""`fairroll replay`. It knows of no MQTT broker and sends nothing to Kafka."""
+"""`fairroll replay`. It connects to no MQTT broker and sends nothing to Kafka."""
 
 import asyncio
 import sys
@@ -14,7 +14,7 @@ from infra.operator_settings import replay_settings
 from infra.replay.kafka_errors import run_replay
 from infra.replay.keyboard import space_bar
 from infra.replay.live_shadow import shadow
-from infra.replay.output import Sheet, Telling
+from infra.replay.output import ReplayOutput, Sheet
 from infra.replay.screen import progress_bar, summary
 from infra.replay.what_if import Shown, Thresholds, try_out, what_is_tried
 from infra.time_arguments import Moment
@@ -33,18 +33,18 @@ __all__ = ["replay"]
 
 _SPEEDS = {"max": None, "1x": 1.0, "60x": 60.0}
 _STOPPED = 130
-"""The exit code of what SIGINT ended, as shells have it."""
+"""The exit code after SIGINT, by the convention of shells."""
 _NAMES: dict[str, Any] = {"multiple": True, "metavar": "NAME"}
 
 
 class _Stopped(Struct, frozen=True, kw_only=True):
-    """Where a replay was stopped: no ledger and no outcome, only what to do and how far that came."""
+    """Where a replay was stopped: its arguments and next offsets, without ledger and outcomes."""
 
     asked: SourceSpec
     filter: Filter
     sheet: Sheet | None
     mark: str = ""
-    """of the source's content; "": it has not begun"""
+    """identifies the content of the source; "": it has not begun"""
     next: dict[int, int] = {}
     """the next offset of each partition"""
 
@@ -83,10 +83,10 @@ def replay(
     """Decide recorded events again and compare the decisions.
 
     Nothing is sent anywhere. The space bar pauses, Ctrl-C stops it and prints how to resume. The exit
-    code is 1 where an answer is different though all that it depends on is there.
+    code is 1 if an answer differs although everything that it depends on is recorded.
 
-    What if: with --policy or --threshold recorded and trial answers are compared by site and hour. With --live
-    as well it follows the running stream, until Ctrl-C.
+    With --policy or --threshold, recorded and trial answers are compared by site and hour. With --live
+    it follows the running stream, until Ctrl-C.
     """
     settings = replay_settings()
     if live:
@@ -102,7 +102,7 @@ def replay(
 
 
 def _asked_for(settings: Settings, source: str, options: dict[str, Any]) -> _Stopped:
-    """A replay that has not begun yet."""
+    """Return a replay that has not begun."""
     since, warm_up_ms = options["since"], 0
     if source == KAFKA:
         warm_up_ms = 1000 * read_sites(settings.sites).longest_window_s
@@ -147,12 +147,12 @@ def _read_stopped(file: Path) -> _Stopped:
 
 
 async def _replay(settings: Settings, stopped: _Stopped, pace: Pace) -> int:
-    """Returns the exit code."""
+    """Replay and return the exit code."""
     async with open_source(settings, stopped.asked) as opened:
         if stopped.mark and stopped.mark != opened.mark:
             raise ConfigError(f"{stopped.asked.source} has changed since the replay was stopped: start again")
         source = opened.source
-        telling = Telling(source, stopped.filter, stopped.sheet, stopped.next)
+        telling = ReplayOutput(source, stopped.filter, stopped.sheet, stopped.next)
         replayed = Replay(source.recording, opened.pipeline_secret)
         try:
             with space_bar(pace.toggle), progress_bar("replaying") as telling.progress:

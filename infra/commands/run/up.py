@@ -54,11 +54,11 @@ async def _up(stack: LocalStack, folder: Path, console: Console) -> None:
                 console.print(notice, soft_wrap=True, highlight=False)
             publish(stack.settings)
             console.print(_how_to_find(folder), soft_wrap=True, highlight=False)
-            console.print("What dies is started again. Ctrl-C stops all of it.")
-            await supervise(stack, _tell)
+            console.print("A program that dies is restarted. Ctrl-C stops everything.")
+            await supervise(stack, _print_change)
 
 
-def _tell(change: Change) -> None:
+def _print_change(change: Change) -> None:
     click.echo(f"{iso_local(time.time())} {change}")
 
 

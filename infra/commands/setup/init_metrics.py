@@ -14,7 +14,7 @@ __all__ = ["init_metrics"]
 
 @click.command()
 def init_metrics() -> None:
-    """Make InfluxDB ready: database, retention, hourly sums.
+    """Set up InfluxDB: database, retention, hourly sums.
 
     Repeating it is harmless; the sink does it too.
     """

@@ -12,7 +12,7 @@ __all__ = ["provision"]
 
 @click.command()
 def provision() -> None:
-    """Make keys and Kafka's topics where they are missing.
+    """Create missing keys and Kafka topics.
 
     Repeating it is harmless.
     """

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from infra.replay.output import Telling
+from infra.replay.output import ReplayOutput
 from models.ledger.events import Record
 from models.ledger.partition import Partition
 from models.replay.recording import RecordedEvent
@@ -67,7 +67,7 @@ def _fold(records: list[Record]) -> float:
 
 def _replay(path: Path) -> float:
     archive = open_archive(path)
-    telling = Telling(archive, Filter(), None, {})
+    telling = ReplayOutput(archive, Filter(), None, {})
     started = time.process_time()
     asyncio.run(play(archive, Replay(archive.recording, SECRET), Pace(None), {}, telling.report))
     took = time.process_time() - started

@@ -116,8 +116,8 @@ def test_several_that_share_a_file_step_it_once_and_who_is_behind_sees_that_it_i
 def test_whoever_steps_at_the_same_time_gets_the_key_of_the_chain(file: Path) -> None:
     epochs = [1 + number % 20 for number in range(60)]
     with ThreadPoolExecutor(8) as pool:
-        step_chain = list(pool.map(lambda epoch: step_site_key(file, epoch), epochs))
-    assert all(key == of(key.epoch) and key.epoch >= epoch for key, epoch in zip(step_chain, epochs, strict=True))
+        stepped = list(pool.map(lambda epoch: step_site_key(file, epoch), epochs))
+    assert all(key == of(key.epoch) and key.epoch >= epoch for key, epoch in zip(stepped, epochs, strict=True))
     assert read_site_key(file) == of(20)
 
 
