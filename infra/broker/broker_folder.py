@@ -8,8 +8,8 @@
 | `broker.key`, `broker.pem` | made here, signed by the authority | 0600, 0644 |
 """
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from string import Template
 
@@ -21,14 +21,14 @@ from infra.broker.access import plugin_file
 from infra.ca.authority_folder import AuthorityFolder
 from models.contract.topics import Topics
 from models.errors import ConfigError
-from models.pki.certificates import read_request
+from models.pki.certificates import is_signed_by, read_certificate, read_request
 from models.pki.names import BROKER, DeviceName, parse_name
 
-__all__ = ["ACCESS_FILE", "Listener", "permitted", "write_broker"]
+__all__ = ["Listener", "permitted", "write_broker"]
 
-ACCESS_FILE = "access.json"
 _PLUGIN = "mosquitto_dynamic_security.so"
 _PLUGIN_FOLDERS = ("/usr/lib", "/usr/local/lib")
+_RENEWED = timedelta(days=30)
 _TEMPLATE = Path(__file__).with_name("mosquitto.conf")
 
 
@@ -52,13 +52,17 @@ class Listener(Struct, frozen=True, kw_only=True):
 
 
 def write_broker(
-    folder: Path, data: Path, authority: AuthorityFolder, listener: Listener, topics: Topics, now: datetime
+    folder: Path, data: Path, authorities: Sequence[AuthorityFolder], listener: Listener, topics: Topics, now: datetime
 ) -> Path:
-    """Write all files of the folder; returns the configuration. The broker's key and certificate stay while valid."""
+    """Write all files of the folder; returns the configuration.
+
+    `authorities`: the first signs the broker's own certificate; during a rollover clients of the others are let in too.
+    """
     make_private_folder(folder)
-    _certify(folder, authority, listener, now)
-    replace(folder / "crl.pem", authority.crl_file.read_bytes(), 0o644)
-    replace(folder / ACCESS_FILE, access_file(authority, topics, now))
+    _certify(folder, authorities[0], listener, now)
+    replace(folder / "ca.pem", _joined(authority.certificate_file for authority in authorities), 0o644)
+    replace(folder / "crl.pem", _joined(authority.crl_file for authority in authorities), 0o644)
+    replace(folder / "access.json", _access(permitted(authorities, topics, now), topics))
     words = {"port": listener.port, "address": listener.address, "connections": listener.connections}
     user = f"user {listener.user}\n" if listener.user else ""
     text = _Config(_TEMPLATE.read_text()).substitute(
@@ -69,25 +73,32 @@ def write_broker(
     return config
 
 
-def access_file(authority: AuthorityFolder, topics: Topics, now: datetime) -> bytes:
-    """The access rules of every name that has a valid certificate."""
-    names = permitted(authority, topics, now)
-    devices = [name for name in names if isinstance(parse_name(name, topics), DeviceName)]
-    return plugin_file(topics, set(names) - set(devices), devices)
-
-
-def permitted(authority: AuthorityFolder, topics: Topics, now: datetime) -> list[str]:
+def permitted(authorities: Iterable[AuthorityFolder], topics: Topics, now: datetime) -> list[str]:
     """Each name in this namespace that has a certificate which is neither revoked nor expired."""
-    valid = {each.name for each in authority.issued() if each.state(now) == "valid"}
-    return sorted(name for name in valid if _is_client(name, topics))
+    issued = (each for authority in authorities for each in authority.issued())
+    return sorted({each.name for each in issued if each.state(now) == "valid" and _is_client(each.name, topics)})
+
+
+def _access(names: Iterable[str], topics: Topics) -> bytes:
+    devices = {name for name in names if isinstance(parse_name(name, topics), DeviceName)}
+    return plugin_file(topics, set(names) - devices, devices)
 
 
 def _certify(folder: Path, authority: AuthorityFolder, listener: Listener, now: datetime) -> None:
+    """Sign the broker's certificate, unless it has one of this authority that lasts for a month."""
     files = IdentityFiles(folder, BROKER)
-    if not files.certificate.exists():
-        request_certificate(files)
-        asked = read_request(files.request.read_bytes(), BROKER)
-        install_bundle(files, bytes(authority.sign(asked, now, hosts=listener.hosts)))
+    signer = read_certificate(authority.certificate_file.read_bytes())
+    if files.certificate.exists():
+        present = read_certificate(files.certificate.read_bytes())
+        if is_signed_by(present, signer) and present.not_valid_after_utc > now + _RENEWED:
+            return
+    request_certificate(files)
+    asked = read_request(files.request.read_bytes(), BROKER)
+    install_bundle(files, bytes(authority.sign(asked, now, hosts=listener.hosts)))
+
+
+def _joined(files: Iterable[Path]) -> bytes:
+    return b"".join(file.read_bytes() for file in files)
 
 
 def _is_client(name: str, topics: Topics) -> bool:

@@ -6,6 +6,7 @@
 | `ca.pem` | its certificate | 0644 |
 | `control.key` | the key that egress signs controls with (Ed25519) | 0600 |
 | `control.pem` | its public key | 0644 |
+| `trusted.pem` | during a rollover the certificate of the predecessor | 0644 |
 | `index.json` | every certificate that was signed, and whether it is revoked | 0600 |
 | `crl.pem` | the list of revoked certificates, for the broker | 0644 |
 
@@ -60,18 +61,24 @@ class AuthorityFolder:
         self.crl_file = folder / "crl.pem"
         self.control_key_file = folder / "control.key"
         self.control_public_file = folder / "control.pem"
+        self._trusted_file = folder / "trusted.pem"
         self._key_file, self._index_file = folder / "ca.key", folder / "index.json"
 
     @classmethod
-    def create(cls, folder: Path, name: str, now: datetime) -> "AuthorityFolder":
-        """Make keys, certificate and an empty CRL. Raises ConfigError where an authority is there already."""
+    def create(
+        cls, folder: Path, name: str, now: datetime, successor_of: "AuthorityFolder | None" = None
+    ) -> "AuthorityFolder":
+        """Make keys, certificate and an empty CRL. Raises ConfigError where an authority is there already.
+
+        `successor_of`: whose key of controls it takes over, and whom the owners of its certificates trust too.
+        """
         authority = cls(folder)
         make_private_folder(folder)
         with authority._locked():
             if authority._key_file.exists():
                 raise ConfigError(f"{folder} holds an authority already: choose another folder with --ca")
             certificate, key = self_signed(generate_private_key(SECP256R1()), name, now, x509.random_serial_number())
-            authority._make_control_key()
+            authority._make_control_key(successor_of)
             write_new(authority.certificate_file, certificate.public_bytes(Encoding.PEM), 0o644)
             write_new(authority._key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
             authority._write_index([])
@@ -105,9 +112,14 @@ class AuthorityFolder:
             self._write_index([*issued, Issued(serial=f"{serial:x}", name=name, not_after=not_after)])
         return Bundle(
             certificate=certificate,
-            authorities=[read_certificate(self.certificate_file.read_bytes())],
+            authorities=self._trusted(),
             control_keys=parse_control_keys(self.control_public_file.read_bytes()),
         )
+
+    def _trusted(self) -> list[x509.Certificate]:
+        """Its own certificate, and its predecessor's during a rollover."""
+        files = (self.certificate_file, self._trusted_file)
+        return [read_certificate(file.read_bytes()) for file in files if file.exists()]
 
     def revoke(self, name_or_serial: str, now: datetime) -> list[Issued]:
         """Revoke each valid certificate of a name, or one by its serial number, and write the CRL; returns them."""
@@ -140,7 +152,12 @@ class AuthorityFolder:
     def _write_index(self, issued: list[Issued]) -> None:
         replace(self._index_file, msgspec.json.format(msgspec.json.encode(issued)))
 
-    def _make_control_key(self) -> None:
+    def _make_control_key(self, successor_of: "AuthorityFolder | None") -> None:
+        if successor_of:
+            write_new(self.control_key_file, successor_of.control_key_file.read_bytes())
+            write_new(self.control_public_file, successor_of.control_public_file.read_bytes(), 0o644)
+            write_new(self._trusted_file, successor_of.certificate_file.read_bytes(), 0o644)
+            return
         key = Ed25519PrivateKey.generate()
         write_new(self.control_key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         write_new(self.control_public_file, control_keys_pem([key.public_key()]), 0o644)

@@ -43,7 +43,7 @@ def certify(folder: Path, settings: Settings, sites: Sites | None, now: datetime
     if not authority.certificate_file.exists():
         AuthorityFolder.create(authority.folder, "fairroll local", now)
     names = {settings.topics.client_id(name) for name in (*_NAMES, *_devices(sites))}
-    valid = permitted(authority, settings.topics, now)
+    valid = permitted([authority], settings.topics, now)
     equip(folder, sorted(names - {name for name in valid if _files(folder, name).certificate.exists()}), now)
 
 
@@ -60,7 +60,7 @@ def write_local_broker(folder: Path, settings: Settings, port: int, data: Path, 
     """Write the configuration of a deployment for this machine; returns its file."""
     # started by root, mosquitto would become a user who cannot read here; for others the line has no effect
     listener = Listener(address=LOOPBACK, port=port, hosts=(LOOPBACK, "localhost"), connections=1_000, user="root")
-    return write_broker(folder / "config" / "mqtt", data, authority_of(folder), listener, settings.topics, now)
+    return write_broker(folder / "config" / "mqtt", data, [authority_of(folder)], listener, settings.topics, now)
 
 
 def _files(folder: Path, name: str) -> IdentityFiles:

@@ -19,22 +19,32 @@ _FOLDER = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--ca", type=_FOLDER, default=".local/ca", show_default=True, help="Folder of the authority.")
+@click.option(
+    "--ca",
+    type=_FOLDER,
+    multiple=True,
+    default=[".local/ca"],
+    show_default=True,
+    help="Folder of the authority; of two during a rollover, the one that signs for the broker first.",
+)
 @click.option("--folder", type=_FOLDER, default=".local/broker", show_default=True, help="Where the files go.")
 @click.option("--home", default="", help="Where the folder will be on the broker's host; by default --folder.")
 @click.option("--data", type=_FOLDER, default="/var/lib/mosquitto", show_default=True, help="What mosquitto keeps.")
 @click.option("--host", "hosts", multiple=True, help="A name or address that clients connect to; repeatable.")
 @click.option("--listen", default="0.0.0.0:8883", show_default=True, help="Its address and port.")
 @click.option("--live", is_flag=True, help="Change a running broker at FAIRROLL_MQTT; write no files.")
-def broker(*, ca: Path, folder: Path, home: str, data: Path, hosts: tuple[str, ...], listen: str, live: bool) -> None:
+def broker(
+    *, ca: tuple[Path, ...], folder: Path, home: str, data: Path, hosts: tuple[str, ...], listen: str, live: bool
+) -> None:
     """Configure mosquitto: every name with a valid certificate may do what it needs, and nothing else may anything.
 
     Writes configuration, access rules, CRL, key and certificate. With --live: adds and removes names in a running
     broker, as `admin`; who is removed is disconnected.
     """
-    settings, authority, now = operator_settings(), AuthorityFolder(ca), datetime.now(UTC)
+    settings, now = operator_settings(), datetime.now(UTC)
+    authorities = [AuthorityFolder(folder) for folder in ca]
     if live:
-        change = asyncio.run(update(settings, permitted(authority, settings.topics, now)))
+        change = asyncio.run(update(settings, permitted(authorities, settings.topics, now)))
         for done, names in (("added", change.added), ("removed and disconnected", change.removed)):
             click.echo(f"{done}: {', '.join(names) or 'none'}")
         return
@@ -42,7 +52,7 @@ def broker(*, ca: Path, folder: Path, home: str, data: Path, hosts: tuple[str, .
         raise ConfigError("--host is missing: the names that clients connect to stand in the broker's certificate")
     address, port = _address(listen)
     listener = Listener(address=address, port=port, hosts=hosts, home=home)
-    config = write_broker(folder, data, authority, listener, settings.topics, now)
+    config = write_broker(folder, data, authorities, listener, settings.topics, now)
     click.echo(f"start it with: mosquitto -c {home or folder.absolute()}/{config.name}")
     click.echo("after `fairroll ca revoke`: run this again, reload mosquitto (SIGHUP), and run it with --live")
 

@@ -36,9 +36,14 @@ def ca() -> None:
 @ca.command()
 @_AUTHORITY
 @click.option("--name", default="fairroll", show_default=True, help="Name of the authority.")
-def init(folder: Path, name: str) -> None:
-    """Make a new authority, and the key that signs controls."""
-    authority = AuthorityFolder.create(folder, name, _now())
+@click.option("--successor-of", type=_FOLDER, help="Folder of the authority that it replaces.")
+def init(folder: Path, name: str, successor_of: Path | None) -> None:
+    """Make a new authority, and the key that signs controls.
+
+    A successor takes over that key, and its bundles trust both authorities, until trusted.pem is deleted.
+    """
+    predecessor = AuthorityFolder(successor_of) if successor_of else None
+    authority = AuthorityFolder.create(folder, name, _now(), predecessor)
     click.echo(f"authority {name}: {authority.certificate_file}")
     click.echo(f"public key of controls: {authority.control_public_file}")
     click.echo(f"Keep {folder} off the hosts of the pipeline, and a copy of it where a fire does not reach.")

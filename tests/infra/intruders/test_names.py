@@ -51,19 +51,19 @@ async def test_a_revoked_dispenser_is_disconnected_and_not_let_in_again(fort: Fo
 async def test_a_dispenser_that_is_enrolled_later_works_without_a_restart(fort: Fort) -> None:
     now, topic = datetime.now(UTC), "fairroll/v1/park/new/report"
     equip(fort.folder, ["park.new"], now)
-    change = await update(fort.settings, permitted(fort.authority, fort.settings.topics, now))
+    change = await update(fort.settings, permitted([fort.authority], fort.settings.topics, now))
     assert "park.new" in change.added
     async with witness(fort.settings) as reader, client(fort.settings, "park.new") as new:
         await new.publish(topic, b"here", qos=1)
         assert await reader.seen_before(b"here") == []
-    assert not (await update(fort.settings, permitted(fort.authority, fort.settings.topics, now))).added
+    assert not (await update(fort.settings, permitted([fort.authority], fort.settings.topics, now))).added
 
 
 async def _revoke_while_connected(fort: Fort, now: datetime) -> None:
     """Returns only with the error of the lost connection."""
     async with client(fort.settings, "park.thief") as thief:
         fort.authority.revoke("park.thief", now)
-        change = await update(fort.settings, permitted(fort.authority, fort.settings.topics, now))
+        change = await update(fort.settings, permitted([fort.authority], fort.settings.topics, now))
         assert "park.thief" in change.removed
         await asyncio.wait_for(anext(aiter(thief.messages)), 20)
 
