@@ -20,7 +20,7 @@ from devices.hardware.motor import SimulatedMotor
 from devices.hardware.panel import Panel, Press, display_text
 from devices.journal.port import InMemoryJournal, Journal
 from devices.journal.sqlite import DiskJournal
-from devices.session.device_files import boot_id, read_sites
+from devices.session.boot_id import boot_id
 from devices.session.security import read_security
 from devices.session.session import Dispenser, Identity
 from devices.session.site_key import open_site_key_chain, site_key_file
@@ -33,6 +33,7 @@ from models.contract.face_models import face_model
 from models.contract.messages import Placement
 from models.errors import ConfigError, FairrollError, first_of
 from models.settings import Settings
+from models.site_file import read_sites
 from models.stop_signals import stop_on_signals
 
 __all__ = ["main"]
@@ -140,7 +141,7 @@ def run(
 def fleet(visitors: int, seconds: float, seed: int, *, journals: bool) -> None:
     """Simulate each dispenser of the sites marked `simulated` in FAIRROLL_SITES; print counts as JSON lines."""
     settings = Settings.from_environ(os.environ)
-    simulated = {name: spec.devices for name, spec in read_sites(settings).sites.items() if spec.simulated}
+    simulated = {name: spec.devices for name, spec in read_sites(settings.sites).sites.items() if spec.simulated}
     if not simulated:
         raise ConfigError(f"no site in {settings.sites} is marked simulated = true")
     chains = {site: open_site_key_chain(site_key_file(settings, site), SYNTHETIC) for site in simulated}

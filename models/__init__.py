@@ -1,1 +1,1 @@
-"""The domain: messages, keys, ledger, metrics, replay and face models. No I/O, no clock, no network."""
+"""The domain: messages, keys, ledger, metrics, replay, face models; and what devices and services share."""

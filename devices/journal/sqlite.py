@@ -47,7 +47,7 @@ class DiskJournal:
     """The journal in one file; a missing folder is created."""
 
     def __init__(self, path: Path, boot: str) -> None:
-        """`boot` identifies the boot of the machine (device_files.py); "" if it is unknown."""
+        """`boot` identifies the boot of the machine (devices.session.boot_id); "" if it is unknown."""
         self._path = path
         self._boot = boot
         self._db: sqlite3.Connection | None = None

@@ -33,7 +33,7 @@ from models.contract.face_models import face_model
 from models.errors import ConfigError
 from models.face.vision import open_vision
 from models.settings import Settings
-from stream_processors.runtime.site_file import read_sites
+from models.site_file import read_sites
 
 __all__ = ["demonstrate"]
 

@@ -16,8 +16,9 @@ from infra.local.secured import certify, secured
 from infra.setup.provision import provision
 from models.errors import ConfigError
 from models.settings import Settings
+from models.site_file import read_sites
 from stream_processors.keyholder.key_file import KeyFile
-from stream_processors.runtime.site_file import configure_sites, read_sites
+from stream_processors.runtime.site_file import configure_sites
 
 __all__ = ["LocalStack"]
 

@@ -11,9 +11,9 @@ from models.metrics.storage import bucket_name
 from models.replay.trial_totals import TrialCounts
 from models.replay.what_if import Trial
 from models.settings import Settings
+from models.site_file import read_sites
 from stream_processors.replay.live_shadow import follow
 from stream_processors.replay.shadow import Shadow, check_windows, policy_of
-from stream_processors.runtime.site_file import read_sites
 
 __all__ = ["shadow"]
 

@@ -15,9 +15,9 @@ from models.contract.topics import KafkaTopic, kafka_topics
 from models.errors import ConfigError
 from models.ledger.rules.policy import Sites
 from models.settings import Settings
+from models.site_file import read_sites
 from stream_processors.runtime.kafka import open_admin
 from stream_processors.runtime.pipeline_identity import check_kafka, record_id
-from stream_processors.runtime.site_file import read_sites
 
 __all__ = ["provision", "provision_topics", "read_topic_settings"]
 

@@ -4,15 +4,13 @@ import asyncio
 import logging
 import time
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 
 import faust
 from faust.types.auth import CredentialsT
 from mode import Service
 from mode.loop import use
 
-from models.errors import ConfigError
-from models.keys.key_files import PIPELINE_KEY, parse_key, pipeline_id
+from models.keys.key_files import pipeline_id
 from models.settings import Settings
 from stream_processors.decider.agent import Decider
 from stream_processors.decider.batch import RECORD_BATCH_BYTES
@@ -22,7 +20,7 @@ from stream_processors.decider.partition_keys import WorkerKeys
 from stream_processors.decider.watchdog import Watchdog
 from stream_processors.runtime.health import Health, served
 from stream_processors.runtime.kafka import SASL_MECHANISM, kafka_tls
-from stream_processors.runtime.pipeline_identity import check_kafka
+from stream_processors.runtime.pipeline_identity import check_kafka, read_pipeline_secret
 from stream_processors.runtime.service import again_after_outages, log_to_stderr
 
 __all__ = ["create_app", "run"]
@@ -49,7 +47,7 @@ def run(settings: Settings) -> None:
     counts = ("decided", "redelivered", "repaired", "lost", "rebalances")
     health = Health("decider", settings.instance, counts=counts, alive=lambda: watchdog.stuck(time.monotonic()) is None)
     keys = WorkerKeys(settings, health)
-    secret = _pipeline_secret(settings.secrets / PIPELINE_KEY)
+    secret = read_pipeline_secret(settings.secrets)
     try:
         asyncio.run(_check_pipeline(settings, pipeline_id(secret), health))
     except KeyboardInterrupt:
@@ -126,10 +124,3 @@ class _Running(Service):  # type: ignore[misc]  # mode has no types
 
     async def on_start(self) -> None:
         await self.add_async_context(self._context)
-
-
-def _pipeline_secret(file: Path) -> bytes:
-    try:
-        return parse_key(file.read_text(), str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the pipeline's key: {error}; `fairroll provision` makes it") from None

@@ -22,6 +22,7 @@ from models.errors import MalformedMessage
 from models.ledger.events import Reported, Requested, UnreadableReport
 from models.ledger.rules.policy import Sites
 from models.settings import Settings
+from models.site_file import read_sites
 from stream_processors.ingress.admission import Admission, Turn
 from stream_processors.ingress.rate_limit import RateLimits
 from stream_processors.ingress.records import Publication, Record
@@ -33,7 +34,6 @@ from stream_processors.runtime.key_client import open_keys
 from stream_processors.runtime.mqtt import Received, Session, open_session, read_retained
 from stream_processors.runtime.pipeline_identity import check_kafka, check_retained, own_id
 from stream_processors.runtime.service import announce_ready, drain, serve
-from stream_processors.runtime.site_file import read_sites
 
 __all__ = ["Publication", "Record", "on_message", "run", "sender"]
 

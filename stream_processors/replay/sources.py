@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from models.errors import ConfigError
-from models.keys.key_files import KEY_BYTES, PIPELINE_KEY, parse_key, pipeline_id
+from models.keys.key_files import KEY_BYTES, PIPELINE_KEY, pipeline_id
 from models.replay.archive import UnusableArchive
 from models.replay.erasures import Erasures
 from models.settings import Settings
@@ -18,6 +18,7 @@ from stream_processors.replay.kafka_source import Wanted, events_since, open_str
 from stream_processors.replay.player import Source
 from stream_processors.replay.template_access import Treat, none_at_all, still_remembered
 from stream_processors.runtime.key_client import Keys, open_keys
+from stream_processors.runtime.pipeline_identity import read_pipeline_secret
 
 __all__ = ["KAFKA", "Opened", "SourceSpec", "open_source", "pipeline_secret"]
 
@@ -66,13 +67,12 @@ async def open_source(settings: Settings, asked: SourceSpec) -> AsyncIterator[Op
 
 def pipeline_secret(settings: Settings, *, is_needed: bool) -> bytes:
     """Return the secret that pseudonyms are derived from; replays by record do not need it."""
-    file = settings.secrets / PIPELINE_KEY
     try:
-        return parse_key(file.read_text(), str(file))
-    except (OSError, UnicodeDecodeError) as error:
+        return read_pipeline_secret(settings.secrets)
+    except ConfigError as error:
         if not is_needed:
             return bytes(KEY_BYTES)
-        raise ConfigError(f"cannot read the pipeline's key: {error}; without it replay --on-record") from None
+        raise ConfigError(f"{error}, or replay --on-record") from None
 
 
 def _open_file(settings: Settings, asked: SourceSpec) -> Opened:

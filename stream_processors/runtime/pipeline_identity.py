@@ -5,16 +5,27 @@ publishes anything, a service compares Kafka's with its own, and the MQTT broker
 ConfigError if they differ.
 """
 
+from pathlib import Path
+
 from aiokafka import TopicPartition
 
 from models.errors import ConfigError
-from models.keys.key_files import PIPELINE_ID
+from models.keys.key_files import PIPELINE_ID, PIPELINE_KEY, parse_key
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_consumer, open_producer, read_to_end
 
-__all__ = ["check_kafka", "check_retained", "own_id", "record_id"]
+__all__ = ["check_kafka", "check_retained", "own_id", "read_pipeline_secret", "record_id"]
 
 _KEY = b"id"
+
+
+def read_pipeline_secret(secrets: Path) -> bytes:
+    """Read the secret that pseudonyms are derived from; raises ConfigError."""
+    file = secrets / PIPELINE_KEY
+    try:
+        return parse_key(file.read_text(), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the pipeline's key: {error}; `fairroll provision` makes it") from None
 
 
 def own_id(settings: Settings) -> str:

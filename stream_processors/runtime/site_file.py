@@ -1,24 +1,12 @@
-"""The operator's sites file: read by ingress, sent to the decider as events."""
-
-from pathlib import Path
+"""Sends the settings of the sites file to the decider, as events."""
 
 from models.contract.codec import encode
-from models.errors import ConfigError
 from models.ledger.events import SiteConfigured
-from models.ledger.rules.policy import Sites, parse_sites
+from models.ledger.rules.policy import Sites
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_producer
 
-__all__ = ["configure_sites", "read_sites"]
-
-
-def read_sites(path: Path) -> Sites:
-    """Read the sites file; raises ConfigError naming the file and the place in it."""
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the sites file {path}: {error}; FAIRROLL_SITES names it") from None
-    return parse_sites(text, str(path))
+__all__ = ["configure_sites"]
 
 
 async def configure_sites(settings: Settings, sites: Sites) -> None:

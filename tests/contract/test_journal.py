@@ -20,7 +20,7 @@ from msgspec import structs
 from devices.journal.port import InMemoryJournal, Journal, changes
 from devices.journal.sqlite import DiskJournal
 from devices.machine.persistent_state import Memory, Ration
-from devices.session.device_files import boot_id
+from devices.session.boot_id import boot_id
 from models.contract.messages import Control, Dispense, LocalRation, Revision, Stock
 from models.errors import ConfigError
 

@@ -13,7 +13,7 @@ from infra.probes import kafka_fault
 from infra.setup.provision import provision
 from infra.status.probe import read_status
 from models.settings import Settings
-from stream_processors.runtime.site_file import read_sites
+from models.site_file import read_sites
 from tests.support.certificates import Authority
 from tests.support.rights import guarded
 

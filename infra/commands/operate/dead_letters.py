@@ -14,7 +14,7 @@ from infra.dead_letters.screen import line_of, screen
 from infra.operator_settings import operator_settings
 from infra.time_arguments import Span
 from models.settings import Settings
-from stream_processors.runtime.site_file import read_sites
+from models.site_file import read_sites
 
 __all__ = ["dead_letters"]
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from infra.operator_settings import operator_settings
 from infra.status.probe import read_status
 from infra.status.screen import screen
-from stream_processors.runtime.site_file import read_sites
+from models.site_file import read_sites
 
 __all__ = ["status"]
 

@@ -13,8 +13,8 @@ from infra.audit.audit import audit as audit_everywhere
 from infra.audit.influx import publish as write_point
 from infra.audit.screen import screen
 from infra.operator_settings import operator_settings
+from models.site_file import read_sites
 from stream_processors.runtime.service import log_to_stderr
-from stream_processors.runtime.site_file import read_sites
 
 __all__ = ["audit"]
 

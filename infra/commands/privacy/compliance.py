@@ -10,7 +10,7 @@ import click
 from infra.compliance.evidence import gather
 from infra.compliance.report import count, html, lines, markdown, sections
 from infra.operator_settings import operator_settings
-from stream_processors.runtime.site_file import read_sites
+from models.site_file import read_sites
 
 __all__ = ["compliance"]
 

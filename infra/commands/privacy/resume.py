@@ -6,7 +6,7 @@ from infra.hold.arguments import all_option, by_option, chosen_sites, json_optio
 from infra.hold.screen import submit_and_report
 from infra.operator_settings import operator_settings
 from models.ledger.events import SiteResumed
-from stream_processors.runtime.site_file import read_sites
+from models.site_file import read_sites
 
 __all__ = ["resume"]
 

@@ -16,9 +16,9 @@ from models.errors import FairrollError
 from models.ledger.outcomes import Answered
 from models.replay.explain import Explanation, FaceFound, Line, MotorReport
 from models.settings import Settings
+from models.site_file import read_sites
 from stream_processors.replay.request_search import Found, decisions_on, find
 from stream_processors.replay.sources import KAFKA, SourceSpec, open_source
-from stream_processors.runtime.site_file import read_sites
 
 __all__ = ["explain"]
 

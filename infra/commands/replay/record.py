@@ -9,9 +9,9 @@ from infra.replay.kafka_errors import run_replay
 from infra.replay.screen import progress_bar
 from infra.time_arguments import Moment
 from models.errors import ConfigError
+from models.site_file import read_sites
 from stream_processors.replay.kafka_source import Wanted
 from stream_processors.replay.recorder import record as make_archive
-from stream_processors.runtime.site_file import read_sites
 
 __all__ = ["record"]
 

@@ -23,11 +23,11 @@ from models.replay.replay import Replay
 from models.replay.summary import Filter
 from models.replay.what_if import Trial
 from models.settings import Settings
+from models.site_file import read_sites
 from stream_processors.replay.kafka_source import time_of
 from stream_processors.replay.pace import Pace
 from stream_processors.replay.player import play
 from stream_processors.replay.sources import KAFKA, SourceSpec, open_source
-from stream_processors.runtime.site_file import read_sites
 
 __all__ = ["replay"]
 

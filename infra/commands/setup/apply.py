@@ -5,7 +5,8 @@ import asyncio
 import click
 
 from infra.operator_settings import operator_settings
-from stream_processors.runtime.site_file import configure_sites, read_sites
+from models.site_file import read_sites
+from stream_processors.runtime.site_file import configure_sites
 
 __all__ = ["apply"]
 

@@ -136,7 +136,7 @@ class _OnlyPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     policy: Policy
 
 
-class _OnTrial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _TrialFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     policy: Policy | None = None
     sites: dict[Name, Any] = {}
 
@@ -157,13 +157,10 @@ def parse_policies(text: str, source: str) -> Policies:
 
     Raises ConfigError naming `source` and the place in it.
     """
+    tables = _parse_toml(text, source)
     try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source}: {error}") from None
-    try:
-        tried = msgspec.convert(tables, _OnTrial)
-        sites = {name: _policy_on_trial(name, table) for name, table in tried.sites.items()}
+        tried = msgspec.convert(tables, _TrialFile)
+        sites = {name: _trial_policy(name, table) for name, table in tried.sites.items()}
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {error}") from None
     if not sites and tried.policy is None:
@@ -171,7 +168,7 @@ def parse_policies(text: str, source: str) -> Policies:
     return Policies(sites=sites, others=tried.policy)
 
 
-def _policy_on_trial(name: str, table: Any) -> Policy:
+def _trial_policy(name: str, table: Any) -> Policy:
     try:
         if isinstance(table, dict) and "devices" in table:
             return msgspec.convert(table, SiteSpec).policy
@@ -184,14 +181,18 @@ def _policy_on_trial(name: str, table: Any) -> Policy:
 
 def parse_sites(text: str, source: str) -> Sites:
     """Parse a sites file in TOML; raises ConfigError naming `source` and the place in it."""
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source}: {error}") from None
+    tables = _parse_toml(text, source)
     try:
         return msgspec.convert(tables, Sites)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {_with_its_site(str(error), tables)}") from None
+
+
+def _parse_toml(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: {error}") from None
 
 
 def _with_its_site(error: str, tables: dict[str, Any]) -> str:

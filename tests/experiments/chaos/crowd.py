@@ -24,7 +24,7 @@ from msgspec import Struct
 from devices.hardware.motor import SimulatedMotor
 from devices.journal.sqlite import DiskJournal
 from devices.machine import actions
-from devices.session.device_files import boot_id
+from devices.session.boot_id import boot_id
 from devices.session.security import read_security
 from devices.session.session import Dispenser, Identity, new_id
 from devices.session.site_key import SiteKeyChain, open_site_key_chain, site_key_file

@@ -15,7 +15,7 @@ from models.contract.messages import Forgotten
 from models.ledger.codec import decode_outcome
 from models.ledger.events import SiteHeld
 from models.ledger.outcomes import SiteCounted
-from stream_processors.runtime.site_file import read_sites
+from models.site_file import read_sites
 from tests.e2e.planting import audited, found, plant
 from tests.experiments.privacy.copies import Copy, alive, copy_of, on_disk, readable
 from tests.experiments.privacy.stage import WINDOW_S, Eye, Stage
