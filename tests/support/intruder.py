@@ -11,7 +11,7 @@ from aiomqtt import Will
 from models.mqtt_client import Client
 from models.settings import Settings, host_and_port
 
-__all__ = ["Witness", "client", "connack", "cut", "is_refused", "witness"]
+__all__ = ["Witness", "client", "connack", "connected", "cut", "is_closed", "is_refused", "witness"]
 
 _WITHIN_S = 20.0
 
@@ -26,6 +26,21 @@ def connack(settings: Settings, context: ssl.SSLContext | None, client_id: str =
                 return line.recv(64)
     except (ssl.SSLError, ConnectionError):
         return b""
+
+
+def connected(settings: Settings, context: ssl.SSLContext, client_id: str) -> ssl.SSLSocket:
+    """A connection that the broker has accepted, and that stays open."""
+    plain = socket.create_connection(host_and_port(settings.mqtt), timeout=_WITHIN_S)
+    line = context.wrap_socket(plain, server_hostname="127.0.0.1")
+    line.sendall(_connect(client_id.encode()))
+    assert not is_refused(line.recv(64))
+    return line
+
+
+def is_closed(line: ssl.SSLSocket) -> bool:
+    """Whether the broker ends the connection: a DISCONNECT (MQTT 5, 3.14), or the end of the stream."""
+    answer = line.recv(64)
+    return not answer or answer.startswith(b"\xe0")
 
 
 def is_refused(answer: bytes) -> bool:

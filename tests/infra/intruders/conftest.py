@@ -20,7 +20,7 @@ async def fort(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fort]:
     folder = tmp_path_factory.mktemp("fort")
     stack = LocalStack(folder, programs=["mosquitto"], ports=Ports.free(), is_secure=True)
     certify(folder, stack.settings, _SITES, datetime.now(UTC))
-    equip(folder, ["park.thief"], datetime.now(UTC))
+    equip(folder, ["park.thief", "staging:park.gate"], datetime.now(UTC))
     async with stack:
         pid = stack["mosquitto"].pid
         assert pid

@@ -13,7 +13,7 @@ from infra.broker.live import update
 from infra.local.secured import equip, write_local_broker
 from models.mqtt_client import MqttRejected
 from tests.infra.intruders.fort import Fort
-from tests.support.intruder import client, connack, is_refused, witness
+from tests.support.intruder import client, connack, connected, is_closed, is_refused, witness
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 _LOBBY = "fairroll/v1/park/lobby"
@@ -28,6 +28,16 @@ async def test_the_client_id_of_another_disturbs_nobody(fort: Fort, client_id: s
         for undisturbed in (lobby, ingress):
             async with asyncio.timeout(20):
                 await undisturbed.unsubscribe("answered")  # raises where the connection is lost
+
+
+async def test_one_certificate_has_one_connection(fort: Fort) -> None:
+    context = fort.files("park.gate").context()
+    ids = [f"flood-{number}" for number in range(20)]
+    lines = [await asyncio.to_thread(connected, fort.settings, context, client_id) for client_id in ids]
+    closed = [await asyncio.to_thread(is_closed, line) for line in lines[:-1]]
+    for line in lines:
+        line.close()
+    assert all(closed)
 
 
 async def test_a_user_name_does_not_replace_that_of_the_certificate(fort: Fort) -> None:

@@ -38,6 +38,8 @@ _NOT_WRITTEN = [
     ("admin", "fairroll/v1/park/control"),
     ("audit", "fairroll/v1/park/control"),
     ("park.unlisted", f"{_GATE}/request"),
+    ("staging:park.gate", f"{_GATE}/request"),
+    ("staging:park.gate", "staging/v1/park/gate/request"),
 ]
 
 

@@ -33,6 +33,7 @@ _NOT_READ = [
     ("operator", "fairroll/v1/#"),
     ("admin", "fairroll/v1/#"),
     ("park.unlisted", f"{_GATE}/command"),
+    ("staging:park.gate", f"{_GATE}/command"),
 ]
 
 
