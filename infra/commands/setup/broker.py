@@ -36,10 +36,11 @@ _FOLDER = click.Path(path_type=Path)
 def broker(
     *, ca: tuple[Path, ...], folder: Path, home: str, data: Path, hosts: tuple[str, ...], listen: str, live: bool
 ) -> None:
-    """Configure mosquitto: every name with a valid certificate may do what it needs, and nothing else may anything.
+    """Configure mosquitto for clients with certificates.
 
-    Writes configuration, access rules, CRL, key and certificate. With --live: adds and removes names in a running
-    broker, as `admin`; who is removed is disconnected.
+    Each name with a valid certificate gets the rights that it needs, and no others. Writes configuration, access
+    rules, CRL, key and certificate. With --live: adds and removes names in a running broker, as `admin`; a client
+    whose name is removed is disconnected.
     """
     settings, now = operator_settings(), datetime.now(UTC)
     authorities = [AuthorityFolder(folder) for folder in ca]

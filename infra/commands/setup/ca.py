@@ -26,7 +26,7 @@ _AUTHORITY = click.option(
 
 @click.group()
 def ca() -> None:
-    """Sign and revoke the certificates of broker, services and dispensers.
+    """Sign and revoke certificates of broker, services, dispensers.
 
     A dispenser's name is SITE.DEVICE; a service's is ingress, egress, operator, audit or admin, with an instance where
     there are several (ingress-1); the MQTT broker's is broker.
