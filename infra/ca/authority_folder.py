@@ -16,7 +16,7 @@ signed that cannot be revoked.
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,7 +34,7 @@ from models.errors import ConfigError
 from models.pki.bundle import Bundle, control_keys_pem, parse_control_keys
 from models.pki.certificates import Authority, read_certificate, revocation_list, self_signed, sign
 
-__all__ = ["AuthorityFolder", "Issued"]
+__all__ = ["AuthorityFolder", "Issued", "ending"]
 
 
 class Issued(Struct, frozen=True, kw_only=True):
@@ -50,6 +50,15 @@ class Issued(Struct, frozen=True, kw_only=True):
         if self.revoked_at:
             return "revoked"
         return "expired" if self.not_after < now else "valid"
+
+
+def ending(issued: Iterable[Issued], now: datetime, within: timedelta) -> list[Issued]:
+    """Of each name that has a valid certificate the last one, where that ends soon; in the order of their ends."""
+    last: dict[str, Issued] = {}
+    for each in sorted(issued, key=lambda one: one.not_after):
+        if each.state(now) == "valid":
+            last[each.name] = each
+    return sorted((each for each in last.values() if each.not_after <= now + within), key=lambda one: one.not_after)
 
 
 class AuthorityFolder:

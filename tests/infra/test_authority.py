@@ -2,6 +2,7 @@
 
 import json
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner, Result
 from cryptography import x509
 
 from devices.enrolment.command import enroll
+from infra.ca.authority_folder import Issued, ending
 from infra.commands.setup.ca import ca
 from models.errors import ConfigError
 from models.pki.bundle import parse_control_keys
@@ -135,3 +137,22 @@ def test_the_key_of_controls_is_replaced_next_to_the_old_one(typed: CliRunner) -
         old = new
     _enrolled(typed)
     assert Path("device/mqtt/control.pem").read_bytes() == Path(".local/ca/control.pem").read_bytes()
+
+
+def test_names_whose_last_certificate_ends_soon_are_listed_for_a_timer(typed: CliRunner) -> None:
+    _enrolled(typed)
+    assert typed.invoke(ca, ["list", "--ending", "29"]).exit_code == 0
+    due = typed.invoke(ca, ["list", "--ending", "31"])
+    assert due.exit_code == 1
+    assert "park.gate" in due.output
+
+
+def test_of_a_renewed_name_only_the_last_certificate_counts() -> None:
+    now = datetime(2026, 11, 28, tzinfo=UTC)
+    old, new, other = (
+        Issued(serial=serial, name=name, not_after=now + timedelta(days=days))
+        for serial, name, days in (("1", "park.gate", 3), ("2", "park.gate", 30), ("3", "park.lobby", 6))
+    )
+    gone = Issued(serial="4", name="hall.door", not_after=now + timedelta(days=2), revoked_at=now)
+    assert ending([new, other, old, gone], now, timedelta(days=7)) == [other]
+    assert ending([other, old], now, timedelta(days=7)) == [old, other]

@@ -1,6 +1,7 @@
 """`fairroll ca`."""
 
 import os
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from devices.enrolment.enrolment import IdentityFiles, request_certificate
 from devices.enrolment.private_files import replace
-from infra.ca.authority_folder import AuthorityFolder
+from infra.ca.authority_folder import AuthorityFolder, ending
 from infra.tables import Table
 from models.errors import ConfigError
 from models.pki.certificates import elliptic_key, fingerprint, read_request
@@ -135,12 +136,19 @@ def control_key(folder: Path) -> None:
 
 @ca.command("list")
 @_AUTHORITY
-def list_issued(folder: Path) -> None:
-    """Show every certificate that was signed."""
-    table, now = Table("name", "state", "until", "serial"), _now()
-    for each in AuthorityFolder(folder).issued():
+@click.option("--ending", "days", type=click.IntRange(0), help="Only names whose last certificate ends within DAYS.")
+def list_issued(folder: Path, days: int | None) -> None:
+    """Show every certificate that was signed.
+
+    With --ending the exit code is 1 if a name has to be renewed, so that a timer can report it.
+    """
+    issued, now = AuthorityFolder(folder).issued(), _now()
+    shown = issued if days is None else ending(issued, now, timedelta(days=days))
+    table = Table("name", "state", "until", "serial")
+    for each in shown:
         table.add_row(each.name, each.state(now), f"{each.not_after:%Y-%m-%d %H:%M}", each.serial)
     Console().print(table)
+    sys.exit(1 if shown and days is not None else 0)
 
 
 def _check(name: str) -> None:
