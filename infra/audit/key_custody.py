@@ -2,6 +2,8 @@
 
 import os
 import stat
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from infra.audit.judgement import SEAL_SLACK_S, Tally
@@ -35,7 +37,12 @@ async def read_key_holder(settings: Settings, tally: Tally) -> None:
 
 
 async def read_secrets(settings: Settings, tally: Tally) -> None:
-    """Check that the folder of secrets and its files are accessible to their user alone. Raises Unread."""
+    """Check that the folder of secrets, its files, and the private keys of MQTT are accessible to their user alone.
+
+    Raises Unread.
+    """
+    for path in _private_keys(settings):
+        _check(path, tally)
     if not settings.secrets.is_dir():
         raise Unread(f"no folder {settings.secrets} (FAIRROLL_SECRETS)")
     _check_closed(settings.secrets, tally)
@@ -50,7 +57,20 @@ def key_texts(settings: Settings) -> tuple[bytes, ...]:
         texts = [path.read_bytes() for path in sorted(settings.secrets.glob("*.key"))]
     except OSError:
         return ()
-    return tuple(text.split()[-1] for text in texts if text.split())
+    return (*(text.split()[-1] for text in texts if text.split()), *_pem_texts(_private_keys(settings)))
+
+
+def _private_keys(settings: Settings) -> list[Path]:
+    """The keys of MQTT certificates and of controls, as far as this host has them."""
+    places = [Path(place.replace("{name}", "*")) for place in (settings.mqtt_key, settings.control_key) if place]
+    return [path for place in places for path in sorted(place.parent.glob(place.name))]
+
+
+def _pem_texts(files: Iterable[Path]) -> Iterator[bytes]:
+    """A line of each key that no other has: the first one of an elliptic key is its format."""
+    for file in files:
+        with suppress(OSError):
+            yield from file.read_bytes().splitlines()[1:-1][-2:][:1]
 
 
 def _check_places(settings: Settings, tally: Tally) -> None:

@@ -9,6 +9,7 @@ import lzma
 import uuid
 from array import array
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
@@ -16,12 +17,15 @@ import pytest
 import zstandard
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from devices.enrolment.enrolment import IdentityFiles, request_certificate
 from infra.audit.audit import other_pipelines
 from infra.audit.detection import LONGEST, see
 from infra.audit.files import read_broker_files, read_files
 from infra.audit.judgement import Known, Suspects, Tally, Where, readable
+from infra.audit.key_custody import key_texts, read_secrets
 from infra.audit.places import Unread
 from infra.audit.report import CLEAN, UNREAD, VIOLATED, Place, Report
+from infra.ca.authority_folder import AuthorityFolder
 from models.contract.codec import encode
 from models.contract.messages import ButtonPressed, FaceSeen, Mode
 from models.contract.topics import Topics, kafka_topics
@@ -29,6 +33,7 @@ from models.keys.seal_chain import SiteFacts, SitesReply
 from models.keys.seals import ENTROPY_BYTES, NONCE_BYTES, Keyring, Sealed, SealKey, binding
 from models.ledger.events import Requested
 from models.ledger.rules.policy import Policy
+from models.settings import Settings
 
 RAW = hashlib.sha512(b"no person").digest()
 TEMPLATE = base64.b64encode(RAW)
@@ -278,6 +283,27 @@ def test_a_secret_outside_of_its_folder_is_found() -> None:
     tally.scan(Where("backup", 0), b"key: " + b"5ec2e7" * 10)
     [finding] = tally.examples
     assert (finding.kind, finding.where) == ("key", "backup:5")
+
+
+async def test_private_keys_of_mqtt_and_controls_are_secrets(tmp_path: Path) -> None:
+    authority = AuthorityFolder.create(tmp_path / "ca", "fairroll", datetime.now(UTC))
+    for name in ("ingress-1", "park.gate"):
+        request_certificate(IdentityFiles(tmp_path / "mqtt", name))
+    settings = Settings(
+        mqtt_key=str(tmp_path / "mqtt" / "{name}.key"),
+        control_key=str(authority.control_key_file),
+        secrets=tmp_path / "secrets",
+    )
+    settings.secrets.mkdir(mode=0o700)
+    keys = [tmp_path / "mqtt/ingress-1.key", tmp_path / "mqtt/park.gate.key", authority.control_key_file]
+    for key in keys:
+        tally = Tally("data", Known(now=NOW, facts=None, secrets=key_texts(settings)), Suspects())
+        tally.scan(Where("backup", 0), key.read_bytes())
+        assert [finding.kind for finding in tally.examples] == ["key"]
+        key.chmod(0o644)
+    tally = Tally("secrets", Known(now=NOW, facts=None), Suspects())
+    await read_secrets(settings, tally)
+    assert sorted(finding.where for finding in tally.examples) == sorted(map(str, keys))
 
 
 def test_all_findings_are_counted_and_a_few_are_listed() -> None:
