@@ -121,7 +121,7 @@ async def _publish_all(
     now_ms = time.time_ns() // 1_000_000
     commands = [command for record in batch if (command := _command(record, now_ms, topics, health))]
     with health.at_work():
-        await asyncio.gather(*(session.publish(c.topic, c.payload, expiry_s=c.expiry_s) for c in commands))
+        await session.publish_all(commands)
     published.update(next_offsets(batch))
     health.count("commands", len(commands))
 

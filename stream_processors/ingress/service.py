@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
@@ -159,18 +159,18 @@ async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
         tasks.create_task(keep_states_in_order(states, producer, settings.topics.states, health), name="states")
         await session.subscribe(*(f"$share/ingress/{topic}" for topic in settings.topics.ingress_filters))
         announce_ready(f"ingress {settings.instance} ({os.getpid()})")
-        under_way: asyncio.Queue[_Sent] = asyncio.Queue(_RECEIVE_MAXIMUM)
+        in_flight = _InFlight()
         tasks.create_task(health.watch(kafka=partial(kafka_answers, producer)), name="health")
         acknowledging = tasks.create_task(
-            _acknowledge(session, under_way, settings.topics.dead_letters, health), name="acknowledge"
+            _acknowledge(session, in_flight, settings.topics.dead_letters, health), name="acknowledge"
         )
         turn = partial(_turn, topics=settings.topics, sites=sites, seals=seals)
         admission = Admission(turn, RateLimits(settings.device_rates), sites.knows, settings.topics, health)
         tasks.create_task(admission.run(partial(_append, producer)), name="admission")
         try:
-            await _forward(session, producer, admission.turn, under_way, health)
+            await _forward(session, producer, admission.turn, in_flight, health)
         except asyncio.CancelledError:
-            await drain(under_way.join(), acknowledging)
+            await drain(in_flight.batches.join(), acknowledging)
             raise
 
 
@@ -192,32 +192,49 @@ def _follow(record: ConsumerRecord, seals: Seals, health: Health) -> None:
         health.fault(f"unreadable control at {record.partition}/{record.offset}: {error}")
 
 
-class _Sent(NamedTuple):
-    message: Received
-    records: tuple[Record, ...]
-    """empty: above a rate, or left for its dispenser to repeat"""
-    appended: Awaitable[object]
+class _Sent:
+    """Messages that came together, and what waits until Kafka has their records."""
+
+    def __init__(self) -> None:
+        self.messages: list[Received] = []
+        self.kept = 0
+        """messages with records: the others are above a rate, or left for their dispensers to repeat"""
+        self.records: list[Record] = []
+        self.appended: list[Awaitable[object]] = []
+
+    def add(self, message: Received, records: tuple[Record, ...], appended: list[Awaitable[object]]) -> None:
+        self.messages.append(message)
+        self.kept += bool(records)
+        self.records += records
+        self.appended += appended
+
+
+class _InFlight:
+    """What was given to Kafka and is not acknowledged to the broker, in order; at most `_RECEIVE_MAXIMUM` messages."""
+
+    def __init__(self) -> None:
+        self.batches: asyncio.Queue[_Sent] = asyncio.Queue()
+        self.room = asyncio.Semaphore(_RECEIVE_MAXIMUM)
 
 
 async def _forward(
-    session: Session,
-    producer: AIOKafkaProducer,
-    turn: Turn,
-    under_way: "asyncio.Queue[_Sent]",
-    health: Health,
+    session: Session, producer: AIOKafkaProducer, turn: Turn, in_flight: _InFlight, health: Health
 ) -> None:
-    async for message in session.messages:
-        with health.at_work():
-            sent = await _send(producer, turn, message, health)
-        await under_way.put(sent)
+    """Send what has come, together: Kafka gets it in as few requests as it can, and nothing waits for more to come."""
+    async for messages in session.batches():
+        sent = _Sent()
+        try:
+            for message in messages:
+                await in_flight.room.acquire()
+                with health.at_work():
+                    sent.add(message, *await _send(producer, turn, message, health))
+        finally:  # a stop acknowledges what was given to Kafka
+            in_flight.batches.put_nowait(sent)
 
 
 async def _send(
-    producer: AIOKafkaProducer,
-    turn: Turn,
-    message: Received,
-    health: Health,
-) -> _Sent:
+    producer: AIOKafkaProducer, turn: Turn, message: Received, health: Health
+) -> tuple[tuple[Record, ...], list[Awaitable[object]]]:
     """Give it to the producer, however long that takes: the broker keeps what comes meanwhile."""
     while True:
         publication = Publication(message.topic, message.payload, message.expiry_s, time.monotonic() - message.at)
@@ -229,10 +246,10 @@ async def _send(
         except NoKey as error:
             health.fault(str(error))
             health.count("left")
-            return _Sent(message, (), asyncio.gather())
+            return (), []
         else:
             health.count("sent", bool(records))
-            return _Sent(message, records, asyncio.gather(*appended))
+            return records, appended
 
 
 async def _append(producer: AIOKafkaProducer, record: Record) -> Awaitable[object]:
@@ -240,15 +257,17 @@ async def _append(producer: AIOKafkaProducer, record: Record) -> Awaitable[objec
     return await producer.send(record.topic, record.value or None, record.key.encode())  # type: ignore[no-any-return]  # untyped
 
 
-async def _acknowledge(session: Session, under_way: "asyncio.Queue[_Sent]", dead_letters: str, health: Health) -> None:
+async def _acknowledge(session: Session, in_flight: _InFlight, dead_letters: str, health: Health) -> None:
     """Acknowledge in the order of arrival; a failed append ends the session, and the broker sends again."""
     while True:
-        message, records, appended = await under_way.get()
+        sent = await in_flight.batches.get()
         with health.at_work():
-            await appended
-        session.acknowledge(message)
-        health.count("kept", bool(records))
-        for letter in (record for record in records if record.topic == dead_letters):
+            await asyncio.gather(*sent.appended)
+        for message in sent.messages:
+            session.acknowledge(message)
+            in_flight.room.release()
+        health.count("kept", sent.kept)
+        for letter in (record for record in sent.records if record.topic == dead_letters):
             health.count("dead_letters")
             log.warning("dead letter", source=letter.key)
-        under_way.task_done()
+        in_flight.batches.task_done()

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, NamedTuple, cast
 
@@ -12,6 +12,7 @@ from paho.mqtt.properties import Properties
 
 from models.mqtt_client import Client
 from models.settings import Settings, host_and_port
+from stream_processors.runtime.mqtt_batching import BatchingClient
 
 __all__ = ["Received", "Session", "open_session", "read_retained"]
 
@@ -32,6 +33,8 @@ messages reach no consumer until their senders repeat them.
 """
 
 
+_MOST_TOGETHER = 100
+"""Messages of a batch: the first of them waits for the last one's record before it is acknowledged."""
 _NO_TOPIC = "fairroll/no/such/topic"
 _DATE_EVERY_S = 0.5
 _LATE_S = 1.5
@@ -66,17 +69,31 @@ class Session:
         """What comes, in order; raises MqttError when the broker is lost."""
         return self._received()
 
+    async def batches(self) -> AsyncIterator[list[Received]]:
+        """What has come, in order: as soon as there is a message, with those behind it; raises as `messages`."""
+        async for item in self._client.messages:
+            yield [cast("Received", item), *self._arrivals.take(_MOST_TOGETHER - 1)]
+
     async def subscribe(self, *filters: str) -> None:
         async with asyncio.timeout(_SUBACK_S):
             await self._client.subscribe([(topic, QOS_AT_LEAST_ONCE) for topic in filters])
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False, expiry_s: int | None = None) -> None:
         """Return after the broker's PUBACK."""
-        properties = Properties(PacketTypes.PUBLISH)
-        if expiry_s is not None:
-            properties.MessageExpiryInterval = expiry_s
         async with asyncio.timeout(_ANSWER_S):
-            await self._client.publish(topic, payload, QOS_AT_LEAST_ONCE, retain, properties)
+            await self._publish(topic, payload, expiry_s, retain=retain)
+
+    async def publish_all(self, publications: Iterable[tuple[str, bytes, int | None]]) -> None:
+        """Publish topics, payloads and expiries (s) in their order, and return after all PUBACKs."""
+        async with asyncio.timeout(_ANSWER_S):
+            await asyncio.gather(*(self._publish(*publication) for publication in publications))
+
+    async def _publish(self, topic: str, payload: bytes, expiry_s: int | None, *, retain: bool = False) -> None:
+        properties = None
+        if expiry_s is not None:
+            properties = Properties(PacketTypes.PUBLISH)
+            properties.MessageExpiryInterval = expiry_s
+        await self._client.publish(topic, payload, QOS_AT_LEAST_ONCE, retain, properties)
 
     def acknowledge(self, message: Received) -> None:
         """Send the PUBACK; MQTT wants them in the order of the messages (MQTT 5, 4.6)."""
@@ -110,6 +127,10 @@ class _Arrivals(asyncio.Queue[Any]):
     def __init__(self) -> None:
         super().__init__()
         self.read_up_to = time.monotonic()
+
+    def take(self, most: int) -> list[Received]:
+        """Take what is there."""
+        return [self.get_nowait() for _ in range(min(most, self.qsize()))]
 
     def _put(self, item: Message) -> None:
         now = time.monotonic()
@@ -167,7 +188,7 @@ def _client(settings: Settings, identifier: str, receive_maximum: int, arrivals:
     properties = Properties(PacketTypes.CONNECT)
     properties.SessionExpiryInterval = _SESSION_EXPIRY_S if is_kept else 0
     properties.ReceiveMaximum = receive_maximum
-    client = Client(
+    client = BatchingClient(
         host,
         port,
         identifier=settings.topics.client_id(identifier) if is_kept else None,

@@ -7,18 +7,17 @@ from pathlib import Path
 from rich.console import Console
 
 from infra.tables import stacked
-from tests.experiments.bench import decisions, round_trip, sealing, transport
+from tests.experiments.bench import bridges, decisions, round_trip, sealing, transport
 
 
 def main() -> None:
     console = Console()
     console.print(stacked(decisions.table(), sealing.table()))
-    console.print()
-    with tempfile.TemporaryDirectory(prefix="fairroll-bench-") as folder:
-        console.print(stacked(asyncio.run(transport.table(Path(folder))), transport.signatures()))
-    console.print()
-    with tempfile.TemporaryDirectory(prefix="fairroll-bench-") as folder:
-        console.print(asyncio.run(round_trip.table(Path(folder))))
+    for measure in (transport.table, round_trip.table, bridges.table):
+        console.print()
+        with tempfile.TemporaryDirectory(prefix="fairroll-bench-") as folder:
+            console.print(asyncio.run(measure(Path(folder))))
+    console.print(transport.signatures())
 
 
 main()

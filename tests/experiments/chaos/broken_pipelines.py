@@ -67,11 +67,11 @@ class _Hasty:
         self._acknowledge = session.acknowledge
         session.acknowledge = lambda _: None
 
-    @property
-    async def messages(self) -> AsyncIterator[Any]:
-        async for message in self._session.messages:
-            self._acknowledge(message)
-            yield message
+    async def batches(self) -> AsyncIterator[list[Any]]:
+        async for messages in self._session.batches():
+            for message in messages:
+                self._acknowledge(message)
+            yield messages
 
 
 BROKEN: dict[str, Callable[[Settings], None]] = {

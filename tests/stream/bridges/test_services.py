@@ -30,8 +30,8 @@ from tests.support.services import Service, away, frozen, running
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PER_SECOND = 300
-MOST_UNDER_WAY = 500 + 2
-"""what may wait for Kafka, and what an ingress has in its two hands"""
+MOST_UNDER_WAY = 500
+"""what may wait for Kafka"""
 SITES = [f"s{number}" for number in range(8)]
 
 _numbers = count(1)
