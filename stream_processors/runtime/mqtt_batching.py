@@ -46,10 +46,15 @@ class BatchingClient(Client):
             try:
                 merge_packets(client._out_packet)  # noqa: SLF001 - paho's queue
                 client.loop_write()
+                if client.want_write():
+                    self._loop.add_writer(sock.fileno(), write)
             except Exception as error:  # noqa: BLE001 - as above
                 self._lose(error)
 
-        self._loop.call_soon_threadsafe(self._loop.add_writer, sock.fileno(), write)
+        if self._connected.done():
+            self._loop.call_soon(write)
+        else:  # the thread that connects
+            self._loop.call_soon_threadsafe(write)
 
     def _lose(self, error: Exception) -> None:
         if not self._disconnected.done():

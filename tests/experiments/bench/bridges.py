@@ -69,7 +69,6 @@ class Bridge(NamedTuple):
 
 async def table(folder: Path, trees: tuple[Path, ...] = ()) -> Table:
     """Run everything in `folder` and compare."""
-    folder.mkdir(exist_ok=True)
     sites = folder / "sites.toml"
     sites.write_text("".join(_SITE.format(site, _DEVICES).replace("'", '"') for site in _SITES))
     environ = {"FAIRROLL_SITES": str(sites), "FAIRROLL_DEVICE_REPORTS_PER_S": _UNLIMITED}
@@ -154,9 +153,8 @@ async def _out_of_kafka(settings: Settings, bridge: Bridge) -> Turn:
 @asynccontextmanager
 async def _running(settings: Settings, bridge: Bridge) -> AsyncIterator[Callable[[], float]]:
     """Yields how many CPU seconds it has used since it was ready."""
-    environ = environ_of(settings, **({"PYTHONPATH": str(bridge.tree)} if bridge.tree else {}))
     async with AsyncExitStack() as running:
-        process = await running.enter_async_context(beside(*bridge.command, env=environ))
+        process = await running.enter_async_context(beside(*bridge.command, env=environ_of(settings), cwd=bridge.tree))
         assert process.stdout
         line = await asyncio.wait_for(process.stdout.readline(), 60)
         assert line.startswith(b"ready"), line

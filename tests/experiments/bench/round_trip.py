@@ -42,7 +42,6 @@ devices = {str(_DEVICES).replace("'", '"')}
 
 async def table(folder: Path) -> Table:
     """Run everything in `folder` and compare."""
-    folder.mkdir(exist_ok=True)
     sites = folder / "sites.toml"
     sites.write_text(_SITES)
     async with LocalStack(folder, ports=Ports.free(), environ={"FAIRROLL_SITES": str(sites)}) as stack:

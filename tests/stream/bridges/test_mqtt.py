@@ -39,6 +39,7 @@ async def _carry(session: Session, number: int) -> None:
         messages = session.messages
         for _ in range(AT_ONCE):
             session.acknowledge(await asyncio.wait_for(anext(messages), 10))
+    await session.publish("behind", b"them")  # the acknowledgements have been written by then
 
 
 async def _publish(session: Session, topic: str, number: int) -> None:
