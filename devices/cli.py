@@ -29,6 +29,7 @@ from devices.simulation.synthetic_faces import SYNTHETIC
 from devices.vision.process import VisionProcess, worker_command
 from devices.vision.protocol import VisionConfig
 from devices.vision.template_capture import TemplateCapture
+from devices.weights.commands import weights
 from models.contract.face_models import face_model
 from models.contract.messages import Placement
 from models.errors import ConfigError, FairrollError, first_of
@@ -68,6 +69,7 @@ def commands() -> None:
 
 
 commands.add_command(enroll)
+commands.add_command(weights)
 
 
 @commands.command()

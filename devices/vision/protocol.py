@@ -26,7 +26,7 @@ class VisionConfig(Struct, frozen=True, kw_only=True):
     """folder of image files, or one file, in place of a camera"""
     model: str
     weights: str
-    """folder of the model's weights; missing ones are downloaded to it"""
+    """folder of the model's weights: `dispenser weights`"""
 
 
 class Ready(Struct, frozen=True, tag="ready"):

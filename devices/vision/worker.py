@@ -1,7 +1,7 @@
 """The vision process: `python -m devices.vision.worker CONFIG`, started by `devices.vision.process`.
 
 It isolates a crash, a hang or a huge picture from the dispenser. It keeps pictures and embeddings in memory, for the
-duration of one capture, and has no key. It downloads and writes nothing but the weights of its model.
+duration of one capture, and has no key. It downloads and writes nothing.
 """
 
 import ctypes

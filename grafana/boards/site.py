@@ -169,10 +169,19 @@ _ANSWERS = [
     Panel(
         "Expected wrongful refusals",
         "How many of those who are remembered a newcomer is expected to match by chance, at most: the face model's"
-        " false match rate times the live templates. It is a bound out of docs/template-evaluation.md, not a count"
-        " of people.",
+        " false match rate, at the threshold for this crowd, times the live templates; wrongful_per_million of the"
+        " policy bounds it. Missed is the share of those who return that the same threshold does not recognise."
+        " Both are from docs/template-evaluation.md, not counts of people.",
         "lines",
-        [Select(SITES, [highest("wrongful", "for each face that asks")], every=True, fill="null", alias="$col")],
+        [
+            Select(
+                SITES,
+                [highest("wrongful", "for each face that asks"), highest("missed", "missed returns")],
+                every=True,
+                fill="null",
+                alias="$col",
+            )
+        ],
         unit="sci",
         least_interval="10s",
         steps=[(0.01, "yellow"), (0.1, "red")],

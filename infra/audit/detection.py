@@ -1,8 +1,8 @@
 """Detects biometric data, keys and pseudonyms in bytes, by their shape alone. Pure.
 
-A template is 64 random bytes, indistinguishable when raw: what is found is how programs write it, which is base64, hex,
-binary digits, lists of numbers or Python's own notation, also broken into lines, escaped, or inside base64. Frames are
-found by the first bytes of their formats.
+A template is 64 or more random bytes, as many as its face model has, indistinguishable when raw: what is found is how
+programs write it, which is base64, hex, binary digits, lists of numbers or Python's own notation, also broken into
+lines, escaped, or inside base64. Frames are found by the first bytes of their formats.
 """
 
 import ast
@@ -14,8 +14,15 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from infra.audit.encoded import are_embedding_floats, are_mixed, are_template_numbers, templates, undone, unwrapped
-from models.contract.messages import TEMPLATE_BYTES
+from infra.audit.encoded import (
+    SIZES,
+    are_embedding_floats,
+    are_mixed,
+    are_template_numbers,
+    templates,
+    undone,
+    unwrapped,
+)
 from models.keys.seals import Sealed
 
 __all__ = ["LONGEST", "Seen", "Sight", "redacted", "see", "see_levels"]
@@ -27,7 +34,7 @@ LONGEST: Final = 65_536
 """Most bytes of a finding: an embedding of 2,048 numbers in full decimals has 45,000."""
 
 _FEWEST_NUMBERS = 100
-_FEWEST_ESCAPES = TEMPLATE_BYTES // 4
+_FEWEST_ESCAPES = SIZES[0] // 4
 """Fewest escapes in Python's notation: of 64 random bytes 40 are not printable."""
 _DEPTH = 3
 """Most layers of base64 or escapes that are undone."""
@@ -170,7 +177,7 @@ def _in_notation(match: re.Match[bytes], _: int) -> _Told:
     for _layer in range(_DEPTH):
         literal = _LITERAL.match(text)
         with contextlib.suppress(ValueError, SyntaxError):
-            if literal and len(ast.literal_eval(literal[0].decode("ascii"))) == TEMPLATE_BYTES:
+            if literal and len(ast.literal_eval(literal[0].decode("ascii"))) in SIZES:
                 yield "template", literal[0]
                 return
         text = _QUOTED.sub(rb"\1", text)
@@ -189,9 +196,9 @@ def _as(what: Seen) -> Callable[[re.Match[bytes], int], _Told]:
 
 _RUN = re.compile(rb"[A-Za-z0-9+/_-]{86,}+={0,2}")
 _SEALED_BEFORE = re.compile(rb'\[\\*"[0-9a-f]{16}\\*",\s*\d{1,16},\s*\\*"\Z')
-_LITERAL = re.compile(rb"""b(?:'(?:[^'\\\n]|\\.){16,256}+'|"(?:[^"\\\n]|\\.){16,256}+")""")
-_LONGEST_NOTATION = 1600
-"""characters of 64 bytes that were escaped three times"""
+_LITERAL = re.compile(rb"""b(?:'(?:[^'\\\n]|\\.){16,2048}+'|"(?:[^"\\\n]|\\.){16,2048}+")""")
+_LONGEST_NOTATION = 25 * SIZES[-1]
+"""characters of the longest template that was escaped three times"""
 _QUOTED = re.compile(rb'\\(["\\])')
 _WORDS, _SEPARATOR = re.compile(rb"(?:[A-Za-z]?[a-z0-9]*[/+_-])+"), re.compile(rb"[/+_-]")
 _NUMBER = re.compile(rb"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
@@ -219,7 +226,7 @@ _PICTURES = (
 _SHAPES: tuple[tuple[re.Pattern[bytes], Callable[[re.Match[bytes], int], _Told]], ...] = (
     (re.compile(rb"[A-Za-z0-9+/_\\%-]{86,}+={0,2}"), _in_run),
     (_BASE64_LINES, _in_lines),
-    (re.compile(rb"[-+\d.,;eE\s]{%d,}+" % (2 * TEMPLATE_BYTES - 1)), _in_numbers),
+    (re.compile(rb"[-+\d.,;eE\s]{%d,}+" % (2 * SIZES[0] - 1)), _in_numbers),
     (re.compile(rb"""b\\*['"](?=[^\n]{64})"""), _in_notation),
     (re.compile(_PICTURES, re.DOTALL), _as("picture")),
     (re.compile(_KEY % {b"q": _Q}), _as("key")),

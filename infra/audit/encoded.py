@@ -1,8 +1,8 @@
 """Finds templates, and wrapped data, in a run of base64, hex or binary digits. Pure.
 
-64 bytes are 86 digits of base64. The whole run may be a template, or a part of it between separators: `/` and `-` are
-digits, and they also separate the levels of a topic and the words of a file name. A part counts if the rest of the run
-consists of plain words or cannot be base64; in other base64 it is a coincidence.
+64 bytes are 86 digits of base64, 256 are 342. The whole run may be a template, or a part of it between separators:
+`/` and `-` are digits, and they also separate the levels of a topic and the words of a file name. A part counts if the
+rest of the run consists of plain words or cannot be base64; in other base64 it is a coincidence.
 """
 
 import base64
@@ -11,12 +11,23 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from models.contract.messages import TEMPLATE_BYTES
+from models.contract.face_models import FACE_MODELS
 
-__all__ = ["are_embedding_floats", "are_mixed", "are_template_numbers", "is_text", "templates", "undone", "unwrapped"]
+__all__ = [
+    "SIZES",
+    "are_embedding_floats",
+    "are_mixed",
+    "are_template_numbers",
+    "is_text",
+    "templates",
+    "undone",
+    "unwrapped",
+]
 
-_DIGITS: Final = 85
-"""512 bits are 85 digits of base64 and two bits, which make one of four."""
+SIZES: Final = tuple(sorted({model.template_bytes for model in FACE_MODELS.values()}))
+"""Bytes of a template, by the face models of this version."""
+_LAST: Final = {0: "", 1: "[AQgw]", 2: "[AEIMQUYcgkosw048]"}
+"""The last digit of base64 where one or two bytes are left over: its low bits are 0."""
 _FEWEST_NUMBERS = 100
 _SMALLEST, _LARGEST = 1e-9, 1e4
 """Range of the numbers of an embedding; four random bytes are in it one time in six."""
@@ -24,21 +35,29 @@ _ONE_SIGN = 0.9
 """Largest share of one sign in an embedding; times, sizes and counts have one sign only."""
 
 _ALPHABETS = tuple(
-    re.compile(rb"(?:\A|(?<=[/+_-]))(?=([A-Za-z0-9%b]{%d}[AQgw])(?:[/+_-]|==|\Z))" % (own, _DIGITS))
+    re.compile(
+        rb"(?:\A|(?<=[/+_-]))(?=([A-Za-z0-9%b]{%d}%b)(?:[/+_-]|={1,2}|\Z))"
+        % (own, 8 * size // 6, _LAST[size % 3].encode())
+    )
     for own in (rb"+/", rb"_-")
+    for size in SIZES
 )
-_HEX = re.compile(rb"(?<![A-Za-z0-9])(?:0x)?([0-9a-f]{128}|[0-9A-F]{128})(?![A-Za-z0-9])")
-_BITS = re.compile(rb"(?<![A-Za-z0-9])[01]{512}(?![A-Za-z0-9])")
-_FEWEST_ONES, _MOST_ONES = 150, 362
-"""Range of the ones in 512 random bits; they are outside of it one time in 10^20."""
+_HEX = tuple(
+    re.compile(rb"(?<![A-Za-z0-9])(?:0x)?([0-9a-f]{%d}|[0-9A-F]{%d})(?![A-Za-z0-9])" % (2 * size, 2 * size))
+    for size in SIZES
+)
+_BITS = tuple(re.compile(rb"(?<![A-Za-z0-9])[01]{%d}(?![A-Za-z0-9])" % (8 * size)) for size in SIZES)
+_FEWEST_ONES, _MOST_ONES = 150 / 512, 362 / 512
+"""Shares of random bits; of 512 they are outside of these one time in 10^20."""
 _FEWEST_HEX = 8
 """fewest different hex digits: in 128 random ones all 16 occur"""
 _KINDS = tuple(
     map(re.compile, (rb"[a-z]", rb"[A-Z]", rb"[0-9]+", rb"[/+_-]", rb"(?<=[A-Z0-9])[a-z](?=[A-Z0-9])")),
 )
-"""Small letters, capitals, figures, separators, single small letters: by chance 35, 35, 11, 3, 11; names 0 single."""
-_FEWEST_LETTERS, _FEWEST_FIGURES, _MOST_SEPARATORS = 10, 7, 14
-"""Bounds of random digits; one of two million random templates was outside."""
+"""Small letters, capitals, figures, separators, single small letters: of 86 by chance 35, 35, 11, 3, 11; names 0
+single."""
+_FEWEST_LETTERS, _FEWEST_FIGURES, _MOST_SEPARATORS = 10 / 86, 7 / 86, 14 / 86
+"""Shares of the digits. Of two million random templates of 86 digits one was outside."""
 _SEPARATORS = re.compile(rb"[/+_-]+")
 _FEWEST_BYTES, _HIGH = 30, 192
 """fewest different bytes among 64 random ones, and the least value of their largest"""
@@ -61,7 +80,7 @@ _PRINTABLE = frozenset(b"\t\n\r" + bytes(range(0x20, 0x7F)))
 
 def templates(run: bytes, before: bytes = b"") -> Iterator[bytes]:
     """Yield the templates in a run, as programs write them. `before`: the bytes before the run."""
-    for pattern in (_HEX, _BITS):
+    for pattern in (*_HEX, *_BITS):
         for match in pattern.finditer(run):
             digits = match[match.lastindex or 0]
             if _is_template_digits(digits) and not _is_of_another(before + run[: match.start()]):
@@ -114,11 +133,11 @@ def are_embedding_floats(held: bytes) -> bool:
 
 def are_template_numbers(numbers: Sequence[bytes]) -> bool:
     """Whether these whole numbers could be the bytes of a template, or its bits."""
-    if len(numbers) == TEMPLATE_BYTES and all(number.isdigit() for number in numbers):
+    if len(numbers) in SIZES and all(number.isdigit() for number in numbers):
         values = {int(number) for number in numbers}
         return len(values) >= _FEWEST_BYTES and _HIGH <= max(values) < 256  # noqa: PLR2004 - bytes
-    if len(numbers) == 8 * TEMPLATE_BYTES and set(numbers) == {b"0", b"1"}:
-        return _FEWEST_ONES <= numbers.count(b"1") <= _MOST_ONES
+    if len(numbers) // 8 in SIZES and len(numbers) % 8 == 0 and set(numbers) == {b"0", b"1"}:
+        return _FEWEST_ONES <= numbers.count(b"1") / len(numbers) <= _MOST_ONES
     return False
 
 
@@ -129,8 +148,8 @@ def are_mixed(negative: int, positive: int) -> bool:
 
 def _certainty(run: bytes, begin: int, end: int, before: bytes) -> int:
     """Return how certain it is that these digits are a template; 0: part of longer base64, text or a hash."""
-    digits, is_padded = run[begin:end], run.startswith(b"==", end)
-    left, right = run[max(0, begin - _LONGEST_PATH) : begin], run[end + 2 * is_padded :][:_LONGEST_PATH]
+    digits, is_padded = run[begin:end], run.startswith(b"=", end)
+    left, right = run[max(0, begin - _LONGEST_PATH) : begin], run[end:].lstrip(b"=")[:_LONGEST_PATH]
     if not _is_random(digits, is_padded=is_padded) or _is_of_another(before + left) or _NAMED.search(digits):
         return 0
     foreign = _foreign_to(digits)
@@ -166,15 +185,15 @@ def _is_random(digits: bytes, *, is_padded: bool) -> bool:
     if is_padded:
         return True
     small, capitals, figures, separators, alone = (len(kind.findall(digits)) for kind in _KINDS)
-    if min(small, capitals) < _FEWEST_LETTERS or separators > _MOST_SEPARATORS:
+    if min(small, capitals) < _FEWEST_LETTERS * len(digits) or separators > _MOST_SEPARATORS * len(digits):
         return False
-    return alone > 0 or figures >= _FEWEST_FIGURES
+    return alone > 0 or figures >= _FEWEST_FIGURES * len(digits)
 
 
 def _is_template_digits(digits: bytes) -> bool:
     """Whether these hex or binary digits could be 512 random bits, and are no text."""
-    if len(digits) > 2 * TEMPLATE_BYTES:
-        return _FEWEST_ONES <= digits.count(b"1") <= _MOST_ONES
+    if set(digits) <= {*b"01"}:
+        return _FEWEST_ONES <= digits.count(b"1") / len(digits) <= _MOST_ONES
     return len(set(digits)) >= _FEWEST_HEX and not is_text(bytes.fromhex(digits.decode()))
 
 

@@ -2,7 +2,7 @@
 
 from msgspec import Struct, field
 
-from models.contract.face_models import FACE_MODELS
+from models.contract.face_models import FACE_MODELS, TRILLION
 from models.contract.messages import Control, DeviceState, Dispense, Refuse
 from models.contract.topics import KafkaTopic, Topics
 from models.keys.seal_chain import SiteFacts
@@ -37,14 +37,12 @@ class Traffic(Struct, kw_only=True):
     erased: int = 0
     """templates erased by forget requests"""
     wrongful: float = 0.0
-    """upper bound of the `faces` that are expected to match another visitor: the sum of the expected matches of each,
-    1 at most, and 1 before the first count was read"""
+    """upper bound of the `faces` that are expected to match another visitor: for each the live templates times the
+    bound of the false match rate at its threshold, 1 at most"""
     models: set[str] = field(default_factory=set)
     counted: SiteCounted | None = None
     """the last count"""
     most_templates: int = 0
-    _matches: float = 1.0
-    """upper bound of the live templates that a new visitor is expected to match now"""
 
     def note(self, outcome: Outcome) -> None:
         self.first_at = self.first_at or outcome.at
@@ -53,7 +51,6 @@ class Traffic(Struct, kw_only=True):
             case SiteCounted():
                 self.counted = outcome
                 self.most_templates = max(self.most_templates, outcome.templates)
-                self._matches = outcome.wrongful
             case Answered(repeated=False):
                 self._note_answer(outcome)
             case _:
@@ -82,17 +79,26 @@ class Traffic(Struct, kw_only=True):
 
     def _note_face(self, answered: Answered) -> None:
         self.faces += 1
-        self.wrongful += min(1.0, self._matches)
+        self.wrongful += _expected_matches(answered)
         self.models |= {answered.model} if answered.model else set()
         match answered.command:
             case Refuse(reason="quota"):
                 self.refused_as_known += 1
             case Dispense() if answered.identity != "same":
                 self.newcomers += 1
-                model = FACE_MODELS.get(answered.model or "")
-                self._matches += model.false_match_rate if model else 1.0
             case _:
                 pass
+
+
+def _expected_matches(answered: Answered) -> float:
+    """Return how many live templates of others the face is expected to match, 1 at most; 1 if that is unknown."""
+    model = FACE_MODELS.get(answered.model or "")
+    if model is None or answered.crowd is None:
+        return 1.0
+    if answered.threshold is None:
+        return 0.0  # nobody was recognised
+    point = model.at(answered.threshold)
+    return min(1.0, answered.crowd * point.false_match / TRILLION) if point else 1.0
 
 
 class Seal(Struct, frozen=True, kw_only=True):

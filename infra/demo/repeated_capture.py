@@ -2,7 +2,7 @@
 
 from devices.hardware.panel import FaceCapture
 from models.face.capture_result import NotSeen, Seen
-from models.face.protection import BITS, equal_bits
+from models.face.protection import equal_bits
 
 __all__ = ["RepeatedCapture"]
 
@@ -23,7 +23,7 @@ class RepeatedCapture:
         if isinstance(seen, NotSeen):
             return seen
         if self._first and self._first.epoch == seen.epoch:
-            self.comparison = f"{equal_bits(self._first.template, seen.template)} of {BITS}"
+            self.comparison = f"{equal_bits(self._first.template, seen.template)} of {8 * len(seen.template)}"
         else:
             self._first = seen
         return seen

@@ -48,6 +48,9 @@ _SITES_TOML = """\
 [sites.{site}]
 mode = "face"
 devices = ["{device}"]
+
+[sites.{site}.policy]
+wrongful_per_million = 100_000  # dlib's model, which the demo uses, would recognise few at the default of 100
 """
 _SIMULATED_TOML = """
 [sites.{site}]

@@ -34,7 +34,7 @@ class Thresholds(click.ParamType):
     """`same=390`, `doubt=370`, or both, separated by a comma."""
 
     name = "threshold"
-    _MOST = 512
+    _MOST = 4096
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, int]:
         if isinstance(value, dict):
@@ -43,7 +43,7 @@ class Thresholds(click.ParamType):
         for part in str(value).split(","):
             name, _, bits = part.partition("=")
             if name not in ("same", "doubt") or not bits.isdecimal() or not 0 < int(bits) <= self._MOST:
-                self.fail(f"{part!r} is no threshold such as same=390 or doubt=370, of 512 bits", param, ctx)
+                self.fail(f"{part!r} is no threshold such as same=390 or doubt=370", param, ctx)
             given[name] = int(bits)
         return given
 

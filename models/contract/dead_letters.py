@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from models.contract.messages import TEMPLATE_BYTES
+from models.contract.messages import LEAST_TEMPLATE_BYTES
 from models.contract.strict_json import check_unambiguous
 from models.contract.topics import Topics
 from models.errors import MalformedMessage
@@ -22,7 +22,7 @@ _MAX_KEPT_BYTES = 1024
 """Of a payload; a report has about 100."""
 _MAX_FIELDS = 9
 """A report has six. Nine numbers of 53 bits are fewer bits than a template has."""
-_MAX_TEXT = TEMPLATE_BYTES * 8 // 6
+_MAX_TEXT = LEAST_TEMPLATE_BYTES * 8 // 6
 """Characters in all texts together: one fewer than a template needs in base64. A report has 80 at most."""
 
 _Name = Annotated[str, Meta(pattern=r"^[a-z_]{1,20}\Z")]

@@ -8,12 +8,14 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
+from models.contract.face_models import FACE_MODELS
 from models.contract.topics import Name
 
 __all__ = [
+    "LEAST_TEMPLATE_BYTES",
     "LONGEST_REASON",
     "MAX_EXPIRY_S",
-    "TEMPLATE_BYTES",
+    "MOST_TEMPLATE_BYTES",
     "Ack",
     "Answer",
     "Battery",
@@ -47,15 +49,16 @@ __all__ = [
 ]
 
 LONGEST_REASON = 300
-TEMPLATE_BYTES = 64
-"""A template is 512 bits; docs/contract.md, Template."""
+_WORD_BYTES = 8
+LEAST_TEMPLATE_BYTES, MOST_TEMPLATE_BYTES = 64, 512
+"""A template is 512 to 4,096 bits, as its face model states; docs/contract.md, Template."""
 MAX_EXPIRY_S = 2**32 - 1
 """The largest Message Expiry Interval: a four byte integer (MQTT 5, 3.3.2.3.3)."""
 
 RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16,64}\Z")]
 """Chosen by the dispenser, never used twice; 16 characters or more, so that ids of two devices do not collide."""
 ModelId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9./-]{0,62}\Z")]
-Template = Annotated[bytes, Meta(min_length=TEMPLATE_BYTES, max_length=TEMPLATE_BYTES)]
+Template = Annotated[bytes, Meta(min_length=LEAST_TEMPLATE_BYTES, max_length=MOST_TEMPLATE_BYTES)]
 Epoch = Annotated[int, Meta(ge=0, le=2**53)]
 Centimetres = Annotated[int, Meta(ge=0, le=100_000)]
 Number = Annotated[int, Meta(ge=1, le=2**53)]
@@ -91,6 +94,9 @@ class FaceSeen(_Message, tag="face", frozen=True, kw_only=True):
     template: Template | None
     """None only inside the pipeline: a template whose key is destroyed. Ingress refuses it from a device."""
 
+    def __post_init__(self) -> None:
+        _check_length(self.model, self.template)
+
 
 class ButtonPressed(_Message, tag="button", frozen=True, kw_only=True):
     """A visitor asked without a face."""
@@ -111,6 +117,20 @@ class ForgetRequested(_Message, tag="forget", frozen=True, kw_only=True):
     model: ModelId
     epoch: Epoch = 0
     template: Template | None
+
+    def __post_init__(self) -> None:
+        _check_length(self.model, self.template)
+
+
+def _check_length(model_id: str, template: bytes | None) -> None:
+    """Raise ValueError unless a template is as long as its model's; any of an unknown model is whole words."""
+    if template is None:
+        return
+    model = FACE_MODELS.get(model_id)
+    if model is not None and len(template) != model.template_bytes:
+        raise ValueError(f"a template of {model.id} has {model.template_bytes} bytes, not {len(template)}")
+    if len(template) % _WORD_BYTES:
+        raise ValueError(f"a template is a multiple of {_WORD_BYTES} bytes, not {len(template)}")
 
 
 Request = FaceSeen | ButtonPressed | StaffPressed | ForgetRequested

@@ -17,7 +17,6 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from models.errors import ConfigError
-from models.face.protection import BITS
 
 __all__ = [
     "BIN",
@@ -40,7 +39,7 @@ _HALVINGS: Final = 100
 
 
 class Counts(Struct, frozen=True):
-    """How many comparisons had each score from 0 to 512: int64 of shape (513,), of one person and of two."""
+    """How many comparisons had each score from 0 to `bits`: int64 of shape (bits + 1,), of one person and of two."""
 
     mated: NDArray[np.int64]
     non_mated: NDArray[np.int64]
@@ -50,7 +49,7 @@ class Counts(Struct, frozen=True):
 
 
 class Rates(Struct, frozen=True):
-    """Shares of comparisons by threshold, float64 of shape (514,), for thresholds from 0 to 513."""
+    """Shares of comparisons by threshold, float64 of shape (bits + 2,), for thresholds from 0 to bits + 1."""
 
     false_match: NDArray[np.float64]
     """two people at or above the threshold"""
@@ -58,10 +57,10 @@ class Rates(Struct, frozen=True):
     """one person below it"""
 
 
-def count(scores: NDArray[np.number], mated: NDArray[np.bool_]) -> Counts:
-    """Count scores from 0 to 512, rounded; `mated` has their shape."""
+def count(scores: NDArray[np.number], mated: NDArray[np.bool_], bits: int) -> Counts:
+    """Count scores from 0 to `bits`, rounded; `mated` has their shape."""
     whole = np.rint(scores).astype(np.int64)
-    one, two = (np.bincount(each, minlength=BITS + 1) for each in (whole[mated], whole[~mated]))
+    one, two = (np.bincount(each, minlength=bits + 1) for each in (whole[mated], whole[~mated]))
     return Counts(one, two)
 
 

@@ -1,4 +1,4 @@
-"""The protected template: an embedding, centred and projected under the site's key, as 512 signs.
+"""The protected template: an embedding, projected under the site's key, as signs.
 
 The contract is docs/template.md, byte for byte the same on any machine. Revocable pseudonymisation, not
 encryption: with the key, an attacker can rebuild much of an embedding from its template.
@@ -14,15 +14,16 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import ArrayLike, NDArray
 
 from models.contract.face_models import FaceModel
-from models.contract.messages import TEMPLATE_BYTES
-from models.face.centres import load_centre, to_scale
 
-__all__ = ["FARTHEST_EPOCH", "KEY_BYTES", "Protector", "epoch_key", "equal_bits", "next_key"]
+__all__ = ["FARTHEST_EPOCH", "KEY_BYTES", "SCALE", "Protector", "epoch_key", "equal_bits", "next_key", "to_scale"]
 
 KEY_BYTES: Final = 32
-BITS: Final = 8 * TEMPLATE_BYTES
-LAYOUT: Final = b"fairroll-t/1"
+SCALE: Final = 2**20
+"""An embedding's number times this, rounded, is an integer; float32 keeps about as much."""
+LAYOUT: Final = b"fairroll-t/2"
 """The name of the layout is the nonce of ChaCha20, so that another layout has another keystream."""
+MODEL_INFO: Final = b"fairroll template "
+"""Before a model's id: each model has a projection of its own under a site's key."""
 EPOCH_INFO: Final = b"fairroll epoch"
 FARTHEST_EPOCH: Final = 100_000
 """A new key every hour for eleven years; a request for more steps (about 5 us each) is a mistake."""
@@ -49,37 +50,41 @@ class Protector:
     """Makes templates under one key of one epoch, for one model.
 
     The key is not kept, but the rows made from it are as secret: drop the protector when the epoch ends.
-    `centre` (integers at SCALE) is for calibration only; templates of another centre do not compare.
     """
 
-    def __init__(
-        self, key: bytes, model: FaceModel, epoch: int = 0, *, centre: NDArray[np.int64] | None = None
-    ) -> None:
+    def __init__(self, key: bytes, model: FaceModel, epoch: int = 0) -> None:
         self.model, self.epoch = model, epoch
         # Products and sums are integers below 2**53: float64 is exact in any order, and 6 times as fast as int64.
-        self._centre = (load_centre(model) if centre is None else centre).astype(np.float64)
-        self._rows = _signs(_checked_key(key), model.dimensions)
+        self._rows = _signs(_checked_key(key), model)
 
     def protect(self, embedding: ArrayLike) -> bytes:
-        """Return the 64-byte template of a unit vector of shape (model.dimensions,).
+        """Return the template, model.bits long, of a unit vector of shape (model.dimensions,).
 
         Raises ValueError if it is not one: an embedding of zeros would match every face.
         """
         scaled = to_scale(_checked_embedding(embedding, self.model.dimensions))
-        return np.packbits(self._rows @ (scaled - self._centre) >= 0).tobytes()
+        return np.packbits(self._rows @ scaled >= 0).tobytes()
 
 
 def equal_bits(one: bytes, other: bytes) -> int:
-    """Return the score of two templates: 512 for the same, about 256 for strangers or different keys."""
-    return BITS - (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
+    """Return the score of two templates: all bits for the same, about half for strangers or different keys."""
+    return 8 * len(one) - (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
 
 
-def _signs(key: bytes, dimensions: int) -> NDArray[np.float64]:
-    """Return +1 and -1 of shape (512, dimensions) from the keystream's bits, row by row."""
+def to_scale(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return whole numbers: floor(x * SCALE + 0.5), in double precision (docs/template.md)."""
+    return np.floor(vector * SCALE + 0.5)
+
+
+def _signs(key: bytes, model: FaceModel) -> NDArray[np.float64]:
+    """Return +1 and -1 of shape (model.bits, model.dimensions) from the keystream's bits, row by row."""
+    shape = model.bits, model.dimensions
+    own_key = HKDF(SHA256(), KEY_BYTES, salt=None, info=MODEL_INFO + model.id.encode()).derive(key)
     counter = bytes(4)
-    stream = Cipher(ChaCha20(key, counter + LAYOUT), mode=None).encryptor().update(bytes(BITS * dimensions // 8))
+    cipher = Cipher(ChaCha20(own_key, counter + LAYOUT), mode=None)
+    stream = cipher.encryptor().update(bytes(model.bits * model.dimensions // 8))
     bits = np.unpackbits(np.frombuffer(stream, dtype=np.uint8))
-    return np.where(bits.reshape(BITS, dimensions) == 1, np.float64(1), np.float64(-1))
+    return np.where(bits.reshape(shape) == 1, np.float64(1), np.float64(-1))
 
 
 def _checked_key(key: bytes) -> bytes:

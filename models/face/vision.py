@@ -9,11 +9,12 @@ from PIL import Image
 from models.contract.face_models import face_model
 from models.errors import ConfigError
 from models.face.capture_result import Embedding, NotSeen, Poor
-from models.face.detection import FaceDetector
-from models.face.embedding import DlibEmbedder, Embedder, FaceNetEmbedder
 from models.face.image import Face, upright_rgb
+from models.face.networks.embedder import Embedder
+from models.face.networks.mtcnn import FaceDetector
+from models.face.networks.weights import find_weights, verified
 from models.face.quality import QualityGate
-from models.face.weights import FACENET_VGGFACE2, fetch
+from models.face.refinement import refine
 
 __all__ = ["Vision", "open_embedder", "open_vision"]
 
@@ -34,25 +35,36 @@ class Vision(Struct, frozen=True, kw_only=True):
         reasons: list[Poor] = []
         for face in _who_asks(self.detector.detect(image)):
             poor = self.gate.judge(image, face)
-            if poor is None:
-                return self.embedder.embed(image, face)
-            reasons.append(poor)
+            if poor is None and (output := self.embedder.embed(image, face)) is not None:
+                return refine(self.embedder.model, output)
+            reasons.append(poor or "blurred")
         return NotSeen(reason=reasons[0] if reasons else "no_face")
 
 
 def open_vision(model_id: str, weights_folder: Path) -> Vision:
-    """Load the networks of a model; raises ConfigError if it needs no camera or its weights are unavailable."""
+    """Load the networks of a model; raises ConfigError if it sees nothing or its weights are not in the folder."""
     embedder = open_embedder(model_id, weights_folder)
     return Vision(detector=FaceDetector(), gate=QualityGate(), embedder=embedder)
 
 
 def open_embedder(model_id: str, weights_folder: Path) -> Embedder:
-    """Load the embedder. Raises ConfigError if the model is unknown or needs no camera, or has no weights."""
+    """Load the embedder, and no other runtime than its own.
+
+    Raises ConfigError if the model is unknown or sees nothing, or its weights are not in the folder.
+    """
     match face_model(model_id).id:
         case "dlib-resnet/1":
+            from models.face.networks.dlib_embedder import DlibEmbedder  # noqa: PLC0415 - dlib only where it is used
+
             return DlibEmbedder()
         case "facenet-vggface2/1":
-            return FaceNetEmbedder.from_file(fetch(FACENET_VGGFACE2, weights_folder))
+            from models.face.networks.facenet_embedder import FaceNetEmbedder  # noqa: PLC0415 - torch, see above
+
+            return FaceNetEmbedder.from_file(verified(find_weights("facenet-vggface2"), weights_folder))
+        case "mobilefacenet/1":
+            from models.face.networks.onnx_embedder import OnnxEmbedder  # noqa: PLC0415 - ONNX Runtime, see above
+
+            return OnnxEmbedder.from_file(model_id, verified(find_weights("mobilefacenet"), weights_folder))
         case other:
             raise ConfigError(f"{other} needs no camera: it is for simulated fleets")
 

@@ -53,6 +53,8 @@ class Recalled(Requested, tag="requested", frozen=True, kw_only=True):
     identity: Identity = "unreadable"
     visitor: str | None = None
     score: int | None = None
+    crowd: int | None = None
+    threshold: int | None = None
     erased: int = 0
     """for a request to be forgotten: the number of erased templates"""
 

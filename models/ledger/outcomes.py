@@ -47,7 +47,11 @@ class Answered(_Outcome, tag="answered", frozen=True, kw_only=True):
     identity: Identity | None = None
     visitor: str | None = None
     score: int | None = None
-    """Equal bits, of 512, with the nearest live template."""
+    """Equal bits with the nearest live template; the model has how many there are."""
+    crowd: int | None = None
+    """live templates that the face was compared with"""
+    threshold: int | None = None
+    """the score from which it was the same visitor, for that crowd; None: not recognised whatever the score"""
     model: str | None = None
 
 
@@ -92,7 +96,10 @@ class SiteCounted(_Outcome, tag="counted", frozen=True, kw_only=True):
     """the longest that a template may live here"""
     wrongful: float = 0.0
     """Upper bound of the live templates that a new visitor's face is expected to match, and so of wrongful refusals per
-    request by face; the button and staff remain."""
+    request by face; the button and staff remain. The target of the policy bounds
+    it."""
+    missed: float = 0.0
+    """share of those who return that is expected not to be recognised, at the threshold of this crowd"""
     corrections: int = 0
     """how often the partition's clock was in the future and was set back"""
 

@@ -189,6 +189,7 @@ def _counted(site: Site, clock: Clock, offset: int) -> SiteCounted:
     at = clock.at
     horizon = site.horizon(at)
     oldest = site.oldest_template(horizon)
+    wrongful, missed = site.expected_errors(horizon)
     return SiteCounted(
         site=site.name,
         offset=offset,
@@ -200,6 +201,7 @@ def _counted(site: Site, clock: Clock, offset: int) -> SiteCounted:
         epoch=site.epoch,
         epoch_age_s=(at - site.settings.epoch_at) / 1000 if site.settings else 0.0,
         window_s=site.policy.window_s,
-        wrongful=site.false_matches(horizon),
+        wrongful=wrongful,
+        missed=missed,
         corrections=clock.corrections[-1].number if clock.corrections else 0,
     )

@@ -48,6 +48,9 @@ class _Seen(NamedTuple):
 
     identity: Identity
     match: Match | None = None
+    crowd: int | None = None
+    """live templates that it was compared with"""
+    threshold: int | None = None
 
     @property
     def key(self) -> str | None:
@@ -86,8 +89,8 @@ def _on_face(context: RequestContext, request: FaceSeen) -> Decision:
     if site.mode != "face":
         return _by_button_rule(context, "face")
     seen = _recognise(context, request)
-    if seen.identity == "unreadable" or (seen.key is None and site.is_full(context.moment.horizon)):
-        return _by_button_rule(context, "face", seen)  # also new visitors at a site that has reached its maximum
+    if seen.identity == "unreadable" or (seen.key is None and not _takes_newcomers(context, request, seen)):
+        return _by_button_rule(context, "face", seen)  # also newcomers at a site that remembers as many as it may
     entries = _live_entries(context, [seen.key] if seen.key else [])
     command = _portion(context, quota(site, context.moment, entries), _dispenser_limit(context))
     if isinstance(command, Refuse):
@@ -108,7 +111,9 @@ def _by_button_rule(context: RequestContext, by: By, seen: _Seen | None = None) 
 
 
 def _on_forget(context: RequestContext, request: ForgetRequested) -> Decision:
-    """Erase every matching template in one row, which takes over the grants of all these accounts.
+    """Erase every template that could match even in the smallest crowd.
+
+    One row erases them and takes over the grants of all these accounts.
 
     If the template cannot be read, `forgotten` would be wrong: there is no answer, and the dispenser asks again.
     """
@@ -160,8 +165,19 @@ def _without_identity(context: RequestContext, by: By, command: Answer, seen: _S
     return Decision(outcomes=(answered,), key=key, row=row)
 
 
+def _takes_newcomers(context: RequestContext, request: FaceSeen, seen: _Seen) -> bool:
+    """Whether the site may remember one more: by its policy's number, and by the model's curve for a larger crowd.
+
+    Where the curve has no threshold for one more, keeping a template would make refusals more wrongful than the target.
+    """
+    site, model = context.site, context.site.models.get(request.model)
+    if site.is_full(context.moment.horizon):
+        return False
+    return model is None or site.threshold(model, (seen.crowd or 0) + 1) is not None
+
+
 def _recognise(context: RequestContext, request: FaceSeen) -> _Seen:
-    """Search the site's live templates; a score between the thresholds means a new visitor, who is favoured in doubt.
+    """Search the site's live templates, at the threshold for so many; in doubt it is someone new, in their favour.
 
     A template of another epoch than the site's is neither compared nor kept.
     """
@@ -172,15 +188,17 @@ def _recognise(context: RequestContext, request: FaceSeen) -> _Seen:
         return _Seen("unreadable")
     index = context.site.templates(request.model, request.epoch)
     match = index.nearest(request.template, context.moment.horizon) if index else None
-    return _Seen(model.classify(match.score if match else None), match)
+    crowd = index.count(context.moment.horizon) if index else 0
+    point = context.site.threshold(model, crowd)
+    return _Seen(model.classify(match.score if match else None, point), match, crowd, point.score if point else None)
 
 
 def _recall(site: Site, event: Recalled) -> _Seen:
     """Return the recorded result. The nearest visitor is recorded for identity `same` only."""
     if event.score is None:
-        return _Seen(event.identity)
+        return _Seen(event.identity, None, event.crowd, event.threshold)
     known = visitor_key(site.name, event.visitor) if event.visitor else ""
-    return _Seen(event.identity, Match(event.score, known))
+    return _Seen(event.identity, Match(event.score, known), event.crowd, event.threshold)
 
 
 def _everyone_like(context: RequestContext, request: ForgetRequested) -> list[Match]:
@@ -188,7 +206,7 @@ def _everyone_like(context: RequestContext, request: ForgetRequested) -> list[Ma
     if request.template is None or model is None:
         return []
     index = context.site.templates(request.model, request.epoch)
-    return index.within(request.template, context.moment.horizon, model.same) if index else []
+    return index.within(request.template, context.moment.horizon, model.least_threshold) if index else []
 
 
 def _dispenser_limit(context: RequestContext) -> Limit:
@@ -258,5 +276,7 @@ def _answered(
         identity=seen.identity if seen else None,
         visitor=visitor_of(key) if key else None,
         score=seen.match.score if seen and seen.match else None,
+        crowd=seen.crowd if seen else None,
+        threshold=seen.threshold if seen else None,
         model=event.request.model if isinstance(event.request, FaceSeen | ForgetRequested) else None,
     )

@@ -170,6 +170,12 @@ SITES = Measurement(
             hourly="mean",
         ),
         Field(
+            name="missed",
+            kind="float",
+            meaning="share of those who return that is expected not to be recognised, at the threshold of this crowd",
+            hourly="mean",
+        ),
+        Field(
             name="clock_corrections",
             kind="integer",
             meaning="how often the partition's clock was set back, since a broker's was ahead by more than a minute",

@@ -1,7 +1,5 @@
 """Templates that were erased after the replayed range: a replay must not use them again. Pure."""
 
-from collections import defaultdict
-
 from models.contract.face_models import FACE_MODELS
 from models.contract.messages import FaceSeen, ForgetRequested
 from models.ledger.events import EpochEnded, Event, Requested, SiteConfigured, SiteHeld
@@ -20,7 +18,7 @@ class Erasures:
 
     def __init__(self) -> None:
         self._sites: set[str] = set()
-        self._forgotten: defaultdict[tuple[str, str, int], TemplateIndex] = defaultdict(TemplateIndex)
+        self._forgotten: dict[tuple[str, str, int], TemplateIndex] = {}
 
     def note(self, event: Event) -> None:
         """Collect a later event, with its template if that can be read."""
@@ -32,7 +30,8 @@ class Erasures:
             case Requested(request=ForgetRequested(template=bytes() as template) as request) if (
                 request.model in FACE_MODELS
             ):
-                index = self._forgotten[event.site, request.model, request.epoch]
+                of = event.site, request.model, request.epoch
+                index = self._forgotten.setdefault(of, TemplateIndex(FACE_MODELS[request.model].bits))
                 index.put(request.id, template, captured=1)
             case _:
                 pass
@@ -49,4 +48,4 @@ class Erasures:
             return True
         index, model = self._forgotten.get((event.site, request.model, request.epoch)), FACE_MODELS.get(request.model)
         match = index.nearest(request.template, horizon=0) if index else None
-        return match is not None and model is not None and match.score >= model.same
+        return match is not None and model is not None and match.score >= model.least_threshold

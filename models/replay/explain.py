@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from models.contract.face_models import FACE_MODELS
+from models.contract.face_models import FACE_MODELS, MILLION
 from models.contract.messages import Declined, Dispensed, LocalRation, Mode
 from models.ledger.events import Reported, Requested
 from models.ledger.outcomes import Answered, By
@@ -48,15 +48,25 @@ class Limit(Struct, frozen=True, kw_only=True):
 
 
 class FaceFound(Struct, frozen=True, kw_only=True):
-    """The result of the search: equal bits with the nearest live template, of 512, and their meaning."""
+    """The result of the search: equal bits with the nearest live template, and their meaning in this crowd."""
 
     identity: str
     visitor: str | None
     score: int | None
+    bits: int | None
+    """of a template of the model"""
+    crowd: int | None
+    """live templates that it was compared with"""
     same: int | None
-    """threshold: at or above it, the same visitor"""
+    """threshold for this crowd: at or above it, the same visitor; None: the model has none for it"""
     doubt: int | None
     """threshold: from it up to `same`, a new visitor, counted as doubt"""
+    wrongful_per_million: float | None
+    """newcomers, of a million, who are expected to match somebody in this crowd at this threshold, at most"""
+    missed: float | None
+    """share of those who return that is expected not to be recognised at this threshold"""
+    is_measured: bool
+    """whether the threshold lies where the model's false matches are bounds from data"""
     model: str
     identity_source: IdentitySource
 
@@ -156,6 +166,7 @@ def explain(replay: Replay, recorded: RecordedEvent, event: Requested) -> Explan
     replayed = replay.fold(recorded)
     answered = next((outcome for outcome in replayed.outcomes if isinstance(outcome, Answered)), None)
     site = replay.site(recorded) or site
+    is_full = is_full or _is_beyond_curve(site, answered)
     visitor = answered.visitor if answered else None
     lines = before.of(visitor, event.device)
     counted["visitor"] = sum(line.counts_cm for line in lines) if visitor else 0
@@ -202,6 +213,12 @@ def _checked_limits(answered: Answered | None, *, is_full: bool) -> tuple[str, .
     return ("visitor" if by_face else "button", "dispenser")
 
 
+def _is_beyond_curve(site: Site, answered: Answered | None) -> bool:
+    """Whether the model has no threshold for one live template more."""
+    model = site.models.get(answered.model or "") if answered else None
+    return model is not None and answered is not None and site.threshold(model, (answered.crowd or 0) + 1) is None
+
+
 def _limit(site: Site, name: str, counted_cm: int) -> Limit:
     cm: int = getattr(site.policy, _LIMITS[name])
     has_room = counted_cm + site.policy.portion_cm <= cm
@@ -212,12 +229,18 @@ def _face(answered: Answered | None, replayed: Replayed) -> FaceFound | None:
     if answered is None or answered.identity is None or answered.model is None:
         return None
     model = FACE_MODELS.get(answered.model)
+    point = model.at(answered.threshold) if model else None
     return FaceFound(
         identity=answered.identity,
         visitor=answered.visitor,
         score=answered.score,
-        same=model.same if model else None,
+        bits=model.bits if model else None,
+        crowd=answered.crowd,
+        same=answered.threshold,
         doubt=model.doubt if model else None,
+        wrongful_per_million=(answered.crowd or 0) * point.false_match / MILLION if point else None,
+        missed=point.missed if point else None,
+        is_measured=model is not None and point is not None and point.score <= model.measured_to,
         model=answered.model,
         identity_source=replayed.identity_source,
     )

@@ -232,6 +232,8 @@ def _recalled(event: Requested, answered: Answered | None) -> Requested:
         identity=answered.identity or "unreadable",
         visitor=answered.visitor,
         score=answered.score,
+        crowd=answered.crowd,
+        threshold=answered.threshold,
         erased=answered.command.erased if isinstance(answered.command, Forgotten) else 0,
     )
 

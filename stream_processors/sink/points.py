@@ -128,6 +128,7 @@ def _counted(outcome: SiteCounted, appended: int, at: int) -> str:
         "epoch": outcome.epoch,
         "epoch_age_s": outcome.epoch_age_s,
         "wrongful": outcome.wrongful,
+        "missed": outcome.missed,
         "clock_corrections": outcome.corrections,
     }
     return SITES.line(at, {"site": outcome.site}, fields)

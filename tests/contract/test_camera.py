@@ -16,7 +16,6 @@ from devices.session.site_key import SiteKeyChain, open_site_key_chain
 from devices.vision.capture import ThreadCapture
 from devices.vision.template_capture import TemplateCapture
 from models.contract.face_models import face_model
-from models.contract.messages import TEMPLATE_BYTES
 from models.errors import ConfigError
 from models.face.capture_result import Embedding, NotSeen, Seen
 from models.face.picture import BadPicture
@@ -39,7 +38,7 @@ class Ann:
     """An eye that sees one person; what tests of the panel stand on."""
 
     async def capture(self) -> Seen | NotSeen:
-        return Seen(model="synthetic/1", epoch=0, template=bytes(TEMPLATE_BYTES))
+        return Seen(model="synthetic/1", epoch=0, template=bytes(face_model("synthetic/1").template_bytes))
 
 
 @pytest.fixture
@@ -128,7 +127,7 @@ async def test_a_look_is_a_template_or_a_reason_and_nothing_else(
 ) -> None:
     match await eye_of(album).capture():
         case Seen(template=template):
-            assert len(template) == TEMPLATE_BYTES
+            assert len(template) == DLIB.template_bytes
         case NotSeen(reason=reason):
             assert reason == "no_face"
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Literal
 
+from models.contract.face_models import face_model
 from models.contract.messages import (
     ButtonPressed,
     Command,
@@ -18,10 +19,10 @@ from models.ledger.events import Event, Record, Reported, Requested, SiteConfigu
 from models.ledger.outcomes import Answered
 from models.ledger.partition import Partition
 from models.ledger.rules.policy import GiveBack, Policy
-from models.ledger.state.template_index import TEMPLATE_BITS
 
 SITE = "park"
 MODEL = "synthetic/1"
+TEMPLATE_BITS = face_model(MODEL).bits
 RESERVED = GiveBack(unreported_s=86_400)
 """For stories without reports: a grant counts for the whole window."""
 SECRET = b"s" * 32

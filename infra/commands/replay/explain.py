@@ -106,10 +106,26 @@ def _face(face: FaceFound) -> str:
         return "its template could not be read, so that it was decided like a button"
     if face.score is None:
         return f"{face.identity}, with no template to compare with ({face.model}, by its {face.identity_source})"
+    bits = f"{face.score} of {face.bits or '?'} bits equal with the nearest of {_number(face.crowd)} live templates"
+    return f"{face.identity}, {bits}; {_threshold(face)} ({face.model}, by its {face.identity_source})"
+
+
+def _threshold(face: FaceFound) -> str:
+    """What the threshold of this crowd is, and what it is expected to get wrong."""
+    if face.same is None:
+        return "the face model has no threshold for this crowd, so that nobody is recognised"
+    text = f"the same person from {face.same} on, in doubt from {face.doubt}"
+    if face.wrongful_per_million is None or face.missed is None:
+        return text
+    basis = "" if face.is_measured else ", beyond what was measured"
     return (
-        f"{face.identity}, {face.score} of 512 bits equal with the nearest; the same person from {face.same} on,"
-        f" in doubt from {face.doubt} ({face.model}, by its {face.identity_source})"
+        f"{text}; at most {face.wrongful_per_million:.3g} of a million newcomers taken for somebody else{basis},"
+        f" {face.missed:.1%} of those who return missed"
     )
+
+
+def _number(crowd: int | None) -> str:
+    return "?" if crowd is None else f"{crowd:,}"
 
 
 def _limits(one: Explanation) -> Table:

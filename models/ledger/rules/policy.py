@@ -79,6 +79,9 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """life of the key of the site's templates; older templates match nothing under the next one"""
     most_accounts: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000
     """maximum of visitors that a site remembers; beyond it a new face is served by the rules of the button"""
+    wrongful_per_million: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
+    """of a million newcomers, so many are expected to be taken for another visitor, at most: it sets the threshold
+    for each number of live templates (models/contract/face_models.py)"""
 
     def __post_init__(self) -> None:
         for name in ("limit_cm", "button_budget_cm", "dispenser_limit_cm", "ration_budget_cm"):

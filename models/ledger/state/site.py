@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
-from models.contract.face_models import FACE_MODELS, FaceModel
+from models.contract.face_models import FACE_MODELS, TRILLION, CurvePoint, FaceModel
 from models.contract.messages import Mode
 from models.ledger.report_numbers import Numbering
 from models.ledger.rows import (
@@ -84,10 +84,23 @@ class Site:
         oldest = (index.oldest(horizon) for index in self._templates.values())
         return min((at for at in oldest if at is not None), default=None)
 
-    def false_matches(self, horizon: int) -> float:
-        """Return how many live templates a new visitor is expected to match at most: false match rate x templates."""
-        known = ((model, index) for (model, _), index in sorted(self._templates.items()) if model in self.models)
-        return sum((self.models[model].false_match_rate * index.count(horizon) for model, index in known), 0.0)
+    def threshold(self, model: FaceModel, crowd: int) -> CurvePoint | None:
+        """Return the threshold for so many live templates that keeps wrongful refusals within the policy's target."""
+        return model.threshold(crowd, self.policy.wrongful_per_million)
+
+    def expected_errors(self, horizon: int) -> tuple[float, float]:
+        """Return how many live templates a newcomer is expected to match, at most, and the share of misses.
+
+        The share is that of the templates of one model, the worst where there are several.
+        """
+        wrongful, missed = 0.0, 0.0
+        for (name, _), index in sorted(self._templates.items()):
+            crowd = index.count(horizon)
+            if crowd and (model := self.models.get(name)):
+                point = self.threshold(model, crowd)
+                wrongful += crowd * point.false_match / TRILLION if point else 0.0
+                missed = max(missed, point.missed if point else 1.0)
+        return wrongful, missed
 
     def charges(self, entries: Remembered, horizon: int) -> list[Charge]:
         """Return the charges of these entries against a visitor's limit."""
@@ -178,7 +191,7 @@ class Site:
         self._visitors.put(key, captured)
         if row.template is not None:
             if (index := self.templates(row.model, row.epoch)) is None:
-                index = self._templates[row.model, row.epoch] = TemplateIndex()
+                index = self._templates[row.model, row.epoch] = TemplateIndex(8 * len(row.template))
             index.put(key, row.template, captured)
         else:
             self._evict(key, row)

@@ -5,19 +5,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.contract.messages import TEMPLATE_BYTES
+__all__ = ["Match", "TemplateIndex"]
 
-__all__ = ["TEMPLATE_BITS", "Match", "TemplateIndex"]
-
-TEMPLATE_BITS = 8 * TEMPLATE_BYTES
-_WORDS = TEMPLATE_BYTES // 8
+_WORD_BITS = 64
 _LEAST_CAPACITY = 64
-_EXPIRED = TEMPLATE_BITS + 1
+_EXPIRED = 2**16 - 1
 """the distance of a template that matches nothing any more"""
 
 
 class Match(NamedTuple):
-    """A live template: the key of its account, and the number of equal bits of 512."""
+    """A live template: the key of its account, and the number of equal bits."""
 
     score: int
     key: str
@@ -31,10 +28,12 @@ class TemplateIndex:
     evicting cost the same for any number of templates.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bits: int) -> None:
+        """`bits` is the length of each template, a multiple of 64."""
+        self._template_bits, self._words = bits, bits // _WORD_BITS
         self._keys: list[str] = []
         self._column: dict[str, int] = {}
-        self._bits: NDArray[np.uint64] = np.zeros((_WORDS, 0), np.uint64)
+        self._bits: NDArray[np.uint64] = np.zeros((self._words, 0), np.uint64)
         self._captured: NDArray[np.int64] = np.zeros(0, np.int64)
         self._resize(_LEAST_CAPACITY)
 
@@ -80,13 +79,13 @@ class TemplateIndex:
         if not len(distances) or (best := int(distances[distances.argmin()])) == _EXPIRED:
             return None
         [columns] = (distances == best).nonzero()
-        return Match(TEMPLATE_BITS - best, min(self._keys[column] for column in columns))
+        return Match(self._template_bits - best, min(self._keys[column] for column in columns))
 
     def within(self, template: bytes, horizon: int, at_least: int) -> list[Match]:
         """Find every template captured after `horizon` with `at_least` equal bits, best first."""
         distances = self._distances(template, horizon)
-        [columns] = (distances <= TEMPLATE_BITS - at_least).nonzero()
-        matches = [Match(TEMPLATE_BITS - int(distances[column]), self._keys[column]) for column in columns]
+        [columns] = (distances <= self._template_bits - at_least).nonzero()
+        matches = [Match(self._template_bits - int(distances[column]), self._keys[column]) for column in columns]
         return sorted(matches, key=lambda match: (-match.score, match.key))
 
     def _distances(self, template: bytes, horizon: int) -> NDArray[np.uint16]:
@@ -112,11 +111,11 @@ class TemplateIndex:
 
     def _resize(self, capacity: int) -> None:
         size = len(self._keys)
-        bits, captured = np.zeros((_WORDS, capacity), np.uint64), np.zeros(capacity, np.int64)
+        bits, captured = np.zeros((self._words, capacity), np.uint64), np.zeros(capacity, np.int64)
         bits[:, :size], captured[:size] = self._bits[:, :size], self._captured[:size]
         self._bits.fill(0)
         self._bits, self._captured = bits, captured
-        self._different: NDArray[np.uint64] = np.zeros((_WORDS, capacity), np.uint64)
-        self._counts: NDArray[np.uint8] = np.zeros((_WORDS, capacity), np.uint8)
+        self._different: NDArray[np.uint64] = np.zeros((self._words, capacity), np.uint64)
+        self._counts: NDArray[np.uint8] = np.zeros((self._words, capacity), np.uint8)
         self._distance: NDArray[np.uint16] = np.zeros(capacity, np.uint16)
         self._is_expired: NDArray[np.bool_] = np.zeros(capacity, np.bool_)

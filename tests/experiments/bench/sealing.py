@@ -6,7 +6,7 @@ from collections.abc import Callable
 from statistics import median
 
 from infra.tables import Table
-from models.contract.messages import TEMPLATE_BYTES
+from models.contract.messages import LEAST_TEMPLATE_BYTES
 from models.keys.seals import ENTROPY_BYTES, NONCE_BYTES, Keyring, SealKey, binding
 
 __all__ = ["table"]
@@ -28,7 +28,7 @@ def table() -> Table:
 def _cost(window: int) -> tuple[str, str, str]:
     """Sealed in the present minute by a ring that begins there, opened by one that begins a window before."""
     key = SealKey.first(_MINUTE, secrets.token_bytes(ENTROPY_BYTES))
-    now, template = _MINUTE + window, secrets.token_bytes(TEMPLATE_BYTES)
+    now, template = _MINUTE + window, secrets.token_bytes(LEAST_TEMPLATE_BYTES)
     ingress, decider = Keyring(), Keyring()
     ingress.put("crowd", key.at(now))
     decider.put("crowd", key)

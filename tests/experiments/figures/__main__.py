@@ -14,8 +14,8 @@ from rich.console import Console
 
 from models.contract.face_models import face_model
 from models.errors import FairrollError
-from models.face.calibration import Photos, people_of, process
-from models.face.detection import FaceDetector
+from models.face.calibration.photos import Photos, people_of, process
+from models.face.networks.mtcnn import FaceDetector
 from models.face.quality import QualityGate
 from models.face.vision import open_embedder
 from tests.experiments.figures.comparing import Compared

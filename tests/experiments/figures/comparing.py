@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from devices.simulation.synthetic_faces import SyntheticFace
 from models.contract.face_models import FaceModel
-from models.errors import ConfigError
-from models.face.centres import SCALE, load_centre
+from models.face.calibration.people import People
 from models.face.measures import Counts, count
-from models.face.protection import BITS, KEY_BYTES, Protector, next_key
-from models.face.scoring import People, centre_of
+from models.face.protection import KEY_BYTES, Protector, next_key
 
 __all__ = [
     "WAYS",
@@ -29,12 +27,10 @@ __all__ = [
     "synthetic_people",
 ]
 
-WAYS: Final = ("plain cosine", "centred cosine", "one key", "two sites", "two epochs")
-_LEAST_PEOPLE: Final = 3
-"""Two to compare, and one more to make a centre without them."""
+WAYS: Final = ("plain cosine", "refined cosine", "one key", "two sites", "two epochs")
 
 Compared = dict[str, Counts]
-"""What each way found; a cosine of -1 to 1 is counted as a score of 0 to 512."""
+"""What each way found; a cosine of -1 to 1 is counted as a score of 0 to `bits`."""
 Vectors = NDArray[np.float32]
 
 
@@ -49,34 +45,30 @@ def draw_keys(rng: np.random.Generator) -> Keys:
     return Keys(rng.bytes(KEY_BYTES), rng.bytes(KEY_BYTES))
 
 
-def compare(model: FaceModel, people: People, centre: NDArray[np.int64], keys: Keys) -> Compared:
+def compare(model: FaceModel, people: People, keys: Keys) -> Compared:
     """Compare every two looks in every way.
 
     Under two keys a look also meets itself, as mated: nothing is more alike, so nothing is easier to link.
     """
-    plain, centred = people.embeddings, (people.embeddings - centre / SCALE).astype(np.float32)
+    plain, refined = people.embeddings, people.refined(model)
     here, elsewhere, later = (
-        signs_of(Protector(key, model, centre=centre), people)
-        for key in (keys.site, keys.other_site, next_key(keys.site))
+        signs_of(Protector(key, model), refined) for key in (keys.site, keys.other_site, next_key(keys.site))
     )
-    sides = ((plain, plain), (centred, centred), (here, here), (here, elsewhere), (here, later))
+    sides = ((plain, plain), (refined.embeddings, refined.embeddings), (here, here), (here, elsewhere), (here, later))
     return {
-        way: _count_pairs(one, other, people.who, with_itself=one is not other)
+        way: _count_pairs(one, other, people.who, model.bits, with_itself=one is not other)
         for way, (one, other) in zip(WAYS, sides, strict=True)
     }
 
 
 def compare_photos(model: FaceModel, people: People, rounds: list[Keys]) -> Compared:
-    """Compare a few people under many keys, each two of them centred by all others, as visitors are."""
-    if len(people.names) < _LEAST_PEOPLE:
-        raise ConfigError(f"photos of {_LEAST_PEOPLE} people or more are needed, not of {len(people.names)}")
+    """Compare a few people under many keys, each two of them by themselves."""
     return reduce(_add, (each for keys in rounds for each in _two_by_two(model, people, keys)))
 
 
 def compare_synthetic(model: FaceModel, size: int, rng: np.random.Generator, rounds: list[Keys]) -> Compared:
     """Compare other people under each key, two looks of each, so that no two rounds know of each other."""
-    centre = load_centre(model)
-    return reduce(_add, (compare(model, synthetic_people(size, rng), centre, keys) for keys in rounds))
+    return reduce(_add, (compare(model, synthetic_people(size, rng), keys) for keys in rounds))
 
 
 def synthetic_people(size: int, rng: np.random.Generator) -> People:
@@ -87,15 +79,15 @@ def synthetic_people(size: int, rng: np.random.Generator) -> People:
 
 
 def signs_of(protector: Protector, people: People) -> Vectors:
-    """Return the templates' bits as +1 and -1, shape (n, 512)."""
+    """Return the templates' bits as +1 and -1, shape (n, bits)."""
     templates = b"".join(protector.protect(row) for row in people.embeddings)
-    bits = np.unpackbits(np.frombuffer(templates, np.uint8)).reshape(-1, BITS)
+    bits = np.unpackbits(np.frombuffer(templates, np.uint8)).reshape(len(people.who), -1)
     return np.where(bits == 1, np.float32(1), np.float32(-1))
 
 
 def _two_by_two(model: FaceModel, people: People, keys: Keys) -> Iterator[Compared]:
     for one, other in combinations_with_replacement(people.names, 2):
-        both = compare(model, people.only({one, other}), centre_of(people.without(one, other)), keys)
+        both = compare(model, people.only({one, other}), keys)
         yield both if one == other else {way: _only_strangers(counts) for way, counts in both.items()}
 
 
@@ -103,10 +95,10 @@ def _only_strangers(counts: Counts) -> Counts:
     return Counts(np.zeros_like(counts.mated), counts.non_mated)
 
 
-def _count_pairs(one: Vectors, other: Vectors, who: NDArray[np.int64], *, with_itself: bool) -> Counts:
+def _count_pairs(one: Vectors, other: Vectors, who: NDArray[np.int64], bits: int, *, with_itself: bool) -> Counts:
     pairs = np.triu_indices(len(who), 0 if with_itself else 1)
     cosines = (_unit(one) @ _unit(other).T)[pairs]
-    return count((1 + cosines) * (BITS / 2), who[pairs[0]] == who[pairs[1]])
+    return count((1 + cosines) * (bits / 2), who[pairs[0]] == who[pairs[1]], bits)
 
 
 def _unit(vectors: Vectors) -> Vectors:

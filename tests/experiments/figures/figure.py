@@ -14,7 +14,6 @@ from PIL import Image
 
 from models.contract.face_models import FaceModel, face_model
 from models.face.measures import BIN, Counts, local_linkability, normal_false_match_rate, rates
-from models.face.protection import BITS
 from tests.experiments.figures.comparing import Compared
 from tests.experiments.figures.study import Study, Way
 
@@ -25,9 +24,8 @@ _HEADROOM: Final = 1.35
 """Of the axes over what is drawn: the legend stands there."""
 _ENOUGH: Final = 50
 """Comparisons of one person with such a score: with fewer, D<->(s) is luck and not drawn."""
-_EDGES: Final = np.arange(0, BITS + 2 * BIN, BIN)
-_LEFT: Final = 170
-"""The score where axes begin; nothing lies below."""
+_LEFT: Final = 0.33
+"""The share of equal bits where axes begin; nothing lies below."""
 _LEAST: Final = 1e-9
 """Where the axis of errors ends."""
 
@@ -63,12 +61,14 @@ def _draw_column(column: NDArray[np.object_], study: Study, compared: Compared) 
 def _draw_densities(axes: Axes, counts: Counts, which: str) -> None:
     """Two histograms, and on the right D<->(s)."""
     for each, name, colour in _sides(counts):
-        axes.stairs(_density(each), _EDGES, fill=True, alpha=0.5, color=colour, label=f"{name}{which}")
+        axes.stairs(_density(each), _edges(counts), fill=True, alpha=0.5, color=colour, label=f"{name}{which}")
     axes.set_ylabel("share of comparisons a bit")
     axes.margins(y=_HEADROOM - 1)
     enough = _binned(counts.mated) >= _ENOUGH
     right = axes.twinx()
-    right.stairs(np.where(enough, local_linkability(counts), np.nan), _EDGES, baseline=None, color=_LINK, linewidth=1)
+    right.stairs(
+        np.where(enough, local_linkability(counts), np.nan), _edges(counts), baseline=None, color=_LINK, linewidth=1
+    )
     right.set_ylim(0, _HEADROOM)
     right.set_yticks([0, 0.5, 1])
     right.set_ylabel("D↔(s), gray line", color=_LINK)
@@ -76,34 +76,40 @@ def _draw_densities(axes: Axes, counts: Counts, which: str) -> None:
 
 def _draw_outlines(axes: Axes, counts: Counts) -> None:
     for each, name, colour in _sides(counts):
-        axes.stairs(_density(each), _EDGES, color=colour, linestyle="--", label=f"{name}, two epochs")
+        axes.stairs(_density(each), _edges(counts), color=colour, linestyle="--", label=f"{name}, two epochs")
 
 
 def _draw_errors(axes: Axes, counts: Counts, study: Study, model: FaceModel) -> None:
-    thresholds, both, bound = np.arange(BITS + 2), rates(counts), study.false_matches.upper_bound
+    thresholds, both, bound = np.arange(counts.mated.size + 1), rates(counts), study.false_matches.upper_bound
     normal = [normal_false_match_rate(counts, int(threshold)) for threshold in thresholds]
     axes.semilogy(thresholds, _seen(both.false_match), color=_NON_MATED, label="false match")
     axes.semilogy(thresholds, normal, color=_NON_MATED, linestyle=":", label="false match if normal (extrapolated)")
     axes.semilogy(thresholds, _seen(both.false_non_match), color=_MATED, label="false non-match")
-    axes.plot(model.same, bound, "v", color="black", label=f"false match at most {bound:.2g} (95 %)")
+    axes.plot(model.least_threshold, bound, "v", color="black", label=f"false match at most {bound:.2g} (95 %)")
     axes.set_ylim(_LEAST, 3)
     axes.set_ylabel("share of comparisons")
 
 
 def _name_axes(column: NDArray[np.object_], model: FaceModel) -> None:
     for axes in column:
-        axes.set_xlim(_LEFT, BITS)
-        axes.set_xlabel("score, equal bits of 512")
+        axes.set_xlim(_LEFT * model.bits, model.bits)
+        axes.set_xlabel(f"score, equal bits of {model.bits:,}")
     for axes in column[1:]:
         axes.axvline(model.doubt, color="black", linestyle=":", linewidth=1, label=f"doubt, {model.doubt}")
-        axes.axvline(model.same, color="black", linewidth=1, label=f"same, {model.same}")
+        axes.axvline(
+            model.least_threshold, color="black", linewidth=1, label=f"lowest threshold, {model.least_threshold}"
+        )
     plain, one_key, errors, two_keys = column
     for axes, ncols in ((plain, 4), (one_key, 4), (two_keys, 3)):
         axes.legend(fontsize="small", ncols=ncols, loc="upper center")
     errors.legend(fontsize="small", loc="best")
     cosines = np.linspace(0, 1, 6)
-    plain.set_xticks((1 + cosines) * BITS / 2, [f"{cosine:.1f}" for cosine in cosines])
+    plain.set_xticks((1 + cosines) * model.bits / 2, [f"{cosine:.1f}" for cosine in cosines])
     plain.set_xlabel("cosine of two embeddings")
+
+
+def _edges(counts: Counts) -> NDArray[np.int64]:
+    return np.arange(0, counts.mated.size - 1 + 2 * BIN, BIN)
 
 
 def _sides(counts: Counts) -> tuple[tuple[NDArray[np.int64], str, str], ...]:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from models.contract.face_models import FaceModel
 from models.face import protection
-from models.face.centres import SCALE
+from models.face.calibration.people import People
 from models.face.protection import Protector
-from models.face.scoring import People
 from tests.experiments.figures.comparing import Keys, signs_of
 
 __all__ = ["rebuilt"]
@@ -24,17 +23,17 @@ _STEEPNESS: Final = 10.0
 _STEPS: Final = 100
 
 
-def rebuilt(model: FaceModel, people: People, centre: NDArray[np.int64], keys: Keys) -> tuple[float, float]:
-    """Return the mean cosine of embeddings, less their centre, with what is rebuilt: with the key, with another key."""
-    signs = signs_of(Protector(keys.site, model, centre=centre), people)
-    truth = people.embeddings - centre / SCALE
+def rebuilt(model: FaceModel, people: People, keys: Keys) -> tuple[float, float]:
+    """Return the mean cosine of refined embeddings with what is rebuilt: with the key, with another key."""
+    refined = people.refined(model)
+    signs, truth = signs_of(Protector(keys.site, model), refined), refined.embeddings.astype(np.float64)
     known, guessed = (_cosine(_fit(signs, _rows(key, model)), truth) for key in (keys.site, keys.other_site))
     return known, guessed
 
 
 def _rows(key: bytes, model: FaceModel) -> NDArray[np.float64]:
-    """Return the key's rows at unit length, shape (512, dimensions)."""
-    signs = protection._signs(key, model.dimensions)  # noqa: SLF001 - a thief makes them too
+    """Return the key's rows at unit length, shape (bits, dimensions)."""
+    signs = protection._signs(key, model)  # noqa: SLF001 - a thief makes them too
     return signs / float(np.sqrt(model.dimensions))
 
 

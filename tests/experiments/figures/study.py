@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import Struct
 
 from models.contract.face_models import FaceModel
-from models.face.centres import load_centre
+from models.face.calibration.people import People
 from models.face.measures import (
     by_chance,
     decidability,
@@ -17,7 +17,6 @@ from models.face.measures import (
     rates,
     upper_bound,
 )
-from models.face.scoring import People
 from tests.experiments.figures.comparing import (
     WAYS,
     Compared,
@@ -48,7 +47,7 @@ class Way(Struct, frozen=True, kw_only=True):
 
 
 class FalseMatches(Struct, frozen=True, kw_only=True):
-    """At the model's threshold `same`, under one key."""
+    """At the model's lowest threshold, under one key."""
 
     threshold: int
     seen: int
@@ -93,7 +92,7 @@ def study_synthetic(model: FaceModel, size: int, rounds: int, rng: np.random.Gen
 def _study(
     model: FaceModel, stolen: People, source: str, pairs: int, compared: Compared, rng: np.random.Generator
 ) -> Study:
-    known, guessed = rebuilt(model, stolen, load_centre(model), draw_keys(rng))
+    known, guessed = rebuilt(model, stolen, draw_keys(rng))
     return Study(
         model=model.id,
         source=source,
@@ -119,14 +118,14 @@ def _way(name: str, compared: Compared, rng: np.random.Generator) -> Way:
 
 def _false_matches(model: FaceModel, pairs: int, compared: Compared) -> FalseMatches:
     counts, both = compared["one key"], rates(compared["one key"])
-    rate = float(both.false_match[model.same])
+    rate = float(both.false_match[model.least_threshold])
     return FalseMatches(
-        threshold=model.same,
-        seen=int(counts.non_mated[model.same :].sum()),
+        threshold=model.least_threshold,
+        seen=int(counts.non_mated[model.least_threshold :].sum()),
         comparisons=int(counts.non_mated.sum()),
         pairs_of_people=pairs,
         rate=rate,
         upper_bound=upper_bound(math.ceil(rate * pairs), pairs),
-        normal=normal_false_match_rate(counts, model.same),
-        false_non_match_rate=float(both.false_non_match[model.same]),
+        normal=normal_false_match_rate(counts, model.least_threshold),
+        false_non_match_rate=float(both.false_non_match[model.least_threshold]),
     )

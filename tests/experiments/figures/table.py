@@ -41,7 +41,7 @@ def _facts(study: Study) -> Table:
 
 def _rows(found: FalseMatches) -> Sequence[tuple[str, str]]:
     return (
-        ("threshold same", f"{found.threshold} of 512 bits"),
+        ("lowest threshold", str(found.threshold)),
         ("false matches", f"{found.seen} of {found.comparisons:,}, of {found.pairs_of_people:,} pairs of people"),
         ("false match rate", f"at most {found.upper_bound:.2g} (95 %, Clopper-Pearson over pairs of people)"),
         ("", f"{found.normal:.2g} if strangers' scores were normal (extrapolated, no bound)"),

@@ -62,7 +62,8 @@ def test_a_report_and_a_tick_are_one_line_each() -> None:
     )
     assert outcome_point(COUNTED, AT + 17) == (
         "sites,site=park templates=3i,accounts=5i,oldest_s=12.5,decided_ms=17i,window_s=540i"
-        ',mode="button",held=false,epoch=0i,epoch_age_s=0.0,wrongful=0.0,clock_corrections=0i 1700000000123000011'
+        ',mode="button",held=false,epoch=0i,epoch_age_s=0.0,wrongful=0.0,missed=0.0'
+        ",clock_corrections=0i 1700000000123000011"
     )
 
 

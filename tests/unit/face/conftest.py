@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from models.face.calibration import Photos, Processed, process
-from models.face.detection import FaceDetector
-from models.face.embedding import DlibEmbedder
+from models.face.calibration.photos import Photos, Processed, process
 from models.face.image import Face
+from models.face.networks.dlib_embedder import DlibEmbedder
+from models.face.networks.mtcnn import FaceDetector
 from models.face.quality import QualityGate
 
 FACES = Path(os.path.normpath(Path(__file__).parents[3] / "../shared/faces"))

@@ -31,22 +31,26 @@ def chacha20_block(key: bytes, counter: int, nonce: bytes) -> bytes:
 
 def _bits(key: bytes, count: int) -> Iterator[int]:
     for block in range(math.ceil(count / 512)):
-        for byte in chacha20_block(key, block, b"fairroll-t/1"):
+        for byte in chacha20_block(key, block, b"fairroll-t/2"):
             for place in range(7, -1, -1):
                 yield byte >> place & 1
 
 
-def template(key: bytes, centre: Sequence[int], embedding: Sequence[float]) -> bytes:
-    q = [math.floor(e * 2**20 + 0.5) - c for e, c in zip(embedding, centre, strict=True)]
-    bits = _bits(key, 512 * len(q))
+def template(key: bytes, model: str, size: int, embedding: Sequence[float]) -> bytes:
+    q = [math.floor(e * 2**20 + 0.5) for e in embedding]
+    bits = _bits(_hkdf(key, b"fairroll template " + model.encode()), size * len(q))
     number = 0
-    for _ in range(512):
+    for _ in range(size):
         total = sum(each if next(bits) else -each for each in q)
         number = number << 1 | (total >= 0)
-    return number.to_bytes(64, "big")
+    return number.to_bytes(size // 8, "big")
 
 
 def next_key(key: bytes) -> bytes:
+    return _hkdf(key, b"fairroll epoch")
+
+
+def _hkdf(key: bytes, info: bytes) -> bytes:
     """RFC 5869, one block of output."""
     secret = hmac.digest(bytes(32), key, hashlib.sha256)
-    return hmac.digest(secret, b"fairroll epoch\x01", hashlib.sha256)
+    return hmac.digest(secret, info + b"\x01", hashlib.sha256)

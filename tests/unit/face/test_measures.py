@@ -19,7 +19,7 @@ from models.face.measures import (
 
 
 def counts_of(mated: list[float], non_mated: list[float]) -> Counts:
-    return count(np.array(mated + non_mated), np.arange(len(mated) + len(non_mated)) < len(mated))
+    return count(np.array(mated + non_mated), np.arange(len(mated) + len(non_mated)) < len(mated), 512)
 
 
 def normal_counts(seed: int, mated: float, non_mated: float, size: int = 100_000) -> Counts:

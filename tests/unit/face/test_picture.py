@@ -16,9 +16,9 @@ from PIL import ExifTags, Image, ImageFile
 
 from models.contract.face_models import face_model
 from models.face.capture_result import NotSeen
-from models.face.detection import FaceDetector
-from models.face.embedding import DlibEmbedder
 from models.face.image import LONGEST_SIDE
+from models.face.networks.dlib_embedder import DlibEmbedder
+from models.face.networks.mtcnn import FaceDetector
 from models.face.picture import BadPicture, decode_picture, read_picture
 from models.face.protection import Protector, equal_bits
 from models.face.quality import QualityGate

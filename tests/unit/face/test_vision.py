@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from PIL import ExifTags, Image, ImageFilter
 
-from models.contract.messages import TEMPLATE_BYTES
+from models.contract.face_models import face_model
 from models.errors import ConfigError
 from models.face.capture_result import NotSeen
-from models.face.detection import FaceDetector
-from models.face.embedding import DlibEmbedder, FaceNetEmbedder
 from models.face.image import Face, Landmarks, Point, upright_rgb
+from models.face.networks.dlib_embedder import DlibEmbedder
+from models.face.networks.facenet_embedder import FaceNetEmbedder
+from models.face.networks.mtcnn import FaceDetector
 from models.face.protection import Protector, equal_bits
 from models.face.quality import QualityGate, roll, turn
 from models.face.vision import Vision, open_vision
@@ -192,12 +193,14 @@ def test_facenet_embedding_is_a_unit_vector(astronaut: Image.Image, astronauts_f
     vector = facenet.embed(astronaut, astronauts_face)
     assert (vector.shape, vector.dtype.name) == ((512,), "float32")
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
-    assert len(Protector(KEY, facenet.model).protect(vector)) == TEMPLATE_BYTES
+    assert len(Protector(KEY, facenet.model).protect(vector)) == facenet.model.template_bytes
     assert np.array_equal(vector, facenet.embed(astronaut, astronauts_face))
 
 
 def test_opened_vision_sees(astronaut: Image.Image, tmp_path: Path) -> None:
-    assert len(template(open_vision("dlib-resnet/1", tmp_path), astronaut)) == TEMPLATE_BYTES
+    assert (
+        len(template(open_vision("dlib-resnet/1", tmp_path), astronaut)) == face_model("dlib-resnet/1").template_bytes
+    )
     assert list(tmp_path.iterdir()) == []
 
 

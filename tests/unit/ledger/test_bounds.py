@@ -46,9 +46,8 @@ from models.ledger.rules.bounds import (
     MOST_UNMATCHED,
 )
 from models.ledger.rules.policy import GiveBack, Policy
-from models.ledger.state.template_index import TEMPLATE_BITS
 from stream_processors.decider.ledger import RECORD_BYTES
-from tests.support.story import MODEL, SITE, Story, folded, template
+from tests.support.story import MODEL, SITE, TEMPLATE_BITS, Story, folded, template
 from tests.unit.ledger.test_fold_properties import events, forgetful, streams
 
 AT_ONCE = GiveBack(unreported_s=0)

@@ -16,11 +16,10 @@ from models.ledger.outcomes import Answered, ControlChanged, ReportKept, SiteCou
 from models.ledger.rows import PARTITION_KEY, DispenserAccount, VisitorAccount, visitor_key
 from models.ledger.rules.bounds import ENTRIES_PER_ROW
 from models.ledger.rules.policy import Policy
-from models.ledger.state.template_index import TEMPLATE_BITS
-from tests.support.story import MODEL, RESERVED, SITE, START, Story, template
+from tests.support.story import MODEL, RESERVED, SITE, START, TEMPLATE_BITS, Story, template
 
 DOUBT = TEMPLATE_BITS - FACE_MODELS[MODEL].doubt
-SAME = TEMPLATE_BITS - FACE_MODELS[MODEL].same
+SAME = TEMPLATE_BITS - FACE_MODELS[MODEL].least_threshold
 
 
 def test_first_request_is_granted_a_portion() -> None:

@@ -15,10 +15,10 @@ from models.ledger.outcomes import Answered, SiteCounted
 from models.ledger.partition import Partition
 from models.ledger.rows import VisitorAccount, is_visitor_key
 from models.ledger.rules.policy import Policy
-from models.ledger.state.template_index import TEMPLATE_BITS, TemplateIndex
-from tests.support.story import MODEL, RESERVED, SECRET, SITE, Story, template
+from models.ledger.state.template_index import TemplateIndex
+from tests.support.story import MODEL, RESERVED, SECRET, SITE, TEMPLATE_BITS, Story, template
 
-STRANGERS = TEMPLATE_BITS - FACE_MODELS[MODEL].same + 1
+STRANGERS = TEMPLATE_BITS - FACE_MODELS[MODEL].least_threshold + 1
 """Bits by which two templates differ that are taken for two people."""
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from models.ledger.pseudonyms import pseudonym, site_secret
-from models.ledger.state.template_index import TEMPLATE_BITS, Match, TemplateIndex
+from models.ledger.state.template_index import Match, TemplateIndex
 
 SECRET = site_secret(b"s" * 32, "park")
 
@@ -18,6 +18,7 @@ def equal_bits(one: bytes, other: bytes) -> int:
     return sum(8 - (a ^ b).bit_count() for a, b in zip(one, other, strict=True))
 
 
+TEMPLATE_BITS = 512
 few_bits = st.builds(lambda n, at: (n << at).to_bytes(64), st.integers(0, 7), st.sampled_from([0, 61, 300]))
 templates = few_bits | st.binary(min_size=64, max_size=64)
 keys = st.integers(0, 90).map("visitor/park/{}".format)
@@ -30,7 +31,7 @@ class LikeAPlainLoop(RuleBasedStateMachine):
     @initialize(crowd=st.integers(0, 150))
     def begin(self, crowd: int) -> None:
         """More than the first capacity, sometimes."""
-        self.index = TemplateIndex()
+        self.index = TemplateIndex(TEMPLATE_BITS)
         self.plain: dict[str, tuple[bytes, int]] = {}
         for n in range(crowd):
             self.put(f"visitor/park/{n}", n.to_bytes(64), n % 20)
@@ -73,7 +74,7 @@ TestLikeAPlainLoop.settings = settings(max_examples=80, stateful_step_count=30)
 
 @pytest.mark.parametrize("order", [("a", "b", "c"), ("c", "b", "a"), ("b", "c", "a")])
 def test_of_equals_the_least_key_is_found_whatever_came_first(order: tuple[str, ...]) -> None:
-    index = TemplateIndex()
+    index = TemplateIndex(TEMPLATE_BITS)
     for key in order:
         index.put(key, bytes(64), 1)
     assert index.nearest(bytes(64), 0) == Match(TEMPLATE_BITS, "a")
@@ -82,7 +83,7 @@ def test_of_equals_the_least_key_is_found_whatever_came_first(order: tuple[str, 
 
 
 def test_nobody_is_found_among_none_or_among_the_expired() -> None:
-    index = TemplateIndex()
+    index = TemplateIndex(TEMPLATE_BITS)
     assert index.nearest(bytes(64), 0) is None
     index.put("a", bytes(64), 5)
     assert index.nearest(bytes(64), 5) is None
@@ -91,7 +92,7 @@ def test_nobody_is_found_among_none_or_among_the_expired() -> None:
 
 
 def test_an_evicted_template_is_overwritten() -> None:
-    index = TemplateIndex()
+    index = TemplateIndex(TEMPLATE_BITS)
     for n, key in enumerate("abc"):
         index.put(key, bytes([n + 1]) * 64, 1)
     assert index.nearest(bytes(64), 0)

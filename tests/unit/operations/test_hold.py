@@ -179,7 +179,7 @@ def test_inside_a_restroom_no_configuration_looks_at_faces() -> None:
 def test_a_tick_shows_how_many_of_those_who_are_remembered_a_newcomer_is_expected_to_match() -> None:
     [counted] = crowd().tick().outcomes
     assert isinstance(counted, SiteCounted)
-    assert counted.wrongful == 3 * FACE_MODELS[MODEL].false_match_rate
+    assert counted.wrongful == 3 * FACE_MODELS[MODEL].curve[0].false_match / 10**12
     assert (counted.mode, counted.epoch, counted.epoch_age_s) == ("face", 0, 30.0)
 
 

@@ -1,5 +1,4 @@
 import hashlib
-import pickle
 import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,16 +8,24 @@ from typing import cast
 
 import numpy as np
 import pytest
-import torch
-from facenet_pytorch import InceptionResnetV1
-from PIL import Image
+from click.testing import CliRunner
+from msgspec.structs import replace
 
+from devices.weights import commands, download
+from devices.weights.download import fetch, import_file
 from models.errors import ConfigError
-from models.face.embedding import FaceNetEmbedder
-from models.face.image import Face
-from models.face.weights import FACENET_VGGFACE2, WeightsFile, fetch, load_facenet
+from models.face.networks.weights import CATALOGUE, Weights, verified
 
 BODY = np.random.default_rng(1).bytes(300_000)
+TEST_WEIGHTS = Weights(
+    id="test",
+    name="weights.pt",
+    size=len(BODY),
+    sha256=hashlib.sha256(BODY).hexdigest(),
+    licence="none",
+    training="none",
+    published="none",
+)
 
 
 class Release(ThreadingHTTPServer):
@@ -34,9 +41,8 @@ class Release(ThreadingHTTPServer):
         self.asked: list[str] = []
 
     @property
-    def file(self) -> WeightsFile:
-        url = f"http://127.0.0.1:{self.server_port}/weights.pt"
-        return WeightsFile(name="weights.pt", url=url, size=len(BODY), sha256=hashlib.sha256(BODY).hexdigest())
+    def file(self) -> Weights:
+        return replace(TEST_WEIGHTS, url=f"http://127.0.0.1:{self.server_port}/weights.pt")
 
 
 class _Answer(BaseHTTPRequestHandler):
@@ -112,7 +118,7 @@ def test_file_that_is_not_the_released_one_is_refused(
 
 def test_tampered_download_is_removed_so_that_the_next_one_succeeds(release: Release, tmp_path: Path) -> None:
     release.body = bytes(len(BODY))
-    with pytest.raises(ConfigError, match="it was deleted"):
+    with pytest.raises(ConfigError, match="It was deleted"):
         fetch(release.file, tmp_path)
     release.body = BODY
     assert fetch(release.file, tmp_path).read_bytes() == BODY
@@ -120,7 +126,7 @@ def test_tampered_download_is_removed_so_that_the_next_one_succeeds(release: Rel
 
 def test_file_that_changed_on_disk_is_refused(release: Release, tmp_path: Path) -> None:
     fetch(release.file, tmp_path).write_bytes(bytes(len(BODY)))
-    with pytest.raises(ConfigError, match="delete it"):
+    with pytest.raises(ConfigError, match="Delete it and run"):
         fetch(release.file, tmp_path)
 
 
@@ -135,7 +141,7 @@ def test_no_network_says_where_to_bring_the_file(release: Release, tmp_path: Pat
     file = release.file
     release.shutdown()
     release.server_close()
-    with pytest.raises(ConfigError, match=r"or bring http://.* to .*weights\.pt"):
+    with pytest.raises(ConfigError, match=r"or bring http://.*weights\.pt and run"):
         fetch(file, tmp_path)
 
 
@@ -146,54 +152,55 @@ def test_folder_that_cannot_be_written_is_said(release: Release, tmp_path: Path)
 
 
 def test_full_disk_is_said_before_anything_is_fetched(release: Release, tmp_path: Path) -> None:
-    vast = WeightsFile(name="vast.pt", url=release.file.url, size=2**60, sha256="")
+    vast = replace(release.file, size=2**60)
     with pytest.raises(ConfigError, match="make room"):
         fetch(vast, tmp_path)
     assert release.asked == []
 
 
-def test_released_file_is_named_whole() -> None:
-    assert FACENET_VGGFACE2.url.endswith("/v2.2.9/" + FACENET_VGGFACE2.name)
-    assert re.fullmatch(r"[0-9a-f]{64}", FACENET_VGGFACE2.sha256)
+@pytest.fixture
+def catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A catalogue with one file of the tests."""
+    for module in (download, commands):
+        monkeypatch.setattr(module, "CATALOGUE", (TEST_WEIGHTS,))
 
 
-def test_weights_with_a_classifier_load_and_embed(
-    tmp_path: Path, astronaut: Image.Image, astronauts_face: Face
-) -> None:
-    torch.manual_seed(1)
-    state = InceptionResnetV1(classify=True, num_classes=8631).state_dict()
-    assert "logits.weight" in state
-    torch.save(state, tmp_path / "weights.pt")
-    facenet = FaceNetEmbedder.from_file(tmp_path / "weights.pt")
-    assert facenet.embed(astronaut, astronauts_face).shape == (512,)
+@pytest.mark.usefixtures("catalogue")
+def test_imported_file_is_recognised_by_its_contents(tmp_path: Path) -> None:
+    (tmp_path / "stick.bin").write_bytes(BODY)
+    assert import_file(tmp_path / "stick.bin", tmp_path / "new") == TEST_WEIGHTS
+    assert verified(TEST_WEIGHTS, tmp_path / "new").read_bytes() == BODY
+    assert [each.name for each in (tmp_path / "new").iterdir()] == ["weights.pt"]
 
 
-@pytest.mark.parametrize("kind", ["lacking", "foreign", "list", "text", "empty", "missing"])
-def test_file_without_the_networks_weights_is_a_configuration_error(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "weights.pt"
-    match kind:
-        case "lacking":
-            torch.save({"last_linear.weight": torch.zeros(512, 1792)}, path)
-        case "foreign":
-            torch.save({"a": torch.zeros(1)}, path)
-        case "list":
-            torch.save([1, 2], path)
-        case "text":
-            path.write_text("<html>not found</html>")
-        case "empty":
-            path.touch()
-    with pytest.raises(ConfigError, match="Delete it and fetch it again"):
-        load_facenet(path)
+@pytest.mark.usefixtures("catalogue")
+@pytest.mark.parametrize("body", [BODY[:-1], bytes(len(BODY)), b""], ids=["short", "tampered", "empty"])
+def test_wrong_file_is_refused_by_name_and_hash(tmp_path: Path, body: bytes) -> None:
+    (tmp_path / "weights.pt").write_bytes(body)
+    with pytest.raises(ConfigError, match=f"{len(body):,} bytes, sha256 {hashlib.sha256(body).hexdigest()}; test has"):
+        import_file(tmp_path / "weights.pt", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
-class _Trap:
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (Path("trapped"),)
+def test_missing_weights_name_the_command_that_brings_them(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="dispenser weights fetch test"):
+        verified(TEST_WEIGHTS, tmp_path)
 
 
-def test_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "weights.pt").write_bytes(pickle.dumps(_Trap(), protocol=2))
-    with pytest.raises(ConfigError):
-        load_facenet(tmp_path / "weights.pt")
-    assert not (tmp_path / "trapped").exists()
+@pytest.mark.usefixtures("catalogue")
+def test_commands_list_and_verify_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAIRROLL_DATA", str(tmp_path))
+    (tmp_path / "stick.bin").write_bytes(BODY)
+    assert "test  not here" in CliRunner().invoke(commands.weights, ["list"]).output
+    assert CliRunner().invoke(commands.weights, ["import", str(tmp_path / "stick.bin")]).exit_code == 0
+    assert CliRunner().invoke(commands.weights, ["verify"]).output == "test: as released\n"
+    (tmp_path / "weights" / "weights.pt").write_bytes(bytes(len(BODY)))
+    with pytest.raises(ConfigError, match="not as released: test"):
+        CliRunner().invoke(commands.weights, ["verify"], catch_exceptions=False)
+
+
+def test_catalogue_names_each_file_once_and_whole() -> None:
+    assert len({each.id for each in CATALOGUE}) == len({each.sha256 for each in CATALOGUE}) == len(CATALOGUE)
+    for each in CATALOGUE:
+        assert re.fullmatch(r"[0-9a-f]{64}", each.sha256), each.id
+        assert each.package or each.url.endswith("/" + each.name), each.id

@@ -1,0 +1,1 @@
+"""Weights of face models: download, import, and their commands."""

@@ -1,0 +1,1 @@
+"""Calibration: from photos of many people to the curve, the centre and the figures of a face model."""

@@ -1,0 +1,1 @@
+"""The neural networks: detector, embedders, alignment, and the catalogue of their weights."""
