@@ -1,4 +1,4 @@
-"""Privacy: what is remembered of people, and proof that it is forgotten, for privacy officers."""
+"""Privacy: the templates and accounts in memory, and evidence of their deletion, for privacy officers."""
 
 from grafana.annotations import HOLDS, POLICIES
 from grafana.panels import Board, Panel, Row
@@ -12,7 +12,7 @@ _AUDITS = "By `fairroll audit --publish`, which inspects the live system."
 
 
 def beyond_window(times: str) -> Over:
-    """How much older than its site's window the oldest template is; at most 0."""
+    """Return the age of the oldest template less its site's window; it must be below 0."""
     oldest = Select(SITES, [each("oldest_s", "oldest"), each("window_s", "window")], by=["site"], times=times)
     return Over(oldest, {"beyond": '"oldest" - "window"'}, by=["site"], alias="$tag_site")
 
@@ -20,7 +20,7 @@ def beyond_window(times: str) -> Over:
 _NOW = [
     Panel(
         "Templates alive",
-        "What is remembered of faces at each site now. Each lives one window at most after its capture.",
+        "Live templates of each site now. Each lives one window at most after its capture.",
         "stat",
         [Select(SITES, [last("templates")], by=["site"], alias="$tag_site")],
         width=8,
@@ -28,7 +28,7 @@ _NOW = [
     ),
     Panel(
         "Oldest template against its window",
-        "Age of the oldest live template less the site's window: below 0, or a promise is broken.",
+        "Age of the oldest live template less the site's window. It must be below 0.",
         "gauge",
         [beyond_window("$timeFilter")],
         unit="s",
@@ -38,8 +38,8 @@ _NOW = [
     ),
     Panel(
         "Recognition is held",
-        "Where an operator has switched recognition off: keys and templates are destroyed, buttons work. No bar: no"
-        " tick of the decider came.",
+        "Sites where an operator has switched recognition off: keys and templates are destroyed, buttons work. No bar:"
+        " no tick of the decider came.",
         "states",
         [Select(SITES, [last("held")], by=["site"], every=True, fill="null", alias="$tag_site")],
         words={"true": ("held", "purple"), "false": ("as configured", "green")},
@@ -52,7 +52,7 @@ _NOW = [
 _LIVES = [
     Panel(
         "Templates",
-        "Live templates over time. A hold, a new epoch and the end of a window let it fall.",
+        "Live templates over time. A hold, a new epoch and the end of a window reduce them.",
         "lines",
         [Select(SITES, [highest("templates")], by=["site"], every=True, fill="null", alias="$tag_site")],
         least_interval="10s",
@@ -77,7 +77,7 @@ _LIVES = [
     ),
     Panel(
         "Age of the epoch",
-        "How long the key of a site's templates has lived. A new epoch makes all older templates useless.",
+        "Age of the key of a site's templates. Templates of an earlier epoch match nothing.",
         "lines",
         [Select(SITES, [highest("epoch_age_s", "age")], by=["site"], every=True, fill="null", alias="$tag_site")],
         unit="s",
@@ -119,7 +119,7 @@ _LIVES = [
 _PROOF = [
     Panel(
         "Deletion receipts",
-        "What holds, resumes and new epochs did: how many templates were erased and rows removed.",
+        "Holds, resumes and new epochs, with the numbers of erased templates and removed rows.",
         "table",
         [
             Select(
@@ -141,7 +141,7 @@ _PROOF = [
     ),
     Panel(
         "Audits over time",
-        f"What audits found, and what they could not read. {_AUDITS}",
+        f"Findings and unread places of audits. {_AUDITS}",
         "bars",
         [Select(AUDITS, [highest("findings"), highest("unread")], every=True, fill="none", alias="$col")],
         width=24,
@@ -153,7 +153,7 @@ _PROOF = [
 PRIVACY = Board(
     "fairroll-privacy",
     "Privacy",
-    "What is remembered of people, and how it is forgotten.",
+    "Templates and accounts in memory, and evidence of their deletion.",
     [SITE],
     [Row("Now", _NOW), Row("Lives of templates", _LIVES), Row("Proof", _PROOF)],
     [HOLDS, POLICIES],

@@ -1,4 +1,4 @@
-"""Replay: what was decided next to what would have been, for analysts who think about a policy."""
+"""Replay: live decisions next to those of a trial policy, for analysts."""
 
 from collections.abc import Sequence
 
@@ -24,8 +24,8 @@ _SAME = (
 
 
 def _beside(name: str, *, every: bool = False) -> Select:
-    """A number of the requests that were decided twice: as they were, and on trial."""
-    columns = [total(f"live_{name}", "live"), total(f"tried_{name}", "on trial")]
+    """Select a number of the requests that were decided twice: live, and by the trial."""
+    columns = [total(f"live_{name}", "live"), total(f"tried_{name}", "trial")]
     return Select(
         SHADOW,
         columns,
@@ -37,11 +37,11 @@ def _beside(name: str, *, every: bool = False) -> Select:
 
 
 def _both(source: Measurement, column: Column, *, by: Sequence[str] = ()) -> list[Select]:
-    """The same question to the live points and to the shadow's, over time."""
+    """Select the same from the live points and from the shadow's, over time."""
     named = " ".join(f"$tag_{tag}" for tag in by)
     return [
         Select(source, [column], by=by, every=True, fill="null", policy=policy, alias=f"{who} {named}".strip())
-        for who, policy in (("live", POINTS), ("on trial", f"${_POLICY.name}"))
+        for who, policy in (("live", POINTS), ("trial", f"${_POLICY.name}"))
     ]
 
 
@@ -60,7 +60,7 @@ _TOTALS = [
     ),
     Panel(
         "Requests",
-        "compared: decided twice. not answerable: of these, without an answer on trial, so in no number of the others."
+        "compared: decided twice. not answerable: of these, without a trial answer, so not in the other numbers."
         " left out: in pairs of fewer than k.",
         "stat",
         [
@@ -95,8 +95,8 @@ _OVER_TIME = [
     ),
     Panel(
         "Pairs of answers",
-        "How requests were answered, how on trial, and how many: `dispense`, or why it was refused. Pairs of two"
-        " different words are what the trial changes.",
+        "Live and trial answers, and the number of requests: `dispense`, or the reason of a refusal. Pairs of"
+        " different words are the changes by the trial.",
         "table",
         [Select(SHADOW, [total("n", "requests")], by=["live", "tried"], policy=f"${_POLICY.name}")],
         width=8,
@@ -112,7 +112,7 @@ _OVER_TIME = [
     ),
     Panel(
         "Templates alive",
-        "What each of the two remembers.",
+        "Templates in memory of each of the two.",
         "lines",
         _both(SITES, highest("templates")),
         width=8,
@@ -123,7 +123,7 @@ _OVER_TIME = [
 REPLAY = Board(
     "fairroll-replay",
     "Replay",
-    "Live decisions next to those of a replay of the same events: a check that both are one, or a what-if.",
+    "Live decisions next to those of a replay of the same events: a check that both are equal, or a what-if.",
     [SITE, _POLICY],
     [Row("Of the same requests", _TOTALS), Row("Over time", _OVER_TIME)],
 )

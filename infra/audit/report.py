@@ -9,7 +9,7 @@ __all__ = ["CLEAN", "UNREAD", "VIOLATED", "Finding", "Kind", "Place", "Report", 
 Kind = Literal[
     "template", "embedding", "picture", "key", "visitor", "sealed", "overdue", "unknown", "retained", "open to others"
 ]
-"""Explained in docs/audit.md."""
+"""The kinds of findings; docs/audit.md explains each."""
 Verdict = Literal["clean", "violated", "unread", "skipped"]
 """`unread`: not read to the end, with the reason; never clean. `skipped`: by the operator's choice."""
 
@@ -18,7 +18,7 @@ CLEAN, VIOLATED, UNREAD = 0, 1, 2
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """Something at a place or time where it may not be, identified by its hash."""
+    """Data at a place or of an age that is not allowed, identified by its hash."""
 
     place: str
     where: str
@@ -46,7 +46,7 @@ class Place(Struct, frozen=True, kw_only=True):
     live: int = 0
     """sealed templates that can be read, within their window"""
     oldest_readable_s: float | None = None
-    """age of the oldest sealed template that can be read, rightly or not, by the minute of its seal"""
+    """age of the oldest sealed template that can be read, allowed or not, by the minute of its seal"""
     noise: int = 0
     """sealed templates whose key is destroyed"""
     oldest_noise_s: float | None = None
@@ -79,5 +79,5 @@ class Report(Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """A violation is certain, whatever else could not be read."""
+        """The exit code; a violation takes precedence over unread places."""
         return VIOLATED if self.count else UNREAD if self.unread else CLEAN

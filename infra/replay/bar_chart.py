@@ -46,7 +46,7 @@ def picture(title: str, hours: Mapping[int, TrialCounts], note: str) -> str:
 
 
 def _legend() -> Iterator[str]:
-    for x, colour, words in ((_LEFT, _THEN, "as it was"), (_LEFT + 104, _TRIED, "on trial")):
+    for x, colour, words in ((_LEFT, _THEN, "recorded"), (_LEFT + 104, _TRIED, "trial")):
         yield f'<rect x="{x}" y="66" width="12" height="12" rx="2" fill="{colour}"/>'
         yield _text(x + 20, 77, words, size=13, fill=_FAINT)
 

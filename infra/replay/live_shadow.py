@@ -21,7 +21,7 @@ __all__ = ["shadow"]
 async def shadow(settings: Settings, trial: Trial, run: str) -> None:
     """Follow the stream until SIGINT or SIGTERM, then print the differences. Raises FairrollError."""
     if run and not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", run):
-        raise ConfigError(f"--run {run!r} is no name of small letters, digits and hyphens")
+        raise ConfigError(f"--run {run!r} is not a name of small letters, digits and hyphens")
     sites = read_sites(settings.sites)
     check_windows(trial, sites)
     bucket, begun = bucket_name(settings.influx_bucket, policy_of(run)), list[Shadow]()

@@ -37,9 +37,9 @@ class Controls(Mapping[str, Control | None]):
         self._sites: dict[str, _Known] = {}
 
     def take(self, key: bytes | None, value: bytes | None) -> str | None:
-        """Take a record, in the order of its partition; returns its site, or None for a record that is outdated.
+        """Apply a record, in the order of its partition; return its site, or None for an outdated record.
 
-        A record without a value removes its site. Raises MalformedMessage for one that cannot be read.
+        A record without a value removes its site. Raises MalformedMessage for an unreadable record.
         """
         site = site_of_key(key)
         known = self._sites.get(site, _Known(None, _UNNUMBERED))

@@ -21,9 +21,9 @@ class States(Mapping[str, DeviceState]):
         self._newest: dict[str, DeviceState] = {}
 
     def take(self, key: bytes | None, value: bytes | None) -> str | None:
-        """Take a record, in the order of its partition; returns `site/device`, or None for a record that is outdated.
+        """Apply a record, in the order of its partition; return `site/device`, or None for an outdated record.
 
-        A record without a value removes the dispenser. Raises MalformedMessage for one that cannot be read.
+        A record without a value removes the dispenser. Raises MalformedMessage for an unreadable record.
         """
         dispenser = state_key(*dispenser_of_key(key))
         if not value:

@@ -53,7 +53,7 @@ def _pair(name: str, meaning: str, unit: Unit = "") -> tuple[Field, Field]:
     """The live and the trial value of a number, over the same requests."""
     return (
         Field(name=f"live_{name}", kind="integer", unit=unit, meaning=meaning),
-        Field(name=f"tried_{name}", kind="integer", unit=unit, meaning="the same on trial"),
+        Field(name=f"tried_{name}", kind="integer", unit=unit, meaning="the same by the trial"),
     )
 
 
@@ -226,16 +226,16 @@ RECEIPTS = Measurement(
 SHADOW = Measurement(
     name="shadow",
     kept="period",
-    meaning="In a shadow's policy: the same requests as they were answered and on trial, by pairs of both answers.",
+    meaning="In a shadow's policy: requests by pairs of their live and their trial answer.",
     readers=("analyst", "operator"),
     tags=(
         _SITE,
         Tag(name="live", meaning="`dispense`, or why it was refused", values=_ANSWERED),
-        Tag(name="tried", meaning="the same on trial, if it is answerable", values=_ANSWERED | {UNKNOWN}),
+        Tag(name="tried", meaning="the trial answer, if it is answerable", values=_ANSWERED | {UNKNOWN}),
     ),
     fields=(
         Field(name="n", kind="integer", meaning="requests; a pair of fewer than k is left out"),
-        Field(name="unanswerable", kind="integer", meaning="of these, without an answer on trial; in no field below"),
+        Field(name="unanswerable", kind="integer", meaning="of these, without a trial answer; in no field below"),
         *_pair("granted", "requests that were granted"),
         *_pair("refused", "requests that were refused"),
         *_pair("cm", "what was granted", unit="cm"),

@@ -20,14 +20,14 @@ __all__ = ["ControlKeeper"]
 
 _COMPARE_EVERY_MS = 500
 _AT_ONCE = 200
-"""Publications that wait for their PUBACK together."""
+"""Most publications that wait for their PUBACK at the same time."""
 
 
 class ControlKeeper:
     """Publishes what Kafka holds and the broker does not retain.
 
-    Kafka is read to its present end before anything is published. So a control that is outdated by then does not go
-    out, however late this egress is, and what another egress published meanwhile is not taken for a mistake.
+    Kafka is read to its present end before anything is published. So a lagging egress publishes no outdated control,
+    and does not mistake a control that another egress published meanwhile for a fault.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class ControlKeeper:
             try:
                 if site := self._controls.take(record.key, record.value):
                     self._retained.want(site, self._signer.sign(self._topics.control(site), record.value or b""))
-            except MalformedMessage as error:  # a newer decider's word; the other sites must go on
+            except MalformedMessage as error:  # written by a newer decider; other sites continue
                 self._health.count("unreadable")
                 self._health.fault(f"unreadable control at {record.partition}/{record.offset}: {error}")
                 self._leave(record)
 
     def _leave(self, record: ConsumerRecord) -> None:
-        """Leave the site's topic as it is: what this egress can read of it may be outdated."""
+        """Leave the site's topic unchanged: the controls that this egress can read may be outdated."""
         try:
             self._retained.want(site_of_key(record.key), None)
         except MalformedMessage:

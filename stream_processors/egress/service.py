@@ -129,7 +129,7 @@ async def _publish_all(
 def _command(record: ConsumerRecord, now_ms: int, topics: Topics, health: Health) -> Command | None:
     try:
         return on_outcome(decode_outcome(record.value or b""), now_ms, topics)
-    except MalformedMessage as error:  # a newer decider's word; the partition must go on
+    except MalformedMessage as error:  # written by a newer decider; the partition must continue
         health.count("unreadable")
         health.fault(f"unreadable decision at {record.partition}/{record.offset}: {error}")
         return None

@@ -188,7 +188,7 @@ async def _follow_on(controls: AIOKafkaConsumer, seals: Seals, health: Health) -
 def _follow(record: ConsumerRecord, seals: Seals, health: Health) -> None:
     try:
         seals.follow(decode_control(record.value or b""))
-    except MalformedMessage as error:  # a newer decider's word; the other sites must go on
+    except MalformedMessage as error:  # written by a newer decider; other sites continue
         health.fault(f"unreadable control at {record.partition}/{record.offset}: {error}")
 
 

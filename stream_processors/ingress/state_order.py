@@ -30,7 +30,7 @@ class StateOrder:
         for record in records:
             try:
                 key = self._states.take(record.key, record.value)
-            except MalformedMessage as error:  # a newer ingress's word; the other dispensers must go on
+            except MalformedMessage as error:  # written by a newer ingress; other dispensers continue
                 health.count("unreadable")
                 health.fault(f"unreadable state at {record.partition}/{record.offset}: {error}")
                 continue

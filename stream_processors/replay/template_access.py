@@ -1,4 +1,4 @@
-"""Which templates are read: recordings of real sites contain none, replays open those whose keys still exist."""
+"""Access to templates: recordings of real sites contain none, replays open those whose keys still exist."""
 
 from collections.abc import Callable
 

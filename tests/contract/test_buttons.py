@@ -37,7 +37,7 @@ async def test_lines_come_until_the_end_without_the_empty_ones(pipe: Pipe) -> No
     assert await asyncio.wait_for(all_lines(pipe), 5) == ["face", "button", "staff"]
 
 
-async def test_an_endless_line_comes_in_pieces_and_noise_is_a_line_too(pipe: Pipe) -> None:
+async def test_an_endless_line_is_split_and_invalid_bytes_are_a_line(pipe: Pipe) -> None:
     pipe.write(b"x" * 2_500 + b"\n\xff\xfe\n")
     pipe.end()
     pieces = await asyncio.wait_for(all_lines(pipe), 5)
@@ -53,7 +53,7 @@ async def test_a_descriptor_that_cannot_be_read_is_at_its_end(pipe: Pipe) -> Non
         pipe.end()
 
 
-async def test_whoever_stops_reading_is_not_held_up(pipe: Pipe) -> None:
+async def test_a_cancelled_reader_does_not_block(pipe: Pipe) -> None:
     pipe.write(b"face\n" * 100)
     async for line in typed_lines(pipe.read_end):
         assert line == "face"

@@ -62,7 +62,7 @@ def _wall(_: Path) -> Camera:
 
 
 @pytest.mark.parametrize("camera_of", [_wall, PhotoFolder])
-def test_every_look_is_a_picture_of_its_own(camera_of: Callable[[Path], Camera], album: Path) -> None:
+def test_every_capture_returns_a_new_picture(camera_of: Callable[[Path], Camera], album: Path) -> None:
     camera = camera_of(album)
     looks = [picture(camera) for _ in range(4)]
     assert len({id(look) for look in looks}) == 4
@@ -83,7 +83,7 @@ def test_a_single_photo_is_seen_whatever_its_name(album: Path) -> None:
     assert all(_green(picture(camera)) for _ in range(2))
 
 
-def test_a_folder_without_a_photo_is_named_with_what_is_read(tmp_path: Path) -> None:
+def test_a_folder_without_photos_is_an_error_that_lists_the_formats(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(ConfigError, match=r"no photo in .*: \.bmp, \.jpeg, \.jpg"):
             photos(path)
@@ -122,9 +122,7 @@ def _at_a_wall(path: Path) -> FaceCapture:
 
 
 @pytest.mark.parametrize("eye_of", [_ann, _photos, _at_a_wall])
-async def test_a_look_is_a_template_or_a_reason_and_nothing_else(
-    eye_of: Callable[[Path], FaceCapture], album: Path
-) -> None:
+async def test_a_capture_returns_a_template_or_a_reason(eye_of: Callable[[Path], FaceCapture], album: Path) -> None:
     match await eye_of(album).capture():
         case Seen(template=template):
             assert len(template) == DLIB.template_bytes
@@ -137,7 +135,7 @@ class Broken:
         raise RuntimeError("a fault of its own")
 
 
-async def test_a_camera_or_a_photo_that_fails_is_no_good_look(album: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_failed_camera_or_photo_yields_no_picture(album: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert await _eye(Broken(), album).capture() == NotSeen(reason="no_picture")
     assert "a fault of its own" in capsys.readouterr().out
     assert await _eye(PhotoFolder(album / "notes.txt"), album).capture() == NotSeen(reason="no_picture")
@@ -155,7 +153,7 @@ class Patient:
         return Wall().capture()
 
 
-async def test_the_eye_lets_others_work_while_it_looks(tmp_path: Path) -> None:
+async def test_a_capture_does_not_block_the_event_loop(tmp_path: Path) -> None:
     camera = Patient()
     looking = asyncio.ensure_future(_eye(camera, tmp_path).capture())
     await asyncio.sleep(0)
@@ -163,7 +161,7 @@ async def test_the_eye_lets_others_work_while_it_looks(tmp_path: Path) -> None:
     assert await looking == NotSeen(reason="no_face")
 
 
-async def test_a_new_epoch_gives_the_eye_another_template_of_the_same_face(tmp_path: Path) -> None:
+async def test_a_new_epoch_gives_another_template_of_the_same_face(tmp_path: Path) -> None:
     Image.fromarray(data.astronaut()).save(tmp_path / "astronaut.png")
     chain = _chain(tmp_path)
     eye = TemplateCapture(ThreadCapture(PhotoFolder(tmp_path), open_vision(DLIB.id, tmp_path)), chain)
@@ -189,7 +187,7 @@ class Sees:
 @pytest.mark.parametrize(
     "embedding", [np.zeros(128), np.full(128, np.nan), np.full(128, np.inf), np.ones(3) / np.sqrt(3), np.zeros(0)]
 )
-async def test_what_is_no_embedding_of_the_model_makes_no_template(embedding: Embedding, tmp_path: Path) -> None:
+async def test_an_invalid_embedding_makes_no_template(embedding: Embedding, tmp_path: Path) -> None:
     eye = TemplateCapture(Sees(embedding.astype(np.float32)), _chain(tmp_path))
     assert await eye.capture() == NotSeen(reason="no_picture")
 

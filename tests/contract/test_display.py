@@ -20,7 +20,7 @@ class Wall:
         self.shown.append(text)
 
 
-def test_everything_is_shown_in_its_order_before_it_is_closed() -> None:
+def test_all_texts_are_shown_in_order_before_the_display_closes() -> None:
     wall = Wall()
     with GuardedDisplay(wall) as display:
         for number in range(50):
@@ -41,7 +41,7 @@ def test_a_display_that_hangs_holds_up_nothing_and_is_logged_once(capsys: pytest
         hangs.set()
 
 
-def test_a_display_that_fails_is_logged_once_and_shows_what_comes_when_it_works_again(
+def test_a_failed_display_is_logged_once_and_shows_later_texts_after_its_recovery(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     broken = {"one", "two", "four"}

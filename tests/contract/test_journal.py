@@ -95,7 +95,7 @@ def test_a_new_journal_remembers_nothing(make: Make, bound: Bound) -> None:
 
 
 @each_journal
-def test_what_was_saved_last_is_loaded_again(make: Make, bound: Bound) -> None:
+def test_the_last_save_is_loaded(make: Make, bound: Bound) -> None:
     journal = make(bound)
     journal.load(1_000)
     journal.save(remembered(), 3_000)
@@ -121,9 +121,7 @@ ways = st.lists(
 @each_journal
 @settings(max_examples=60)
 @given(ways=ways)
-def test_whatever_is_remembered_in_between_the_last_save_is_what_comes_back(
-    make: Make, ways: list[tuple[str, object]]
-) -> None:
+def test_the_last_of_several_saves_is_loaded(make: Make, ways: list[tuple[str, object]]) -> None:
     with binding() as bound:
         journal = make(bound)
         memory = journal.load(0)
@@ -155,7 +153,7 @@ def changed(memory: Memory, what: str, how: object, now: int) -> Memory:
 
 
 @given(came=st.integers(0, 60), went=st.sets(st.integers(1, 60)), oldest=st.integers(0, 5))
-def test_the_changes_are_what_came_and_what_went_wherever_it_stood(came: int, went: set[int], oldest: int) -> None:
+def test_changes_are_the_added_and_the_deleted_reports_at_any_position(came: int, went: set[int], oldest: int) -> None:
     before = changed(Memory(), "report", 40, 0)
     after = changed(before, "report", came, 1_000).without_reports(went, 100)
     after = structs.replace(after, reports=after.reports[oldest:])
@@ -169,7 +167,7 @@ def test_the_changes_are_what_came_and_what_went_wherever_it_stood(came: int, we
 # -- on a disk ----------------------------------------------------------------------------------------
 
 
-def test_what_was_saved_is_on_the_disk_before_the_journal_is_closed(bound: Bound, tmp_path: Path) -> None:
+def test_a_save_is_on_the_disk_before_the_journal_is_closed(bound: Bound, tmp_path: Path) -> None:
     journal = bound.on_disk()
     journal.load(1_000)
     journal.save(remembered(), 3_000)
@@ -259,7 +257,7 @@ def _other_tables(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [_noise, _torn, _other_tables])
-def test_a_damaged_journal_is_put_aside_and_the_dispenser_starts_anew(
+def test_a_damaged_journal_is_moved_aside_and_replaced_by_an_empty_one(
     damage: Callable[[Path], None], bound: Bound, capsys: pytest.CaptureFixture[str]
 ) -> None:
     journal = bound.on_disk()
@@ -396,7 +394,7 @@ def _not_ours_to_open(path: Path) -> None:
 @pytest.mark.parametrize(
     "hinder", [_a_file_in_the_folder_s_place, _a_folder_in_the_file_s_place, _not_ours_to_write, _not_ours_to_open]
 )
-def test_without_a_disk_the_dispenser_starts_says_so_once_and_goes_on_in_memory(
+def test_without_a_disk_the_dispenser_logs_it_once_and_continues_in_memory(
     hinder: Callable[[Path], None], bound: Bound, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bound.path.parent.mkdir()

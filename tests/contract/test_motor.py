@@ -40,7 +40,7 @@ WithRoll = Callable[[int], Motor]
 
 @each_motor
 @pytest.mark.parametrize("cm", [1, 60, 999])
-async def test_what_comes_out_is_what_was_asked_or_less_with_the_fault(with_roll: WithRoll, cm: int) -> None:
+async def test_a_motor_dispenses_the_length_or_less_with_a_fault(with_roll: WithRoll, cm: int) -> None:
     motor = with_roll(20_000)
     for _ in range(20):
         ran = await motor.dispense(cm)
@@ -49,7 +49,7 @@ async def test_what_comes_out_is_what_was_asked_or_less_with_the_fault(with_roll
 
 
 @each_motor
-async def test_a_roll_never_gives_more_than_it_holds_and_then_says_that_it_is_empty(with_roll: WithRoll) -> None:
+async def test_a_roll_dispenses_at_most_its_length_and_then_reports_empty(with_roll: WithRoll) -> None:
     motor = with_roll(300)
     runs = [await motor.dispense(60) for _ in range(40)]
     assert sum(ran.cm for ran in runs) == 300
@@ -58,7 +58,7 @@ async def test_a_roll_never_gives_more_than_it_holds_and_then_says_that_it_is_em
 
 
 @each_motor
-async def test_the_last_centimetre_is_no_fault(with_roll: WithRoll) -> None:
+async def test_dispensing_the_last_centimetre_is_no_fault(with_roll: WithRoll) -> None:
     motor = with_roll(5)
     for _ in range(5):
         ran = await motor.dispense(1)
@@ -154,7 +154,7 @@ async def test_fractions_of_a_centimetre_are_rounded() -> None:
     assert {type(each.cm) for each in ran} == {int}
 
 
-async def test_a_driver_that_hangs_whatever_is_done_is_not_called_again_before_it_ends() -> None:
+async def test_a_hanging_driver_is_not_called_again_before_it_returns() -> None:
     ends = asyncio.Event()
     motor, driver = guarded(lambda: _hangs_whoever_cancels(ends))
     assert [await asyncio.wait_for(motor.dispense(60), 5) for _ in range(2)] == [MotorStopped(0, "jam")] * 2

@@ -91,7 +91,7 @@ async def until_ready(vision: VisionProcess, *, is_ready: bool = True) -> None:
 
 
 @pytest.mark.parametrize("badly", BADLY.values(), ids=BADLY.keys())
-async def test_a_look_that_fails_ends_in_time_and_a_new_process_looks(badly: str, tmp_path: Path) -> None:
+async def test_a_failed_capture_ends_in_time_and_the_next_one_uses_a_new_process(badly: str, tmp_path: Path) -> None:
     async with running(fake(tmp_path, at_first(at_each_look(badly)))) as vision:
         await until_ready(vision)
         started = time.monotonic()
@@ -109,7 +109,7 @@ async def test_a_process_that_cannot_load_is_started_again(badly: str, tmp_path:
         assert await vision.capture() == NotSeen(reason="no_face")
 
 
-async def test_a_process_that_is_killed_between_looks_is_started_again_before_the_next(tmp_path: Path) -> None:
+async def test_a_process_killed_between_captures_is_restarted_before_the_next(tmp_path: Path) -> None:
     async with running(fake(tmp_path, HERE + WELL)) as vision:
         await until_ready(vision)
         os.kill(int((tmp_path / "was_here").read_text()), signal.SIGKILL)
@@ -118,7 +118,7 @@ async def test_a_process_that_is_killed_between_looks_is_started_again_before_th
         assert await vision.capture() == NotSeen(reason="no_face")
 
 
-async def test_whoever_gives_up_a_look_leaves_no_answer_for_the_next_one(tmp_path: Path) -> None:
+async def test_a_cancelled_capture_leaves_no_answer_for_the_next_one(tmp_path: Path) -> None:
     script = at_first(at_each_look("time.sleep(0.2)\nsend(Captured(number=number))"))
     async with running(fake(tmp_path, script), capture_timeout_s=WITHIN_S) as vision:
         await until_ready(vision)
@@ -128,13 +128,13 @@ async def test_whoever_gives_up_a_look_leaves_no_answer_for_the_next_one(tmp_pat
         assert await vision.capture() == NotSeen(reason="no_face")
 
 
-async def test_what_an_operator_has_to_mend_is_said_at_the_first_start(tmp_path: Path) -> None:
+async def test_a_configuration_error_is_raised_at_the_first_start(tmp_path: Path) -> None:
     vision = VisionProcess(fake(tmp_path, "send(Unusable('no photo in here'))"))
     with pytest.raises(ConfigError, match="no photo in here"):
         await asyncio.wait_for(vision.run(), WITHIN_S)
 
 
-async def test_what_is_unusable_later_is_no_end(tmp_path: Path) -> None:
+async def test_an_unusable_process_after_the_first_is_retried(tmp_path: Path) -> None:
     mended = tmp_path / "mended"
     unplugged = f"if not Path({str(mended)!r}).exists():\n    send(Unusable('unplugged'))\n    sys.exit(2)\n"
     script = at_first("send(Ready())\nfor number in numbers():\n    os._exit(0)").replace(WELL, unplugged + WELL)
@@ -147,7 +147,7 @@ async def test_what_is_unusable_later_is_no_end(tmp_path: Path) -> None:
         assert await vision.capture() == NotSeen(reason="no_face")
 
 
-async def test_its_readiness_is_reported_as_it_changes(tmp_path: Path) -> None:
+async def test_the_readiness_of_the_vision_process_is_reported_at_each_change(tmp_path: Path) -> None:
     received: list[bool] = []
     command = fake(tmp_path, at_first("send(Ready())\nos._exit(0)"))
     task = asyncio.create_task(VisionProcess(command, changed=received.append).run())
@@ -159,7 +159,7 @@ async def test_its_readiness_is_reported_as_it_changes(tmp_path: Path) -> None:
     assert received == [False, True, False, True, False]
 
 
-async def test_it_ends_with_the_dispenser(tmp_path: Path) -> None:
+async def test_the_vision_process_ends_with_the_dispenser(tmp_path: Path) -> None:
     async with running(fake(tmp_path, f"{HERE}send(Ready())\ntime.sleep(3600)")) as vision:
         await until_ready(vision)
         pid = int((tmp_path / "was_here").read_text())
@@ -191,7 +191,7 @@ async def test_the_real_one_sees_a_face_stands_bad_photos_and_does_not_outlive_a
         assert not isinstance(await vision.capture(), NotSeen)
 
 
-async def test_the_real_one_says_what_it_lacks(tmp_path: Path) -> None:
+async def test_the_real_process_reports_a_missing_package(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no photo in"):
         await asyncio.wait_for(VisionProcess(real(tmp_path / "nowhere")).run(), WITHIN_S)
 
@@ -216,7 +216,7 @@ def runs(pid: int) -> bool:
         return False
 
 
-async def test_the_real_one_leaves_no_core_file_goes_first_without_memory_and_dies_with_its_parent(
+async def test_the_real_process_writes_no_core_file_is_first_for_the_oom_killer_and_ends_with_its_parent(
     tmp_path: Path,
 ) -> None:
     os.mkfifo(tmp_path / "1.png")

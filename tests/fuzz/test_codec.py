@@ -116,7 +116,7 @@ anything = st.recursive(
 
 
 @each_decoder
-def test_what_is_said_is_understood(decode: Callable[[bytes], object]) -> None:
+def test_any_encoded_message_decodes_again(decode: Callable[[bytes], object]) -> None:
     for value in SPOKEN[decode]:
         assert decode(encode(value)) == value
 
@@ -164,7 +164,9 @@ def test_a_message_with_something_else_in_some_of_its_places(
 @each_decoder
 @alone
 @given(data=st.data())
-def test_the_message_of_somebody_else(decode: Callable[[bytes], object], data: st.DataObject) -> None:
+def test_a_message_of_another_type_decodes_or_raises_malformed_message(
+    decode: Callable[[bytes], object], data: st.DataObject
+) -> None:
     others = data.draw(st.sampled_from([value for values in SPOKEN.values() for value in values]))
     message = json.loads(encode(others)) | data.draw(st.dictionaries(st.sampled_from(["kind", "v", FACE]), anything))
     survives(decode, json.dumps(message).encode(errors="surrogatepass"))

@@ -25,7 +25,7 @@ from tests.grafana.influx import write
 __all__ = ["Pair", "write_shadow"]
 
 Pair = tuple[Answered, Answered]
-"""One request as it was answered, and on trial."""
+"""One request with its live and its trial answer."""
 
 
 async def write_shadow(settings: Settings, sites: Sites, limit_cm: int) -> list[Pair]:
@@ -49,7 +49,7 @@ async def _write(settings: Settings, sites: Sites, keys: Keys, limit_cm: int) ->
 
 
 async def _tried(settings: Settings, keys: Unseal, limit_cm: int) -> Iterator[Answered]:
-    """The answers on trial, folded once more, but for the period of each partition that is not over."""
+    """The trial answers, folded again, without the open period of each partition."""
     events = await records(settings, settings.topics.events)
     parts = [[kept for kept in events if kept.partition == number] for number in range(settings.partitions)]
     return (answer for part in parts for answer in _closed(part, settings, keys, limit_cm))

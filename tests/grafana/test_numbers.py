@@ -234,7 +234,7 @@ async def test_a_shadow_under_a_higher_limit_stands_beside_the_same_requests(sce
     assert requests.of("left out") == [pairs.total() - sum(received.values())]
     for title, is_granted in (("Portions", True), ("Refusals", False)):
         [both] = await shown(scene, "Replay", title)
-        for column, side in (("live", "live"), ("on trial", "tried")):
+        for column, side in (("live", "live"), ("trial", "tried")):
             expected = sum(n for pair, n in received.items() if (getattr(pair, side) == "dispense") is is_granted)
             assert both.of(column) == [expected], f"{title}, {column}"
     changed = await shown(scene, "Replay", "Pairs of answers")

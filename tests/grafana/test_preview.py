@@ -185,7 +185,7 @@ def test_series_are_named_by_their_alias() -> None:
         Series(tags={"identity": "same"}, columns=["time", "faces"], values=[[1, 1]]),
     )
     both = panel("replay", "Faces known again, new, in doubt")
-    assert [line.name for line in lines(both, [[live], [shadow]])] == ["live same", "on trial same"]
+    assert [line.name for line in lines(both, [[live], [shadow]])] == ["live same", "trial same"]
 
 
 def test_several_answers_become_one_row_of_what_they_share() -> None:

@@ -1,4 +1,4 @@
-"""A policy on trial on a real pipeline: on what was recorded, and as a shadow of what happens now."""
+"""A trial policy on a real pipeline: on a recording, and as a shadow of the running stream."""
 
 import asyncio
 import csv

@@ -115,22 +115,22 @@ def written(**changes: Any) -> bytes:
 
 
 @given(faces)
-def test_a_request_comes_back_as_it_was(request: Request) -> None:
+def test_a_request_survives_encoding_and_decoding(request: Request) -> None:
     assert decode_request(encode(request)) == request
 
 
 @given(reports)
-def test_a_report_comes_back_as_it_was(report: Report) -> None:
+def test_a_report_survives_encoding_and_decoding(report: Report) -> None:
     assert decode_report(encode(report)) == report
 
 
 @given(commands)
-def test_a_command_comes_back_as_it_was(command: Command) -> None:
+def test_a_command_survives_encoding_and_decoding(command: Command) -> None:
     assert decode_command(encode(command)) == command
 
 
 @given(events)
-def test_an_event_comes_back_as_it_was_and_is_written_alike(event: Event) -> None:
+def test_an_event_survives_encoding_and_decoding_byte_for_byte(event: Event) -> None:
     assert decode_event(encode(event)) == event
     assert encode(decode_event(encode(event))) == encode(event)
 
@@ -184,7 +184,7 @@ def test_unknown_fields_are_tolerated() -> None:
         (decode_event, b'{"kind":"configured","site":"Park!","mode":"face","policy":{}}', "at `$.site`"),
     ],
 )
-def test_what_does_not_follow_the_contract_is_refused_with_the_place(
+def test_a_message_that_violates_the_contract_is_refused_with_the_place(
     decode: Decoder, payload: bytes, expected: str
 ) -> None:
     assert expected in reason(decode, payload)
@@ -192,7 +192,7 @@ def test_what_does_not_follow_the_contract_is_refused_with_the_place(
 
 @pytest.mark.parametrize("decode", FROM_DEVICES)
 @pytest.mark.parametrize("size", [MAX_PAYLOAD_BYTES + 1, 1_000_000])
-def test_what_is_too_large_is_not_even_read(decode: Decoder, size: int) -> None:
+def test_a_message_that_is_too_large_is_not_decoded(decode: Decoder, size: int) -> None:
     assert reason(decode, b" " * size) == f"payload of {size} bytes, at most {MAX_PAYLOAD_BYTES} are read"
 
 

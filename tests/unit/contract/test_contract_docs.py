@@ -98,13 +98,13 @@ def test_every_json_block_of_the_contract_is_a_marked_example() -> None:
 @pytest.mark.parametrize(
     "example", _IN_CONTRACT + _IN_ASYNCAPI, ids=lambda example: f"{example.channel}-{example.kind}"
 )
-def test_an_example_is_read_as_the_kind_that_it_shows(example: _Example) -> None:
+def test_an_example_decodes_as_its_kind(example: _Example) -> None:
     message = _DECODERS[example.channel](example.payload)
     assert _Kind(example.channel, example.kind, type(message)) in _KINDS
 
 
 @pytest.mark.parametrize("example", _IN_CONTRACT, ids=lambda example: f"{example.channel}-{example.kind}")
-def test_an_example_of_the_contract_is_what_the_encoder_writes(example: _Example) -> None:
+def test_an_example_of_the_contract_equals_the_encoder_output(example: _Example) -> None:
     assert encode(_DECODERS[example.channel](example.payload)) == example.payload
 
 

@@ -32,7 +32,7 @@ def test_the_highest_revision_is_the_newest_in_whatever_order_they_come() -> Non
         assert dict(controls) == {"park": control(2000, 4)}
 
 
-def test_what_comes_again_is_taken_again_and_what_is_outdated_is_not() -> None:
+def test_a_repeated_record_is_accepted_and_an_outdated_one_is_not() -> None:
     controls = Controls()
     assert taken(controls, control(1000, 2))
     assert taken(controls, control(1000, 2))
@@ -48,7 +48,7 @@ def test_without_revisions_the_last_record_counts() -> None:
     assert controls["park"] == FACES
 
 
-def test_a_removed_site_comes_back_with_a_higher_revision_only() -> None:
+def test_a_removed_site_returns_only_with_a_higher_revision() -> None:
     controls = Controls()
     taken(controls, control(1000, 2))
     assert controls.take(b"park", None) == "park"
@@ -70,7 +70,7 @@ def test_a_removed_site_comes_back_with_a_higher_revision_only() -> None:
         (None, None),
     ],
 )
-def test_what_cannot_be_read_changes_nothing(key: bytes | None, value: bytes | None) -> None:
+def test_an_unreadable_record_changes_nothing(key: bytes | None, value: bytes | None) -> None:
     controls = Controls()
     taken(controls, control(1000, 2))
     with pytest.raises(MalformedMessage):

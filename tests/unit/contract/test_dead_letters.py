@@ -96,7 +96,7 @@ def test_of_another_topic_nothing_is_kept(source: str) -> None:
         json.dumps(dict.fromkeys("abcdefghij", 1)).encode(),
     ],
 )
-def test_what_is_no_short_and_flat_object_is_not_kept(payload: bytes) -> None:
+def test_only_a_short_flat_object_is_kept(payload: bytes) -> None:
     assert kept(payload) is None
 
 
@@ -105,7 +105,7 @@ def test_a_request_with_a_face_is_not_kept_even_where_reports_come() -> None:
     assert kept(encode(face)) is None
 
 
-def test_what_stands_between_the_fields_is_not_kept() -> None:
+def test_white_space_between_the_fields_is_not_kept() -> None:
     payload = b'{"note":"",\n"cm":1, "far":0.' + b"123456789" * 9 + b"}   "
     assert kept(payload) == b'{"note":"","cm":1,"far":0.12345678912345678}'
 

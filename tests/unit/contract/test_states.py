@@ -24,17 +24,17 @@ def test_the_state_with_the_highest_sequence_is_the_newest() -> None:
     assert states["park/gate"].sequence == 9
 
 
-def test_a_state_without_a_number_is_taken_as_it_comes() -> None:
+def test_an_unnumbered_state_is_always_accepted() -> None:
     states = States()
     assert all(taken(states, state(number)) for number in (7, 0, 0, 3))
 
 
-def test_a_dispenser_that_lost_its_memory_begins_anew() -> None:
+def test_a_dispenser_without_its_journal_starts_with_number_1() -> None:
     states = States()
     assert all(taken(states, state(number)) for number in (7_000_002, 1, 2, 1_000_000, 1_000_001))
 
 
-def test_a_removed_dispenser_is_gone_and_any_state_brings_it_back() -> None:
+def test_a_removed_dispenser_returns_with_any_state() -> None:
     states = States()
     taken(states, state(7))
     assert taken(states, None)

@@ -13,7 +13,7 @@ names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 
 
 @given(names, names, st.sampled_from(["request", "command", "report", "state"]))
-def test_a_topic_comes_back_as_it_was(site: str, device: str, channel: Channel) -> None:
+def test_a_topic_survives_formatting_and_parsing(site: str, device: str, channel: Channel) -> None:
     assert TOPICS.parse(TOPICS.device(site, device, channel)) == DeviceTopic(site, device, channel)
 
 
@@ -67,7 +67,7 @@ def test_two_namespaces_have_no_name_in_common() -> None:
         Topics("staging").parse(TOPICS.device("park", "gate", "request"))
 
 
-def test_a_client_id_of_a_namespace_is_no_dispenser_s_of_another() -> None:
+def test_client_ids_of_two_namespaces_never_collide() -> None:
     """A site may be called like a namespace, and a device like a service."""
     assert Topics("staging").client_id("ingress-1") != TOPICS.client_id("staging.ingress-1")
 

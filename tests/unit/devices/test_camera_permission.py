@@ -15,11 +15,11 @@ FACES = Control(
 )
 
 
-def test_a_camera_may_look_only_at_a_site_in_face_mode_whose_key_fits() -> None:
+def test_a_camera_may_capture_only_at_a_site_in_face_mode_with_a_valid_key() -> None:
     assert camera_blocked(FACES, None) is None
 
 
-def test_before_a_control_came_nobody_is_looked_at() -> None:
+def test_no_capture_before_the_first_control() -> None:
     assert camera_blocked(None, None) == "no_control"
 
 
@@ -28,29 +28,29 @@ def test_no_key_and_no_placement_makes_up_for_the_mode(mode: Mode) -> None:
     assert camera_blocked(structs.replace(FACES, mode=mode, placement="inside"), "key_ahead") == mode
 
 
-def test_inside_a_restroom_face_mode_is_no_face_mode() -> None:
+def test_face_mode_inside_a_restroom_captures_nothing() -> None:
     assert camera_blocked(structs.replace(FACES, placement="inside"), None) == "inside"
 
 
 @pytest.mark.parametrize("key_unavailable", get_args(KeyUnavailable))
-def test_without_the_key_of_the_epoch_nobody_is_looked_at(key_unavailable: KeyUnavailable) -> None:
+def test_without_the_key_of_the_epoch_nothing_is_captured(key_unavailable: KeyUnavailable) -> None:
     assert camera_blocked(FACES, key_unavailable) == key_unavailable
     assert key_unavailable in blocked_text(key_unavailable)
 
 
-def test_a_camera_that_does_not_work_looks_at_nobody() -> None:
+def test_a_broken_camera_captures_nothing() -> None:
     assert camera_blocked(FACES, "camera_down") == "camera_down"
     assert camera_blocked(structs.replace(FACES, mode="held"), "camera_down") == "held"
 
 
 @pytest.mark.parametrize("reason", [word for words in get_args(CameraBlocked) for word in get_args(words) or (words,)])
-def test_where_nobody_is_looked_at_the_sign_says_so_and_names_the_button(reason: CameraBlocked) -> None:
+def test_with_a_blocked_camera_the_sign_shows_that_and_names_the_button(reason: CameraBlocked) -> None:
     own = structs.replace(FACES, sign="Press face for one picture.")
     assert sign(own, reason) == blocked_text(reason)
     assert blocked_text(reason).endswith("please press the button")
 
 
-def test_the_sign_says_what_is_processed_how_long_what_else_there_is_and_how_to_be_forgotten() -> None:
+def test_the_sign_states_purpose_duration_alternative_and_how_to_be_forgotten() -> None:
     received = sign(FACES, None)
     for text in (
         "a camera takes one picture of you",
@@ -68,6 +68,6 @@ def test_a_site_s_own_sign_is_shown_instead() -> None:
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "two\nlines", "\x9b1m", "x" * 1001])
-def test_a_sign_that_could_control_a_display_or_fill_it_is_no_sign(text: str) -> None:
+def test_a_sign_with_control_characters_or_too_long_is_refused(text: str) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(structs.asdict(FACES) | {"sign": text}, Control)

@@ -144,7 +144,7 @@ def declined(request: str, reason: Any, number: int) -> list[Action]:
     return [SendReport(Declined(number=number, request=request, reason=reason))]
 
 
-def test_an_answer_runs_the_motor_once_and_what_came_out_is_reported_and_reported() -> None:
+def test_an_answer_runs_the_motor_once_and_the_length_is_reported_until_acknowledged() -> None:
     gate = Gate()
     assert gate.asks() == [SendRequest(ANN, 3)]
     gate.now += 250
@@ -155,7 +155,7 @@ def test_an_answer_runs_the_motor_once_and_what_came_out_is_reported_and_reporte
     assert gate.state.is_free
 
 
-def test_a_command_that_comes_twice_is_not_obeyed_again_whether_or_not_the_motor_still_runs() -> None:
+def test_a_redelivered_command_never_runs_the_motor_again() -> None:
     gate = Gate()
     gate.asks()
     gate.receives_dispense()
@@ -166,14 +166,14 @@ def test_a_command_that_comes_twice_is_not_obeyed_again_whether_or_not_the_motor
     assert gate.receives_dispense() == []
 
 
-def test_a_command_for_a_request_that_nobody_made_is_declined_as_unknown() -> None:
+def test_a_command_for_an_unknown_request_is_declined_as_unknown() -> None:
     gate = Gate()
     gate.asks()
     assert gate.receives_dispense(BOB.id) == declined(BOB.id, "unknown", 1)
     assert gate.state.open
 
 
-def test_a_retained_command_is_never_obeyed() -> None:
+def test_a_retained_command_is_never_executed() -> None:
     gate = Gate()
     gate.asks()
     assert gate.receives_dispense(retained=True) == declined(ANN.id, "retained", 1)
@@ -192,7 +192,7 @@ def test_at_the_deadline_the_local_ration_runs_and_a_late_command_is_declined_as
     assert closed == RequestClosed(ANN.id, None, PATIENCE_MS, 40)
 
 
-def test_a_command_that_comes_at_the_deadline_finds_the_ration_even_before_time_is_reported() -> None:
+def test_a_command_at_the_deadline_gives_the_ration_even_before_the_timer_fires() -> None:
     gate = Gate()
     gate.asks()
     gate.now += PATIENCE_MS
@@ -200,7 +200,7 @@ def test_a_command_that_comes_at_the_deadline_finds_the_ration_even_before_time_
     assert gate.receives_dispense(cm=45) == declined(ANN.id, "closed", 1)
 
 
-def test_a_refusal_that_comes_after_the_deadline_is_too_late_to_refuse() -> None:
+def test_a_refusal_after_the_deadline_gives_the_local_ration() -> None:
     gate = Gate()
     gate.asks()
     refusal = Refuse(request=ANN.id, reason="quota", retry_after_s=400)
@@ -233,7 +233,7 @@ def test_a_refusal_of_another_request_closes_nothing() -> None:
     assert gate.receives_dispense() == [RunMotor(60)]
 
 
-def test_whoever_asks_while_somebody_else_is_served_starts_nothing() -> None:
+def test_a_press_while_a_request_is_open_changes_nothing() -> None:
     gate = Gate()
     gate.asks()
     assert gate.asks(BOB) == []
@@ -243,7 +243,7 @@ def test_whoever_asks_while_somebody_else_is_served_starts_nothing() -> None:
     assert gate.asks(BOB) == [SendRequest(BOB, 3)]
 
 
-def test_a_request_is_repeated_under_its_id_with_what_is_left_of_the_patience() -> None:
+def test_a_request_is_repeated_under_its_id_with_the_rest_of_the_patience() -> None:
     gate = Gate()
     gate.asks()
     assert gate.happens(TimePassed(), after=900) == []
@@ -261,7 +261,7 @@ def test_reports_are_numbered_one_after_another_from_one() -> None:
     assert [report.number for report in gate.reports()] == [1, 2, 3]
 
 
-def test_a_report_is_repeated_with_its_growing_age_until_it_is_noted() -> None:
+def test_a_report_is_repeated_with_its_growing_age_until_it_is_acknowledged() -> None:
     gate = served_gate()
     sent = [gate.happens(TimePassed(), after=wait) for wait in (5_000, 10_000, 20_000)]
     reports = [Dispensed(number=1, request=ANN.id, cm=60, ago_ms=ago_ms) for ago_ms in (5_000, 15_000, 35_000)]
@@ -319,7 +319,7 @@ def test_beyond_the_most_that_is_kept_the_oldest_reports_go() -> None:
     assert (len(received), received[0].number, received[-1].number) == (MAX_REPORTS, 4, MAX_REPORTS + 3)
 
 
-def test_what_a_dispenser_gives_by_itself_is_bounded_in_every_window() -> None:
+def test_local_rations_are_bounded_in_every_window() -> None:
     gate = Gate()
     gate.happens(control(ration_cm=40, ration_budget_cm=100, window_s=60))
     assert [gate.is_served_offline(ANN).cm, gate.is_served_offline(BOB).cm] == [40, 40]
@@ -344,7 +344,7 @@ def test_a_ration_counts_for_exactly_one_window_whatever_the_clock_shows(start: 
     assert gate.is_served_offline(BOB).cm == 40
 
 
-def test_a_command_for_whom_the_budget_could_not_serve_is_declined_as_closed() -> None:
+def test_a_command_after_an_exhausted_ration_budget_is_declined_as_closed() -> None:
     gate = Gate()
     gate.happens(control(ration_budget_cm=0))
     assert gate.is_served_offline(ANN).cm == 0
@@ -397,7 +397,7 @@ def test_after_a_power_cut_reports_and_their_numbers_go_on_and_old_commands_are_
     assert gate.receives_dispense(BOB.id) == declined(BOB.id, "closed", 3)
 
 
-def test_a_power_cut_closes_the_open_request_and_forgets_who_asked_to_be_forgotten() -> None:
+def test_a_power_cut_closes_the_open_request_and_drops_forget_requests() -> None:
     gate = Gate()
     gate.asks()
     gate.asks(FORGET)
@@ -415,7 +415,7 @@ def test_the_age_of_a_report_does_not_count_how_long_the_power_was_off() -> None
     assert sent == SendReport(Dispensed(number=1, request=ANN.id, cm=60, ago_ms=11_000))
 
 
-def test_what_changes_nothing_that_is_remembered_costs_no_save() -> None:
+def test_a_step_without_a_change_of_memory_saves_nothing() -> None:
     gate = served_gate()
     gate.happens(control())
     before = gate.state.memory
@@ -435,7 +435,7 @@ def test_a_new_connection_brings_everything_again_that_is_without_an_answer() ->
     assert sent == [SendReport(report), SendRequest(FORGET, None), SendRequest(BOB, 3)]
 
 
-def test_to_be_forgotten_can_be_asked_at_any_time_and_is_repeated_until_it_is_answered() -> None:
+def test_a_forget_request_is_accepted_in_every_state_and_repeated_until_answered() -> None:
     gate = Gate()
     gate.asks()
     assert gate.asks(FORGET) == [SendRequest(FORGET, None)]
@@ -451,7 +451,7 @@ def test_to_be_forgotten_can_be_asked_at_any_time_and_is_repeated_until_it_is_an
 
 
 @pytest.mark.parametrize("event", [TimePassed(), Connected()])
-def test_who_asked_to_be_forgotten_is_forgotten_here_when_the_window_has_passed(event: Event) -> None:
+def test_a_forget_request_is_dropped_when_the_window_has_passed(event: Event) -> None:
     gate = Gate()
     gate.happens(control(window_s=60))
     gate.asks(FORGET)
@@ -463,7 +463,7 @@ def test_who_asked_to_be_forgotten_is_forgotten_here_when_the_window_has_passed(
     assert gate.state.wakes_at is None
 
 
-def test_templates_that_wait_to_be_forgotten_are_few_and_the_oldest_goes_first() -> None:
+def test_pending_forget_requests_are_bounded_and_the_oldest_is_dropped() -> None:
     gate = Gate()
     asked = [structs.replace(FORGET, id=f"request-forget-{number:03}") for number in range(34)]
     for forget in asked[:32]:
@@ -477,7 +477,7 @@ def test_templates_that_wait_to_be_forgotten_are_few_and_the_oldest_goes_first()
     assert [forget.request for forget in gate.state.forgets] == asked[2:]
 
 
-def test_a_request_by_face_that_is_out_when_a_hold_comes_stays_open_and_is_answered() -> None:
+def test_a_face_request_sent_before_a_hold_stays_open_and_is_answered() -> None:
     gate = Gate()
     seen = FaceSeen(id="request-by-face-01", model="synthetic/1", template=bytes(64))
     assert gate.asks(seen) == [SendRequest(seen, 3)]
@@ -504,7 +504,7 @@ def test_the_same_or_a_newer_revision_counts(revision: Revision) -> None:
     assert gate.state.control.mode == "face"
 
 
-def test_after_a_restart_an_older_control_is_no_control_of_the_connection() -> None:
+def test_after_a_restart_an_older_control_is_ignored() -> None:
     gate = Gate()
     gate.happens(control(mode="held", revision=SECOND))
     gate.loses_power()
@@ -515,7 +515,7 @@ def test_after_a_restart_an_older_control_is_no_control_of_the_connection() -> N
 
 
 @pytest.mark.parametrize("event", [ControlLost(), Disconnected()])
-def test_a_control_that_is_gone_is_none_until_one_comes_that_is_no_older(event: Event) -> None:
+def test_a_cleared_control_blocks_the_camera_until_one_that_is_not_older_comes(event: Event) -> None:
     gate = Gate()
     gate.happens(control(revision=SECOND, ration_cm=30))
     gate.happens(event)

@@ -37,7 +37,7 @@ async def let_all_run() -> None:
         await asyncio.sleep(0)
 
 
-async def test_what_waits_for_the_broker_is_bounded_and_goes_in_its_order() -> None:
+async def test_publications_in_flight_are_bounded_and_in_order() -> None:
     client = SlowClient()
     wire = line(client)
     for number in range(500):
@@ -46,7 +46,7 @@ async def test_what_waits_for_the_broker_is_bounded_and_goes_in_its_order() -> N
     assert client.published == [("fairroll/v1/park/gate/report", b"%d" % number) for number in range(64)]
 
 
-async def test_what_waits_is_dropped_with_the_connection() -> None:
+async def test_queued_publications_are_dropped_with_the_connection() -> None:
     client = SlowClient()
     wire = line(client)
     wire.send("request", b"{}", 3)
@@ -56,7 +56,7 @@ async def test_what_waits_is_dropped_with_the_connection() -> None:
     assert client.given_up == 1
 
 
-async def test_a_lost_connection_hurts_nobody_who_sends() -> None:
+async def test_sending_on_a_lost_connection_raises_nothing() -> None:
     wire = line(SlowClient(is_lost=True))
     for _ in range(500):
         wire.send("report", b"{}")

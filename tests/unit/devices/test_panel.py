@@ -124,7 +124,7 @@ async def test_on_a_held_site_faces_are_switched_off_and_there_is_nothing_to_for
 
 
 @pytest.mark.parametrize(("press", "shown"), [("face", "held"), ("forget", "nothing_to_forget")])
-async def test_a_look_that_is_under_way_when_a_hold_comes_is_no_request(press: Press, shown: Shown) -> None:
+async def test_a_capture_during_which_a_hold_comes_makes_no_request(press: Press, shown: Shown) -> None:
     standing = Standing()
     eye = FaceCapture(meanwhile=lambda: setattr(standing, "camera_blocked", "held"))
     assert await panel(standing, eye).press(press) == shown
@@ -138,7 +138,7 @@ def test_the_sign_is_that_of_the_site_where_there_is_a_camera() -> None:
 
 
 @pytest.mark.parametrize(("press", "kind"), [("button", ButtonPressed), ("staff", StaffPressed)])
-async def test_who_does_not_ask_by_face_is_not_looked_at(press: Press, kind: type[Request]) -> None:
+async def test_a_press_of_button_or_staff_captures_nothing(press: Press, kind: type[Request]) -> None:
     standing, eye = Standing(), FaceCapture()
     assert isinstance(await panel(standing, eye).press(press), RequestClosed)
     assert eye.captures == 0
@@ -146,7 +146,7 @@ async def test_who_does_not_ask_by_face_is_not_looked_at(press: Press, kind: typ
 
 
 @pytest.mark.parametrize(("press", "kind"), [("face", FaceSeen), ("forget", ForgetRequested)])
-async def test_who_asks_by_face_is_looked_at_once(press: Press, kind: type[FaceSeen | ForgetRequested]) -> None:
+async def test_a_press_of_face_captures_once(press: Press, kind: type[FaceSeen | ForgetRequested]) -> None:
     standing, eye = Standing(), FaceCapture()
     assert isinstance(await panel(standing, eye).press(press), RequestClosed)
     [request] = standing.asked
@@ -155,18 +155,18 @@ async def test_who_asks_by_face_is_looked_at_once(press: Press, kind: type[FaceS
 
 
 @pytest.mark.parametrize("press", ["face", "forget"])
-async def test_a_dispenser_without_a_camera_says_so(press: Press) -> None:
+async def test_a_dispenser_without_a_camera_shows_that(press: Press) -> None:
     assert await panel(Standing()).press(press) == "no_camera"
 
 
-async def test_who_could_not_be_seen_is_reported_why_and_nothing_is_asked() -> None:
+async def test_a_capture_without_a_template_shows_the_reason_and_makes_no_request() -> None:
     standing = Standing()
     assert await panel(standing, FaceCapture(NotSeen(reason="blurred"))).press("face") == NotSeen(reason="blurred")
     assert standing.asked == []
 
 
 @pytest.mark.parametrize("press", ["face", "button", "staff"])
-async def test_who_comes_while_somebody_else_is_served_is_reported_to_wait_and_not_looked_at(press: Press) -> None:
+async def test_a_press_while_a_visitor_is_served_shows_busy_and_captures_nothing(press: Press) -> None:
     eye = FaceCapture()
     assert await panel(Standing(is_busy=True), eye).press(press) == "busy"
     assert eye.captures == 0
@@ -201,7 +201,7 @@ async def pressed_during_a_look(first: Press, *others: Press) -> tuple[Shown, li
 
 
 @pytest.mark.parametrize("first", ["face", "forget"])
-async def test_ten_quick_presses_for_a_look_are_one_look_and_one_request(first: Press) -> None:
+async def test_ten_quick_presses_of_face_are_one_capture_and_one_request(first: Press) -> None:
     shown, others, asked = await pressed_during_a_look(first, *TEN_QUICK)
     assert isinstance(shown, RequestClosed)
     assert others == ["busy"] * 10
@@ -209,21 +209,23 @@ async def test_ten_quick_presses_for_a_look_are_one_look_and_one_request(first: 
 
 
 @pytest.mark.parametrize("press", ["button", "staff"])
-async def test_a_button_pressed_during_a_look_is_served_and_the_look_gives_no_second_portion(press: Press) -> None:
+async def test_a_button_pressed_during_a_capture_is_served_and_the_capture_gives_no_second_portion(
+    press: Press,
+) -> None:
     shown, [served], asked = await pressed_during_a_look("face", press)
     assert isinstance(served, RequestClosed)
     assert shown == "busy"
     assert asked == [ButtonPressed if press == "button" else StaffPressed]
 
 
-async def test_who_asks_to_be_forgotten_is_forgotten_whoever_presses_the_button_meanwhile() -> None:
+async def test_a_forget_request_is_served_during_a_button_press() -> None:
     shown, [served], asked = await pressed_during_a_look("forget", "button")
     assert isinstance(served, RequestClosed)
     assert isinstance(shown, RequestClosed)
     assert asked == [ButtonPressed, ForgetRequested]
 
 
-async def test_a_look_that_fails_leaves_the_eye_to_the_next_one() -> None:
+async def test_a_failed_capture_does_not_block_the_next_one() -> None:
     def fail() -> None:
         raise OSError("no camera")
 
@@ -235,14 +237,14 @@ async def test_a_look_that_fails_leaves_the_eye_to_the_next_one() -> None:
     assert eye.captures == 2
 
 
-async def test_nobody_waits_for_ever_to_be_forgotten() -> None:
+async def test_waiting_for_a_forget_receipt_has_a_timeout() -> None:
     standing = Standing(is_cut_off=True)
     shown = await Panel(cast("Dispenser", standing), FaceCapture(), receipt_s=0.01).press("forget")
     assert shown == "forgetting"
     assert len(standing.asked) == 1
 
 
-async def test_whose_wish_to_be_forgotten_gave_way_to_newer_ones_is_reported_no_lie() -> None:
+async def test_a_dropped_forget_request_shows_no_receipt() -> None:
     standing = Standing(is_given_up=True)
     assert await panel(standing, FaceCapture()).press("forget") == "forgetting"
 

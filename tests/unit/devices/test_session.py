@@ -67,7 +67,7 @@ async def test_a_motor_that_cannot_be_spoken_to_counts_as_a_jam_and_the_next_per
     ] * 2
 
 
-async def test_before_the_motor_moves_the_journal_knows_for_whom() -> None:
+async def test_the_journal_has_the_request_before_the_motor_moves() -> None:
     journal = InMemoryJournal()
     motor = JournalReadingMotor(journal)
     async with alone(motor, journal) as dispenser:
@@ -78,7 +78,7 @@ async def test_before_the_motor_moves_the_journal_knows_for_whom() -> None:
     assert [ration.cm for ration in seen.rations] == [60]
 
 
-async def test_a_dispenser_that_is_started_again_goes_on_where_its_journal_ends() -> None:
+async def test_a_restarted_dispenser_continues_from_its_journal() -> None:
     journal = InMemoryJournal()
     async with alone(JournalReadingMotor(journal), journal) as dispenser:
         await ask(dispenser)

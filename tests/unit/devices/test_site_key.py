@@ -39,7 +39,7 @@ def made(chain: SiteKeyChain) -> tuple[int, bytes]:
     return chain.protector.epoch, chain.protector.protect(FACE)
 
 
-def test_templates_are_made_under_the_epoch_that_is_followed_however_far_it_is(file: Path) -> None:
+def test_templates_use_the_key_of_the_followed_epoch_at_any_distance(file: Path) -> None:
     chain = open_site_key_chain(file, SYNTHETIC)
     assert made(chain) == (0, template(0))
     for epoch in (1, 2, 500):
@@ -48,7 +48,7 @@ def test_templates_are_made_under_the_epoch_that_is_followed_however_far_it_is(f
         assert read_site_key(file) == of(epoch)
 
 
-def test_a_device_that_starts_again_goes_on_in_the_epoch_of_its_file(file: Path) -> None:
+def test_a_restarted_device_continues_in_the_epoch_of_its_key_file(file: Path) -> None:
     open_site_key_chain(file, SYNTHETIC).follow(7)
     assert made(open_site_key_chain(file, SYNTHETIC)) == (7, template(7))
 
@@ -63,12 +63,12 @@ def test_the_old_file_is_overwritten_and_the_new_one_is_as_private(file: Path) -
     assert sorted(path.name for path in file.parent.iterdir()) == ["kept", "site-park.key"]
 
 
-def test_what_a_power_cut_left_half_written_is_written_anew(file: Path) -> None:
+def test_a_file_half_written_at_a_power_cut_is_written_again(file: Path) -> None:
     file.with_name("site-park.key.new").write_text("1 c0ff")
     assert step_site_key(file, 2) == of(2) == read_site_key(file)
 
 
-def test_an_earlier_epoch_is_not_gone_back_to(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_never_steps_back_to_an_earlier_epoch(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text(str(of(5)))
     chain = open_site_key_chain(file, SYNTHETIC)
     assert chain.follow(4) == "key_ahead"
@@ -104,7 +104,7 @@ def test_a_file_that_holds_no_key_any_more_makes_no_templates_and_ends_nothing(f
         read_site_key(file)
 
 
-def test_several_that_share_a_file_step_it_once_and_who_is_behind_sees_that_it_is_further(file: Path) -> None:
+def test_processes_that_share_a_key_file_step_it_once_and_later_ones_find_the_later_key(file: Path) -> None:
     one, other, late = (open_site_key_chain(file, SYNTHETIC) for _ in range(3))
     assert one.follow(3) is None
     assert other.follow(3) is None
@@ -113,7 +113,7 @@ def test_several_that_share_a_file_step_it_once_and_who_is_behind_sees_that_it_i
     assert late.follow(3) is None
 
 
-def test_whoever_steps_at_the_same_time_gets_the_key_of_the_chain(file: Path) -> None:
+def test_concurrent_steps_return_keys_of_the_chain(file: Path) -> None:
     epochs = [1 + number % 20 for number in range(60)]
     with ThreadPoolExecutor(8) as pool:
         stepped = list(pool.map(lambda epoch: step_site_key(file, epoch), epochs))
@@ -121,7 +121,7 @@ def test_whoever_steps_at_the_same_time_gets_the_key_of_the_chain(file: Path) ->
     assert read_site_key(file) == of(20)
 
 
-def test_killed_at_any_moment_it_leaves_a_whole_key_of_the_chain(file: Path) -> None:
+def test_a_step_killed_at_any_moment_leaves_a_complete_key_of_the_chain(file: Path) -> None:
     stepping = (
         "import sys; from pathlib import Path; from devices.session.site_key import *; file = Path(sys.argv[1]);"
         "print('ready', flush=True); [step_site_key(file, epoch) for epoch in range(100_000)]"
