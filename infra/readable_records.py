@@ -5,8 +5,8 @@ from typing import NamedTuple, TypeVar
 
 from aiokafka import ConsumerRecord
 
-from models.contract.controls import Controls
 from models.contract.messages import DeviceState
+from models.contract.site_records import Controls
 from models.contract.states import States
 from models.errors import MalformedMessage
 
@@ -54,7 +54,7 @@ def newest_states(records: Iterable[ConsumerRecord], unreadable: list[str]) -> d
 def newest_controls(records: Iterable[ConsumerRecord], unreadable: list[str]) -> Controls:
     """Return the newest control of each site, of the records in the order of their partitions."""
     controls = Controls()
-    for _ in readable(records, lambda record: controls.take(record.key, record.value), unreadable):
+    for _ in readable(records, lambda record: controls.take(record.key, record.value, record.headers), unreadable):
         pass
     return controls
 

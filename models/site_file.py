@@ -1,4 +1,4 @@
-"""Reads the operator's sites file, for services, commands and simulated fleets."""
+"""Reads the operator's sites file, for commands and simulated fleets: the services follow Kafka."""
 
 from pathlib import Path
 

@@ -76,6 +76,7 @@ def _service(role: ServiceRole, topics: Topics) -> Iterator[_Rule]:
             for topic in topics.ingress_filters:
                 yield "subscribeLiteral", f"$share/{INGRESS_GROUP}/{topic}"
                 yield "publishClientReceive", topic
+            yield "publishClientSend", topics.device("+", "+", "state")  # it withdraws those of removed dispensers
             yield from _read(topics.mqtt_pipeline)
         case "egress":
             yield "publishClientSend", topics.device("+", "+", "command")
@@ -85,7 +86,7 @@ def _service(role: ServiceRole, topics: Topics) -> Iterator[_Rule]:
         case "audit":
             yield from _read("#")
         case "operator":
-            return  # it connects, which shows that the broker answers
+            yield from _read(topics.control("+"))  # `fairroll status` compares them with Kafka's
         case "admin":
             for topic in ("$CONTROL/dynamic-security/#", "$SYS/#"):
                 yield "publishClientSend", topic

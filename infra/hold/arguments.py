@@ -1,29 +1,30 @@
 """The arguments that `fairroll hold` and `fairroll resume` share."""
 
+import asyncio
 import getpass
 
 import click
 
-from models.errors import ConfigError
-from models.ledger.rules.policy import Sites, SiteSpec
+from infra.hold.hold import Devices
+from infra.sites.registry import find_sites
+from models.settings import Settings
 
 __all__ = ["all_option", "by_option", "chosen_sites", "json_option", "short", "site_argument"]
 
 site_argument = click.argument("site", required=False)
-all_option = click.option("--all", "everywhere", is_flag=True, help="Every site of FAIRROLL_SITES.")
+all_option = click.option("--all", "everywhere", is_flag=True, help="Every site that has a control.")
 json_option = click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object a line.")
 by_option = click.option("--by", default=getpass.getuser, show_default="your login", help="Who is responsible.")
 
 
-def chosen_sites(sites: Sites, site: str | None, *, everywhere: bool) -> list[tuple[str, SiteSpec]]:
-    """The named site or all of them. Raises UsageError or ConfigError where that names none."""
+def chosen_sites(settings: Settings, site: str | None, *, everywhere: bool) -> dict[str, Devices]:
+    """Return the named site or all of them, with their dispensers, as Kafka knows them; no file is needed.
+
+    Raises UsageError or ConfigError where that names none, and KafkaAway.
+    """
     if (site is None) is not everywhere:
         raise click.UsageError("name one site, or use --all")
-    if site is None:
-        return list(sites.sites.items())
-    if site not in sites.sites:
-        raise ConfigError(f"no site {site!r} in FAIRROLL_SITES; there are {', '.join(sorted(sites.sites))}")
-    return [(site, sites.sites[site])]
+    return asyncio.run(find_sites(settings, site))
 
 
 def short(why: str) -> str:

@@ -10,21 +10,20 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 from msgspec import Struct, structs
 
+from infra.kafka_events import Spot, append_events
 from infra.kafka_records import KafkaAway, read_records
 from infra.readable_records import readable
-from models.contract.codec import encode
 from models.contract.messages import Mode
 from models.contract.states import States
 from models.ledger.codec import decode_outcome
 from models.ledger.events import SiteHeld, SiteResumed
 from models.ledger.outcomes import Held, Outcome, Receipt, Resumed
-from models.ledger.rules.policy import SiteSpec
 from models.settings import Settings
 from stream_processors.runtime.consumer_lag import partitions_of
-from stream_processors.runtime.kafka import open_consumer, open_producer
+from stream_processors.runtime.kafka import open_consumer
 from stream_processors.runtime.key_client import read_facts
 
-__all__ = ["Confirmations", "Order", "Settled", "read_receipts", "submit"]
+__all__ = ["Confirmations", "Devices", "Order", "Settled", "read_receipts", "submit", "until_keys_follow"]
 
 _RECEIPT_S = 15.0
 """A decider that was killed decides again after some nine seconds."""
@@ -33,8 +32,7 @@ _FOLLOW_S = 5.0
 _LOOK_AGAIN_S = 0.1
 
 Order = SiteHeld | SiteResumed
-_Spot = tuple[int, int]
-"""partition and offset of an event"""
+Devices = tuple[str, ...]
 
 
 class Settled(Struct, frozen=True, kw_only=True):
@@ -64,23 +62,27 @@ class _Decided(NamedTuple):
         return "held" if isinstance(self.receipt, Held) else self.receipt.mode
 
 
-async def submit(settings: Settings, wanted: Sequence[tuple[Order, SiteSpec]]) -> list[Settled]:
-    """Append the event of every site and follow it through the pipeline. Raises KafkaAway if it cannot be appended."""
+async def submit(settings: Settings, wanted: Sequence[tuple[Order, Devices]]) -> list[Settled]:
+    """Append the event of every site and follow it through the pipeline. Raises KafkaAway if it cannot be appended.
+
+    `wanted`: with the dispensers of the event's site.
+    """
     started, topics = time.monotonic(), settings.topics
     async with (
         _reading(settings, topics.receipts, from_now=True) as receipts,
         _reading(settings, topics.states) as states,
     ):
-        spots = await _append(settings, [event for event, _ in wanted])
+        spots = await append_events(settings, [event for event, _ in wanted])
         unreadable: list[str] = []
         decided = await _decided(receipts, set(spots), started, unreadable)
         modes = {found.receipt.site: found.mode for found in decided.values()}
         keys, confirmed = await asyncio.gather(
-            _keys(settings, modes, started), _confirmed(states, modes, started, unreadable)
+            until_keys_follow(settings, {site: mode == "face" for site, mode in modes.items()}, started),
+            _confirmed(states, modes, started, unreadable),
         )
     settled = [
-        _settled(event.site, spec, decided.get(spot), keys.get(event.site), confirmed.get(event.site, {}))
-        for spot, (event, spec) in zip(spots, wanted, strict=True)
+        _settled(event.site, devices, decided.get(spot), keys.get(event.site), confirmed.get(event.site, {}))
+        for spot, (event, devices) in zip(spots, wanted, strict=True)
     ]
     return [structs.replace(one, unreadable=tuple(unreadable)) for one in settled]
 
@@ -99,7 +101,7 @@ def _outcome(record: ConsumerRecord) -> Outcome:
 
 
 def _settled(
-    site: str, spec: SiteSpec, decided: _Decided | None, keys_s: float | None, confirmed: dict[str, float]
+    site: str, devices: Devices, decided: _Decided | None, keys_s: float | None, confirmed: dict[str, float]
 ) -> Settled:
     return Settled(
         site=site,
@@ -107,18 +109,8 @@ def _settled(
         decided_s=decided.seconds if decided else None,
         keys_s=keys_s,
         confirmed=confirmed,
-        unconfirmed=tuple(device for device in spec.devices if device not in confirmed),
+        unconfirmed=tuple(device for device in devices if device not in confirmed),
     )
-
-
-async def _append(settings: Settings, events: Iterable[Order]) -> list[_Spot]:
-    try:
-        async with asyncio.timeout(_RECEIPT_S), open_producer(settings) as producer:
-            sent = [await producer.send(settings.topics.events, encode(event), event.site.encode()) for event in events]
-            kept = await asyncio.gather(*sent)
-    except (KafkaError, TimeoutError) as error:
-        raise KafkaAway(f"it could not be appended: no Kafka at {settings.kafka_named}: {error!r}") from None
-    return [(record.partition, record.offset) for record in kept]
 
 
 @asynccontextmanager
@@ -136,10 +128,10 @@ async def _reading(settings: Settings, topic: str, *, from_now: bool = False) ->
 
 
 async def _decided(
-    receipts: AIOKafkaConsumer, spots: set[_Spot], started: float, unreadable: list[str]
-) -> dict[_Spot, _Decided]:
+    receipts: AIOKafkaConsumer, spots: set[Spot], started: float, unreadable: list[str]
+) -> dict[Spot, _Decided]:
     """The receipts of these events; of all, or of those that come in time."""
-    found: dict[_Spot, _Decided] = {}
+    found: dict[Spot, _Decided] = {}
     try:
         async with asyncio.timeout(_RECEIPT_S):
             while found.keys() != spots:
@@ -153,15 +145,17 @@ async def _decided(
     return found
 
 
-async def _keys(settings: Settings, modes: Mapping[str, Mode], started: float) -> dict[str, float]:
-    """When the key holder had destroyed each site's chain, or had begun one."""
+async def until_keys_follow(settings: Settings, chains: Mapping[str, bool], started: float) -> dict[str, float]:
+    """Return after how many seconds the key holder had begun or destroyed each site's chain; late ones are missing.
+
+    `chains`: whether a site is to have one. One that the key holder does not know has none.
+    """
     done: dict[str, float] = {}
     until = time.monotonic() + _FOLLOW_S
-    while done.keys() != modes.keys() and time.monotonic() < until:
+    while done.keys() != chains.keys() and time.monotonic() < until:
         if reply := await read_facts(settings):
-            as_wanted = {
-                s for s, f in reply.sites.items() if s in modes and (f.chain is not None) is (modes[s] == "face")
-            }
+            there = {site for site, facts in reply.sites.items() if facts.chain is not None}
+            as_wanted = {site for site, has_chain in chains.items() if (site in there) is has_chain}
             done |= dict.fromkeys(as_wanted - done.keys(), time.monotonic() - started)
         await asyncio.sleep(_LOOK_AGAIN_S)
     return done

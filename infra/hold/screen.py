@@ -9,17 +9,16 @@ import click
 import msgspec
 
 from infra.environment_file import how_to_find
-from infra.hold.hold import Order, Settled, submit
+from infra.hold.hold import Devices, Order, Settled, submit
 from infra.local_time import iso_local
 from models.ledger.outcomes import Held, Resumed
-from models.ledger.rules.policy import SiteSpec
 from models.settings import Settings
 from stream_processors.runtime.key_client import read_facts
 
 __all__ = ["submit_and_report"]
 
 
-def submit_and_report(settings: Settings, wanted: Sequence[tuple[Order, SiteSpec]], *, as_json: bool) -> None:
+def submit_and_report(settings: Settings, wanted: Sequence[tuple[Order, Devices]], *, as_json: bool) -> None:
     """Exit code 1 where a decider or the key holder did not confirm it."""
     done, silent = asyncio.run(_follow(settings, wanted))
     for name in done[0].unreadable if done else ():
@@ -29,7 +28,7 @@ def submit_and_report(settings: Settings, wanted: Sequence[tuple[Order, SiteSpec
     sys.exit(any(settled.receipt is None or settled.keys_s is None for settled in done))
 
 
-async def _follow(settings: Settings, wanted: Sequence[tuple[Order, SiteSpec]]) -> tuple[list[Settled], str]:
+async def _follow(settings: Settings, wanted: Sequence[tuple[Order, Devices]]) -> tuple[list[Settled], str]:
     """What became of it, and what to do where the key holder did not answer at all."""
     done = await submit(settings, wanted)
     if all(settled.keys_s is not None for settled in done) or await read_facts(settings):

@@ -14,11 +14,11 @@ from infra.local.process import Process
 from infra.local.programs import BROKERS, EVERYTHING, INSTEAD, PROCESSES, Program, program_of
 from infra.local.secured import certify, secured
 from infra.setup.provision import provision
+from infra.sites.application import apply_without_removals
 from models.errors import ConfigError
 from models.settings import Settings
 from models.site_file import read_sites
 from stream_processors.keyholder.key_file import KeyFile
-from stream_processors.runtime.site_file import configure_sites
 
 __all__ = ["LocalStack"]
 
@@ -54,6 +54,8 @@ class LocalStack:
         self._place = Place(folder, ports, self.settings)
         self._is_secure = is_secure
         self._processes: dict[str, Process] = {}
+        self.kept: list[str] = []
+        """sites and dispensers that Kafka holds and the sites file does not list"""
 
     async def __aenter__(self) -> Self:
         has_processes = not set(PROCESSES).isdisjoint(self._names)
@@ -70,7 +72,7 @@ class LocalStack:
             if sites:
                 await provision(self.settings)
                 await self._start_all(PROCESSES)
-                await configure_sites(self.settings, sites)
+                self.kept = await apply_without_removals(self.settings, sites, is_decided="decider" in self._names)
         except BaseException:
             await self._stop_all()
             raise

@@ -6,12 +6,12 @@ import signal
 
 import click
 
+from infra.sites.registry import read_registry
 from models.errors import ConfigError
 from models.metrics.storage import bucket_name
 from models.replay.trial_totals import TrialCounts
 from models.replay.what_if import Trial
 from models.settings import Settings
-from models.site_file import read_sites
 from stream_processors.replay.live_shadow import follow
 from stream_processors.replay.shadow import Shadow, check_windows, policy_of
 
@@ -22,7 +22,7 @@ async def shadow(settings: Settings, trial: Trial, run: str) -> None:
     """Follow the stream until SIGINT or SIGTERM, then print the differences. Raises FairrollError."""
     if run and not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", run):
         raise ConfigError(f"--run {run!r} is not a name of small letters, digits and hyphens")
-    sites = read_sites(settings.sites)
+    sites = await read_registry(settings)
     check_windows(trial, sites)
     bucket, begun = bucket_name(settings.influx_bucket, policy_of(run)), list[Shadow]()
 

@@ -10,6 +10,8 @@ from infra.environment_file import how_to_find
 from infra.kafka_records import KafkaAway, stream_records
 from infra.probes import PROBE_S, influx_fault, kafka_fault, mqtt_fault
 from infra.readable_records import newest_states
+from infra.sites.registry import read_registry
+from infra.status.controls import control_differences
 from infra.status.report import (
     Broker,
     Dispenser,
@@ -21,7 +23,6 @@ from infra.status.report import (
     rates,
 )
 from models.keys.seal_chain import SitesReply
-from models.ledger.rules.policy import Sites
 from models.settings import Settings
 from stream_processors.runtime.consumer_lag import partitions_of, read_consumer_lag, reads
 from stream_processors.runtime.kafka import open_admin, open_consumer
@@ -35,10 +36,10 @@ _APART_S = 1.0
 """between the two reads of a topic's end that give its rate"""
 
 
-async def read_status(settings: Settings, sites: Sites) -> Status:
-    """Probe the whole; takes a second and a bit where all is well."""
+async def read_status(settings: Settings) -> Status:
+    """Probe the whole; takes a second and a bit where all is well, four where controls differ."""
     services, brokers, kafka, seals = await asyncio.gather(
-        _services(settings), _brokers(settings), _topics(settings, sites), read_facts(settings)
+        _services(settings), _brokers(settings), _topics(settings), read_facts(settings)
     )
     brokers.append(_key_holder(settings, seals))
     return Status(
@@ -73,29 +74,37 @@ def _key_holder(settings: Settings, seals: SitesReply | None) -> Broker:
     return Broker(name="key holder", address=settings.key_addresses[0], hint=hint, fault=fault)
 
 
-async def _topics(settings: Settings, sites: Sites) -> KafkaSeen | str:
+async def _topics(settings: Settings) -> KafkaSeen | str:
     """What the topics hold, or why they cannot be read."""
     try:
         async with asyncio.timeout(3 * PROBE_S):
             if missing := await _missing(settings):
                 return f"Kafka shows no topic {min(missing)}: run `fairroll provision`, or give this user the right"
             unreadable: list[str] = []
-            behind, speeds, seen, letters = await asyncio.gather(
+            behind, speeds, seen, letters, controls = await asyncio.gather(
                 read_consumer_lag(settings),
                 _rates(settings),
-                _dispensers(settings, sites, unreadable),
+                _dispensers(settings, unreadable),
                 _letters(settings),
+                control_differences(settings),
             )
     except (KafkaAway, KafkaError) as error:
         return str(error)
     except TimeoutError:
         return f"they were not read within {3 * PROBE_S:g} s"
-    return KafkaSeen(backlogs=behind, rates=speeds, dispensers=seen, dead_letters=letters, unreadable=unreadable)
+    return KafkaSeen(
+        backlogs=behind,
+        rates=speeds,
+        dispensers=seen,
+        dead_letters=letters,
+        unreadable=unreadable,
+        controls=controls,
+    )
 
 
 async def _missing(settings: Settings) -> set[str]:
     """What is read here and is not there: a client would wait for it for ever."""
-    wanted = {topic for topics in reads(settings.topics).values() for topic in topics}
+    wanted = {settings.topics.sites, *(topic for topics in reads(settings.topics).values() for topic in topics)}
     async with open_admin(settings) as admin:
         return wanted - set(await admin.list_topics())
 
@@ -115,6 +124,7 @@ async def _rates(settings: Settings) -> dict[str, float]:
     return rates(topics, before, ends, apart_s)
 
 
-async def _dispensers(settings: Settings, sites: Sites, unreadable: list[str]) -> list[Dispenser]:
+async def _dispensers(settings: Settings, unreadable: list[str]) -> list[Dispenser]:
+    sites = await read_registry(settings, unreadable)
     records = [record async for record in stream_records(settings, settings.topics.states)]
     return dispensers(sites, newest_states(records, unreadable), time.time())

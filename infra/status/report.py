@@ -48,7 +48,7 @@ class Broker(Struct, frozen=True, kw_only=True):
 
 
 class Dispenser(Struct, frozen=True, kw_only=True):
-    """A dispenser of the sites file, by its retained state."""
+    """A dispenser that is served, by its retained state."""
 
     site: str
     device: str
@@ -69,6 +69,8 @@ class KafkaSeen(Struct, frozen=True, kw_only=True):
     """of the last hour, by reason"""
     unreadable: list[str] = field(default_factory=list)
     """records that this version cannot read: where they are, whose, and why"""
+    controls: list[str] = field(default_factory=list)
+    """sites of which the MQTT broker retains another control than Kafka holds, a sentence each"""
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -99,6 +101,7 @@ def problems(services: Iterable[Service], brokers: Sequence[Broker], kafka: Kafk
             for lag in kafka.backlogs
             if lag.lost
         ]
+        found += kafka.controls
     for service in services:
         match service.vitals:
             case None:
@@ -121,7 +124,7 @@ def rates(
 
 
 def dispensers(sites: Sites, states: Mapping[str, DatedState], now: float) -> list[Dispenser]:
-    """Every dispenser of the sites file, at `now` in seconds since 1970. `states`: by `site/device`."""
+    """Every dispenser of the sites that are served, at `now` in seconds since 1970. `states`: by `site/device`."""
     return [
         _dispenser(site, device, states.get(state_key(site, device)), now)
         for site, spec in sites.sites.items()

@@ -108,6 +108,11 @@ class Topics(Struct, frozen=True):
         return f"{self.namespace}.controls"
 
     @property
+    def sites(self) -> str:
+        """The sites that are served, with their dispensers."""
+        return f"{self.namespace}.sites"
+
+    @property
     def dead_letters(self) -> str:
         """Descriptions of messages that cannot be read."""
         return f"{self.namespace}.dead-letters"
@@ -186,6 +191,7 @@ def kafka_topics(topics: Topics, partitions: int, longest_window_s: int) -> tupl
         KafkaTopic(topics.decisions, partitions, common | {"retention.ms": str(30 * _DAY_MS)}),
         KafkaTopic(topics.states, partitions, compact),
         KafkaTopic(topics.controls, partitions, compact),
+        KafkaTopic(topics.sites, partitions, compact),
         KafkaTopic(topics.receipts, partitions, common | {"retention.ms": "-1"}),
         KafkaTopic(topics.pipeline, 1, compact),
         KafkaTopic(topics.dead_letters, 1, common | {"retention.ms": str(7 * _DAY_MS)}),

@@ -1,20 +1,22 @@
 """The key holder's state of each site: its mode and its seal chain. Pure; time and randomness are arguments.
 
-A site in face mode has a chain, a held site or one in button mode has none. The chain keeps the key of the oldest
-minute that a live template needs: what was sealed in minute m cannot be read one window after the end of minute m.
+A site in face mode has a chain; one that is held, in button mode or removed has none. The chain keeps the key of the
+oldest minute that a live template needs: what was sealed in minute m cannot be read one window after the end of it.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from models.contract.messages import Control, Mode
+from models.contract.messages import Control, Mode, Revision
 from models.contract.topics import Name
 from models.keys.seals import ENTROPY_BYTES, MOST_STEPS, SealKey
 
 __all__ = [
     "MINUTE_MS",
+    "ChainMode",
     "Entropy",
     "KeysReply",
     "SiteChain",
@@ -26,6 +28,7 @@ __all__ = [
     "oldest_needed",
     "step_chain",
     "with_control",
+    "without_control",
 ]
 
 MINUTE_MS = 60_000
@@ -34,15 +37,16 @@ Entropy = Callable[[int], bytes]
 """Returns the given number of random bytes, as `secrets.token_bytes` does."""
 
 
+ChainMode = Mode | Literal["removed"]
+
+
 class SiteChain(Struct, frozen=True, kw_only=True):
     """State of one site in the key holder."""
 
-    mode: Mode
+    mode: ChainMode
     window_s: int
-    appended: int
-    """append time of the control that this state comes from, milliseconds since 1970"""
-    offset: int
-    """of that control"""
+    revision: Revision
+    """of the control, or the removal, that this state comes from"""
     key: SealKey | None
     """None: the site has no chain"""
     since: int
@@ -54,7 +58,7 @@ class SiteChain(Struct, frozen=True, kw_only=True):
 class SiteFacts(Struct, frozen=True, kw_only=True):
     """The public facts of a site's chain."""
 
-    mode: Mode
+    mode: ChainMode
     window_s: int
     chain: str | None
     """its id; None: no chain, so nothing that was sealed before can be read"""
@@ -99,20 +103,30 @@ def oldest_needed(now: int, window_s: int) -> int:
     return minute_of(now - 1000 * window_s)
 
 
-def with_control(known: SiteChain | None, control: Control, appended: int, offset: int, now: int) -> SiteChain:
-    """Apply a record of `fairroll.controls`; return the same object if it is not newer.
+def with_control(known: SiteChain | None, control: Control, now: int) -> SiteChain:
+    """Apply a control; return the same object if it is not newer.
 
     Any mode but `face` destroys the chain immediately. In face mode `step_chain` begins one.
     """
-    if known and appended <= known.appended and offset <= known.offset:
+    if known and control.revision <= known.revision:
         return known
-    key = known.key if known and control.mode == "face" else None
+    return _changed(known, control.mode, control.window_s, control.revision, now)
+
+
+def without_control(known: SiteChain, revision: Revision, now: int) -> SiteChain:
+    """Apply the removal of a site, which destroys its chain; return the same object if the site has come back since."""
+    if revision < known.revision:
+        return known
+    return _changed(known, "removed", known.window_s, revision, now)
+
+
+def _changed(known: SiteChain | None, mode: ChainMode, window_s: int, revision: Revision, now: int) -> SiteChain:
+    key = known.key if known and mode == "face" else None
     is_destroyed = known is not None and known.key is not key
     return SiteChain(
-        mode=control.mode,
-        window_s=control.window_s,
-        appended=appended,
-        offset=offset,
+        mode=mode,
+        window_s=window_s,
+        revision=revision,
         key=key,
         since=known.since if known and not is_destroyed else now,
         destroyed=(known.destroyed if known else 0) + is_destroyed,

@@ -8,6 +8,7 @@ from models.contract.messages import Number, Placement, Reason, Report, Request,
 from models.contract.topics import Name
 from models.keys.seals import Sealed
 from models.ledger.outcomes import Identity
+from models.ledger.rules.bounds import MOST_DISPENSERS
 from models.ledger.rules.policy import Policy
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "SiteConfigured",
     "SiteEvent",
     "SiteHeld",
+    "SiteRemoved",
     "SiteResumed",
     "Ticked",
     "UnreadableReport",
@@ -85,6 +87,18 @@ class SiteConfigured(_Event, tag="configured", frozen=True, kw_only=True):
     policy: Policy
     placement: Placement = "entrance"
     sign: Sign = ""
+    devices: Annotated[tuple[Name, ...], Meta(max_length=MOST_DISPENSERS)] = ()
+    """every dispenser of the site: one that is not listed is refused"""
+    minors: bool = False
+    simulated: bool = False
+
+
+class SiteRemoved(_Event, tag="removed", frozen=True, kw_only=True):
+    """An operator took the site out of service: nothing that it remembers counts from here on."""
+
+    site: Name
+    why: Remark = ""
+    by: Remark = ""
 
 
 class SiteHeld(_Event, tag="held", frozen=True, kw_only=True):
@@ -115,7 +129,7 @@ class Ticked(_Event, tag="ticked", frozen=True, kw_only=True):
     """Time passed in a partition."""
 
 
-SiteEvent = Requested | Reported | SiteConfigured | SiteHeld | SiteResumed | EpochEnded
+SiteEvent = Requested | Reported | SiteConfigured | SiteRemoved | SiteHeld | SiteResumed | EpochEnded
 """The events of one site."""
 Event = SiteEvent | Ticked
 

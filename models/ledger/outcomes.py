@@ -4,7 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from models.contract.messages import Ack, Answer, Control, Mode
+from models.contract.messages import Ack, Answer, Control, Mode, Revision
+from models.ledger.rules.registry import RegisteredSite
 
 __all__ = [
     "Answered",
@@ -15,9 +16,11 @@ __all__ = [
     "Identity",
     "Outcome",
     "Receipt",
+    "Removed",
     "ReportKept",
     "Resumed",
     "SiteCounted",
+    "SiteRegistered",
 ]
 
 By = Literal["face", "button", "staff", "forget", "local"]
@@ -79,7 +82,17 @@ class ReportKept(_Outcome, tag="kept", frozen=True, kw_only=True):
 class ControlChanged(_Outcome, tag="control", frozen=True, kw_only=True):
     """The site's new control; sent to `fairroll.controls`, and published retained by egress."""
 
-    control: Control
+    control: Control | None
+    """None: the site was removed, and its control is withdrawn"""
+    revision: Revision
+
+
+class SiteRegistered(_Outcome, tag="registered", frozen=True, kw_only=True):
+    """What the operator configured; goes to `fairroll.sites`, which ingress and operators' commands follow."""
+
+    registered: RegisteredSite | None
+    """None: the site was removed"""
+    revision: Revision
 
 
 class SiteCounted(_Outcome, tag="counted", frozen=True, kw_only=True):
@@ -114,6 +127,16 @@ class Held(_Outcome, tag="held", frozen=True, kw_only=True):
     by: str = ""
 
 
+class Removed(_Outcome, tag="removed", frozen=True, kw_only=True):
+    """The receipt of a site's removal: what was remembered of visitors and is erased."""
+
+    templates: int
+    accounts: int
+    oldest_s: float
+    why: str = ""
+    by: str = ""
+
+
 class Resumed(_Outcome, tag="resumed", frozen=True, kw_only=True):
     """The receipt of a resume: the site works again as configured."""
 
@@ -130,6 +153,6 @@ class EpochBegan(_Outcome, tag="epoch", frozen=True, kw_only=True):
     accounts: int
 
 
-Receipt = Held | Resumed | EpochBegan
+Receipt = Held | Removed | Resumed | EpochBegan
 """Records for operators and auditors, kept in the receipts topic."""
-Outcome = Answered | ReportKept | ControlChanged | SiteCounted | Receipt
+Outcome = Answered | ReportKept | ControlChanged | SiteRegistered | SiteCounted | Receipt

@@ -17,10 +17,11 @@ from models.ledger.events import (
     Requested,
     SiteConfigured,
     SiteHeld,
+    SiteRemoved,
     SiteResumed,
     Ticked,
 )
-from models.ledger.fold import control_changed, decide
+from models.ledger.fold import decide, site_changed
 from models.ledger.outcomes import Outcome, SiteCounted
 from models.ledger.pseudonyms import site_secret
 from models.ledger.reports import kept_again
@@ -97,6 +98,9 @@ class Partition:
         """Apply the rows of a decision."""
         for key in decision.removed:
             self._site(site_of(key)).remove(key)
+        for name in {site_of(key) for key in decision.removed}:
+            if self.sites[name].is_empty:
+                del self.sites[name]
         if decision.row is not None:
             self._follow(decision.row)
             self._put(decision.key, decision.row)
@@ -128,17 +132,19 @@ class Partition:
         match event:
             case Ticked():
                 return self._tick(clock, offset)
-            case Requested() | Reported() | SiteConfigured() | SiteHeld() | SiteResumed() | EpochEnded():
+            case (
+                Requested() | Reported() | SiteConfigured() | SiteRemoved() | SiteHeld() | SiteResumed() | EpochEnded()
+            ):
                 return decide(self._site(event.site), event, at=clock.at, offset=offset)
             case unknown:
                 assert_never(unknown)
 
     def _tick(self, clock: Clock, offset: int) -> Decision:
-        """Erase what has expired, and count what each site remembers."""
+        """Erase what has expired, and count what each site that is served remembers."""
         at = clock.at
         expired = {name: site.expired(site.horizon(at)) for name, site in sorted(self.sites.items())}
         return Decision(
-            outcomes=tuple(_counted(self.sites[name], clock, offset) for name in expired),
+            outcomes=tuple(_counted(self.sites[name], clock, offset) for name in expired if self.sites[name].is_served),
             removed=tuple(key for keys in expired.values() for key in keys),
             key=PARTITION_KEY,
             row=PartitionRow(offset=offset, at=at),
@@ -156,8 +162,8 @@ class Partition:
                 return (answered,) if answered else ()
             case Reported():
                 return (kept_again(site, event, moment),)
-            case SiteConfigured() | SiteHeld() | SiteResumed() | EpochEnded():
-                return (control_changed(site.name, site.settings),) if site.settings else ()
+            case SiteConfigured() | SiteRemoved() | SiteHeld() | SiteResumed() | EpochEnded():
+                return site_changed(site.name, site.settings) if site.settings else ()
 
     def _site(self, name: str) -> Site:
         if name not in self.sites:

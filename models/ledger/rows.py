@@ -6,10 +6,11 @@ from typing import Literal
 from msgspec import Struct
 
 from models.contract.messages import Answer, Dispense, Placement, Revision, Sign
+from models.contract.topics import Name
 from models.keys.seals import Sealed
 from models.ledger.outcomes import By
 from models.ledger.report_numbers import Numbering
-from models.ledger.rules.policy import GiveBack, Policy, Shortfall
+from models.ledger.rules.policy import GiveBack, Policy, Shortfall, SiteSpec
 from models.ledger.rules.quota import Charge
 
 __all__ = [
@@ -141,6 +142,9 @@ class SiteRow(_Row, tag="site", frozen=True, kw_only=True):
     """as configured"""
     placement: Placement = "entrance"
     sign: Sign = ""
+    devices: tuple[Name, ...] = ()
+    minors: bool = False
+    simulated: bool = False
     policy: Policy
     floor: int
     """Nothing up to this moment counts again, even if a later policy has a longer window."""
@@ -152,6 +156,22 @@ class SiteRow(_Row, tag="site", frozen=True, kw_only=True):
     """when it began, milliseconds since 1970"""
     revision: Revision = Revision(0, 0)
     """of the site's control as it is now"""
+    removed: bool = False
+    """The site was taken out of service; the next tick removes this row, and every account that was written before it.
+    """
+
+    @property
+    def spec(self) -> SiteSpec:
+        """What the operator configured."""
+        return SiteSpec(
+            devices=self.devices,
+            placement=self.placement,
+            mode=self.mode,
+            minors=self.minors,
+            sign=self.sign,
+            simulated=self.simulated,
+            policy=self.policy,
+        )
 
 
 class PartitionRow(_Row, tag="partition", frozen=True, kw_only=True):

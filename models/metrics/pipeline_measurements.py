@@ -67,6 +67,7 @@ SERVICES = Measurement(
         _count("left", "ingress: requests to be forgotten without a key to seal them, which their dispensers repeat"),
         _count("limited", "ingress: messages and dead letters above a sender's rate, dropped"),
         _count("reordered", "ingress: states that it appended again, behind an outdated one"),
+        _count("withdrawn_states", "ingress: retained states of dispensers that are not served, cleared"),
         _count("decided", "decider: events decided"),
         _count("redelivered", "events that came to it again: decider from Kafka, sink from the decider"),
         _count("repaired", "decider: events that Faust had left out, read from Kafka"),

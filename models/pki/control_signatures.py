@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from models.errors import MalformedMessage
 
-__all__ = ["sign_control", "verified_control"]
+__all__ = ["sign_control", "verified_control", "without_signature"]
 
 _BEFORE: Final = b',"signature":"'
 _AFTER: Final = b'"}'
@@ -32,13 +32,20 @@ def sign_control(key: Ed25519PrivateKey, topic: str, control: bytes) -> bytes:
 
 def verified_control(keys: Iterable[Ed25519PublicKey], topic: str, payload: bytes) -> bytes:
     """Return the control that one of the keys signed for this topic; raises MalformedMessage if none did."""
-    control, trailer = payload[:-_TRAILER] + b"}", payload[-_TRAILER:]
-    if len(payload) <= _TRAILER or not (trailer.startswith(_BEFORE) and trailer.endswith(_AFTER)):
+    control, trailer = without_signature(payload), payload[-_TRAILER:]
+    if control == payload:
         raise MalformedMessage("it is not signed")
     signature = _signature(trailer[len(_BEFORE) : -len(_AFTER)])
     if not any(_is_valid(key, signature, _signed(topic, control)) for key in keys):
         raise MalformedMessage("its signature is of no key that this dispenser trusts")
     return control
+
+
+def without_signature(payload: bytes) -> bytes:
+    """Return the control of a payload, which may be signed; the signature is not verified."""
+    trailer = payload[-_TRAILER:]
+    is_signed = len(payload) > _TRAILER and trailer.startswith(_BEFORE) and trailer.endswith(_AFTER)
+    return payload[:-_TRAILER] + b"}" if is_signed else payload
 
 
 def _signed(topic: str, control: bytes) -> bytes:

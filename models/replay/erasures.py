@@ -2,7 +2,7 @@
 
 from models.contract.face_models import FACE_MODELS
 from models.contract.messages import FaceSeen, ForgetRequested
-from models.ledger.events import EpochEnded, Event, Requested, SiteConfigured, SiteHeld
+from models.ledger.events import EpochEnded, Event, Requested, SiteConfigured, SiteHeld, SiteRemoved
 from models.ledger.state.template_index import TemplateIndex
 from models.replay.recording import without_template
 
@@ -12,8 +12,8 @@ __all__ = ["Erasures"]
 class Erasures:
     """Collects later erasures and removes the erased templates from earlier requests.
 
-    A request to be forgotten erases what the fold would match with it; a hold, a change to buttons and the end of an
-    epoch erase every earlier template of the site. Erasures within the range are the fold's.
+    A request to be forgotten erases what the fold would match with it; a hold, a removal, a change to buttons and the
+    end of an epoch erase every earlier template of the site. Erasures within the range are the fold's.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Erasures:
     def note(self, event: Event) -> None:
         """Collect a later event, with its template if that can be read."""
         match event:
-            case SiteHeld() | EpochEnded():
+            case SiteHeld() | SiteRemoved() | EpochEnded():
                 self._sites.add(event.site)
             case SiteConfigured() if event.mode == "button" or event.placement == "inside":
                 self._sites.add(event.site)

@@ -20,7 +20,17 @@ from models.contract.messages import FaceSeen, ForgetRequested, Forgotten
 from models.errors import MalformedMessage
 from models.ledger.codec import decode_outcome
 from models.ledger.events import Event, Recalled, Record, Requested, SiteConfigured, Ticked
-from models.ledger.outcomes import Answered, ControlChanged, EpochBegan, Held, Outcome, ReportKept, SiteCounted
+from models.ledger.outcomes import (
+    Answered,
+    ControlChanged,
+    EpochBegan,
+    Held,
+    Outcome,
+    Removed,
+    ReportKept,
+    SiteCounted,
+    SiteRegistered,
+)
 from models.ledger.partition import Partition
 from models.ledger.rows import Row, SiteRow, site_key
 from models.ledger.state.site import Site
@@ -63,7 +73,7 @@ class Replayed(NamedTuple):
 
     recorded: RecordedEvent
     outcomes: tuple[Outcome, ...]
-    """without controls, which are not recorded with their events"""
+    """without controls and registrations, which are not recorded with their events"""
     identity_source: IdentitySource
     is_proven: bool
     """whether everything that the decision depends on lies within the recording"""
@@ -107,7 +117,7 @@ class Replay:
         except Exception as error:  # noqa: BLE001 - a defect of the fold: reported, and the other events are replayed
             partition.pass_over(recorded.offset, recorded.at)
             decided, failure = (), f"the fold fails on it: {type(error).__name__}: {error}"
-        outcomes = tuple(outcome for outcome in decided if not isinstance(outcome, ControlChanged))
+        outcomes = tuple(outcome for outcome in decided if not isinstance(outcome, ControlChanged | SiteRegistered))
         comparison = self._compare(recorded, outcomes, is_proven)
         if comparison is Comparison.UNPROVEN and isinstance(event, Requested) and not self._is_trial:
             self._diverged_at[event.site] = recorded.at
@@ -185,7 +195,9 @@ class Replay:
         except MalformedMessage:  # written by another version
             return value
         match outcome:
-            case SiteCounted() | Held() | EpochBegan() if outcome.site in self._by_record:  # they count templates
+            case SiteCounted() | Held() | Removed() | EpochBegan() if (
+                outcome.site in self._by_record
+            ):  # they count templates
                 return None
             case ReportKept() if self._first_at[partition]:  # earlier report numbers are not recorded
                 return encode(structs.replace(outcome, missing=0, cm=0, excess_cm=0))

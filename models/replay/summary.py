@@ -7,7 +7,17 @@ import msgspec
 from msgspec import Struct
 
 from models.contract.messages import Answer, Dispense, Forgotten, Refuse
-from models.ledger.events import EpochEnded, Event, Reported, Requested, SiteConfigured, SiteHeld, SiteResumed, Ticked
+from models.ledger.events import (
+    EpochEnded,
+    Event,
+    Reported,
+    Requested,
+    SiteConfigured,
+    SiteHeld,
+    SiteRemoved,
+    SiteResumed,
+    Ticked,
+)
 from models.ledger.outcomes import Answered, ReportKept
 from models.replay.replay import Comparison, IdentitySource, Replayed
 
@@ -153,7 +163,7 @@ def _kind(event: Event) -> str:
             return "reports"
         case Ticked():
             return "ticks"
-        case SiteConfigured() | SiteHeld() | SiteResumed() | EpochEnded():
+        case SiteConfigured() | SiteRemoved() | SiteHeld() | SiteResumed() | EpochEnded():
             return "settings"
         case _:
             assert_never(event)

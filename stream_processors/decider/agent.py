@@ -11,7 +11,7 @@ from models.errors import MalformedMessage, Undecidable
 from models.ledger.events import Ticked
 from models.ledger.outcomes import ControlChanged
 from models.settings import Settings
-from stream_processors.decider.batch import Batch
+from stream_processors.decider.batch import Batch, KeyValue
 from stream_processors.decider.changelog import described
 from stream_processors.decider.gap_repair import without_gaps
 from stream_processors.decider.ledger import Folded, Ledger, Message, UnreadableRow, read
@@ -126,7 +126,7 @@ class Decider:
         except (MalformedMessage, Undecidable) as error:
             return self._ledger.pass_over(message, str(error))
         for outcome in folded.outcomes:
-            if isinstance(outcome, ControlChanged) and outcome.control.mode != "face":
+            if isinstance(outcome, ControlChanged) and not (outcome.control and outcome.control.mode == "face"):
                 self._keys.destroy(outcome.site)
         return folded
 
@@ -147,9 +147,8 @@ class Decider:
         if self._ledger.generation != generation:
             return
         if batch.rows:
-            await (
-                await self._app.producer.send_all({(topics.accounts_changelog, batch.partition): batch.rows.items()})
-            )
+            rows = [KeyValue(key, row) for key, row in batch.rows.items()]
+            await (await self._app.producer.send_all({(topics.accounts_changelog, batch.partition): rows}))
         if self._ledger.generation != generation:
             return
         self._app.consumer.done(topics.events, batch.partition, batch.offset)

@@ -5,7 +5,9 @@ leaves all of them in the changelog or none. So the offset in a row still means 
 """
 
 from collections import defaultdict
+from typing import NamedTuple
 
+from models.contract.site_records import Headers
 from stream_processors.decider.ledger import Folded, Message
 
 __all__ = ["MOST_MESSAGES", "RECORD_BATCH_BYTES", "Batch", "KeyValue"]
@@ -20,7 +22,13 @@ _HEADER_BYTES = 61
 _OVERHEAD_BYTES = 32
 """Of a record in it, at most: lengths, offset and time as varints."""
 
-KeyValue = tuple[bytes, bytes | None]
+
+class KeyValue(NamedTuple):
+    """A record to append."""
+
+    key: bytes
+    value: bytes | None
+    headers: Headers = ()
 
 
 class Batch:
@@ -55,7 +63,7 @@ class Batch:
         self._record_bytes += _record_bytes(folded)
         self._row_bytes += self._more_row_bytes(folded)
         for record in folded.records:
-            self.records[record.topic, record.partition].append((record.key, record.value))
+            self.records[record.topic, record.partition].append(KeyValue(record.key, record.value, record.headers))
         self.rows |= folded.rows
         self.messages += 1
         self.redelivered += is_redelivered
@@ -68,7 +76,11 @@ class Batch:
 
 
 def _record_bytes(folded: Folded) -> int:
-    return sum(_size(record.key, record.value) for record in folded.records)
+    return sum(_size(record.key, record.value) + _header_bytes(record.headers) for record in folded.records)
+
+
+def _header_bytes(headers: Headers) -> int:
+    return sum(len(name) + len(value) + _OVERHEAD_BYTES for name, value in headers)
 
 
 def _size(key: bytes, value: bytes | None) -> int:

@@ -40,11 +40,11 @@ async def send_all(producer: AIOKafkaProducer, records: Records) -> Awaitable[ob
     acknowledged: list[Awaitable[object]] = []
     for (topic, partition), some in records.items():
         batch = producer.create_batch()
-        for key, value in some:
-            if batch.append(timestamp=None, key=key, value=value) is None:  # full
+        for key, value, headers in some:
+            if batch.append(timestamp=None, key=key, value=value, headers=list(headers)) is None:  # full
                 acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
                 batch = producer.create_batch()
-                batch.append(timestamp=None, key=key, value=value)
+                batch.append(timestamp=None, key=key, value=value, headers=list(headers))
         batch.close()  # else a tick could be appended to it
         acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
     return asyncio.gather(*acknowledged)

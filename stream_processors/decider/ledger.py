@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self, assert_never
 
 import structlog
 from aiokafka import ConsumerRecord
@@ -10,17 +10,30 @@ from msgspec import structs
 
 from models.contract.codec import encode
 from models.contract.dead_letters import DeadLetter
-from models.contract.messages import FaceSeen, ForgetRequested
+from models.contract.messages import Control, FaceSeen, ForgetRequested, Revision
+from models.contract.site_records import Headers, revision_header
 from models.contract.topics import Topics
 from models.errors import FairrollError, MalformedMessage, Undecidable
 from models.keys.seals import Sealed, binding
 from models.ledger.codec import decode_event, decode_row
 from models.ledger.decision import Decision
 from models.ledger.events import Event, Record, Requested
-from models.ledger.outcomes import ControlChanged, Outcome, Receipt
+from models.ledger.outcomes import (
+    Answered,
+    ControlChanged,
+    EpochBegan,
+    Held,
+    Outcome,
+    Removed,
+    ReportKept,
+    Resumed,
+    SiteCounted,
+    SiteRegistered,
+)
 from models.ledger.partition import Partition
 from models.ledger.rows import Row, VisitorAccount, site_of
 from models.ledger.rules.bounds import LARGEST_ROW_BYTES
+from models.ledger.rules.registry import RegisteredSite
 
 __all__ = [
     "RECORD_BYTES",
@@ -61,7 +74,9 @@ class Outgoing(NamedTuple):
     topic: str
     partition: int
     key: bytes
-    value: bytes
+    value: bytes | None
+    """None: a tombstone"""
+    headers: Headers = ()
 
 
 class Folded(NamedTuple):
@@ -241,10 +256,26 @@ def row_bytes(row: Row) -> bytes:
 def _outgoing(outcome: Outcome, topics: Topics, partition: int) -> Outgoing:
     """The record of an outcome, in the partition of its event: sites have the same one in all topics."""
     key = outcome.site.encode()
-    if isinstance(outcome, ControlChanged):
-        return Outgoing(topics.controls, partition, key, encode(outcome.control))
-    topic = topics.receipts if isinstance(outcome, Receipt) else topics.decisions
-    return Outgoing(topic, partition, key, encode(outcome))
+    match outcome:
+        case ControlChanged():
+            return _newest(topics.controls, partition, key, outcome.control, outcome.revision)
+        case SiteRegistered():
+            return _newest(topics.sites, partition, key, outcome.registered, outcome.revision)
+        case Held() | Removed() | Resumed() | EpochBegan():
+            return Outgoing(topics.receipts, partition, key, encode(outcome))
+        case Answered() | ReportKept() | SiteCounted():
+            return Outgoing(topics.decisions, partition, key, encode(outcome))
+        case _:
+            assert_never(outcome)
+
+
+def _newest(
+    topic: str, partition: int, key: bytes, value: Control | RegisteredSite | None, revision: Revision
+) -> Outgoing:
+    """The record of a compacted topic. A tombstone has no value, so its revision is in a header."""
+    if value is None:
+        return Outgoing(topic, partition, key, None, (revision_header(revision),))
+    return Outgoing(topic, partition, key, encode(value))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
-from models.contract.controls import Controls, site_of_key
+from models.contract.site_records import Controls, site_of_key
 from models.contract.topics import Topics
 from models.errors import MalformedMessage
 from stream_processors.egress.control_signer import ControlSigner
@@ -57,7 +57,7 @@ class ControlKeeper:
     def _take(self, records: Iterable[ConsumerRecord]) -> None:
         for record in records:
             try:
-                if site := self._controls.take(record.key, record.value):
+                if site := self._controls.take(record.key, record.value, record.headers):
                     self._retained.want(site, self._signer.sign(self._topics.control(site), record.value or b""))
             except MalformedMessage as error:  # written by a newer decider; other sites continue
                 self._health.count("unreadable")

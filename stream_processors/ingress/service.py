@@ -9,10 +9,10 @@ from functools import partial
 from typing import assert_never
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
 
-from models.contract.codec import decode_control, decode_report, decode_request, decode_state, encode, report_number
+from models.contract.codec import decode_report, decode_request, decode_state, encode, report_number
 from models.contract.dead_letters import DeadLetter
 from models.contract.face_models import is_synthetic
 from models.contract.messages import LONGEST_REASON, FaceSeen, ForgetRequested, Request
@@ -22,14 +22,15 @@ from models.errors import MalformedMessage
 from models.ledger.events import Reported, Requested, UnreadableReport
 from models.ledger.rules.policy import Sites
 from models.settings import Settings
-from models.site_file import read_sites
 from stream_processors.ingress.admission import Admission, Turn
 from stream_processors.ingress.rate_limit import RateLimits
 from stream_processors.ingress.records import Publication, Record
-from stream_processors.ingress.state_order import keep_states_in_order
+from stream_processors.ingress.site_follower import SiteFollower
+from stream_processors.ingress.state_order import keep_states
 from stream_processors.ingress.template_sealing import NoKey, Seals
+from stream_processors.ingress.withdrawal import Withdrawals
 from stream_processors.runtime.health import Health
-from stream_processors.runtime.kafka import kafka_answers, open_consumer, open_producer, read_to_end
+from stream_processors.runtime.kafka import kafka_answers, open_consumer, open_producer
 from stream_processors.runtime.key_client import open_keys
 from stream_processors.runtime.mqtt import Received, Session, open_session, read_retained
 from stream_processors.runtime.pipeline_identity import check_kafka, check_retained, own_id
@@ -86,7 +87,7 @@ def _unreadable_report(source: DeviceTopic | None, payload: bytes, reason: str, 
 
 
 def sender(topic: str, topics: Topics, sites: Sites) -> DeviceTopic:
-    """Return the dispenser of a topic; raises MalformedMessage if it is not configured."""
+    """Return the dispenser of a topic; raises MalformedMessage if it is not served."""
     source = topics.parse(topic)
     if not sites.knows(source.site, source.device):
         raise MalformedMessage(f"unknown site or device: {source.site}/{source.device}")
@@ -133,39 +134,39 @@ def _patience_s(publication: Publication) -> int | None:
 
 def run(settings: Settings) -> None:
     """Serve until stopped; several instances share the work."""
-    sites = read_sites(settings.sites)
     health = Health("ingress", settings.instance, counts=("sent", "kept", "dead_letters", "reordered", "limited"))
-    serve(lambda: _carry(settings, sites, health), health, settings)
+    serve(lambda: _carry(settings, health), health, settings)
 
 
-async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
+async def _carry(settings: Settings, health: Health) -> None:
     """On a stop, read no more and acknowledge what is in flight to Kafka; the broker keeps the rest."""
-    session_name = f"ingress-{settings.instance}"
+    topics, session_name = settings.topics, f"ingress-{settings.instance}"
     recorded = await check_kafka(settings, own_id(settings))
-    retained = await read_retained(settings, session_name, settings.topics.mqtt_pipeline)
+    retained = await read_retained(settings, session_name, topics.mqtt_pipeline)
     check_retained(settings, retained, recorded)
     async with (
         open_producer(settings) as producer,
-        open_consumer(settings, settings.topics.controls, group=None) as controls,
-        open_consumer(settings, settings.topics.states, group=None) as states,
+        open_consumer(settings, topics.sites, topics.controls, group=None) as registered,
+        open_consumer(settings, topics.states, group=None) as states,
         open_keys(settings, "ingress", health) as keys,
         open_session(settings, session_name, _RECEIVE_MAXIMUM) as session,
         asyncio.TaskGroup() as tasks,
     ):
-        seals = Seals(keys)
-        for record in await read_to_end(controls, controls.assignment()):
-            _follow(record, seals, health)
-        tasks.create_task(_follow_on(controls, seals, health), name="controls")
-        tasks.create_task(keep_states_in_order(states, producer, settings.topics.states, health), name="states")
-        await session.subscribe(*(f"$share/ingress/{topic}" for topic in settings.topics.ingress_filters))
+        seals, withdrawals = Seals(keys), Withdrawals(session, health)
+        follower = SiteFollower(registered, topics, seals, health)
+        await follower.read()
+        tasks.create_task(follower.follow(), name="sites")
+        tasks.create_task(withdrawals.run(), name="withdrawals")
+        tasks.create_task(keep_states(states, producer, topics, follower, withdrawals, health), name="states")
+        await session.subscribe(*(f"$share/ingress/{topic}" for topic in topics.ingress_filters))
         announce_ready(f"ingress {settings.instance} ({os.getpid()})")
         in_flight = _InFlight()
         tasks.create_task(health.watch(kafka=partial(kafka_answers, producer)), name="health")
         acknowledging = tasks.create_task(
-            _acknowledge(session, in_flight, settings.topics.dead_letters, health), name="acknowledge"
+            _acknowledge(session, in_flight, topics.dead_letters, health), name="acknowledge"
         )
-        turn = partial(_turn, topics=settings.topics, sites=sites, seals=seals)
-        admission = Admission(turn, RateLimits(settings.device_rates), sites.knows, settings.topics, health)
+        turn = partial(_turn, topics=topics, follower=follower, seals=seals, withdrawals=withdrawals)
+        admission = Admission(turn, RateLimits(settings.device_rates), follower.sites.knows, topics, health)
         tasks.create_task(admission.run(partial(_append, producer)), name="admission")
         try:
             await _forward(session, producer, admission.turn, in_flight, health)
@@ -174,22 +175,16 @@ async def _carry(settings: Settings, sites: Sites, health: Health) -> None:
             raise
 
 
-async def _turn(publication: Publication, topics: Topics, sites: Sites, seals: Seals) -> tuple[Record, ...]:
+async def _turn(
+    publication: Publication, topics: Topics, follower: SiteFollower, seals: Seals, withdrawals: Withdrawals
+) -> tuple[Record, ...]:
     with suppress(MalformedMessage):
-        await seals.fetch_for(topics.parse(publication.topic).site)
-    return on_message(publication, topics, sites, seals)
-
-
-async def _follow_on(controls: AIOKafkaConsumer, seals: Seals, health: Health) -> None:
-    async for record in controls:
-        _follow(record, seals, health)
-
-
-def _follow(record: ConsumerRecord, seals: Seals, health: Health) -> None:
-    try:
-        seals.follow(decode_control(record.value or b""))
-    except MalformedMessage as error:  # written by a newer decider; other sites continue
-        health.fault(f"unreadable control at {record.partition}/{record.offset}: {error}")
+        source = topics.parse(publication.topic)
+        await follower.catch_up_for(source.site, source.device)
+        await seals.fetch_for(source.site)
+        if source.channel == "state" and publication.payload and follower.is_stray(source.site, source.device):
+            withdrawals.add(publication.topic)  # a will comes after the removal, when the dispenser is unplugged
+    return on_message(publication, topics, follower.sites, seals)
 
 
 class _Sent:

@@ -1,20 +1,23 @@
-"""Keeps the last record of each dispenser in the topic of states the newest one.
+"""Keeps the topic of states: the last record of each dispenser is the newest one, and there is none of any other.
 
 The states of a dispenser come through any ingress, so two of them may be appended in the wrong order. Compaction would
 then keep the older one for ever. Every ingress follows the topic, and appends the newest state again behind one that is
-outdated.
+outdated. A state of a dispenser that is not served, for it was removed, is withdrawn.
 """
 
 from collections.abc import AsyncIterator, Iterable
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
-from models.contract.states import States
+from models.contract.states import States, dispenser_of_key
+from models.contract.topics import Topics
 from models.errors import MalformedMessage
+from stream_processors.ingress.site_follower import SiteFollower
+from stream_processors.ingress.withdrawal import Withdrawals
 from stream_processors.runtime.health import Health
 from stream_processors.runtime.kafka import read_to_end
 
-__all__ = ["StateOrder", "keep_states_in_order"]
+__all__ = ["StateOrder", "keep_states"]
 
 
 class StateOrder:
@@ -44,16 +47,31 @@ class StateOrder:
                 self._values.pop(key, None)
         return again
 
+    def dispensers(self) -> list[tuple[str, str]]:
+        """Return site and device of each dispenser that has a state."""
+        return [dispenser_of_key(key.encode()) for key in self._states]
 
-async def keep_states_in_order(
-    consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, topic: str, health: Health
+
+async def keep_states(
+    consumer: AIOKafkaConsumer,
+    producer: AIOKafkaProducer,
+    topics: Topics,
+    follower: SiteFollower,
+    withdrawals: Withdrawals,
+    health: Health,
 ) -> None:
-    """Follow the topic of states, all of which `consumer` reads from the beginning; ends only when cancelled."""
+    """Follow the topic of states, all of which `consumer` reads from the beginning; ends only when cancelled.
+
+    A withdrawal is repeated, once a second at most, until the state is gone from Kafka.
+    """
     order = StateOrder()
     async for records in _batches(consumer):
         for key, value in order.follow(records, health).items():
-            await producer.send_and_wait(topic, value, key.encode())
+            await producer.send_and_wait(topics.states, value, key.encode())
             health.count("reordered")
+        for site, device in order.dispensers():
+            if follower.is_stray(site, device):
+                withdrawals.add(topics.device(site, device, "state"))
 
 
 async def _batches(consumer: AIOKafkaConsumer) -> AsyncIterator[list[ConsumerRecord]]:

@@ -37,19 +37,19 @@ class SealingKeys(Protocol):
 
 
 class Seals:
-    """Follows the sites' controls: of a site that is held, or works by buttons, no template comes into Kafka."""
+    """Follows the sites' controls: only of a site in face mode a template comes into Kafka."""
 
     def __init__(self, keys: SealingKeys) -> None:
         self._keys = keys
         self._with_faces: set[str] = set()
 
-    def follow(self, control: Control) -> None:
-        """Take in how a site works from now on."""
-        if control.mode == "face":
-            self._with_faces.add(control.site)
+    def follow(self, site: str, control: Control | None) -> None:
+        """Take in how a site works from now on; None: it was removed."""
+        if control and control.mode == "face":
+            self._with_faces.add(site)
         else:
-            self._with_faces.discard(control.site)
-            self._keys.destroy(control.site)
+            self._with_faces.discard(site)
+            self._keys.destroy(site)
 
     async def fetch_for(self, site: str) -> None:
         """Fetch a key before the first face of a site that just entered face mode."""

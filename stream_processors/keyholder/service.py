@@ -16,7 +16,8 @@ from typing import NoReturn
 from aiohttp import web
 from aiokafka import ConsumerRecord
 
-from models.contract.codec import decode_control, encode
+from models.contract.codec import encode
+from models.contract.site_records import Controls
 from models.errors import MalformedMessage
 from models.keys.seal_chain import (
     Entropy,
@@ -28,12 +29,13 @@ from models.keys.seal_chain import (
     minute_of,
     step_chain,
     with_control,
+    without_control,
 )
 from models.keys.seals import SealKey
 from models.settings import Settings
 from stream_processors.keyholder.key_file import Kept, KeyFile
 from stream_processors.runtime.health import Health
-from stream_processors.runtime.kafka import kafka_answers, open_consumer
+from stream_processors.runtime.kafka import kafka_answers, open_consumer, read_to_end
 from stream_processors.runtime.key_protocol import Role, boot_ms, listening, only_holder, role_of
 from stream_processors.runtime.pipeline_identity import check_kafka, own_id
 from stream_processors.runtime.service import again_after_outages, announce_ready, serve
@@ -65,6 +67,7 @@ class KeyHolder:
     def __init__(self, file: KeyFile | None, clock: Clock, entropy: Entropy, health: Health) -> None:
         self._file, self._clock, self._entropy, self._health = file, clock, entropy, health
         self._sites: dict[str, SiteChain] = {}
+        self._controls = Controls()
         self._current: dict[str, SealKey] = {}
         """by site: the last key that ingress got"""
 
@@ -76,20 +79,25 @@ class KeyHolder:
             self.step()
 
     def on_controls(self, records: Iterable[ConsumerRecord]) -> None:
-        """Apply records of the controls topic in order, then begin the chains that are missing."""
+        """Apply records of the controls topic that are not outdated, then begin the chains that are missing."""
         before = dict(self._sites)
         for record in records:
             try:
-                control = decode_control(record.value or b"")
+                site = self._controls.take(record.key, record.value, record.headers)
             except MalformedMessage as error:  # written by a newer decider; other sites continue
                 self._health.count("unreadable")
                 self._health.fault(f"unreadable control at {record.partition}/{record.offset}: {error}")
             else:
-                known = self._sites.get(control.site)
-                self._sites[control.site] = with_control(
-                    known, control, record.timestamp, record.offset, self._clock.now()
-                )
                 self._health.count("controls")
+                if site is not None:
+                    self._apply(site)
+        self._settle(before)
+
+    def destroy_strangers(self) -> None:
+        """Destroy the chains of sites that the controls topic, once it was read to its end, does not know any more."""
+        before = dict(self._sites)
+        for site in self._sites.keys() - self._controls.keys():
+            self._sites[site] = without_control(self._sites[site], self._sites[site].revision, self._clock.now())
         self._settle(before)
 
     def step(self) -> None:
@@ -104,6 +112,13 @@ class KeyHolder:
 
     def facts(self) -> SitesReply:
         return SitesReply(at=self._clock.now(), sites={site: facts_of(known) for site, known in self._sites.items()})
+
+    def _apply(self, site: str) -> None:
+        control, known, now = self._controls[site], self._sites.get(site), self._clock.now()
+        if control:
+            self._sites[site] = with_control(known, control, now)
+        elif known:
+            self._sites[site] = without_control(known, self._controls.revision(site), now)
 
     def _key(self, role: Role, site: str, now: int) -> SiteSealKey:
         known = self._sites[site]
@@ -159,10 +174,12 @@ async def _step(holder: KeyHolder) -> NoReturn:
 
 
 async def _follow(settings: Settings, holder: KeyHolder, health: Health) -> None:
-    """Follow the controls topic from its beginning; records that are not newer change nothing."""
+    """Follow the controls topic from its beginning."""
     await check_kafka(settings, own_id(settings))
     async with open_consumer(settings, settings.topics.controls, group=None) as controls, asyncio.TaskGroup() as tasks:
         tasks.create_task(health.watch(kafka=partial(kafka_answers, controls)), name="health")
+        holder.on_controls(await read_to_end(controls, controls.assignment()))
+        holder.destroy_strangers()
         while True:
             batches = await controls.getmany(timeout_ms=1000, max_records=_MOST_RECORDS)
             holder.on_controls(record for batch in batches.values() for record in batch)

@@ -191,13 +191,21 @@ async def _settings(
             while record := await log.next():
                 prefix, _, site = record.key.decode().rpartition("/")
                 if prefix == f"{number}/site" and (row := _site_row(record.value)):
-                    rows[number][site] = row
+                    _take_row(rows[number], site, row, firsts[number])
     later = {site for number, known in rows.items() for site, row in known.items() if row.offset >= firsts[number]}
     before = {
         number: {site: _as_before(row, firsts[number]) if site in later else row for site, row in known.items()}
         for number, known in rows.items()
     }
     return before, tuple(sorted(later))
+
+
+def _take_row(rows: dict[str, SiteRow], site: str, row: SiteRow, first: int) -> None:
+    """Take over a row, in the order of the changelog. A site that is removed later has the settings of before."""
+    if not row.removed:
+        rows[site] = row
+    elif row.offset < first:
+        rows.pop(site, None)
 
 
 def _as_before(row: SiteRow, first: int) -> SiteRow:

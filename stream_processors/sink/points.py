@@ -15,9 +15,11 @@ from models.ledger.outcomes import (
     Held,
     Outcome,
     Receipt,
+    Removed,
     ReportKept,
     Resumed,
     SiteCounted,
+    SiteRegistered,
 )
 from models.metrics.catalogue import (
     CONTROLS,
@@ -65,9 +67,9 @@ def outcome_point(outcome: Outcome, appended: int) -> str | None:
             return _report(outcome, at)
         case SiteCounted():
             return _counted(outcome, appended, at)
-        case Held() | Resumed() | EpochBegan():
+        case Held() | Removed() | Resumed() | EpochBegan():
             return _receipt(outcome, at)
-        case Answered() | ControlChanged():
+        case Answered() | ControlChanged() | SiteRegistered():
             return None
         case _:
             assert_never(outcome)

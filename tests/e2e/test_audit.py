@@ -16,6 +16,7 @@ from infra.audit.detection import see
 from infra.local.ports import LOOPBACK, Ports
 from infra.local.stack import LocalStack
 from models.contract.codec import encode
+from models.contract.messages import Revision
 from models.keys.seal_chain import KeysReply, SiteChain, SiteSealKey, SitesReply, facts_of, minute_of
 from models.keys.seals import ENTROPY_BYTES, SealKey
 from models.settings import Settings
@@ -115,7 +116,7 @@ async def late_holder(settings: Settings, memory: Path) -> AsyncIterator[tuple[S
     """A key holder whose clock is late, so that it keeps keys for too long; its address, and its oldest key."""
     at = time.time_ns() // 1_000_000 - LATE_MS
     key = SealKey.first(minute_of(at), os.urandom(ENTROPY_BYTES))
-    chain = SiteChain(mode="face", window_s=WINDOW_S, appended=at, offset=0, key=key, since=at)
+    chain = SiteChain(mode="face", window_s=WINDOW_S, revision=Revision(at, 0), key=key, since=at)
     keys = KeysReply(at=at, sites={"park": SiteSealKey(window_s=WINDOW_S, key=key)})
     facts = SitesReply(at=at, sites={"park": facts_of(chain)})
 

@@ -49,7 +49,7 @@ async def test_a_key_holder_that_does_not_answer_is_named_with_what_to_do(pipeli
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("hold", "moon", "--why", "x"), 2, "no site 'moon' in FAIRROLL_SITES; there are"),
+        (("hold", "mars", "--why", "x"), 2, "no site 'mars': Kafka has no control or receipt of it; there are"),
         (("hold", "hall"), 2, "Missing option '--why'"),
         (("hold", "--why", "x"), 2, "name one site, or use --all"),
         (("hold", "hall", "--all", "--why", "x"), 2, "name one site, or use --all"),

@@ -88,7 +88,7 @@ SPOKEN: dict[Callable[[bytes], object], tuple[object, ...]] = {
     decode_outcome: (
         Answered(**OF_GATE, offset=1, at=9, by="face", command=REFUSE, identity="same", visitor="v", score=400),
         ReportKept(**OF_GATE, offset=1, at=9, command=Ack(numbers=(4,)), what="stock", stock_cm=8400),
-        ControlChanged(site="park", offset=1, at=9, control=CONTROL),
+        ControlChanged(site="park", offset=1, at=9, control=CONTROL, revision=CONTROL.revision),
         SiteCounted(site="park", offset=1, at=9, templates=3, accounts=4, oldest_s=12.5),
     ),
     decode_dead_letter: (DeadLetter(source="fairroll/v1/park/gate/report", reason="not JSON", size=2, sha256="00"),),

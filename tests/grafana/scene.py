@@ -15,12 +15,12 @@ from devices.simulation.fleet import Fleet, Visits
 from devices.simulation.synthetic_faces import SYNTHETIC
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
+from infra.sites.application import apply_without_removals
 from models.contract.codec import encode
 from models.ledger.events import SiteEvent, SiteHeld, SiteResumed
 from models.ledger.rules.policy import parse_sites
 from models.settings import Settings
 from stream_processors.runtime.kafka import open_producer
-from stream_processors.runtime.site_file import configure_sites
 from tests.e2e.pipeline_client import MosquittoDispenser, listen
 from tests.e2e.planting import JPEG, audited
 from tests.grafana.shadow import Pair, write_shadow
@@ -124,7 +124,8 @@ async def _report(talk: MosquittoDispenser, number: int, **report: object) -> No
 
 async def _operators(settings: Settings) -> None:
     """A new policy, a hold, a resume."""
-    await configure_sites(settings, parse_sites(SITES.replace("limit_cm = 60", "limit_cm = 90"), "a test"))
+    again = parse_sites(SITES.replace("limit_cm = 60", "limit_cm = 90"), "a test")
+    await apply_without_removals(settings, again, is_decided=True)
     events: list[SiteEvent] = [
         SiteHeld(site="meadow", why="a test of holds", by="an operator"),
         SiteResumed(site="meadow"),

@@ -13,7 +13,6 @@ from infra.probes import kafka_fault
 from infra.setup.provision import provision
 from infra.status.probe import read_status
 from models.settings import Settings
-from models.site_file import read_sites
 from tests.support.certificates import Authority
 from tests.support.rights import guarded
 
@@ -31,7 +30,7 @@ async def sink(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Settin
 
 
 async def test_status_reads_all_of_it_with_the_rights_of_the_sink(sink: Settings) -> None:
-    seen = await read_status(sink, read_sites(sink.sites))
+    seen = await read_status(sink)
     assert [broker.fault for broker in seen.brokers if broker.name == "Kafka"] == [""]
     assert seen.kafka
     assert len(seen.kafka.backlogs) == 7

@@ -29,6 +29,7 @@ from stream_processors.runtime.health import Vitals
 from stream_processors.runtime.kafka import open_producer
 from tests.e2e.pipeline_client import MosquittoDispenser, eventually, records
 from tests.support.processes import environ_of, fairroll, ran
+from tests.support.registry import register
 
 ONE_DISPENSER = '[sites.park]\ndevices = ["gate"]\n'
 TWO_DISPENSERS = '[sites.park]\ndevices = ["gate", "shed"]\n'
@@ -58,15 +59,15 @@ def vitals_of(part: str, *, ready: bool) -> Vitals:
 
 
 async def test_what_is_ready_is_well_and_what_is_not_is_a_problem(brokers: Settings) -> None:
-    sites = Sites(sites={"lake": SiteSpec(devices=("pier", "boat"))})
+    await register(brokers, Sites(sites={"lake": SiteSpec(devices=("pier", "boat"))}))
     async with open_producer(brokers) as producer:
         await producer.send_and_wait(brokers.topics.states, encode(DeviceState(online=True)), key=b"lake/pier")
     async with (
         a_service(vitals_of("ingress", ready=True)) as ingress,
         a_service(vitals_of("sink", ready=False)) as sink,
     ):
-        well = await read_status(structs.replace(brokers, services=ingress), sites)
-        unwell = await read_status(structs.replace(brokers, services=f"{ingress},{sink},{LOOPBACK}:1"), sites)
+        well = await read_status(structs.replace(brokers, services=ingress))
+        unwell = await read_status(structs.replace(brokers, services=f"{ingress},{sink},{LOOPBACK}:1"))
     no_keys = f"key holder does not answer at {brokers.keys}: no answer to the auditor's role (FAIRROLL_KEYS names it)"
     assert well.problems == [no_keys]
     assert unwell.problems == [
@@ -80,7 +81,7 @@ async def test_what_is_ready_is_well_and_what_is_not_is_a_problem(brokers: Setti
 
 async def test_topics_that_are_not_there_are_named(brokers: Settings) -> None:
     empty = structs.replace(brokers, namespace="nowhere")
-    seen = await read_status(empty, Sites(sites={"lake": SiteSpec(devices=("pier",))}))
+    seen = await read_status(empty)
     assert seen.kafka is None
     assert any("Kafka shows no topic nowhere.controls: run `fairroll provision`" in one for one in seen.problems)
 

@@ -9,7 +9,7 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 _FOLDERS = ("stream_processors/replay", "infra/replay", "infra/commands/replay")
 _SHELLS = [file for folder in _FOLDERS for file in (_ROOT / folder).glob("*.py")]
-_WRITERS = {"AIOKafkaAdminClient", "AIOKafkaProducer", "commit", "configure_sites", "open_producer", "open_session"}
+_WRITERS = {"AIOKafkaAdminClient", "AIOKafkaProducer", "append_events", "commit", "open_producer", "open_session"}
 
 
 def names(file: Path) -> Iterator[str]:

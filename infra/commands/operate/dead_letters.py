@@ -12,9 +12,9 @@ from infra.dead_letters.reader import Filed, Filter, read_letters, summarize
 from infra.dead_letters.resubmission import resubmit
 from infra.dead_letters.screen import line_of, screen
 from infra.operator_settings import operator_settings
+from infra.sites.registry import read_registry
 from infra.time_arguments import Span
 from models.settings import Settings
-from models.site_file import read_sites
 
 __all__ = ["dead_letters"]
 
@@ -74,7 +74,7 @@ async def _resubmit(settings: Settings, letters: AsyncIterator[Filed], limit: in
             else:
                 yield filed
 
-    async for filed, why in resubmit(settings, kept(), read_sites(settings.sites)):
+    async for filed, why in resubmit(settings, kept(), await read_registry(settings)):
         if counts["sent"] + counts["left"] < limit:
             click.echo(f"{line_of(filed, settings.topics)}: {f'left: {why}' if why else 'sent again'}")
         counts["left" if why else "sent"] += 1

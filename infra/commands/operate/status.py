@@ -10,7 +10,6 @@ from rich.console import Console
 from infra.operator_settings import operator_settings
 from infra.status.probe import read_status
 from infra.status.screen import screen
-from models.site_file import read_sites
 
 __all__ = ["status"]
 
@@ -24,7 +23,7 @@ def status(*, as_json: bool) -> None:
     not. Services are asked at FAIRROLL_SERVICES.
     """
     settings = operator_settings()
-    seen = asyncio.run(read_status(settings, read_sites(settings.sites)))
+    seen = asyncio.run(read_status(settings))
     if as_json:
         click.echo(msgspec.json.encode(seen))
     else:

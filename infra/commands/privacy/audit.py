@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -11,9 +12,13 @@ from rich.console import Console
 from infra.audit.audit import GROUPS, Scope
 from infra.audit.audit import audit as audit_everywhere
 from infra.audit.influx import publish as write_point
+from infra.audit.report import Report
 from infra.audit.screen import screen
+from infra.kafka_records import KafkaAway
 from infra.operator_settings import operator_settings
-from models.site_file import read_sites
+from infra.sites.registry import read_registry
+from models.ledger.rules.policy import Sites
+from models.settings import Settings
 from stream_processors.runtime.service import log_to_stderr
 
 __all__ = ["audit"]
@@ -54,9 +59,8 @@ def audit(
         limit_s=limit,
     )
     console = Console()
-    sites = read_sites(settings.sites)
     with Console(stderr=True).status("reading") as status:
-        report = asyncio.run(audit_everywhere(settings, sites, scope, lambda name: status.update(f"reading {name}")))
+        report = asyncio.run(_audit(settings, scope, lambda name: status.update(f"reading {name}")))
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:
@@ -64,3 +68,12 @@ def audit(
     if publish:
         asyncio.run(write_point(settings, report))
     sys.exit(report.exit_code)
+
+
+async def _audit(settings: Settings, scope: Scope, progress: Callable[[str], None]) -> Report:
+    """Without Kafka no site is known, and every topic is unread."""
+    try:
+        sites = await read_registry(settings)
+    except KafkaAway:
+        sites = Sites(sites={})
+    return await audit_everywhere(settings, sites, scope, progress)

@@ -10,6 +10,7 @@ import click
 from infra.compliance.evidence import gather
 from infra.compliance.report import count, html, lines, markdown, sections
 from infra.operator_settings import operator_settings
+from infra.sites.registry import read_registry
 from models.site_file import read_sites
 
 __all__ = ["compliance"]
@@ -23,7 +24,7 @@ _WRITERS = {"md": markdown, "html": html}
     "--out", type=click.Path(path_type=Path, file_okay=False), default=".", show_default=True, help="Folder for it."
 )
 @click.option("--format", "kind", type=click.Choice(["md", "html", "both"]), default="both", show_default=True)
-@click.option("--offline", is_flag=True, help="Use the settings only, without a pipeline.")
+@click.option("--offline", is_flag=True, help="Use the settings and the sites file only, without a pipeline.")
 def compliance(site: str, out: Path, kind: Literal["md", "html", "both"], *, offline: bool) -> None:
     """Write the facts for a site's impact assessment.
 
@@ -31,7 +32,8 @@ def compliance(site: str, out: Path, kind: Literal["md", "html", "both"], *, off
     fails; what needs counsel fails nothing.
     """
     settings = operator_settings()
-    facts = asyncio.run(gather(settings, read_sites(settings.sites), site, offline=offline))
+    sites = read_sites(settings.sites) if offline else asyncio.run(read_registry(settings))
+    facts = asyncio.run(gather(settings, sites, site, offline=offline))
     found = sections(facts)
     for name in facts.live.unreadable if facts.live else ():
         click.echo(f"left out, this version cannot read it: {name}", err=True)

@@ -6,7 +6,6 @@ from infra.hold.arguments import all_option, by_option, chosen_sites, json_optio
 from infra.hold.screen import submit_and_report
 from infra.operator_settings import operator_settings
 from models.ledger.events import SiteHeld
-from models.site_file import read_sites
 
 __all__ = ["hold"]
 
@@ -24,6 +23,6 @@ def hold(site: str | None, why: str, by: str, *, everywhere: bool, as_json: bool
     that is offline learns of the hold when it connects, before its camera is used. Repeating a hold is harmless.
     """
     settings = operator_settings()
-    chosen = chosen_sites(read_sites(settings.sites), site, everywhere=everywhere)
-    wanted = [(SiteHeld(site=name, why=short(why), by=by), spec) for name, spec in chosen]
+    chosen = chosen_sites(settings, site, everywhere=everywhere)
+    wanted = [(SiteHeld(site=name, why=short(why), by=by), devices) for name, devices in chosen.items()]
     submit_and_report(settings, wanted, as_json=as_json)

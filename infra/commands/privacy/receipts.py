@@ -13,7 +13,7 @@ from infra.local_time import iso_local
 from infra.operator_settings import operator_settings
 from infra.tables import Table
 from infra.time_arguments import Span
-from models.ledger.outcomes import EpochBegan, Held, Receipt, Resumed
+from models.ledger.outcomes import EpochBegan, Held, Receipt, Removed, Resumed
 
 __all__ = ["receipts"]
 
@@ -22,7 +22,7 @@ __all__ = ["receipts"]
 @click.option("--since", "newest_s", type=Span(), default=None, help="How far back: 90s, 30m, 7d. Else all.")
 @json_option
 def receipts(newest_s: int | None, *, as_json: bool) -> None:
-    """List the audit log of holds, resumptions and epochs.
+    """List the audit log of holds, resumptions, removals and epochs.
 
     Each has what was erased, the operator and the reason.
     """
@@ -42,8 +42,9 @@ def receipts(newest_s: int | None, *, as_json: bool) -> None:
 
 def _columns(receipt: Receipt) -> tuple[str, str, str, str, str]:
     match receipt:
-        case Held():
-            return "held", str(receipt.templates), str(receipt.accounts), receipt.by, receipt.why
+        case Held() | Removed():
+            what = "held" if isinstance(receipt, Held) else "removed"
+            return what, str(receipt.templates), str(receipt.accounts), receipt.by, receipt.why
         case Resumed():
             return f"resumed: {receipt.mode}", "", "", receipt.by, receipt.why
         case EpochBegan():

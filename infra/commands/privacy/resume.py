@@ -6,7 +6,6 @@ from infra.hold.arguments import all_option, by_option, chosen_sites, json_optio
 from infra.hold.screen import submit_and_report
 from infra.operator_settings import operator_settings
 from models.ledger.events import SiteResumed
-from models.site_file import read_sites
 
 __all__ = ["resume"]
 
@@ -20,6 +19,6 @@ __all__ = ["resume"]
 def resume(site: str | None, why: str, by: str, *, everywhere: bool, as_json: bool) -> None:
     """End a hold: the site works as it is configured."""
     settings = operator_settings()
-    chosen = chosen_sites(read_sites(settings.sites), site, everywhere=everywhere)
-    wanted = [(SiteResumed(site=name, why=short(why), by=by), spec) for name, spec in chosen]
+    chosen = chosen_sites(settings, site, everywhere=everywhere)
+    wanted = [(SiteResumed(site=name, why=short(why), by=by), devices) for name, devices in chosen.items()]
     submit_and_report(settings, wanted, as_json=as_json)

@@ -9,6 +9,7 @@ from rich.text import Text
 from infra.local_time import iso_local
 from infra.operator_settings import replay_settings
 from infra.replay.kafka_errors import run_replay
+from infra.sites.registry import read_registry
 from infra.tables import Table, stacked
 from models.contract.codec import encode
 from models.contract.messages import Dispense, Forgotten, Refuse
@@ -16,7 +17,6 @@ from models.errors import FairrollError
 from models.ledger.outcomes import Answered
 from models.replay.explain import Explanation, FaceFound, Line, MotorReport
 from models.settings import Settings
-from models.site_file import read_sites
 from stream_processors.replay.request_search import Found, decisions_on, find
 from stream_processors.replay.sources import KAFKA, SourceSpec, open_source
 
@@ -52,7 +52,7 @@ async def _find(settings: Settings, request_id: str, source: str) -> Found:
         if not decisions:
             raise FairrollError(f"Kafka has no decision on {request_id}: it keeps them for 30 days")
         answer = f": its answer was {_answer(decisions[0])}; an archive of that time explains it"
-        warm_up_ms = 1000 * read_sites(settings.sites).longest_window_s
+        warm_up_ms = 1000 * (await read_registry(settings)).longest_window_s
         until = decisions[-1].at + _REPORTED_MS
         asked = SourceSpec(source=source, since=decisions[0].at, until=until, warm_up_ms=warm_up_ms)
     async with open_source(settings, asked) as opened:

@@ -7,9 +7,9 @@ import click
 from infra.operator_settings import replay_settings
 from infra.replay.kafka_errors import run_replay
 from infra.replay.screen import progress_bar
+from infra.sites.registry import read_registry
 from infra.time_arguments import Moment
 from models.errors import ConfigError
-from models.site_file import read_sites
 from stream_processors.replay.kafka_source import Wanted
 from stream_processors.replay.recorder import record as make_archive
 
@@ -32,12 +32,12 @@ def record(
     the grants that count at its beginning. It contains no template of a real site.
     """
     settings = replay_settings()
-    known = read_sites(settings.sites)
+    known = run_replay(settings, read_registry(settings))
     for site in sites:
         if site not in known.sites:
-            raise ConfigError(f"{site} is none of the sites of {settings.sites}")
+            raise ConfigError(f"{site} is none of the sites that are served: {', '.join(sorted(known.sites))}")
     if with_templates and not any(known.sites[site].simulated for site in sites or known.sites):
-        raise ConfigError(f"--with-templates: none of these sites is marked simulated in {settings.sites}")
+        raise ConfigError("--with-templates: none of these sites is marked simulated")
     wanted = Wanted(
         since=since,
         until=until,

@@ -17,13 +17,13 @@ from infra.replay.live_shadow import shadow
 from infra.replay.output import ReplayOutput, Sheet
 from infra.replay.screen import progress_bar, summary
 from infra.replay.what_if import Shown, Thresholds, try_out, what_is_tried
+from infra.sites.registry import read_registry
 from infra.time_arguments import Moment
 from models.errors import ConfigError
 from models.replay.replay import Replay
 from models.replay.summary import Filter
 from models.replay.what_if import Trial
 from models.settings import Settings
-from models.site_file import read_sites
 from stream_processors.replay.kafka_source import time_of
 from stream_processors.replay.pace import Pace
 from stream_processors.replay.player import play
@@ -105,7 +105,7 @@ def _asked_for(settings: Settings, source: str, options: dict[str, Any]) -> _Sto
     """Return a replay that has not begun."""
     since, warm_up_ms = options["since"], 0
     if source == KAFKA:
-        warm_up_ms = 1000 * read_sites(settings.sites).longest_window_s
+        warm_up_ms = 1000 * run_replay(settings, read_registry(settings)).longest_window_s
         if options["offset"]:
             since = run_replay(settings, time_of(settings, *_place(options["offset"])))
     return _Stopped(

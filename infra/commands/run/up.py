@@ -52,6 +52,8 @@ async def _up(stack: LocalStack, folder: Path, console: Console) -> None:
             console.print(_table(stack))
             for notice in filter(None, (process.notice for process in stack)):
                 console.print(notice, soft_wrap=True, highlight=False)
+            if stack.kept:
+                console.print(_not_listed(stack), soft_wrap=True, highlight=False)
             publish(stack.settings)
             console.print(_how_to_find(folder), soft_wrap=True, highlight=False)
             console.print("A program that dies is restarted. Ctrl-C stops everything.")
@@ -69,6 +71,11 @@ def _table(stack: LocalStack) -> Table:
     for name in stack.external:
         table.add_row(name, stack.settings.to_environ()[INSTEAD[name]], "external")
     return table
+
+
+def _not_listed(stack: LocalStack) -> str:
+    names = ", ".join(stack.kept)
+    return f"Not in {stack.settings.sites}, kept: {names}. `fairroll apply --remove` removes them."
 
 
 def _how_to_find(folder: Path) -> str:

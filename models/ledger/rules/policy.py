@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from models.contract.messages import Fault, Placement, Sign
 from models.contract.topics import Name
 from models.errors import ConfigError
-from models.ledger.rules.bounds import MOST_GRANTS
+from models.ledger.rules.bounds import MOST_DISPENSERS, MOST_GRANTS
 
 __all__ = ["GiveBack", "Policies", "Policy", "Shortfall", "SiteSpec", "Sites", "parse_policies", "parse_sites"]
 
@@ -103,7 +103,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class SiteSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One site of the operator's file."""
 
-    devices: tuple[Name, ...]
+    devices: Annotated[tuple[Name, ...], Meta(max_length=MOST_DISPENSERS)]
     placement: Placement = "entrance"
     mode: Literal["face", "button"] = "button"
     minors: bool = False

@@ -53,6 +53,16 @@ class Site:
         """offsets of rows whose grants another row took over"""
 
     @property
+    def is_served(self) -> bool:
+        """Whether it is configured, and was not removed since."""
+        return self.settings is not None and not self.settings.removed
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no row at all."""
+        return self.settings is None and not self.accounts and not self._erased
+
+    @property
     def policy(self) -> Policy:
         return self.settings.policy if self.settings else Policy()
 
@@ -126,9 +136,15 @@ class Site:
         return dispenser_key(self.name, device, part + 1), ()
 
     def expired(self, horizon: int) -> list[str]:
-        """Return the keys of the accounts whose content has expired, except a row that holds report numbers."""
-        dispensers = (key for key in self._dispensers.expired(horizon) if not self._holds_numbering(key))
-        return sorted({*self._visitors.expired(horizon), *dispensers, *self._erased})
+        """Return the keys of the rows in which nothing counts any more, and that nothing else needs.
+
+        The row that marks a removed site comes last: as long as any of its rows is there, the mark is.
+        """
+        dispensers = {key for key in self._dispensers.expired(horizon) if not self._holds_numbering(key)}
+        if self.settings is None or not self.settings.removed:
+            return sorted({*self._visitors.expired(horizon), *dispensers, *self._erased})
+        before = {key for key, account in self.accounts.items() if account.offset <= self.settings.offset}
+        return [*sorted({*before, *dispensers, *self._erased}), site_key(self.name)]
 
     def count_accounts(self, horizon: int) -> int:
         """Count the accounts with a live entry or settlement."""
@@ -155,7 +171,9 @@ class Site:
                 self._dispensers.put(key, max((item.at for item in row.entries), default=-1))
 
     def remove(self, key: str) -> None:
-        """Remove an account, if it is there."""
+        """Remove a row, if it is there."""
+        if key == site_key(self.name):
+            self.settings = None
         self._erased.discard(key)
         account = self.accounts.pop(key, None)
         if account is None:
@@ -225,7 +243,7 @@ class Site:
     def _holds_numbering(self, key: str) -> bool:
         """Whether a row must stay for the report numbers of its dispenser after its content has expired."""
         device = device_of(key)
-        return self._newest_row(device) == key and self.numbering(device) != Numbering()
+        return self.is_served and self._newest_row(device) == key and self.numbering(device) != Numbering()
 
     def _charges(self, entry: Entry, horizon: int) -> Iterator[Charge]:
         found = self.requests.settlement(entry.device, entry.id, horizon)

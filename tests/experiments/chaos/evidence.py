@@ -13,7 +13,7 @@ from models.keys.seal_chain import minute_of
 from models.ledger.codec import decode_event, decode_outcome
 from models.ledger.decision import Decision
 from models.ledger.events import Record, Reported, Requested
-from models.ledger.outcomes import Answered, ControlChanged, Receipt, ReportKept
+from models.ledger.outcomes import Answered, ControlChanged, Receipt, ReportKept, SiteRegistered
 from models.ledger.partition import Partition
 from stream_processors.decider.ledger import Unseal, opened, row_bytes
 from tests.experiments.chaos.probes import PROBE
@@ -84,7 +84,8 @@ class Books:
                 continue
             self._remember(spot, event)
             decision = partition.fold(Record(offset=kept.offset, at=kept.at, event=event))
-            outcomes = (outcome for outcome in decision.outcomes if not isinstance(outcome, ControlChanged | Receipt))
+            elsewhere = ControlChanged | SiteRegistered | Receipt
+            outcomes = (outcome for outcome in decision.outcomes if not isinstance(outcome, elsewhere))
             self.expected[spot] = tuple(encode(outcome) for outcome in outcomes)
             self._write(kept.partition, decision)
 

@@ -15,7 +15,6 @@ from models.contract.messages import Forgotten
 from models.ledger.codec import decode_outcome
 from models.ledger.events import SiteHeld
 from models.ledger.outcomes import SiteCounted
-from models.site_file import read_sites
 from tests.e2e.planting import audited, found, plant
 from tests.experiments.privacy.copies import Copy, alive, copy_of, on_disk, readable
 from tests.experiments.privacy.stage import WINDOW_S, Eye, Stage
@@ -85,10 +84,11 @@ async def _forgotten_at_once(stage: Stage) -> Claim:
 async def _held(stage: Stage) -> AsyncIterator[Claim]:
     served = await stage.come("lake", "boat", 2)
     before = [copy for copy in await copy_of(stage.settings) if copy.site == "lake"]
-    spec = read_sites(stage.settings.sites).sites["lake"]
     async with stage.dispenser("lake", "pier") as (pier, chain):
         noticing = asyncio.create_task(_until_held(pier))
-        [settled] = await submit(stage.settings, [(SiteHeld(site="lake", why="privacy proof", by="proof"), spec)])
+        [settled] = await submit(
+            stage.settings, [(SiteHeld(site="lake", why="privacy proof", by="proof"), ("pier", "boat"))]
+        )
         reached = await noticing - (settled.receipt.at / 1000 if settled.receipt else 0)
         eye = Eye(chain, stage.person())
         by_button = await stage.press(pier, eye, "button")

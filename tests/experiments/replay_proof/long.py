@@ -9,7 +9,7 @@ from msgspec import Raw
 from models.contract.codec import encode
 from models.contract.messages import ButtonPressed, Dispensed, FaceSeen, Request
 from models.ledger.events import Event, Record, Reported, Requested, SiteConfigured, Ticked
-from models.ledger.outcomes import ControlChanged
+from models.ledger.outcomes import ControlChanged, SiteRegistered
 from models.ledger.partition import Partition
 from models.ledger.rules.policy import Policy
 from models.replay.recording import RecordedEvent
@@ -27,7 +27,9 @@ def long_happenings(requests: int) -> Iterator[RecordedEvent]:
     decider = Partition(SECRET)
     for offset, (at, event) in enumerate(_events(requests)):
         outcomes = decider.fold(Record(offset=offset, at=at, event=event)).outcomes
-        published = tuple(Raw(encode(outcome)) for outcome in outcomes if not isinstance(outcome, ControlChanged))
+        published = tuple(
+            Raw(encode(outcome)) for outcome in outcomes if not isinstance(outcome, ControlChanged | SiteRegistered)
+        )
         yield RecordedEvent(partition=0, offset=offset, at=at, event=event, outcomes=published)
 
 

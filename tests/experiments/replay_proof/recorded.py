@@ -7,7 +7,7 @@ from msgspec import Raw, structs
 from models.contract.codec import encode
 from models.ledger.clock import watermark
 from models.ledger.events import Record, Requested
-from models.ledger.outcomes import ControlChanged
+from models.ledger.outcomes import ControlChanged, SiteRegistered
 from models.ledger.partition import Partition
 from models.replay.recording import RecordedEvent, Recording, without_template
 from models.replay.replay import Replay, Replayed, Rewrite, unchanged
@@ -22,7 +22,9 @@ def recorded_events(records: Sequence[Record], partition: int = 0) -> list[Recor
     for record in records:
         now = watermark(now, record.at)
         outcomes = tuple(
-            Raw(encode(outcome)) for outcome in decider.fold(record).outcomes if not isinstance(outcome, ControlChanged)
+            Raw(encode(outcome))
+            for outcome in decider.fold(record).outcomes
+            if not isinstance(outcome, ControlChanged | SiteRegistered)
         )
         found.append(
             RecordedEvent(partition=partition, offset=record.offset, at=now, event=record.event, outcomes=outcomes)

@@ -1,6 +1,6 @@
 import pytest
 
-from models.contract.messages import Ack, Answer, Control, Dispense, Forgotten, Refuse
+from models.contract.messages import Ack, Answer, Control, Dispense, Forgotten, Refuse, Revision
 from models.contract.topics import Topics
 from models.ledger.outcomes import Answered, ControlChanged, Outcome, ReportKept, SiteCounted
 from stream_processors.egress.service import Command as Published
@@ -76,6 +76,7 @@ def test_a_kept_report_is_noted_without_hurry() -> None:
                 ration_budget_cm=6000,
                 window_s=540,
             ),
+            revision=Revision(NOW, 7),
         ),
     ],
 )

@@ -65,7 +65,7 @@ def control(mode: Mode = "face") -> Control:
 
 def seals(keys: Keys | None = None) -> Seals:
     received = Seals(keys or Keys())
-    received.follow(control())
+    received.follow("park", control())
     return received
 
 
@@ -175,11 +175,11 @@ def test_a_request_becomes_an_event_of_its_site_with_what_is_left_of_the_patienc
     assert WRITTEN[:16] not in record.value
 
 
-@pytest.mark.parametrize("mode", ["held", "button"])
-def test_a_template_of_a_site_that_looks_at_no_faces_goes_no_further(mode: Mode) -> None:
+@pytest.mark.parametrize("found", [control("held"), control("button"), None], ids=["held", "button", "removed"])
+def test_a_template_of_a_site_that_looks_at_no_faces_goes_no_further(found: Control | None) -> None:
     keys = Keys()
     received = seals(keys)
-    received.follow(control(mode))
+    received.follow("park", found)
     [record] = on_message(Publication(f"{AT_THE_GATE}/request", encode(FACE), 3), TOPICS, SITES, received)
     event = decode_event(record.value)
     assert event == Requested(site="park", device="gate", request=structs.replace(FACE, template=None), patience_s=3)

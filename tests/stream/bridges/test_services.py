@@ -22,9 +22,11 @@ from models.contract.topics import kafka_topics
 from models.ledger.codec import decode_event
 from models.ledger.events import Reported
 from models.ledger.outcomes import Answered
+from models.ledger.rules.policy import Sites, SiteSpec
 from models.settings import Settings, host_and_port
 from stream_processors.runtime.kafka import open_consumer, open_producer
 from stream_processors.runtime.mqtt import open_session
+from tests.support.registry import register
 from tests.support.services import Service, away, frozen, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -41,10 +43,10 @@ _numbers = count(1)
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
     folder = tmp_path_factory.mktemp("services")
-    (folder / "sites.toml").write_text('[sites.park]\ndevices = ["gate"]\n')
-    environ = {"FAIRROLL_SITES": str(folder / "sites.toml"), "FAIRROLL_DEVICE_REPORTS_PER_S": "1000000"}
+    environ = {"FAIRROLL_DEVICE_REPORTS_PER_S": "1000000"}
     async with LocalStack(folder, programs=BROKERS, ports=Ports.free(), environ=environ) as stack:
         await provision_topics(stack.settings, kafka_topics(stack.settings.topics, stack.settings.partitions, 540))
+        await register(stack.settings, Sites(sites={"park": SiteSpec(devices=("gate",))}))
         yield stack
 
 

@@ -14,9 +14,11 @@ from infra.setup.provision import provision_topics
 from models.contract.codec import decode_state, encode
 from models.contract.messages import DeviceState
 from models.contract.topics import Topics, kafka_topics
+from models.ledger.rules.policy import Sites, SiteSpec
 from models.settings import Settings, host_and_port
 from stream_processors.runtime.consumer_lag import partitions_of
 from stream_processors.runtime.kafka import open_consumer, read_to_end
+from tests.support.registry import register
 from tests.support.services import Service, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -29,10 +31,9 @@ BURST = 8
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def settings(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Settings]:
     folder = tmp_path_factory.mktemp("states")
-    (folder / "sites.toml").write_text(f"[sites.park]\ndevices = {DEVICES}\n")
-    environ = {"FAIRROLL_SITES": str(folder / "sites.toml")}
-    async with LocalStack(folder, programs=BROKERS, ports=Ports.free(), environ=environ) as stack:
+    async with LocalStack(folder, programs=BROKERS, ports=Ports.free()) as stack:
         await provision_topics(stack.settings, kafka_topics(stack.settings.topics, stack.settings.partitions, 540))
+        await register(stack.settings, Sites(sites={"park": SiteSpec(devices=tuple(DEVICES))}))
         yield stack.settings
 
 

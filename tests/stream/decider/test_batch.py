@@ -3,7 +3,7 @@
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from models.ledger.rules.bounds import LARGEST_ROW_BYTES
-from stream_processors.decider.batch import MOST_MESSAGES, RECORD_BATCH_BYTES, Batch
+from stream_processors.decider.batch import MOST_MESSAGES, RECORD_BATCH_BYTES, Batch, KeyValue
 from stream_processors.decider.ledger import Folded, Message, Outgoing
 
 _LARGE = bytes(LARGEST_ROW_BYTES)
@@ -32,9 +32,10 @@ def test_the_rows_and_the_records_of_a_full_batch_fit_into_one_record_batch_each
         results = [folded((b"%d" % n, bytes(size)), sent=bytes(size)) for n in range(MOST_MESSAGES + 1)]
         batch = filled(results)
         assert 1 <= batch.messages <= MOST_MESSAGES
-        for some in (batch.rows.items(), batch.records["decisions", 0]):
+        rows = [KeyValue(key, row) for key, row in batch.rows.items()]
+        for some in (rows, batch.records["decisions", 0]):
             builder = BatchBuilder(RECORD_BATCH_BYTES, 0)
-            assert all(builder.append(timestamp=None, key=key, value=value) for key, value in some)
+            assert all(builder.append(timestamp=None, key=one.key, value=one.value) for one in some)
 
 
 def test_a_row_that_replaces_another_takes_its_room() -> None:

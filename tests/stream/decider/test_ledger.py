@@ -125,6 +125,7 @@ def test_an_event_that_the_fold_fails_on_is_passed_over_and_the_next_one_is_deci
         patched.setattr(Partition, "decide", lambda *_: 1 / 0)
         [letter] = fold(ledger, message(poison)).records
     assert letter.topic == Topics().dead_letters
+    assert letter.value
     assert b"ZeroDivisionError" in letter.value
     assert ledger.partition(2).offset == poison.offset
     assert fold(ledger, message(third)).outcomes

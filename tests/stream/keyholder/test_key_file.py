@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from models.contract.messages import Revision
 from models.errors import ConfigError
 from models.keys.seal_chain import SiteChain
 from models.keys.seals import SealKey
@@ -12,7 +13,7 @@ from stream_processors.keyholder.key_file import Kept, KeyFile
 KEY = SealKey.first(29_925_441, bytes(range(40)))
 KEPT = Kept(
     ahead_ms=1_795_506_769_192,
-    sites={"park": SiteChain(mode="face", window_s=540, appended=1, offset=2, key=KEY, since=3, destroyed=4)},
+    sites={"park": SiteChain(mode="face", window_s=540, revision=Revision(1, 2), key=KEY, since=3, destroyed=4)},
 )
 LATER = Kept(ahead_ms=KEPT.ahead_ms, sites={})
 

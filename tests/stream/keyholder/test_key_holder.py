@@ -18,7 +18,7 @@ from msgspec import structs
 
 from infra.local.ports import LOOPBACK, Ports
 from models.contract.codec import encode
-from models.contract.messages import Control, Mode
+from models.contract.messages import Control, Mode, Revision
 from models.errors import ConfigError
 from models.keys.seal_chain import MINUTE_MS, KeysReply, SiteChain, SiteFacts, SiteSealKey, minute_of
 from models.keys.seals import Keyring, Sealed, SealKey, binding
@@ -52,7 +52,7 @@ def leave_a_chain(settings: Settings, now: int | None = None, minutes: int = 1) 
     """As a holder did that was killed `now`, by its clock; its oldest key is so many minutes old."""
     now = now or now_ms()
     key = SealKey.first(minute_of(now) - minutes, secrets.token_bytes(40))
-    chain = SiteChain(mode="face", window_s=60 * minutes, appended=0, offset=0, key=key, since=now)
+    chain = SiteChain(mode="face", window_s=60 * minutes, revision=Revision(0, 0), key=key, since=now)
     KeyFile(Path(settings.keys_file)).write(Kept(ahead_ms=now - boot_ms(), sites={"park": chain}))
     return key
 
@@ -439,7 +439,16 @@ def _new_site() -> str:
 
 
 async def _control(settings: Settings, site: str, mode: Mode) -> None:
-    control = Control(site=site, mode=mode, policy="p", epoch=0, ration_cm=60, ration_budget_cm=600, window_s=WINDOW_S)
+    control = Control(
+        site=site,
+        mode=mode,
+        revision=Revision(now_ms(), 0),
+        policy="p",
+        epoch=0,
+        ration_cm=60,
+        ration_budget_cm=600,
+        window_s=WINDOW_S,
+    )
     async with open_producer(settings) as producer:
         await producer.send_and_wait(settings.topics.controls, encode(control), key=site.encode())
 

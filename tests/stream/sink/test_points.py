@@ -97,7 +97,10 @@ def test_a_control_is_an_annotation() -> None:
     control = Control(
         site="park", mode="face", policy="0123456789ab", epoch=2, ration_cm=60, ration_budget_cm=6000, window_s=540
     )
-    assert outcome_point(ControlChanged(site="park", offset=1, at=AT, control=control), AT) is None
+    assert (
+        outcome_point(ControlChanged(site="park", offset=1, at=AT, control=control, revision=control.revision), AT)
+        is None
+    )
     assert control_point(control, 4, AT) == (
         'controls,site=park mode="face",policy="0123456789ab",epoch=2i 1700000000123000004'
     )

@@ -6,8 +6,8 @@ import pytest
 from msgspec import structs
 
 from models.contract.codec import encode
-from models.contract.controls import Controls
 from models.contract.messages import Control, Revision
+from models.contract.site_records import Controls, revision_header
 from models.errors import MalformedMessage
 
 FACES = Control(
@@ -57,6 +57,18 @@ def test_a_removed_site_returns_only_with_a_higher_revision() -> None:
     assert controls["park"] is None
     assert taken(controls, control(1000, 4))
     assert controls["park"] == control(1000, 4)
+
+
+def test_a_removal_has_a_revision_too() -> None:
+    removal = (revision_header(Revision(1000, 4)),)
+    controls = Controls()
+    assert controls.take(b"park", None, removal) == "park"
+    assert not taken(controls, control(1000, 2))
+    assert taken(controls, control(1000, 6))
+    assert controls.take(b"park", None, removal) is None
+    assert controls["park"] == control(1000, 6)
+    with pytest.raises(MalformedMessage):
+        controls.take(b"park", None, [("revision", b"soon")])
 
 
 @pytest.mark.parametrize(

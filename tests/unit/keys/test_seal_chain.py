@@ -4,8 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.contract.messages import Control, Mode
-from models.keys.seal_chain import MINUTE_MS, SiteChain, facts_of, minute_of, oldest_needed, step_chain, with_control
+from models.contract.messages import Control, Mode, Revision
+from models.keys.seal_chain import (
+    MINUTE_MS,
+    SiteChain,
+    facts_of,
+    minute_of,
+    oldest_needed,
+    step_chain,
+    with_control,
+    without_control,
+)
 from models.keys.seals import ENTROPY_BYTES, MOST_STEPS, Keyring, binding
 
 START = 29_925_441 * MINUTE_MS
@@ -25,8 +34,17 @@ class Lots:
         return self._drawn.to_bytes(size, "little")
 
 
-def control(mode: Mode, window_s: int = WINDOW_S) -> Control:
-    return Control(site="park", mode=mode, policy="p", epoch=0, ration_cm=60, ration_budget_cm=600, window_s=window_s)
+def control(mode: Mode, at: int = START, window_s: int = WINDOW_S) -> Control:
+    return Control(
+        site="park",
+        mode=mode,
+        revision=Revision(at, 0),
+        policy="p",
+        epoch=0,
+        ration_cm=60,
+        ration_budget_cm=600,
+        window_s=window_s,
+    )
 
 
 def site(*modes: Mode, now: int = START, lots: Lots | None = None) -> SiteChain:
@@ -34,7 +52,7 @@ def site(*modes: Mode, now: int = START, lots: Lots | None = None) -> SiteChain:
     known, lots = None, lots or Lots()
     for number, mode in enumerate(modes):
         at = now + 1000 * number
-        known = step_chain(with_control(known, control(mode), at, number, at), at, lots)
+        known = step_chain(with_control(known, control(mode, at), at), at, lots)
     assert known
     return known
 
@@ -51,10 +69,10 @@ def test_only_a_site_that_works_with_faces_has_a_chain() -> None:
 def test_another_mode_destroys_the_chain_at_once_and_faces_begin_another(other: Mode) -> None:
     lots = Lots()
     before = site("face", lots=lots)
-    destroyed = with_control(before, control(other), START + 5_000, 1, START + 5_000)
+    destroyed = with_control(before, control(other, START + 5_000), START + 5_000)
     assert (destroyed.key, destroyed.since, destroyed.destroyed) == (None, START + 5_000, 1)
     assert step_chain(destroyed, START + 9_000, lots) is destroyed
-    after = step_chain(with_control(destroyed, control("face"), START + 9_000, 2, START + 9_000), START + 9_000, lots)
+    after = step_chain(with_control(destroyed, control("face", START + 9_000), START + 9_000), START + 9_000, lots)
     assert after.key
     assert before.key
     assert after.key.chain != before.key.chain
@@ -69,20 +87,31 @@ def test_the_same_mode_again_changes_neither_the_chain_nor_since_when_it_is() ->
 
 def test_a_control_that_is_read_again_destroys_nothing() -> None:
     known = site("held", "face")
-    assert with_control(known, control("held"), START, 0, START + 60_000) is known
-    assert with_control(known, control("face"), START + 1000, 1, START + 60_000) is known
+    assert with_control(known, control("held", START), START + 60_000) is known
+    assert with_control(known, control("face", START + 1000), START + 60_000) is known
 
 
-@pytest.mark.parametrize(("appended", "offset"), [(START + 9_000, 0), (START - 9_000, 7)])
-def test_a_control_of_a_new_topic_or_of_a_clock_set_back_still_counts(appended: int, offset: int) -> None:
-    assert with_control(site("face"), control("held"), appended, offset, START + 9_000).key is None
+def test_an_older_control_that_comes_late_begins_no_chain() -> None:
+    known = site("face", "held")
+    assert with_control(known, control("face", START), START + 60_000) is known
+
+
+def test_a_removal_destroys_the_chain_and_an_older_control_brings_none_back() -> None:
+    lots, removal = Lots(), Revision(START + 5_000, 3)
+    removed = without_control(site("face", lots=lots), removal, START + 5_000)
+    assert (removed.mode, removed.key, removed.destroyed) == ("removed", None, 1)
+    assert with_control(removed, control("face", START + 4_000), START + 9_000) is removed
+    assert step_chain(removed, START + 9_000, lots) is removed
+    back = step_chain(with_control(removed, control("face", START + 9_000), START + 9_000), START + 9_000, lots)
+    assert back.key
+    assert without_control(back, removal, START + 9_500) is back
 
 
 @given(st.integers(60, 86_400), st.integers(0, MINUTE_MS - 1))
 def test_a_sealed_template_is_readable_for_a_window_and_noise_a_minute_later(window_s: int, into_minute: int) -> None:
     """Sealed at any moment of minute m: readable for one window, and no more from the end of m and one window on."""
     lots, sealed_at = Lots(), START + into_minute
-    known = step_chain(with_control(None, control("face", window_s), START, 0, START), START, lots)
+    known = step_chain(with_control(None, control("face", window_s=window_s), START), START, lots)
     ring = Keyring()
     ring.put("park", known.key)
     sealed = ring.seal("park", b"t" * 64, BINDING, minute_of(sealed_at), bytes(12))
@@ -115,10 +144,10 @@ def test_a_shorter_window_destroys_sooner_and_a_longer_one_brings_nothing_back()
     lots, later = Lots(), START + 60 * MINUTE_MS
     known = step_chain(site("face", lots=lots), later, lots)
     assert known.key
-    shorter = step_chain(with_control(known, control("face", 60), later, 1, later), later, lots)
+    shorter = step_chain(with_control(known, control("face", later, 60), later), later, lots)
     assert shorter.key
     assert shorter.key.minute == minute_of(later) - 1
-    longer = step_chain(with_control(shorter, control("face", 86_400), later, 2, later), later, lots)
+    longer = step_chain(with_control(shorter, control("face", later + 1, 86_400), later), later, lots)
     assert longer.key == shorter.key
 
 

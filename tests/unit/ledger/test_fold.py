@@ -12,10 +12,10 @@ from models.contract.messages import (
     Stock,
 )
 from models.ledger.events import Requested
-from models.ledger.outcomes import Answered, ControlChanged, ReportKept, SiteCounted
+from models.ledger.outcomes import Answered, ControlChanged, ReportKept, SiteCounted, SiteRegistered
 from models.ledger.rows import PARTITION_KEY, DispenserAccount, VisitorAccount, visitor_key
 from models.ledger.rules.bounds import ENTRIES_PER_ROW
-from models.ledger.rules.policy import Policy
+from models.ledger.rules.policy import Policy, SiteSpec
 from tests.support.story import MODEL, RESERVED, SITE, START, TEMPLATE_BITS, Story, template
 
 DOUBT = TEMPLATE_BITS - FACE_MODELS[MODEL].doubt
@@ -232,8 +232,11 @@ def test_a_tick_erases_what_has_expired_at_an_idle_site() -> None:
 
 def test_configuring_a_site_shows_its_dispensers() -> None:
     policy = Policy(portion_cm=50)
-    [changed] = Story().configure(policy, "button").outcomes
+    changed, registered = Story().configure(policy, "button").outcomes
     assert isinstance(changed, ControlChanged)
+    assert isinstance(registered, SiteRegistered)
+    assert registered.registered
+    assert registered.registered.spec == SiteSpec(devices=(), mode="button", policy=policy)
     assert changed.control == Control(
         site=SITE,
         mode="button",

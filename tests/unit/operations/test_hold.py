@@ -11,7 +11,7 @@ from models.contract.messages import Control, Dispense, FaceSeen, ForgetRequeste
 from models.ledger.codec import decode_row
 from models.ledger.decision import Decision
 from models.ledger.events import EpochEnded, Requested, SiteConfigured, SiteHeld, SiteResumed
-from models.ledger.outcomes import ControlChanged, EpochBegan, Held, Outcome, Resumed, SiteCounted
+from models.ledger.outcomes import ControlChanged, EpochBegan, Held, Outcome, Resumed, SiteCounted, SiteRegistered
 from models.ledger.partition import Partition
 from models.ledger.rows import VisitorAccount
 from models.ledger.rules.policy import Policy
@@ -20,11 +20,12 @@ from tests.support.story import MODEL, RESERVED, SECRET, SITE, Story, template
 
 def control(decision: Decision) -> Control:
     [changed] = [outcome for outcome in decision.outcomes if isinstance(outcome, ControlChanged)]
+    assert changed.control
     return changed.control
 
 
 def receipt(decision: Decision) -> Outcome:
-    [received] = [outcome for outcome in decision.outcomes if not isinstance(outcome, ControlChanged)]
+    [received] = [outcome for outcome in decision.outcomes if not isinstance(outcome, ControlChanged | SiteRegistered)]
     return received
 
 

@@ -26,6 +26,7 @@ class Kept(NamedTuple):
     partition: int = 2
     topic: str = "fairroll.states"
     timestamp: int = 5_000
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def state(online: bool = True, mode: str = "button", sequence: int = 0) -> bytes:  # noqa: FBT002 - a shorthand

@@ -1,0 +1,1 @@
+"""The sites: the operator's file, what Kafka holds of them, and how one becomes the other."""
