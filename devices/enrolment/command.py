@@ -18,7 +18,8 @@ __all__ = ["enroll"]
 @click.argument("site")
 @click.argument("device")
 @click.option("--bundle", type=click.File("rb"), help="What `fairroll ca sign` wrote: installs it.")
-def enroll(site: str, device: str, bundle: click.File | None) -> None:
+@click.option("--token", default="", help="One-time token of `fairroll ca invite`, in place of the fingerprint.")
+def enroll(site: str, device: str, bundle: click.File | None, token: str) -> None:
     """Make the key of this dispenser and a request for its certificate; then install the answer.
 
     Without --bundle: makes the key, unless it is there, writes the request, and shows the fingerprint of the key, which
@@ -29,9 +30,10 @@ def enroll(site: str, device: str, bundle: click.File | None) -> None:
     name = settings.topics.client_id(f"{_name(site)}.{_name(device)}")
     files = IdentityFiles(settings.secrets / "mqtt", name)
     if bundle is None:
-        shown = request_certificate(files)
+        shown = request_certificate(files, token)
         click.echo(f"request: {files.request}\nfingerprint: {shown}")
-        click.echo(f'sign it with: fairroll ca sign {name} {files.request.name} --fingerprint "{shown}"')
+        compared = "" if token else f' --fingerprint "{shown}"'
+        click.echo(f"sign it with: fairroll ca sign {name} {files.request.name}{compared}")
         return
     install_bundle(files, bundle.read())  # type: ignore[attr-defined]  # click gives an open file
     click.echo(f"FAIRROLL_MQTT_CA={_shown(files.authorities)}")

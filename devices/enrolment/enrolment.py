@@ -15,6 +15,7 @@ from devices.enrolment.private_files import check_private, make_private_folder, 
 from models.errors import ConfigError
 from models.pki.bundle import parse_bundle
 from models.pki.certificates import certificate_request, common_name, fingerprint, is_signed_by
+from models.pki.invitations import proof
 
 __all__ = ["IdentityFiles", "install_bundle", "read_or_make_key", "request_certificate"]
 
@@ -46,11 +47,15 @@ class IdentityFiles(NamedTuple):
         return self.folder / "control.pem"
 
 
-def request_certificate(files: IdentityFiles) -> str:
-    """Write a request for the key, which is made if need be; returns the key's fingerprint."""
+def request_certificate(files: IdentityFiles, token: str = "") -> str:
+    """Write a request for the key, which is made if need be; returns the key's fingerprint.
+
+    `token`: of an invitation, which the request then proves to know.
+    """
     make_private_folder(files.folder)
     key = read_or_make_key(files.key)
-    replace(files.request, certificate_request(key, files.name).public_bytes(Encoding.PEM), 0o644)
+    shown = proof(token, key.public_key()) if token else ""
+    replace(files.request, certificate_request(key, files.name, shown).public_bytes(Encoding.PEM), 0o644)
     return fingerprint(key.public_key())
 
 

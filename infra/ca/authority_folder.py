@@ -6,6 +6,7 @@
 | `ca.pem` | its certificate | 0644 |
 | `control.key` | the key that egress signs controls with (Ed25519) | 0600 |
 | `control.pem` | its public key | 0644 |
+| `invitations.json` | one-time tokens that were not used yet | 0600 |
 | `trusted.pem` | during a rollover the certificate of the predecessor | 0644 |
 | `index.json` | every certificate that was signed, and whether it is revoked | 0600 |
 | `crl.pem` | the list of revoked certificates, for the broker | 0644 |
@@ -14,8 +15,10 @@ One command at a time works on it (flock). The index is replaced before a certif
 signed that cannot be revoked.
 """
 
+import base64
 import fcntl
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -32,7 +35,16 @@ from devices.enrolment.enrolment import read_or_make_key
 from devices.enrolment.private_files import check_private, make_private_folder, replace, write_new
 from models.errors import ConfigError
 from models.pki.bundle import Bundle, control_keys_pem, parse_control_keys
-from models.pki.certificates import Authority, read_certificate, revocation_list, self_signed, sign
+from models.pki.certificates import (
+    Authority,
+    elliptic_key,
+    read_certificate,
+    requested_name,
+    revocation_list,
+    self_signed,
+    sign,
+)
+from models.pki.invitations import INVITED_FOR, TOKEN_BYTES, Invitation, is_invited, proof_of
 
 __all__ = ["AuthorityFolder", "Issued", "ending"]
 
@@ -70,6 +82,7 @@ class AuthorityFolder:
         self.crl_file = folder / "crl.pem"
         self.control_key_file = folder / "control.key"
         self.control_public_file = folder / "control.pem"
+        self._invitations_file = folder / "invitations.json"
         self._trusted_file = folder / "trusted.pem"
         self._key_file, self._index_file = folder / "ca.key", folder / "index.json"
 
@@ -112,8 +125,9 @@ class AuthorityFolder:
         lasts: timedelta | None = None,
         hosts: Sequence[str] = (),
     ) -> Bundle:
-        """Sign a checked request, and record it."""
+        """Sign a checked request, and record it. Raises ConfigError if it carries a proof that fits no invitation."""
         with self._locked():
+            self._take_invitation(request, now)
             issued, serial = self.issued(), x509.random_serial_number()
             certificate = sign(self._authority(), request, now=now, serial=serial, lasts=lasts, hosts=hosts)
             name = str(certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
@@ -124,6 +138,37 @@ class AuthorityFolder:
             authorities=self._trusted(),
             control_keys=parse_control_keys(self.control_public_file.read_bytes()),
         )
+
+    def invite(self, name: str, now: datetime) -> Invitation:
+        """Make a one-time token for a name; an earlier one for the same name ends."""
+        token = base64.b32encode(secrets.token_bytes(TOKEN_BYTES)).decode()
+        invitation = Invitation(name=name, token=token, until=now + INVITED_FOR)
+        with self._locked():
+            others = [each for each in self._invitations() if each.name != name and each.until >= now]
+            self._write_invitations([*others, invitation])
+        return invitation
+
+    def _take_invitation(self, request: x509.CertificateSigningRequest, now: datetime) -> None:
+        """Use up the invitation that a request shows; one without a proof needs none."""
+        if not (shown := proof_of(request)):
+            return
+        name, key = requested_name(request), elliptic_key(request.public_key())
+        invitations = self._invitations()
+        left = [each for each in invitations if not is_invited(each, name, shown, key, now)]
+        if left == invitations:
+            raise ConfigError(
+                f"no invitation of {name} fits the request's token: it was used, has ended, or is another"
+            )
+        self._write_invitations(left)
+
+    def _invitations(self) -> list[Invitation]:
+        try:
+            return msgspec.json.decode(self._invitations_file.read_bytes(), type=list[Invitation])
+        except FileNotFoundError:
+            return []
+
+    def _write_invitations(self, invitations: list[Invitation]) -> None:
+        replace(self._invitations_file, msgspec.json.encode(invitations))
 
     def _trusted(self) -> list[x509.Certificate]:
         """Its own certificate, and its predecessor's during a rollover."""

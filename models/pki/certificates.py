@@ -20,7 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID, NameOID
 
 from models.errors import ConfigError
 from models.pki.names import BROKER
@@ -36,6 +36,7 @@ __all__ = [
     "lifetime",
     "read_certificate",
     "read_request",
+    "requested_name",
     "revocation_list",
     "self_signed",
     "sign",
@@ -71,9 +72,15 @@ def self_signed(key: EllipticCurvePrivateKey, name: str, now: datetime, serial: 
     return Authority(certificate, key)
 
 
-def certificate_request(key: EllipticCurvePrivateKey, name: str) -> x509.CertificateSigningRequest:
-    """Ask for a certificate of that name; the signature proves that the asker has the key (PKCS #10, RFC 2986)."""
-    return x509.CertificateSigningRequestBuilder().subject_name(_subject(name)).sign(key, SHA256())
+def certificate_request(key: EllipticCurvePrivateKey, name: str, proof: str = "") -> x509.CertificateSigningRequest:
+    """Ask for a certificate of that name; the signature proves that the asker has the key (PKCS #10, RFC 2986).
+
+    `proof`: that the asker was invited (models.pki.invitations).
+    """
+    builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(name))
+    if proof:
+        builder = builder.add_attribute(AttributeOID.CHALLENGE_PASSWORD, proof.encode())
+    return builder.sign(key, SHA256())
 
 
 def read_request(pem: bytes, name: str) -> x509.CertificateSigningRequest:
@@ -162,6 +169,11 @@ def fingerprint(key: EllipticCurvePublicKey) -> str:
     digest.update(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
     text = digest.finalize().hex()[:_FINGERPRINT_DIGITS]
     return " ".join(text[place : place + 4] for place in range(0, _FINGERPRINT_DIGITS, 4))
+
+
+def requested_name(request: x509.CertificateSigningRequest) -> str:
+    """Whom a request names."""
+    return _common_name(request.subject)
 
 
 def common_name(certificate: x509.Certificate) -> str:

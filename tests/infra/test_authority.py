@@ -156,3 +156,31 @@ def test_of_a_renewed_name_only_the_last_certificate_counts() -> None:
     gone = Issued(serial="4", name="hall.door", not_after=now + timedelta(days=2), revoked_at=now)
     assert ending([new, other, old, gone], now, timedelta(days=7)) == [other]
     assert ending([other, old], now, timedelta(days=7)) == [old, other]
+
+
+def _token(typed: CliRunner, name: str = "park.gate") -> str:
+    return _done(typed.invoke(ca, ["invite", name]))[0].removeprefix("token: ")
+
+
+def test_a_one_time_token_replaces_the_fingerprint_once(typed: CliRunner) -> None:
+    token, sign = _token(typed), ["sign", "park.gate", "device/mqtt/park.gate.csr"]
+    _done(typed.invoke(enroll, ["park", "gate", "--token", token.lower()]))
+    assert token.replace(" ", "").encode() not in Path("device/mqtt/park.gate.csr").read_bytes()
+    _done(typed.invoke(ca, sign))
+    _refused(typed.invoke(ca, sign), "no invitation of park.gate fits")
+    assert stat.S_IMODE(Path(".local/ca/invitations.json").stat().st_mode) == 0o600
+
+
+def test_a_wrong_token_and_that_of_another_name_are_refused(typed: CliRunner) -> None:
+    _token(typed)
+    for token in ("AAAA BBBB CCCC DDDD", _token(typed, "park.lobby")):
+        _done(typed.invoke(enroll, ["park", "gate", "--token", token]))
+        _refused(
+            typed.invoke(ca, ["sign", "park.gate", "device/mqtt/park.gate.csr"]), "no invitation of park.gate fits"
+        )
+
+
+def test_a_newer_invitation_ends_the_earlier_one(typed: CliRunner) -> None:
+    first, _ = _token(typed), _token(typed)
+    _done(typed.invoke(enroll, ["park", "gate", "--token", first]))
+    _refused(typed.invoke(ca, ["sign", "park.gate", "device/mqtt/park.gate.csr"]), "no invitation of park.gate fits")

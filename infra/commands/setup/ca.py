@@ -67,6 +67,18 @@ def request(name: str, folder: Path) -> None:
 @ca.command()
 @_AUTHORITY
 @click.argument("name")
+def invite(folder: Path, name: str) -> None:
+    """Make a one-time token with which NAME may ask for one certificate within a week."""
+    _check(name)
+    invitation = AuthorityFolder(folder).invite(name, _now())
+    token = " ".join(invitation.token[place : place + 4] for place in range(0, len(invitation.token), 4))
+    click.echo(f"token: {token}")
+    click.echo(f"until {invitation.until:%Y-%m-%d %H:%M} UTC, once; give it to the person at {name} and to nobody else")
+
+
+@ca.command()
+@_AUTHORITY
+@click.argument("name")
 @click.argument("request", type=click.File("rb"))
 @click.option("--out", type=_FOLDER, help="Where the bundle goes; NAME.bundle.pem by default.")
 @click.option("--days", type=click.IntRange(1, 3650), help="Lifetime; 30 for a dispenser, 90 for others.")
