@@ -90,9 +90,9 @@ class AuthorityFolder:
     def create(
         cls, folder: Path, name: str, now: datetime, successor_of: "AuthorityFolder | None" = None
     ) -> "AuthorityFolder":
-        """Make keys, certificate and an empty CRL. Raises ConfigError where an authority is there already.
+        """Create keys, certificate and an empty CRL. Raises ConfigError if the folder has an authority.
 
-        `successor_of`: whose key of controls it takes over, and whom the owners of its certificates trust too.
+        `successor_of`: an authority whose signing key it takes over, and which its bundles trust too.
         """
         authority = cls(folder)
         make_private_folder(folder)

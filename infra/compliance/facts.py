@@ -96,7 +96,7 @@ def _expected_matches(answered: Answered) -> float:
     if model is None or answered.crowd is None:
         return 1.0
     if answered.threshold is None:
-        return 0.0  # nobody was recognised
+        return 0.0  # no visitor was recognised
     point = model.at(answered.threshold)
     return min(1.0, answered.crowd * point.false_match / TRILLION) if point else 1.0
 

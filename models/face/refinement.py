@@ -1,4 +1,4 @@
-"""From a network's output to the embedding of a face model: what tells pictures apart, and not people, is removed.
+"""From a network's output to the embedding of a face model: the differences between pictures, not people, are removed.
 
 The mean of all people is subtracted, and then the **nuisance directions** of the model: those in which a camera, a
 crop or poor light moves everybody, and those in which strangers of one group of people differ least from one another

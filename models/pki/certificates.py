@@ -177,7 +177,7 @@ def requested_name(request: x509.CertificateSigningRequest) -> str:
 
 
 def common_name(certificate: x509.Certificate) -> str:
-    """Whom a certificate names."""
+    """The subject of a certificate."""
     return _common_name(certificate.subject)
 
 

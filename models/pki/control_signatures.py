@@ -1,4 +1,4 @@
-"""Signatures of controls (Ed25519, RFC 8032): a dispenser obeys what egress signed, whoever published it.
+"""Signatures of controls (Ed25519, RFC 8032): a dispenser obeys controls that egress signed, published by any client.
 
 A signed control is the control's JSON with one more field at its end, `signature`, whose text has a fixed length. So
 the last 104 bytes are the signature, and what was signed is the topic, a zero byte, and the rest with its closing

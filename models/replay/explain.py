@@ -62,7 +62,7 @@ class FaceFound(Struct, frozen=True, kw_only=True):
     doubt: int | None
     """threshold: from it up to `same`, a new visitor, counted as doubt"""
     wrongful_per_million: float | None
-    """newcomers, of a million, who are expected to match somebody in this crowd at this threshold, at most"""
+    """upper bound of the newcomers, of a million, that are expected to match a visitor of this crowd"""
     missed: float | None
     """share of those who return that is expected not to be recognised at this threshold"""
     is_measured: bool

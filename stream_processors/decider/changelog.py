@@ -1,4 +1,4 @@
-"""The changelog of the decider's table, read without Faust: where a row lies, and how an unreadable one is removed."""
+"""The changelog of the decider's table, read without Faust: finds rows, and removes unreadable ones."""
 
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -13,11 +13,11 @@ from stream_processors.runtime.kafka import open_consumer, open_producer, read_t
 __all__ = ["described", "set_aside"]
 
 _IMPERSONAL = ("dispenser", "partition", "site")
-"""kinds of rows whose keys hold no visitor"""
+"""kinds of rows whose keys contain no visitor"""
 
 
 async def described(settings: Settings, error: UnreadableRow) -> str:
-    """What is wrong with a row, where it lies, and what an operator can do."""
+    """Describe an unreadable row: the reason, its position, and the remedies."""
     topic = settings.topics.accounts_changelog
     row = _newest(await _read(settings, error.partition), error.key)
     place = f"{error.partition}/{row.offset}" if row else f"{error.partition}/?"
@@ -73,7 +73,7 @@ def _why_unreadable(settings: Settings, row: ConsumerRecord) -> str | None:
 
 
 def _shown(key: bytes) -> str:
-    """A table key without its last part, unless that is known to be no pseudonym."""
+    """Return a table key; its last part is left out if it may be a pseudonym."""
     _, *names = key.decode(errors="replace").split("/")
     is_known = names[:1] in ([kind] for kind in _IMPERSONAL)
     return "/".join(names if is_known else [*names[:-1], "*"])

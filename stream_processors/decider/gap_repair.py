@@ -1,4 +1,4 @@
-"""What Faust left out: events between the offset that was folded last and the next that it delivered."""
+"""Reads events that Faust skipped: those between the last folded offset and the next delivered one."""
 
 from collections.abc import AsyncIterator, Sequence
 

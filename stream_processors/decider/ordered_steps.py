@@ -1,4 +1,4 @@
-"""Steps that run one after another, in the order in which they were put, while whoever puts them goes on."""
+"""Steps that run one after another, in the order in which they were put, while the caller continues."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""The keys that a decider reads templates with, for as long as its worker runs."""
+"""The keys with which a decider reads templates, while its worker runs."""
 
 import asyncio
 
@@ -26,12 +26,12 @@ class WorkerKeys(Service):  # type: ignore[misc]  # mode has no types
         self.add_future(self._hold())
 
     async def ready(self) -> None:
-        """Wait until the key holder was asked, whatever the result."""
+        """Wait until the first request to the key holder has ended, with any result."""
         await self._asked.wait()
 
     @property
     def is_unreachable(self) -> bool:
-        """Whether the key holder does not answer, so that what has to be read may not be readable yet."""
+        """Whether the key holder does not answer, so that templates may not be readable yet."""
         return self._keys is None or self._keys.is_unreachable
 
     def unseal(self, site: str, sealed: Sealed, bound_to: bytes, /) -> bytes | None:
@@ -44,7 +44,7 @@ class WorkerKeys(Service):  # type: ignore[misc]  # mode has no types
             self._keys.destroy(site)
 
     async def fetch_for(self, event: Event) -> None:
-        """Fetch the key of a template that is to be read; a missing key is reported as a fault."""
+        """Fetch the key of the event's template; a missing key is reported as a fault."""
         if not isinstance(event, Requested) or event.sealed is None or self._keys is None:
             return
         if not self._keys.covers(event.site, event.sealed):

@@ -1,7 +1,7 @@
 """The last resort of a worker: exit immediately, as if killed, to be restarted by its supervisor.
 
-What a worker may lose by that is what it may lose by kill -9: nothing, since its state is recovered from Kafka and
-every event that it had not finished comes again. An orderly end of a broken worker could take a minute, or never come.
+This loses no more than kill -9: nothing, since the state is recovered from Kafka and unfinished events are redelivered.
+An orderly stop of a broken worker could take a minute, or never end.
 """
 
 import os
@@ -25,11 +25,11 @@ _FROZEN_S = 4.0
 _STUCK_S = 30.0
 """Six ticks: an event comes to every partition every 5 s."""
 _RECOVERS_S = 120.0
-"""How long a rebalance or a recovery may go on without a row; Faust shows a failed one only by never ending it."""
+"""Longest pause without a row in a rebalance or recovery; a failed one shows only by never ending."""
 
 
 def give_up(reason: str, **fields: object) -> NoReturn:
-    """End the process, now: nothing that it has in hand is sent, acknowledged or committed."""
+    """End the process immediately: nothing more is sent, acknowledged or committed."""
     log.error("gives up", reason=reason, **fields)
     sys.stderr.flush()
     os._exit(EXIT_CODE)
@@ -55,26 +55,26 @@ class Watchdog:
         return self
 
     def expect(self, partitions: Collection[int]) -> None:
-        """From now on events of these partitions must come, one in `_STUCK_S` at least."""
+        """Expect events of these partitions, at least one in `_STUCK_S`."""
         self._moved = dict.fromkeys(partitions, time.monotonic())
         self._pauses_since = None
 
     def pause(self) -> None:
-        """Nothing is decided until the next `expect`; until then something must `recover` every `_RECOVERS_S`."""
+        """Expect no events until the next `expect`, but a call of `recovers` every `_RECOVERS_S`."""
         self._moved = {}
         self._pauses_since = time.monotonic()
 
     def recovers(self) -> None:
-        """A row was recovered: however many follow, the recovery goes on."""
+        """Record that a row was recovered, so the recovery makes progress."""
         if self._pauses_since is not None:
             self._pauses_since = time.monotonic()
 
     def moved(self, partition: int) -> None:
-        """An event of this partition was decided."""
+        """Record that an event of this partition was decided."""
         self._moved[partition] = time.monotonic()
 
     def check(self) -> None:
-        """Return only if this process was not frozen since its last beat."""
+        """End the process if it was frozen since its last heartbeat."""
         if (silent := time.monotonic() - self._beat) > _FROZEN_S:
             give_up("was frozen, and its partitions may be another worker's", seconds=round(silent, 1))
 

@@ -1,7 +1,7 @@
-"""The controls that the MQTT broker should retain, compared with those that it retains. Pure.
+"""Compares the controls that the MQTT broker should retain with those that it retains. Pure.
 
-Kafka has the truth. The broker may hold something else: it lost or restored its file, another egress was
-late, or another client published there. `now` is monotonic seconds.
+Kafka is authoritative. The broker may retain another control: it lost or restored its file, another egress lagged, or
+another client published there. `now` is monotonic seconds.
 """
 
 import math
@@ -21,7 +21,7 @@ class Publication(NamedTuple):
     payload: bytes
     """empty: nothing is to be retained"""
     is_repair: bool
-    """nothing changed in Kafka: the broker retains what it should not"""
+    """nothing changed in Kafka: the broker retains a wrong control"""
 
 
 class _Published(NamedTuple):
@@ -33,7 +33,7 @@ _NEVER: Final = _Published(b"", -math.inf)
 
 
 class Retained:
-    """What is known on one connection to the broker."""
+    """The wanted and the retained controls, on one connection to the broker."""
 
     def __init__(self) -> None:
         self._wanted: dict[str, bytes | None] = {}
@@ -41,29 +41,29 @@ class Retained:
         self._published: dict[str, _Published] = {}
 
     def want(self, site: str, payload: bytes | None) -> None:
-        """Note the control that Kafka holds; empty where the site was removed, None where it cannot be read.
+        """Record the control in Kafka; empty if the site was removed, None if it cannot be read.
 
-        What cannot be read is left to an egress that can. A site that Kafka does not know has no control.
+        An unreadable control is left to an egress that can read it. A site that is not in Kafka has no control.
         """
         self._wanted[site] = payload
 
     def find(self, site: str, payload: bytes) -> None:
-        """Note what the broker retains from now on."""
+        """Record what the broker retains."""
         self._found[site] = payload
 
     def due(self, now: float) -> list[Publication]:
-        """List what is to be published now."""
+        """Return the publications that are due."""
         self._forget_strangers(now)
         sites = sorted(self._wanted.keys() | self._found.keys())
         return [publication for site in sites if (publication := self._publication(site, now))]
 
     def publish(self, publication: Publication, now: float) -> None:
-        """Note that the broker has acknowledged a publication."""
+        """Record the PUBACK of a publication."""
         self._found[publication.site] = publication.payload
         self._published[publication.site] = _Published(publication.payload, now)
 
     def _forget_strangers(self, now: float) -> None:
-        """Keep no memory of withdrawn controls that Kafka never knew, however many are published."""
+        """Drop withdrawn controls of sites that Kafka never had, so that memory stays bounded."""
         for site in self._found.keys() - self._wanted.keys():
             if not self._found[site] and now - self._published.get(site, _NEVER).at >= _SETTLES_S:
                 del self._found[site]

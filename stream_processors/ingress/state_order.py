@@ -21,14 +21,14 @@ __all__ = ["StateOrder", "keep_states"]
 
 
 class StateOrder:
-    """The newest state of each dispenser, and whose last record is not it. Pure."""
+    """The newest state of each dispenser, and the dispensers whose last record is another one. Pure."""
 
     def __init__(self) -> None:
         self._states = States()
         self._values: dict[str, bytes] = {}
 
     def follow(self, records: Iterable[ConsumerRecord], health: Health) -> dict[str, bytes]:
-        """Return the states that are to be appended again, by key, so that they come last."""
+        """Return the states to append again, by key, so that they come last."""
         again: dict[str, bytes] = {}
         for record in records:
             try:
@@ -75,7 +75,7 @@ async def keep_states(
 
 
 async def _batches(consumer: AIOKafkaConsumer) -> AsyncIterator[list[ConsumerRecord]]:
-    """What the topic holds now in one, and then what comes."""
+    """Yield the present records of the topic as one batch, and then new ones."""
     yield await read_to_end(consumer, consumer.assignment())
     while True:
         batches = await consumer.getmany(timeout_ms=1000)

@@ -1,4 +1,4 @@
-"""What becomes of a template at ingress: it is sealed, or it goes no further."""
+"""Sealing of templates at ingress; a template that cannot be sealed is dropped."""
 
 import secrets
 from typing import Protocol
@@ -17,14 +17,14 @@ class NoKey(FairrollError):
 
 
 class SealingKeys(Protocol):
-    """Whatever seals in the present minute."""
+    """Keys that seal in the present minute."""
 
     def seal(self, site: str, template: bytes, binding: bytes, nonce: bytes) -> Sealed | None:
-        """None: there is no key for the site."""
+        """Seal a template; None without a key for the site."""
         ...
 
     def has(self, site: str) -> bool:
-        """Whether there is one."""
+        """Return whether there is a key for the site."""
         ...
 
     async def fetch(self, site: str) -> None:
@@ -32,7 +32,7 @@ class SealingKeys(Protocol):
         ...
 
     def destroy(self, site: str) -> None:
-        """Destroy what is held of the site."""
+        """Destroy the keys of the site."""
         ...
 
 
@@ -57,7 +57,7 @@ class Seals:
             await self._keys.fetch(site)
 
     def take(self, site: str, device: str, request: Request) -> tuple[Request, Sealed | None]:
-        """Take the template out of a request, sealed. Without it a face is decided by the button rule.
+        """Remove the template from a request and seal it. Without it a face is decided by the rules of the button.
 
         Raises NoKey for a request to be forgotten without a key: passed on without the template,
         the request would be answered and nothing erased.

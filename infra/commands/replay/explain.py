@@ -113,13 +113,13 @@ def _face(face: FaceFound) -> str:
 def _threshold(face: FaceFound) -> str:
     """What the threshold of this crowd is, and what it is expected to get wrong."""
     if face.same is None:
-        return "the face model has no threshold for this crowd, so that nobody is recognised"
+        return "the face model has no threshold for this crowd, so no visitor is recognised"
     text = f"the same person from {face.same} on, in doubt from {face.doubt}"
     if face.wrongful_per_million is None or face.missed is None:
         return text
     basis = "" if face.is_measured else ", beyond what was measured"
     return (
-        f"{text}; at most {face.wrongful_per_million:.3g} of a million newcomers taken for somebody else{basis},"
+        f"{text}; at most {face.wrongful_per_million:.3g} of a million newcomers mistaken for another visitor{basis},"
         f" {face.missed:.1%} of those who return missed"
     )
 

@@ -93,7 +93,7 @@ def make_curve(groups: Sequence[GroupScores], mated: NDArray[np.integer], bits: 
         if _SMALLEST <= rate <= _LARGEST
     )
     if not points:
-        raise ConfigError("strangers cannot be told apart: no threshold has a false match rate below a tenth")
+        raise ConfigError("strangers cannot be separated: no threshold has a false match rate below a tenth")
     return Curve(points=points, measured_to=max(last, points[0].score))
 
 

@@ -1,7 +1,7 @@
 """The centre and the nuisance directions of a face model, learned from people. Pure functions.
 
 The first direction leads from the mean of the people to the mean of the groups: two sets of pictures differ in camera,
-crop and light, so it tells pictures apart. The others are the directions in which the groups' people vary most around
+crop and light, so it separates pictures. The others are the directions in which the groups' people vary most around
 their own mean: what many strangers share in such pictures is what makes them look alike to the network.
 """
 

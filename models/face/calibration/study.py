@@ -1,4 +1,4 @@
-"""A calibration from embeddings: what is learned, on whom it is judged, and what comes of it. Pure.
+"""A calibration from embeddings: what is learned, on which people it is tested, and the result. Pure.
 
 People are split: most teach the centre, the others are judged. A group is judged by a model that was learned without
 it; the model that is written learns from all groups.

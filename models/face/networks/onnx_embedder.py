@@ -63,7 +63,7 @@ class OnnxEmbedder:
         return None if float(np.linalg.norm(output)) < self._pixels.least_norm else unit(output)
 
     def output(self, image: Image.Image, face: Face) -> NDArray[np.float64]:
-        """Return the mean of the network's outputs for the face and its mirror image; its length tells its quality."""
+        """Return the mean output for the face and its mirror image; its length is a measure of quality."""
         pixels = np.asarray(align(upright_rgb(image), face.landmarks), np.float32)
         pixels = (pixels - self._mean) / self._deviation
         outputs = [self._run(each) for each in (pixels, pixels[:, ::-1])]

@@ -52,7 +52,7 @@ async def test_a_revoked_dispenser_is_disconnected_and_not_let_in_again(fort: Fo
         await _revoke_while_connected(fort, now)
     await _reload(fort, now)
     assert is_refused(await asyncio.to_thread(connack, fort.settings, fort.files("park.thief").context()))
-    with pytest.raises(aiomqtt.MqttError):  # at once, though in TLS 1.3 the client's handshake succeeds
+    with pytest.raises(aiomqtt.MqttError):  # immediately, though in TLS 1.3 the client's handshake succeeds
         async with asyncio.timeout(20), client(fort.settings, "park.thief"):
             pass
     assert not is_refused(await asyncio.to_thread(connack, fort.settings, fort.files("park.gate").context()))
