@@ -37,14 +37,14 @@ class SealingKeys(Protocol):
 
 
 class Seals:
-    """Follows the sites' controls: only of a site in face mode a template comes into Kafka."""
+    """Follows the controls: only templates of sites in face mode are sent to Kafka."""
 
     def __init__(self, keys: SealingKeys) -> None:
         self._keys = keys
         self._with_faces: set[str] = set()
 
     def follow(self, site: str, control: Control | None) -> None:
-        """Take in how a site works from now on; None: it was removed."""
+        """Apply a control; None: the site was removed."""
         if control and control.mode == "face":
             self._with_faces.add(site)
         else:
