@@ -173,6 +173,7 @@ async def test_report_of_a_dispenser_that_was_missing_in_the_sites_file_comes_in
     assert reported.endswith("0 sent again, 1 left, 2 without a payload\n")
 
     settings.sites.write_text(TWO_DISPENSERS)
+    assert (await fairroll(settings, "apply")).code == 0
     for _ in range(2):
         _, reported, _ = await fairroll(settings, "dead-letters", "--resubmit")
         assert reported.endswith("1 sent again, 0 left, 2 without a payload\n")
