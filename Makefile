@@ -32,8 +32,8 @@ check: setup ## style, types and the borders between folders
 dashboards: setup ## write grafana/dashboards and the alerts from grafana/*.py
 	$(BIN)/python -m grafana
 
-bench: setup ## how fast it answers
-	$(BIN)/python -m tests.experiments.bench
+bench: setup ## how fast it answers (PARTS=, TURNS=, RECORD=1 writes docs/benchmarks.md)
+	$(BIN)/python -m tests.experiments.bench $(PARTS) $(if $(TURNS),--turns $(TURNS)) $(if $(RECORD),--record)
 
 chaos: setup ## what faults under load do to its promises (SECONDS= of each fault, SEED=, RATE=, ONLY=)
 	$(BIN)/python -m tests.experiments.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \

@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
 from rich.console import Console
@@ -25,7 +24,6 @@ from infra.local.ports import Ports
 from infra.local.programs import BROKERS
 from infra.local.stack import LocalStack
 from infra.setup.provision import provision, provision_topics
-from infra.tables import Table
 from models.contract.codec import encode
 from models.contract.messages import Dispense, Stock
 from models.contract.topics import KafkaTopic
@@ -34,9 +32,11 @@ from models.mqtt_client import Client
 from models.settings import Settings, host_and_port
 from stream_processors.runtime.kafka import open_consumer, open_producer, read_to_end
 from tests.experiments.bench.bare_bridge import BARE_OUT, BARE_TOPICS
+from tests.experiments.bench.parts import Part, Row
+from tests.experiments.bench.report import table
 from tests.support.processes import beside, broker_of, environ_of
 
-__all__ = ["table"]
+__all__ = ["bridges"]
 
 _MESSAGES, _TURNS = 8_000, 3
 _DEVICES = [f"d{number}" for number in range(40)]
@@ -67,12 +67,12 @@ class Bridge(NamedTuple):
     is_bare: bool = False
 
 
-async def table(folder: Path, trees: tuple[Path, ...] = ()) -> Table:
+async def bridges(folder: Path, turns: int, trees: tuple[Path, ...] = ()) -> list[Part]:
     """Run everything in `folder` and compare."""
     sites = folder / "sites.toml"
     sites.write_text("".join(_SITE.format(site, _DEVICES).replace("'", '"') for site in _SITES))
     environ = {"FAIRROLL_SITES": str(sites), "FAIRROLL_DEVICE_REPORTS_PER_S": _UNLIMITED}
-    rows = Table("bridge", "messages/s", "least to most", "CPU us a message", title=f"medians of {_TURNS} turns")
+    parts = []
     async with LocalStack(folder, programs=BROKERS, ports=Ports.free(), environ=environ) as stack:
         settings = stack.settings
         await provision(settings)
@@ -80,25 +80,22 @@ async def table(folder: Path, trees: tuple[Path, ...] = ()) -> Table:
             settings, tuple(KafkaTopic(name, settings.partitions, _APPEND_TIME) for name in BARE_TOPICS)
         )
         for name, bare, measure in (("ingress", "in", _into_kafka), ("egress", "out", _out_of_kafka)):
-            bridges = [
+            compared = [
                 Bridge("this", (sys.executable, "-m", "infra.cli", name)),
                 Bridge("bare", (sys.executable, "-m", "tests.experiments.bench.bare_bridge", bare), is_bare=True),
                 *(Bridge(tree.name, (sys.executable, "-m", "infra.cli", name), tree) for tree in trees),
             ]
-            turns: dict[str, list[Turn]] = {bridge.name: [] for bridge in bridges}
-            for _ in range(_TURNS):
-                for bridge in bridges:
-                    turns[bridge.name].append(await measure(settings, bridge))
-            for kind, found in turns.items():
-                rates = [turn.per_s for turn in found]
-                cpu_us = median(turn.cpu_us for turn in found)
-                rows.add_row(
-                    f"{name}, {kind}",
-                    f"{median(rates):,.0f}",
-                    f"{min(rates):,.0f} to {max(rates):,.0f}",
-                    f"{cpu_us:.0f}",
-                )
-    return rows
+            found: dict[str, list[Turn]] = {bridge.name: [] for bridge in compared}
+            for _ in range(turns):
+                for bridge in compared:
+                    found[bridge.name].append(await measure(settings, bridge))
+            rates = tuple(Row(kind, tuple(turn.per_s for turn in some)) for kind, some in found.items())
+            cpu_us = tuple(Row(kind, tuple(turn.cpu_us for turn in some)) for kind, some in found.items())
+            parts.append(
+                Part(name, f"{_MESSAGES:,} messages that waited, next to a bridge", "messages/s", rates, "bare")
+            )
+            parts.append(Part(f"{name} CPU", "CPU time of a message", "us", cpu_us, "bare"))
+    return parts
 
 
 async def _into_kafka(settings: Settings, bridge: Bridge) -> Turn:
@@ -169,4 +166,5 @@ def _cpu_s(pid: int) -> float:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="fairroll-bench-") as place:
-        Console().print(asyncio.run(table(Path(place), tuple(Path(tree) for tree in sys.argv[1:]))))
+        for part in asyncio.run(bridges(Path(place), _TURNS, tuple(Path(tree) for tree in sys.argv[1:]))):
+            Console().print(table(part))

@@ -7,11 +7,10 @@ window, the epochs that a site has behind it.
 import time
 from collections.abc import Callable, Iterator
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
-from rich.console import Group
 
-from infra.tables import Table, stacked
 from models.contract.codec import encode
 from models.contract.face_models import FACE_MODELS
 from models.contract.messages import ButtonPressed, Dispensed, FaceSeen
@@ -22,8 +21,9 @@ from models.ledger.events import EpochEnded, Event, Record, Reported, Requested,
 from models.ledger.partition import Partition
 from models.ledger.rules.policy import Policy
 from stream_processors.decider.ledger import Ledger, Message, read
+from tests.experiments.bench.parts import Part, Row
 
-__all__ = ["table"]
+__all__ = ["fold"]
 
 _CROWDS = (10, 1_000, 10_000)
 _GRANTS = (10, 1_000, 10_000)
@@ -49,29 +49,46 @@ class _CountingTable(dict[bytes, bytes]):
         super().__setitem__(key, value)
 
 
-def table() -> Group:
+def fold() -> list[Part]:
     """Measure all three."""
-    return stacked(
-        _table("live templates", "a stranger's face, at one site", _CROWDS, _crowd),
-        _table("grants in the window", "a button of one dispenser, each portion reported", _GRANTS, _busy_dispenser),
-        _table("epochs ended", "a stranger's face, in the epoch after", _EPOCHS, _epochs),
+    return [
+        *_parts("live templates", "a stranger's face, at one site", _CROWDS, _crowd),
+        *_parts("grants in the window", "a button of one dispenser, each portion reported", _GRANTS, _busy_dispenser),
+        *_parts("epochs ended", "a stranger's face, in the epoch after", _EPOCHS, _epochs),
+    ]
+
+
+def _parts(what: str, title: str, sizes: tuple[int, ...], stream: Callable[[int], Iterator[Message]]) -> Iterator[Part]:
+    costs = {f"{size:,}": _cost(stream(size)) for size in sizes}
+    base = next(iter(costs))
+    written = ", ".join(f"{cost.records:g} of {cost.row_bytes:,} B" for cost in costs.values())
+    yield Part(
+        f"fold by {what}",
+        f"the pure fold of {title}, p50",
+        "us",
+        tuple(Row(name, (cost.fold_us,)) for name, cost in costs.items()),
+        base,
+    )
+    yield Part(
+        f"fold and rows by {what}",
+        f"decoding, fold and rows of {title}, p50",
+        "us",
+        tuple(Row(name, (cost.ledger_us,)) for name, cost in costs.items()),
+        base,
+        f"Rows a decision: {written}.",
     )
 
 
-def _table(what: str, title: str, sizes: tuple[int, ...], stream: Callable[[int], Iterator[Message]]) -> Table:
-    heads = (what, "fold us p50", "to the first", "fold and rows us p50", "changelog records a decision")
-    rows = Table(*heads, title=f"a decision on {title}")
-    first = 0.0
-    for size in sizes:
-        fold_us, ledger_us, records, written = _cost(stream(size))
-        first = first or fold_us
-        ratio = f"{fold_us / first:.1f}x"
-        rows.add_row(f"{size:,}", f"{fold_us:.0f}", ratio, f"{ledger_us:.0f}", f"{records:g} of {written} B")
-    return rows
+class _Cost(NamedTuple):
+    """Of a request: microseconds of the fold and of the ledger around it, rows and their bytes."""
+
+    fold_us: float
+    ledger_us: float
+    records: int
+    row_bytes: int
 
 
-def _cost(stream: Iterator[Message]) -> tuple[float, float, float, int]:
-    """Microseconds of the fold and of the ledger, changelog records and their bytes, for each request."""
+def _cost(stream: Iterator[Message]) -> _Cost:
     partition, rows = Partition(_SECRET), _CountingTable()
     ledger = Ledger(_SECRET, Keyring(), Topics())
     ledger.begin(rows, [0])
@@ -85,7 +102,7 @@ def _cost(stream: Iterator[Message]) -> tuple[float, float, float, int]:
             folds.append(fold_us)
             ledgers.append(ledger_us)
             records, size = max(records, rows.writes - before), rows.written_bytes - before_bytes
-    return median(folds[-_MEASURED:]), median(ledgers[-_MEASURED:]), records, size
+    return _Cost(median(folds[-_MEASURED:]), median(ledgers[-_MEASURED:]), records, size)
 
 
 def _crowd(templates: int) -> Iterator[Message]:

@@ -18,19 +18,18 @@ from devices.simulation.synthetic_faces import SYNTHETIC, SyntheticFace
 from infra.local.ports import Ports
 from infra.local.stack import LocalStack
 from infra.setup.provision import provision_topics
-from infra.tables import Table
 from models.contract.codec import encode
 from models.contract.messages import FaceSeen
 from models.contract.topics import KafkaTopic, Topics
 from models.face.protection import Protector
 from models.settings import Settings
 from tests.experiments.bench import floor
+from tests.experiments.bench.parts import Part, Row
 from tests.support.processes import beside, environ_of
 
-__all__ = ["table"]
+__all__ = ["latency"]
 
-_RATE = 50.0
-_TURNS, _TURN_S, _WARM_UP_S = 6, 10.0, 5.0
+_WARM_UP_S = 5.0
 _DEVICES = [f"d{number}" for number in range(40)]
 _SITES = f"""
 [sites.bench]
@@ -40,8 +39,10 @@ devices = {str(_DEVICES).replace("'", '"')}
 """
 
 
-async def table(folder: Path) -> Table:
-    """Run everything in `folder` and compare."""
+async def latency(
+    folder: Path, turns: int, *, seconds: float = 10.0, rates: tuple[float, ...] = (50, 300)
+) -> list[Part]:
+    """Run everything in `folder`, at each rate in turns."""
     sites = folder / "sites.toml"
     sites.write_text(_SITES)
     async with LocalStack(folder, ports=Ports.free(), environ={"FAIRROLL_SITES": str(sites)}) as stack:
@@ -52,31 +53,49 @@ async def table(folder: Path) -> Table:
             whole, bare = _Path(client, _whole_way()), _Path(client, _floor_way())
             listener = asyncio.create_task(_listen(client, (whole, bare)))
             for path in (whole, bare):
-                await path.load(_WARM_UP_S)
-                path.waits_ms.clear()
-            for _ in range(_TURNS):
-                await bare.load(_TURN_S)
-                await whole.load(_TURN_S)
+                await path.waits_ms(rates[0], _WARM_UP_S)
+            parts = [part for rate in rates for part in await _at(rate, turns, seconds, whole, bare)]
             listener.cancel()
-    return _compared(whole.waits_ms, bare.waits_ms)
+    return parts
+
+
+async def _at(rate: float, turns: int, seconds: float, whole: "_Path", bare: "_Path") -> list[Part]:
+    waits = {"fairroll": list[list[float]](), "floor": list[list[float]]()}
+    for _ in range(turns):
+        waits["floor"].append(await bare.waits_ms(rate, seconds))
+        waits["fairroll"].append(await whole.waits_ms(rate, seconds))
+    title = f"publish to command at {rate:g} requests/s, turns of {seconds:g} s"
+    note = "The floor is the same hops with nothing between: mosquitto, Kafka, a process, Kafka, mosquitto."
+    return [
+        Part(
+            f"latency p{percent} at {rate:g}/s",
+            title,
+            "ms",
+            tuple(Row(name, tuple(_percentile(some, percent) for some in all_)) for name, all_ in waits.items()),
+            "floor",
+            note,
+        )
+        for percent in (50, 99)
+    ]
 
 
 class _Path:
     """Publishes requests at a rate and notes when the command for each comes back."""
 
     def __init__(self, client: Client, question: Callable[[str], tuple[str, bytes]]) -> None:
-        self.waits_ms: list[float] = []
         self._client = client
         self._question = question
+        self._waits_ms: list[float] = []
         self._asked: dict[str, float] = {}
         self._random = np.random.default_rng(1)
 
-    async def load(self, seconds: float) -> None:
-        """Ask at random moments, at `_RATE` on average; return when all is answered. Raises TimeoutError."""
+    async def waits_ms(self, rate: float, seconds: float) -> list[float]:
+        """Ask at random moments; return how long each answer took when all are there. Raises TimeoutError."""
+        self._waits_ms = []
         end = time.perf_counter() + seconds
         moment = time.perf_counter()
         async with asyncio.TaskGroup() as asking:
-            while (moment := moment + self._random.exponential(1 / _RATE)) < end:
+            while (moment := moment + self._random.exponential(1 / rate)) < end:
                 request = new_id()
                 topic, payload = self._question(request)
                 await asyncio.sleep(max(0.0, moment - time.perf_counter()))
@@ -85,10 +104,11 @@ class _Path:
         async with asyncio.timeout(10):
             while self._asked:
                 await asyncio.sleep(0.05)
+        return self._waits_ms
 
     def answered(self, request: str, now: float) -> None:
         if asked := self._asked.pop(request, None):
-            self.waits_ms.append(1000 * (now - asked))
+            self._waits_ms.append(1000 * (now - asked))
 
 
 async def _listen(client: Client, paths: tuple[_Path, ...]) -> None:
@@ -138,17 +158,5 @@ async def _floor(settings: Settings) -> AsyncIterator[None]:
         yield
 
 
-def _compared(whole: list[float], bare: list[float]) -> Table:
-    title = f"at {_RATE:g} requests/s, turns of {_TURN_S:g} s in one run"
-    rows = Table("publish to command", "requests", "p50 ms", "p99 ms", "max ms", title=title)
-    for name, waits in (("fairroll", whole), ("floor: the same hops, nothing between", bare)):
-        p50, p99 = _p50_p99(waits)
-        rows.add_row(name, str(len(waits)), f"{p50:.1f}", f"{p99:.1f}", f"{max(waits):.1f}")
-    ratios = (f"{ours / floors:.2f}" for ours, floors in zip(_p50_p99(whole), _p50_p99(bare), strict=True))
-    rows.add_row("ratio", "", *ratios, "")
-    return rows
-
-
-def _p50_p99(values: list[float]) -> tuple[float, float]:
-    cuts = quantiles(values, n=100, method="inclusive")
-    return cuts[49], cuts[98]
+def _percentile(values: list[float], percent: int) -> float:
+    return quantiles(values, n=100, method="inclusive")[percent - 1]

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from infra.tables import Table
 from models.contract.messages import LEAST_TEMPLATE_BYTES
 from models.keys.seals import ENTROPY_BYTES, NONCE_BYTES, Keyring, SealKey, binding
+from tests.experiments.bench.parts import Part, Row
 
-__all__ = ["table"]
+__all__ = ["sealing"]
 
 _MEASURED = 5_000
 _MINUTE = 29_000_000
@@ -17,15 +17,22 @@ _WINDOWS = (9, 1_440)
 """minutes; the second is the longest"""
 
 
-def table() -> Table:
-    heads = ("window, minutes", "seal us p50", "unseal us p50", "first unseal ms")
-    rows = Table(*heads, title="a template sealed by ingress, unsealed by a decider")
-    for window in _WINDOWS:
-        rows.add_row(f"{window:,}", *_cost(window))
-    return rows
+def sealing() -> list[Part]:
+    """Measure what happens to each template, and what happens once after a start."""
+    costs = {f"window of {window:,} min": _cost(window) for window in _WINDOWS}
+    each = [
+        Row(f"{what}, {name}", (cost[at],))
+        for name, cost in costs.items()
+        for at, what in enumerate(("seal", "unseal"))
+    ]
+    first = [Row(name, (cost[2],)) for name, cost in costs.items()]
+    return [
+        Part("sealing", "a template sealed by ingress, unsealed by a decider, p50", "us", tuple(each)),
+        Part("first unseal", "the first template after a start", "ms", tuple(first)),
+    ]
 
 
-def _cost(window: int) -> tuple[str, str, str]:
+def _cost(window: int) -> tuple[float, float, float]:
     """Sealed in the present minute by a ring that begins there, opened by one that begins a window before."""
     key = SealKey.first(_MINUTE, secrets.token_bytes(ENTROPY_BYTES))
     now, template = _MINUTE + window, secrets.token_bytes(LEAST_TEMPLATE_BYTES)
@@ -40,7 +47,7 @@ def _cost(window: int) -> tuple[str, str, str]:
         sealed = ingress.seal("crowd", template, bound, now, nonce)
         assert sealed
         unseals.append(_timed(lambda: decider.unseal("crowd", sealed, bound)))  # noqa: B023 - called immediately
-    return f"{median(seals):.1f}", f"{median(unseals):.1f}", f"{unseals[0] / 1000:.1f}"
+    return median(seals), median(unseals), unseals[0] / 1000
 
 
 def _timed(work: Callable[[], object]) -> float:
