@@ -45,7 +45,7 @@ class Contestant:
     rates: list[float] = field(default_factory=list)
     """events a second"""
     cpu_s: list[float] = field(default_factory=list)
-    """seconds a million events, of all its processes"""
+    """seconds a million events, of all its processes since they were ready"""
 
 
 def decider(name: str, *, tree: Path | None = None, workers: int = 1) -> Contestant:
@@ -109,11 +109,12 @@ async def _turn(one: Contestant, settings: Settings, events: int) -> None:
             for number in range(one.workers)
         ]
         workers = await asyncio.gather(*(running.enter_async_context(worker) for worker in starting))
+        started_s = sum(map(cpu_s, workers))
         async with asyncio.timeout(_DRAIN_S):
             while not await _are_committed(admin, settings.topics.decider_group, ends):
                 assert all(worker.returncode is None for worker in workers), one.name
                 await asyncio.sleep(_POLL_S)
-        one.cpu_s.append(1e6 / events * sum(map(cpu_s, workers)))
+        one.cpu_s.append(1e6 / events * (sum(map(cpu_s, workers)) - started_s))
     times = [record.timestamp for record in await read_records(settings, settings.topics.decisions)]
     low, high = len(times) // 5, 19 * len(times) // 20
     one.rates.append(1000 * (high - low) / max(1, times[high] - times[low]))
