@@ -16,7 +16,7 @@ from infra.kafka_records import read_records
 from models.keys.key_files import PIPELINE_KEY, parse_key
 from models.keys.seals import Keyring
 from models.settings import Settings
-from stream_processors.decider.batch import RECORD_BATCH_BYTES, Batch
+from stream_processors.decider.batch import RECORD_BATCH_BYTES, Batch, KeyValue
 from stream_processors.decider.faust_producer import send_all
 from stream_processors.decider.ledger import Ledger, Message, read
 
@@ -65,7 +65,8 @@ async def _answer(producer: AIOKafkaProducer, ledger: Ledger, changelog: str, me
 
 async def _write(producer: AIOKafkaProducer, changelog: str, batch: Batch) -> None:
     await (await send_all(producer, batch.records))
-    await (await send_all(producer, {(changelog, batch.partition): batch.rows.items()}))
+    rows = [KeyValue(key, row) for key, row in batch.rows.items()]
+    await (await send_all(producer, {(changelog, batch.partition): rows}))
 
 
 if __name__ == "__main__":

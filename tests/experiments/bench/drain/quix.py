@@ -46,7 +46,7 @@ def drain(settings: Settings) -> None:
                 state.delete(key.decode())
             else:
                 state.set_bytes(key.decode(), row)
-        return [record.value for record in folded.records]
+        return [record.value or b"" for record in folded.records]
 
     application.dataframe(events).apply(decide, stateful=True, expand=True, metadata=True).to_topic(decisions)
     sys.stdout.write("ready\n")
