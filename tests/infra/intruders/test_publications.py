@@ -59,6 +59,11 @@ async def test_a_dispenser_may_publish_what_is_its_own(fort: Fort) -> None:
         assert await reader.seen_before(b"last") == [f"{_GATE}/{channel}" for channel in ("request", "report", "state")]
 
 
+async def test_ingress_may_withdraw_the_state_of_a_dispenser(fort: Fort) -> None:
+    async with client(fort.settings, "ingress-1") as ingress:
+        await ingress.publish(f"{_LOBBY}/state", b"", qos=1, retain=True)
+
+
 @pytest.mark.parametrize("topic", [f"{_LOBBY}/state", "fairroll/v1/park/control", f"{_GATE}/command"])
 async def test_a_last_will_on_the_topic_of_another_is_not_published(fort: Fort, topic: str) -> None:
     async with witness(fort.settings) as reader:

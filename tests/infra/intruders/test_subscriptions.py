@@ -52,6 +52,7 @@ async def test_may_not_subscribe(fort: Fort, name: str, topic: str) -> None:
         ("ingress-1", "$share/ingress/fairroll/+/+/+/request"),
         ("ingress-1", "fairroll/v1/pipeline"),
         ("egress-1", "fairroll/v1/+/control"),
+        ("operator", "fairroll/v1/+/control"),
     ],
 )
 async def test_may_subscribe_what_it_needs(fort: Fort, name: str, topic: str) -> None:
