@@ -16,7 +16,7 @@ from models.settings import Settings
 __all__ = ["control_differences", "differences", "newest_values"]
 
 _SETTLES_S = 2.5
-"""Egress publishes a control within a second of Kafka, and repairs one of somebody else every two."""
+"""Egress publishes a control within a second of Kafka, and repairs a foreign one every two."""
 
 
 async def control_differences(settings: Settings) -> list[str]:

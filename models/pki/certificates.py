@@ -172,7 +172,7 @@ def fingerprint(key: EllipticCurvePublicKey) -> str:
 
 
 def requested_name(request: x509.CertificateSigningRequest) -> str:
-    """Whom a request names."""
+    """The subject of a request."""
     return _common_name(request.subject)
 
 

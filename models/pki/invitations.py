@@ -1,4 +1,4 @@
-"""One-time tokens: who knows one may ask for one certificate, without reading a fingerprint to anybody.
+"""One-time tokens: its holder may ask for one certificate, without reading out a fingerprint.
 
 The operator invites a name and gives the token to the person at the dispenser. The request carries a proof: the
 HMAC-SHA256 of its public key under the token, as the challenge password of PKCS #9. The token itself does not travel

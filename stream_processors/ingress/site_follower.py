@@ -60,7 +60,7 @@ class SiteFollower:
     async def catch_up_for(self, site: str, device: str) -> None:
         """Wait until what Kafka holds now was read, before a dispenser is refused as unknown.
 
-        So whoever has seen a registration in Kafka finds it here. Needs `follow` in another task.
+        So a caller that has seen a registration in Kafka finds it here. Needs `follow` in another task.
         """
         now = time.monotonic()
         if self.sites.knows(site, device) or now < self._caught_up + _CATCH_UP_EVERY_S:

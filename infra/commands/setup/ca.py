@@ -73,7 +73,7 @@ def invite(folder: Path, name: str) -> None:
     invitation = AuthorityFolder(folder).invite(name, _now())
     token = " ".join(invitation.token[place : place + 4] for place in range(0, len(invitation.token), 4))
     click.echo(f"token: {token}")
-    click.echo(f"until {invitation.until:%Y-%m-%d %H:%M} UTC, once; give it to the person at {name} and to nobody else")
+    click.echo(f"until {invitation.until:%Y-%m-%d %H:%M} UTC, once; give it only to the person at {name}")
 
 
 @ca.command()

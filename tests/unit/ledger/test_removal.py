@@ -1,4 +1,4 @@
-"""A site that is taken out of service: what it remembers is void at once, and gone with the next tick."""
+"""A site that is taken out of service: its memory is void immediately, and deleted at the next tick."""
 
 import random
 

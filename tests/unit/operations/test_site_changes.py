@@ -1,4 +1,4 @@
-"""What a sites file changes, and what it only changes when it is told to remove."""
+"""The changes by a sites file, and those that need --remove."""
 
 from infra.sites.changes import Change, compare, kept, without_removals
 from models.ledger.events import SiteConfigured, SiteRemoved
