@@ -9,10 +9,11 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from models.contract.topics import DeviceTopic, Topics
 from models.errors import MalformedMessage
+from models.ledger.rules.policy import Sites
 from stream_processors.ingress.rate_limit import RateLimits
 from stream_processors.ingress.records import Publication, Record
 from stream_processors.runtime.health import Health
@@ -28,6 +29,15 @@ _REPORT_EVERY = 20
 _MOST_NAMED = 5
 
 
+class Registry(Protocol):
+    """Follows which dispensers there are."""
+
+    @property
+    def sites(self) -> Sites:
+        """The present ones."""
+        ...
+
+
 class Admission:
     """Puts the rate limits before and behind `turn`."""
 
@@ -35,13 +45,12 @@ class Admission:
         self,
         turn: Turn,
         limits: RateLimits,
-        knows: Callable[[str, str], bool],
+        registry: Registry,
         topics: Topics,
         health: Health,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`knows`: whether a site has a dispenser of that name."""
-        self._turn, self._limits, self._knows = turn, limits, knows
+        self._turn, self._limits, self._registry = turn, limits, registry
         self._topics, self._health, self._clock = topics, health, clock
         self._held: dict[DeviceTopic, Publication] = {}
         self._limited: Counter[str] = Counter()
@@ -76,7 +85,7 @@ class Admission:
     def _source(self, topic: str) -> DeviceTopic | None:
         with suppress(MalformedMessage):
             source = self._topics.parse(topic)
-            if self._knows(source.site, source.device):
+            if self._registry.sites.knows(source.site, source.device):
                 return source
         return None
 

@@ -166,7 +166,7 @@ async def _carry(settings: Settings, health: Health) -> None:
             _acknowledge(session, in_flight, topics.dead_letters, health), name="acknowledge"
         )
         turn = partial(_turn, topics=topics, follower=follower, seals=seals, withdrawals=withdrawals)
-        admission = Admission(turn, RateLimits(settings.device_rates), follower.sites.knows, topics, health)
+        admission = Admission(turn, RateLimits(settings.device_rates), follower, topics, health)
         tasks.create_task(admission.run(partial(_append, producer)), name="admission")
         try:
             await _forward(session, producer, admission.turn, in_flight, health)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 import pytest
 
 from models.contract.topics import Channel, Topics
+from models.ledger.rules.policy import Sites, SiteSpec
 from stream_processors.ingress.admission import Admission
 from stream_processors.ingress.rate_limit import RateLimits, TokenBucket
 from stream_processors.ingress.records import Publication, Record
@@ -24,11 +25,10 @@ class Ingress:
     """Admission before a `turn` that makes one record of each message, or a dead letter of a bad one."""
 
     def __init__(self) -> None:
+        self.sites = Sites(sites={"park": SiteSpec(devices=("gate", "door"))})
         self.clock = Clock()
         self.health = Health("ingress", "1", counts=("limited",))
-        self.admission = Admission(
-            self._turn, RateLimits(RATES), lambda site, _: site == "park", TOPICS, self.health, self.clock
-        )
+        self.admission = Admission(self._turn, RateLimits(RATES), self, TOPICS, self.health, self.clock)
         self.appended: list[Record] = []
 
     async def receive(
@@ -142,6 +142,13 @@ async def test_unknown_senders_share_one_bound_under_any_number_of_names() -> No
         await ingress.receive("report", b"bad", site=f"site-{number}")
     assert len(ingress.appended) == 2_000
     assert await ingress.receive("report") == 1
+
+
+async def test_a_dispenser_that_is_enrolled_later_has_a_rate_of_its_own() -> None:
+    ingress = Ingress()
+    assert await ingress.flood("request", 3_000, site="hall") == 2_000
+    ingress.sites = Sites(sites={"hall": SiteSpec(devices=("gate",))})
+    assert await ingress.flood("request", 3_000, site="hall") == 200
 
 
 async def test_a_topic_that_cannot_be_parsed_is_of_an_unknown_sender() -> None:
