@@ -28,7 +28,7 @@ async def gather(settings: Settings, sites: Sites, site: str, *, offline: bool) 
     return Facts(
         site=site,
         spec=sites.sites[site],
-        sites_file=settings.sites.name,
+        settings_source=settings.sites.name if offline else settings.topics.sites,
         topics=settings.topics,
         mqtt=settings.mqtt,
         kafka=settings.kafka,

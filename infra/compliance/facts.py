@@ -133,7 +133,7 @@ class Facts(Struct, frozen=True, kw_only=True):
 
     site: str
     spec: SiteSpec
-    sites_file: str
+    settings_source: str
     topics: Topics
     mqtt: str
     kafka: str
@@ -169,4 +169,4 @@ class Facts(Struct, frozen=True, kw_only=True):
 
     def setting(self, name: str) -> str:
         """The position of a setting of the site, for the column of sources."""
-        return f"{self.sites_file}, sites.{self.site}, {name}"
+        return f"{self.settings_source}, {self.site}, {name}"

@@ -88,7 +88,7 @@ def _basis(facts: Facts) -> str:
     seen = "the running pipeline" if facts.live else "no running pipeline: what depends on one was not checked"
     simulated = " The sites file marks its dispensers as simulated." if facts.spec.simulated else ""
     policy = facts.spec.policy.version
-    return f"Written {at} from {facts.sites_file} (policy {policy}) and {seen}.{simulated}{_left_out(facts)}"
+    return f"Written {at} from {facts.settings_source} (policy {policy}) and {seen}.{simulated}{_left_out(facts)}"
 
 
 def _left_out(facts: Facts) -> str:

@@ -28,7 +28,7 @@ _SHOWN = 20
 @click.option("--limit", type=click.IntRange(min=0), help=f"List the newest N.  [default: {_SHOWN}; all with --json]")
 @click.option("--json", "as_json", is_flag=True, help="For programs: a JSON object a line.")
 @click.option(
-    "--resubmit", "again", is_flag=True, help="Read the kept reports again, with FAIRROLL_SITES as it is now."
+    "--resubmit", "again", is_flag=True, help="Read the kept reports again, with the sites that are served now."
 )
 def dead_letters(newest_s: int, site: str, reason: str, limit: int | None, *, as_json: bool, again: bool) -> None:
     """List the messages that could not be read, by reason.

@@ -77,7 +77,7 @@ def facts(spec: SiteSpec = FACE, seen: Live | None = None) -> Facts:
     return Facts(
         site="park",
         spec=spec,
-        sites_file="sites.toml",
+        settings_source="sites.toml",
         topics=TOPICS,
         mqtt="b:1883",
         kafka="b:9092",
