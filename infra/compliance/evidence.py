@@ -2,18 +2,21 @@
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 
 from infra.compliance.facts import Facts, Live, Seal, Traffic
 from infra.hold.hold import read_receipts
 from infra.kafka_records import stream_records
 from infra.readable_records import newest_controls, newest_states, readable
 from infra.setup.provision import read_topic_settings
+from infra.sites.registry import read_registry
 from models.contract.messages import Control, DeviceState
-from models.contract.topics import KafkaTopic, kafka_topics
+from models.contract.topics import kafka_topics
 from models.errors import ConfigError
 from models.ledger.codec import decode_outcome
 from models.ledger.rules.policy import Sites
 from models.settings import Settings
+from models.site_file import read_sites
 from stream_processors.runtime.key_client import read_facts
 
 __all__ = ["gather"]
@@ -21,10 +24,12 @@ __all__ = ["gather"]
 _DAY_S = 86_400.0
 
 
-async def gather(settings: Settings, sites: Sites, site: str, *, offline: bool) -> Facts:
+async def gather(settings: Settings, site: str, *, offline: bool) -> Facts:
     """Gather the facts of a report. Raises ConfigError for an unknown site, KafkaAway if Kafka does not answer."""
+    sites = read_sites(settings.sites) if offline else await _served(settings)
+    source = f"{settings.sites} (FAIRROLL_SITES)" if offline else settings.topics.sites
     if site not in sites.sites:
-        raise ConfigError(f"no site {site!r} in {settings.sites} (FAIRROLL_SITES); its sites: {', '.join(sites.sites)}")
+        raise ConfigError(f"no site {site!r} in {source}; its sites: {', '.join(sites.sites)}")
     return Facts(
         site=site,
         spec=sites.sites[site],
@@ -37,10 +42,18 @@ async def gather(settings: Settings, sites: Sites, site: str, *, offline: bool) 
     )
 
 
+async def _served(settings: Settings) -> Sites:
+    """The sites as Kafka holds them. Raises ConfigError where there is no Kafka, or no such topic."""
+    wanted = [settings.topics.sites]
+    _check(settings, wanted, await read_topic_settings(settings, wanted))
+    return await read_registry(settings)
+
+
 async def _live(settings: Settings, sites: Sites, site: str) -> Live:
     wanted = kafka_topics(settings.topics, settings.partitions, sites.longest_window_s)
-    found = await read_topic_settings(settings, [topic.name for topic in wanted])
-    _check(settings, wanted, found)
+    names = [topic.name for topic in wanted]
+    found = await read_topic_settings(settings, names)
+    _check(settings, names, found)
     unreadable: list[str] = []
     control, states, traffic, receipts, seal = await asyncio.gather(
         _control(settings, site, unreadable),
@@ -60,9 +73,9 @@ async def _live(settings: Settings, sites: Sites, site: str) -> Live:
     )
 
 
-def _check(settings: Settings, wanted: tuple[KafkaTopic, ...], found: dict[str, dict[str, str]]) -> None:
+def _check(settings: Settings, wanted: Sequence[str], found: Mapping[str, dict[str, str]]) -> None:
     """Raise ConfigError for a missing topic, on which a consumer would wait without end."""
-    if missing := [topic.name for topic in wanted if not found.get(topic.name)]:
+    if missing := [name for name in wanted if not found.get(name)]:
         raise ConfigError(f"Kafka at {settings.kafka} has no {missing[0]}: run `fairroll provision`, or use --offline")
 
 

@@ -10,8 +10,6 @@ import click
 from infra.compliance.evidence import gather
 from infra.compliance.report import count, html, lines, markdown, sections
 from infra.operator_settings import operator_settings
-from infra.sites.registry import read_registry
-from models.site_file import read_sites
 
 __all__ = ["compliance"]
 
@@ -32,8 +30,7 @@ def compliance(site: str, out: Path, kind: Literal["md", "html", "both"], *, off
     fails; what needs counsel fails nothing.
     """
     settings = operator_settings()
-    sites = read_sites(settings.sites) if offline else asyncio.run(read_registry(settings))
-    facts = asyncio.run(gather(settings, sites, site, offline=offline))
+    facts = asyncio.run(gather(settings, site, offline=offline))
     found = sections(facts)
     for name in facts.live.unreadable if facts.live else ():
         click.echo(f"left out, this version cannot read it: {name}", err=True)
