@@ -37,11 +37,12 @@ from devices.machine.camera_permission import CameraBlocked, camera_blocked
 from devices.machine.dispenser import resume, step
 from devices.machine.state import State
 from devices.session.mqtt_connection import Identity, MqttConnection, open_connection
+from devices.session.published_state import PublishedState
 from devices.session.security import UNSECURED, Security, read_control
 from devices.session.site_key import EpochFollower, KeyUnavailable
 from models.backoff import Backoff
 from models.contract.codec import decode_command, encode
-from models.contract.messages import Ack, Control, DeviceState, ForgetRequested, Mode, Report, Request
+from models.contract.messages import Ack, Control, ForgetRequested, Mode, Report, Request
 from models.errors import ConfigError, MalformedMessage
 from models.mqtt_client import MqttRejected
 
@@ -49,9 +50,6 @@ __all__ = ["Dispenser", "Identity", "new_id"]
 
 log = structlog.get_logger()
 
-_FIRMWARE = "fairroll-0.1.0"
-_OFFLINE_TIMEOUT_S = 2.0
-"""Timeout of publishing the offline state at a stop."""
 _STABLE_AFTER_S = 5.0
 """A shorter connection counts as failed, for the backoff: two dispensers with one client id disconnect each other, and
 would reconnect without a delay."""
@@ -103,9 +101,7 @@ class Dispenser:
         self._republishing: asyncio.Task[None] | None = None
         self._patience_ms = round(1000 * patience_s)
         self._connection: MqttConnection | None = None
-        self._published_state: DeviceState | None = None
-        self._sequence = 0
-        """sequence number of the next state on this connection"""
+        self._published_state: PublishedState | None = None
         self._running: asyncio.Task[None] | None = None
         self._waiting: dict[str, asyncio.Future[RequestClosed]] = {}
         self._changed = asyncio.Event()
@@ -135,8 +131,7 @@ class Dispenser:
         """Record whether the camera is ready; publish the state if the mode changes."""
         self._is_camera_ready = is_ready
         self.permission_changed.set()
-        if self._connection:
-            self._republishing = asyncio.create_task(self._republish_state(self._connection), name="announce")
+        self._republishing = asyncio.create_task(self._republish_state(), name="state")
 
     @property
     def is_free(self) -> bool:
@@ -201,55 +196,31 @@ class Dispenser:
         """Run one connection, from the subscription to its loss."""
         self._control_keys = self._security.control_keys()
         self._apply(Connecting())
-        self._sequence = self.state.first_sequence
-        will = self._state(online=False, sequence=self.state.will_sequence)
-        async with open_connection(self.identity, self._mqtt, encode(will), self._security.tls) as connection:
-            self._connection = connection
+        states = PublishedState(self.identity.model, self.state.first_sequence, self.state.will_sequence)
+        will = states.will(self.mode)
+        async with open_connection(self.identity, self._mqtt, will, self._security.tls) as connection:
+            self._connection, self._published_state = connection, states
             try:
-                await self._publish_state(connection)
+                await states.publish(connection, self.mode)
                 self._apply(Connected())
                 async for message, is_control in connection.messages():
                     if is_control:
                         self._receive_control(message)
-                        await self._publish_state(connection)
+                        await states.publish(connection, self.mode)
                     else:
                         self._receive_command(message)
             except asyncio.CancelledError:
-                await self._publish_offline(connection)
+                await states.publish_offline(connection, self.mode)
                 raise
             finally:
-                self._connection = None
-                self._published_state = None
+                self._connection = self._published_state = None
                 self._apply(Disconnected())
 
-    def _state(self, *, online: bool, sequence: int) -> DeviceState:
-        return DeviceState(
-            online=online, sequence=sequence, firmware=_FIRMWARE, mode=self.mode, model=self.identity.model
-        )
-
-    async def _publish_state(self, connection: MqttConnection) -> None:
-        """Publish the retained state if the mode changed since the last one. Raises MqttError or TimeoutError."""
-        if self._published_state and self._published_state.mode == self.mode:
-            return
-        self._published_state = self._state(online=True, sequence=self._next_sequence())
-        await connection.retain("state", encode(self._published_state))
-
-    async def _republish_state(self, connection: MqttConnection) -> None:
+    async def _republish_state(self) -> None:
         """Publish a changed state; after a loss of the connection the next one publishes it."""
         with suppress(MqttError, TimeoutError):
-            await self._publish_state(connection)
-
-    def _next_sequence(self) -> int:
-        """Return the next sequence number of a state; always below that of the last will."""
-        sequence = self._sequence
-        self._sequence = min(sequence + 1, self.state.will_sequence - 1)
-        return sequence
-
-    async def _publish_offline(self, connection: MqttConnection) -> None:
-        """Publish the offline state: after a DISCONNECT the broker publishes no last will."""
-        with suppress(MqttError, TimeoutError):
-            async with asyncio.timeout(_OFFLINE_TIMEOUT_S):
-                await connection.retain("state", encode(self._state(online=False, sequence=self._next_sequence())))
+            if self._connection and self._published_state:
+                await self._published_state.publish(self._connection, self.mode)
 
     def _receive_control(self, message: Message) -> None:
         """Apply a control of the site; one that is unreadable, not signed, or of another site blocks the camera."""
