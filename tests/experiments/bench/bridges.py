@@ -28,6 +28,7 @@ from models.contract.codec import encode
 from models.contract.messages import Dispense, Stock
 from models.contract.topics import KafkaTopic
 from models.ledger.outcomes import Answered
+from models.ledger.rules.policy import Sites, SiteSpec
 from models.mqtt_client import Client
 from models.settings import Settings, host_and_port
 from stream_processors.runtime.kafka import open_consumer, open_producer, read_to_end
@@ -35,6 +36,7 @@ from tests.experiments.bench.bare_bridge import BARE_OUT, BARE_TOPICS
 from tests.experiments.bench.parts import Part, Row
 from tests.experiments.bench.report import table
 from tests.support.processes import beside, broker_of, environ_of
+from tests.support.registry import register
 
 __all__ = ["bridges"]
 
@@ -76,6 +78,7 @@ async def bridges(folder: Path, turns: int, trees: tuple[Path, ...] = ()) -> lis
     async with LocalStack(folder, programs=BROKERS, ports=Ports.free(), environ=environ) as stack:
         settings = stack.settings
         await provision(settings)
+        await register(settings, Sites(sites={site: SiteSpec(devices=tuple(_DEVICES)) for site in _SITES}))
         await provision_topics(
             settings, tuple(KafkaTopic(name, settings.partitions, _APPEND_TIME) for name in BARE_TOPICS)
         )

@@ -3,10 +3,8 @@
 import asyncio
 import os
 import signal
-from pathlib import Path
 
 import aiomqtt
-from msgspec import structs
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -14,8 +12,10 @@ from models.contract.codec import decode_dead_letter, encode
 from models.contract.messages import ButtonPressed
 from models.ledger.codec import decode_event
 from models.ledger.events import Requested
+from models.ledger.rules.policy import Sites, SiteSpec
 from models.settings import Settings, host_and_port
 from stream_processors.runtime.kafka import open_consumer, read_to_end
+from tests.support.registry import register
 from tests.support.services import Service, running
 
 EXPIRY_S = 2
@@ -23,12 +23,9 @@ IN_TIME = "request-after-the-pause"
 TOPIC = "fairroll/v1/paused/gate/request"
 
 
-async def test_requests_that_expired_while_ingress_was_stopped_are_not_decided(
-    brokers: Settings, tmp_path: Path
-) -> None:
-    sites = tmp_path / "sites.toml"
-    sites.write_text('[sites.paused]\ndevices = ["gate"]\nmode = "button"\n')
-    ingress = Service("ingress", structs.replace(brokers, sites=sites))
+async def test_requests_that_expired_while_ingress_was_stopped_are_not_decided(brokers: Settings) -> None:
+    await register(brokers, Sites(sites={"paused": SiteSpec(devices=("gate",))}))
+    ingress = Service("ingress", brokers)
     host, port = host_and_port(brokers.mqtt)
     async with running(ingress), aiomqtt.Client(host, port, protocol=aiomqtt.ProtocolVersion.V5) as dispenser:
         await request(dispenser, "request-before-the-pause", EXPIRY_S)

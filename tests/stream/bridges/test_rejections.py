@@ -28,10 +28,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def settings(brokers: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Settings]:
     """One may publish and receive everything but commands, and have no shared subscription."""
     folder = tmp_path_factory.mktemp("guarded")
-    (folder / "sites.toml").write_text('[sites.park]\ndevices = ["gate"]\n')
     free = ["fairroll/v1/+/control", "fairroll/v1/+/+/state", "fairroll/v1/+/+/request", "fairroll/v1/+/+/report"]
     async with guarded_mosquitto(folder, publish=free, subscribe=[*free, brokers.topics.mqtt_pipeline]) as mqtt:
-        yield structs.replace(brokers, mqtt=mqtt, sites=folder / "sites.toml", health="")
+        yield structs.replace(brokers, mqtt=mqtt, health="")
 
 
 async def test_an_ingress_whose_subscription_is_rejected_is_not_ready_and_names_it(settings: Settings) -> None:
