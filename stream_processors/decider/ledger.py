@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol, Self, assert_never
+from typing import NamedTuple, Protocol, Self
 
 import structlog
 from aiokafka import ConsumerRecord
@@ -10,37 +10,24 @@ from msgspec import structs
 
 from models.contract.codec import encode
 from models.contract.dead_letters import DeadLetter
-from models.contract.messages import Control, FaceSeen, ForgetRequested, Revision
-from models.contract.site_records import Headers, revision_header
+from models.contract.messages import FaceSeen, ForgetRequested
 from models.contract.topics import Topics
 from models.errors import FairrollError, MalformedMessage, Undecidable
 from models.keys.seals import Sealed, binding
 from models.ledger.codec import decode_event, decode_row
 from models.ledger.decision import Decision
 from models.ledger.events import Event, Record, Requested
-from models.ledger.outcomes import (
-    Answered,
-    ControlChanged,
-    EpochBegan,
-    Held,
-    Outcome,
-    Removed,
-    ReportKept,
-    Resumed,
-    SiteCounted,
-    SiteRegistered,
-)
+from models.ledger.outcomes import Outcome
 from models.ledger.partition import Partition
 from models.ledger.rows import Row, VisitorAccount, site_of
 from models.ledger.rules.bounds import LARGEST_ROW_BYTES
-from models.ledger.rules.registry import RegisteredSite
+from stream_processors.decider.outgoing import Outgoing, outgoing
 
 __all__ = [
     "RECORD_BYTES",
     "Folded",
     "Ledger",
     "Message",
-    "Outgoing",
     "UnreadableRow",
     "Unseal",
     "opened",
@@ -66,17 +53,6 @@ class Message(NamedTuple):
     @classmethod
     def of(cls, record: ConsumerRecord) -> Self:
         return cls(record.partition, record.offset, record.timestamp, record.value)
-
-
-class Outgoing(NamedTuple):
-    """A record to send."""
-
-    topic: str
-    partition: int
-    key: bytes
-    value: bytes | None
-    """None: a tombstone"""
-    headers: Headers = ()
 
 
 class Folded(NamedTuple):
@@ -192,7 +168,7 @@ class Ledger:
 
     def _folded(self, number: int, decision: Decision) -> Folded:
         """Raises Undecidable where something cannot be written."""
-        records = [_outgoing(outcome, self._topics, number) for outcome in decision.outcomes]
+        records = [outgoing(outcome, self._topics, number) for outcome in decision.outcomes]
         rows: dict[bytes, bytes | None] = dict.fromkeys(_table_key(number, key) for key in decision.removed)
         if decision.row is not None:
             rows[_table_key(number, decision.key)] = row_bytes(decision.row)
@@ -251,31 +227,6 @@ def row_bytes(row: Row) -> bytes:
     if isinstance(row, VisitorAccount) and row.sealed is not None:
         row = structs.replace(row, template=None)
     return encode(row)
-
-
-def _outgoing(outcome: Outcome, topics: Topics, partition: int) -> Outgoing:
-    """The record of an outcome, in the partition of its event: sites have the same one in all topics."""
-    key = outcome.site.encode()
-    match outcome:
-        case ControlChanged():
-            return _newest(topics.controls, partition, key, outcome.control, outcome.revision)
-        case SiteRegistered():
-            return _newest(topics.sites, partition, key, outcome.registered, outcome.revision)
-        case Held() | Removed() | Resumed() | EpochBegan():
-            return Outgoing(topics.receipts, partition, key, encode(outcome))
-        case Answered() | ReportKept() | SiteCounted():
-            return Outgoing(topics.decisions, partition, key, encode(outcome))
-        case _:
-            assert_never(outcome)
-
-
-def _newest(
-    topic: str, partition: int, key: bytes, value: Control | RegisteredSite | None, revision: Revision
-) -> Outgoing:
-    """The record of a compacted topic. A tombstone has no value, so its revision is in a header."""
-    if value is None:
-        return Outgoing(topic, partition, key, None, (revision_header(revision),))
-    return Outgoing(topic, partition, key, encode(value))
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from models.ledger.rules.bounds import LARGEST_ROW_BYTES
 from stream_processors.decider.batch import MOST_MESSAGES, RECORD_BATCH_BYTES, Batch, KeyValue
-from stream_processors.decider.ledger import Folded, Message, Outgoing
+from stream_processors.decider.ledger import Folded, Message
+from stream_processors.decider.outgoing import Outgoing
 
 _LARGE = bytes(LARGEST_ROW_BYTES)
 
