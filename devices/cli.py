@@ -33,6 +33,7 @@ from devices.weights.commands import weights
 from models.contract.face_models import face_model
 from models.contract.messages import Placement
 from models.errors import ConfigError, FairrollError, first_of
+from models.operator_models import add_operator_models
 from models.settings import Settings
 from models.site_file import read_sites
 from models.stop_signals import stop_on_signals
@@ -50,6 +51,7 @@ def main() -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     code = 0
     try:
+        add_operator_models(os.environ)
         commands(prog_name="dispenser")
     except* FairrollError as group:
         error = first_of(group)

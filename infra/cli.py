@@ -5,19 +5,21 @@ name in `_GROUPS`; its errors are FairrollErrors. Only the module of the given c
 service imports only what it needs.
 """
 
+import os
 import sys
 from importlib import import_module
 
 import click
 
 from models.errors import FairrollError, first_of
+from models.operator_models import add_operator_models
 from models.stop_signals import stop_on_signals
 
 __all__ = ["main"]
 
 _GROUPS = {
     "Run": ("run", ("up", "demo", "keyholder", "ingress", "egress", "decider", "sink")),
-    "Set up": ("setup", ("provision", "apply", "init-metrics", "ca", "broker")),
+    "Set up": ("setup", ("provision", "apply", "init-metrics", "ca", "broker", "calibrate")),
     "Operate": ("operate", ("status", "dead-letters", "set-aside", "preview")),
     "Privacy": ("privacy", ("hold", "resume", "receipts", "audit", "compliance")),
     "Replay": ("replay", ("record", "replay", "explain")),
@@ -55,6 +57,7 @@ def main() -> None:
     stop_on_signals()
     code = 0
     try:
+        add_operator_models(os.environ)
         commands(prog_name="fairroll")
     except* FairrollError as group:
         error = first_of(group)

@@ -21,6 +21,7 @@ import structlog
 from devices.vision.protocol import NUMBER, Answer, Captured, Ready, Unusable, VisionConfig, frame
 from models.errors import ConfigError
 from models.face.capture_result import Embedding, NotSeen
+from models.operator_models import add_operator_models
 
 __all__ = ["main"]
 
@@ -37,6 +38,7 @@ def main() -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     answers = _private_output()
     try:
+        add_operator_models(os.environ)
         capture = _open(msgspec.json.decode(sys.argv[1], type=VisionConfig))
     except ConfigError as error:
         _send(answers, Unusable(str(error)))

@@ -59,6 +59,8 @@ class FaceModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An embedder, its centre and the layout of its templates under one id; change one and the id changes."""
 
     id: str
+    weights: str = ""
+    """The network, by its id in the catalogue of weights; empty: simulated fleets, which have no camera."""
     dimensions: int
     """length of the embedding"""
     bits: Annotated[int, Meta(ge=512, le=4096, multiple_of=_WORD_BITS)] = 512

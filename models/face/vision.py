@@ -52,21 +52,24 @@ def open_embedder(model_id: str, weights_folder: Path) -> Embedder:
 
     Raises ConfigError if the model is unknown or sees nothing, or its weights are not in the folder.
     """
-    match face_model(model_id).id:
-        case "dlib-resnet/1":
+    model = face_model(model_id)
+    match model.weights:
+        case "dlib":
             from models.face.networks.dlib_embedder import DlibEmbedder  # noqa: PLC0415 - dlib only where it is used
 
-            return DlibEmbedder()
-        case "facenet-vggface2/1":
+            return DlibEmbedder(model)
+        case "facenet-vggface2":
             from models.face.networks.facenet_embedder import FaceNetEmbedder  # noqa: PLC0415 - torch, see above
 
-            return FaceNetEmbedder.from_file(verified(find_weights("facenet-vggface2"), weights_folder))
-        case "mobilefacenet/1":
+            return FaceNetEmbedder.from_file(model, verified(find_weights(model.weights), weights_folder))
+        case "mobilefacenet":
             from models.face.networks.onnx_embedder import OnnxEmbedder  # noqa: PLC0415 - ONNX Runtime, see above
 
-            return OnnxEmbedder.from_file(model_id, verified(find_weights("mobilefacenet"), weights_folder))
+            return OnnxEmbedder.from_file(model, verified(find_weights(model.weights), weights_folder))
+        case "":
+            raise ConfigError(f"{model_id} needs no camera: it is for simulated fleets")
         case other:
-            raise ConfigError(f"{other} needs no camera: it is for simulated fleets")
+            raise ConfigError(f"{model_id} is made with the weights {other}, which this version cannot run")
 
 
 def _who_asks(faces: list[Face]) -> list[Face]:

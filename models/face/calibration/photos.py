@@ -54,12 +54,12 @@ class Photos(Struct, frozen=True, kw_only=True):
         )
 
 
-def process(folder: Path, photos: Photos) -> list[Processed]:
-    """Process every file of every person's folder. Raises ConfigError if there is none."""
+def process(folder: Path, photos: Photos, most: int | None = None) -> list[Processed]:
+    """Process every file of every person's folder, or the first `most`. Raises ConfigError if there is none."""
     paths = sorted(path for path in folder.glob("*/*") if path.is_file() and not path.name.startswith("."))
     if not paths:
         raise ConfigError(f"{folder} holds no photos: it needs one folder a person with photos inside")
-    return [photos.process(path) for path in paths]
+    return [photos.process(path) for path in paths[:most]]
 
 
 def people_of(photos: list[Processed]) -> People:

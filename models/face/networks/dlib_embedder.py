@@ -7,7 +7,7 @@ import face_recognition_models
 import numpy as np
 from PIL import Image
 
-from models.contract.face_models import face_model
+from models.contract.face_models import FaceModel
 from models.face.capture_result import Embedding
 from models.face.image import Face, upright_rgb
 from models.face.networks.embedder import unit
@@ -27,8 +27,8 @@ class DlibEmbedder:
     is random: one photo would not give the same template twice.
     """
 
-    def __init__(self) -> None:
-        self.model = face_model("dlib-resnet/1")
+    def __init__(self, model: FaceModel) -> None:
+        self.model = model
         self._predict = dlib.shape_predictor(face_recognition_models.pose_predictor_five_point_model_location())
         self._network = dlib.face_recognition_model_v1(face_recognition_models.face_recognition_model_location())
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.contract.face_models import FaceModel, face_model
+from models.contract.face_models import FaceModel
 from models.errors import ConfigError
 from models.face.capture_result import Embedding
 from models.face.image import Face, upright_rgb
@@ -33,9 +33,9 @@ _IMAGENET_MEAN: Final = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 _IMAGENET_DEVIATION: Final = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 
 INPUTS: Final[Mapping[str, OnnxInput]] = {
-    "mobilefacenet/1": OnnxInput(mean=_IMAGENET_MEAN, deviation=_IMAGENET_DEVIATION, least_norm=12.5),
+    "mobilefacenet": OnnxInput(mean=_IMAGENET_MEAN, deviation=_IMAGENET_DEVIATION, least_norm=12.5),
 }
-"""By face model."""
+"""By the id of the weights."""
 
 
 class OnnxEmbedder:
@@ -50,13 +50,13 @@ class OnnxEmbedder:
         self._deviation = np.array(pixels.deviation, np.float32)
 
     @classmethod
-    def from_file(cls, model_id: str, weights: Path) -> "OnnxEmbedder":
+    def from_file(cls, model: FaceModel, weights: Path) -> "OnnxEmbedder":
         """From a file of the catalogue. Raises ConfigError if it does not hold the model's network."""
-        model, session = face_model(model_id), open_session(weights)
+        session = open_session(weights)
         shape = session.get_outputs()[0].shape
         if shape[-1] != model.dimensions:
-            raise ConfigError(f"{weights} gives {shape[-1]} numbers, and {model_id} has {model.dimensions}")
-        return cls(model, INPUTS[model_id], session)
+            raise ConfigError(f"{weights} gives {shape[-1]} numbers, and {model.id} has {model.dimensions}")
+        return cls(model, INPUTS[model.weights], session)
 
     def embed(self, image: Image.Image, face: Face) -> Embedding | None:
         output = self.output(image, face)

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from models.contract.face_models import face_model
 from models.face.calibration.photos import Photos, Processed, process
 from models.face.image import Face
 from models.face.networks.dlib_embedder import DlibEmbedder
@@ -21,7 +22,7 @@ def detector() -> FaceDetector:
 
 @pytest.fixture(scope="session")
 def embedder() -> DlibEmbedder:
-    return DlibEmbedder()
+    return DlibEmbedder(face_model("dlib-resnet/1"))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import torch
 from facenet_pytorch import InceptionResnetV1
 from PIL import Image
 
+from models.contract.face_models import face_model
 from models.errors import ConfigError
 from models.face.image import Face
 from models.face.networks.facenet_embedder import FaceNetEmbedder, load_facenet
@@ -18,7 +19,7 @@ def test_weights_with_a_classifier_load_and_embed(
     state = InceptionResnetV1(classify=True, num_classes=8631).state_dict()
     assert "logits.weight" in state
     torch.save(state, tmp_path / "weights.pt")
-    facenet = FaceNetEmbedder.from_file(tmp_path / "weights.pt")
+    facenet = FaceNetEmbedder.from_file(face_model("facenet-vggface2/1"), tmp_path / "weights.pt")
     assert facenet.embed(astronaut, astronauts_face).shape == (512,)
 
 

@@ -31,7 +31,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def embedder(weights: Path) -> OnnxEmbedder:
-    return OnnxEmbedder.from_file(MODEL, weights / find_weights("mobilefacenet").name)
+    return OnnxEmbedder.from_file(face_model(MODEL), weights / find_weights("mobilefacenet").name)
 
 
 def test_embedding_is_a_unit_vector_and_the_same_each_time(
@@ -66,7 +66,9 @@ def test_network_that_knows_too_little_of_a_face_gives_no_embedding(
     norm = float(np.linalg.norm(embedder.output(astronaut, astronauts_face)))
     poor = astronaut.filter(ImageFilter.GaussianBlur(8))
     assert np.linalg.norm(embedder.output(poor, astronauts_face)) < norm
-    strict = OnnxEmbedder(face_model(MODEL), replace(INPUTS[MODEL], least_norm=norm + 1), open_session(SHARED))
+    strict = OnnxEmbedder(
+        face_model(MODEL), replace(INPUTS["mobilefacenet"], least_norm=norm + 1), open_session(SHARED)
+    )
     assert strict.embed(astronaut, astronauts_face) is None
 
 

@@ -189,7 +189,7 @@ def test_dlib_embedding_is_a_unit_vector(embedder: DlibEmbedder, astronaut: Imag
 
 def test_facenet_embedding_is_a_unit_vector(astronaut: Image.Image, astronauts_face: Face) -> None:
     torch.manual_seed(0)
-    facenet = FaceNetEmbedder(InceptionResnetV1())
+    facenet = FaceNetEmbedder(face_model("facenet-vggface2/1"), InceptionResnetV1())
     vector = facenet.embed(astronaut, astronauts_face)
     assert (vector.shape, vector.dtype.name) == ((512,), "float32")
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)

@@ -1,0 +1,1 @@
+"""`fairroll calibrate`: photos in, report, picture and model file out."""
