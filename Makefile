@@ -60,7 +60,7 @@ programs:
 $(PACKAGES): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python 3.11 or newer is needed: make setup PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(STEP) 'virtual environment in .venv' $(PYTHON) -m venv .venv
-	@$(STEP) 'Python packages, 4.7 GB' $(BIN)/pip install -c constraints.txt -e '.[device,vision,pipeline,preview,dev]'
+	@$(STEP) 'Python packages, 4.7 GB' $(BIN)/pip install -c constraints.txt -e '.[device,vision,edge,pipeline,preview,dev]'
 	@$(STEP) 'facenet-pytorch' $(BIN)/pip install -c constraints.txt --no-deps facenet-pytorch
 	@touch $@
 

@@ -144,7 +144,7 @@ async def test_a_refusal_is_explained_alike_from_kafka_and_from_an_archive_witho
     assert not by_record["limits"][0]["has_room"]
     assert sum(line["counts_cm"] for line in by_record["before"]) == by_record["limits"][0]["counted_cm"] > 0
     assert by_record["policy"] == {"portion_cm": 60, "window_s": 3600, "limit_cm": 60, "dispenser_limit_cm": 100000}
-    assert by_record["face"]["score"] >= by_record["face"]["same"] == 380
+    assert by_record["face"]["score"] >= by_record["face"]["same"] == refused.threshold
     shown = await fairroll(pipeline.settings, "explain", refused.command.request)
     assert "refused for its quota" in shown.out
     assert f"the same person from {by_record['face']['same']} on" in " ".join(shown.out.split())
