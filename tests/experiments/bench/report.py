@@ -79,7 +79,9 @@ def _page(runs: Sequence[Run]) -> str:
     for part in last.parts:
         rows = [("", part.unit, "to the base" if part.base else ""), ("---", "---:", "---:"), *_cells(part)]
         lines = "\n".join("| " + " | ".join(cells) + " |" for cells in rows) if part.rows else ""
-        sections.append(f"### {part.name}\n\n{part.title[:1].upper()}{part.title[1:]}. {part.note}\n\n{lines}\n")
+        sections.append(
+            f"### {part.name}\n\n{part.title[:1].upper()}{part.title[1:]}. {part.note}".rstrip() + f"\n\n{lines}\n"
+        )
     heads = ("commit", "date", *_HISTORY)
     history = [heads, ("---",) * len(heads), *((run.commit, run.date, *_compared(run)) for run in runs)]
     sections.append("## History\n\nRatios to the base.\n")
