@@ -18,7 +18,7 @@ from models.contract.face_models import (
     encode_face_model,
     with_thresholds,
 )
-from models.contract.messages import Dispense, Refuse
+from models.contract.messages import Dispense, ForgetRequested, Refuse
 from models.errors import ConfigError
 from models.ledger.outcomes import SiteCounted
 from models.ledger.partition import Partition
@@ -134,10 +134,7 @@ def test_a_tick_counts_expected_errors_of_the_crowd() -> None:
 def test_forgetting_erases_whatever_the_smallest_crowd_would_recognise() -> None:
     story = crowded(3)
     near = (int.from_bytes(template("person 0")) ^ ((1 << 200) - 1)).to_bytes(64)
-    index = story.partition.sites["park"].templates(MODEL, 0)
-    assert index is not None
-    assert [match.score for match in index.within(near, 0, STEEP.least_threshold)] == [312]
-    story.forget("person 0")
+    story.answered(ForgetRequested(id=story.next_id(), model=MODEL, template=near))
     assert story.partition.sites["park"].count_templates(0) == 2
 
 
