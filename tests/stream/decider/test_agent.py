@@ -16,6 +16,8 @@ from models.ledger.events import Event, Record
 from models.settings import Settings
 from stream_processors.decider import agent, gap_repair
 from stream_processors.decider.agent import Decider
+from stream_processors.decider.batch import KeyValue
+from stream_processors.decider.faust_producer import Records
 from stream_processors.decider.ledger import Message
 from stream_processors.decider.watchdog import Watchdog
 from stream_processors.runtime.health import Health
@@ -23,7 +25,7 @@ from tests.support.story import SECRET, Story
 from tests.unit.ledger.test_fold_properties import streams
 
 TOPICS = Settings().topics
-_Sent = dict[tuple[str, int], list[tuple[bytes, bytes]]]
+_Sent = dict[tuple[str, int], list[KeyValue]]
 
 
 @pytest.fixture(autouse=True)
@@ -57,10 +59,10 @@ class App:
     def assignment(self) -> set[TopicPartition]:
         return {TopicPartition(TOPICS.events, 0)}
 
-    async def send_all(self, records: dict[tuple[str, int], Iterable[tuple[bytes, bytes]]]) -> Awaitable[None]:
+    async def send_all(self, records: Records) -> Awaitable[None]:
         for place, some in records.items():
             if place == (TOPICS.accounts_changelog, 0):
-                self.changelog += some
+                self.changelog += [(record.key, record.value) for record in some]
             else:
                 self.sent.setdefault(place, []).extend(some)
         return _Acknowledgement(self)
@@ -248,7 +250,7 @@ async def test_an_event_that_cannot_be_read_is_a_dead_letter_and_those_around_it
     events[2] = Fetched(records[2], value=b"no event")
     whole, app = await decided(*([event] for event in events)), await decided(events)
     assert app.sent == whole.sent
-    assert [key for key, _ in app.sent[TOPICS.dead_letters, 0]] == [f"{TOPICS.events}/0/2".encode()]
+    assert [record.key for record in app.sent[TOPICS.dead_letters, 0]] == [f"{TOPICS.events}/0/2".encode()]
     assert app.table == whole.table
 
 
@@ -274,4 +276,4 @@ async def test_a_redelivered_batch_gets_the_same_answers_and_writes_no_rows() ->
     again = await decided(events[1:], app=App(app.changelog))
     assert len(again.changelog) == len(app.changelog)
     assert again.committed == len(events)
-    assert [key for key, _ in again.sent[TOPICS.decisions, 0]]
+    assert again.sent[TOPICS.decisions, 0]
