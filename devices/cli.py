@@ -34,9 +34,9 @@ from models.contract.face_models import face_model
 from models.contract.messages import Placement
 from models.errors import ConfigError, FairrollError, first_of
 from models.operator_models import add_operator_models
+from models.process.site_file import read_sites
+from models.process.stop_signals import stop_on_signals
 from models.settings import Settings
-from models.site_file import read_sites
-from models.stop_signals import stop_on_signals
 
 __all__ = ["main"]
 

@@ -13,7 +13,7 @@ import click
 
 from models.errors import FairrollError, first_of
 from models.operator_models import add_operator_models
-from models.stop_signals import stop_on_signals
+from models.process.stop_signals import stop_on_signals
 
 __all__ = ["main"]
 

@@ -12,7 +12,7 @@ import aiohttp
 from aiokafka.errors import KafkaError
 from aiomqtt import MqttError
 
-from models.mqtt_client import Client
+from models.process.mqtt_client import Client
 from models.settings import Settings, host_and_port
 from stream_processors.runtime.kafka import open_admin
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from models.mqtt_client import Client
+from models.process.mqtt_client import Client
 from models.settings import Settings, host_and_port
 
 __all__ = ["read_retained"]

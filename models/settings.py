@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, structs
 
 from models.contract.topics import DEFAULT_NAMESPACE, Channel, Name, Topics
 from models.errors import ConfigError
-from models.mqtt_tls import MqttTls
+from models.process.mqtt_tls import MqttTls
 
 __all__ = ["Settings", "host_and_port"]
 

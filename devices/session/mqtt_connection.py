@@ -12,8 +12,8 @@ from paho.mqtt.properties import Properties
 
 from models.contract.messages import MAX_EXPIRY_S
 from models.contract.topics import DEFAULT_NAMESPACE, Channel, Name, Topics
-from models.mqtt_client import Client, MqttRejected
-from models.mqtt_tls import MqttTls
+from models.process.mqtt_client import Client, MqttRejected
+from models.process.mqtt_tls import MqttTls
 from models.settings import host_and_port
 
 __all__ = ["Identity", "MqttConnection", "open_connection"]

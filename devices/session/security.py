@@ -9,9 +9,9 @@ from msgspec import Struct
 from models.contract.codec import decode_control
 from models.contract.messages import Control
 from models.errors import ConfigError, MalformedMessage
-from models.mqtt_tls import MqttTls
 from models.pki.bundle import parse_control_keys
 from models.pki.control_signatures import verified_control
+from models.process.mqtt_tls import MqttTls
 from models.settings import Settings
 
 __all__ = ["UNSECURED", "Security", "read_control", "read_security"]

@@ -44,7 +44,7 @@ from models.backoff import Backoff
 from models.contract.codec import decode_command, encode
 from models.contract.messages import Ack, Control, ForgetRequested, Mode, Report, Request
 from models.errors import ConfigError, MalformedMessage
-from models.mqtt_client import MqttRejected
+from models.process.mqtt_client import MqttRejected
 
 __all__ = ["Dispenser", "Identity", "new_id"]
 

@@ -9,7 +9,7 @@ from infra.audit.judgement import Tally, Where
 from infra.audit.places import Unread
 from models.contract.topics import Topics
 from models.errors import MalformedMessage
-from models.mqtt_client import Client, MqttRejected
+from models.process.mqtt_client import Client, MqttRejected
 from models.settings import Settings, host_and_port
 
 __all__ = ["read_retained"]

@@ -17,8 +17,8 @@ from msgspec import Struct
 from infra.broker.access import access_rules, role_of
 from models.contract.topics import Topics
 from models.errors import ConfigError
-from models.mqtt_client import Client
 from models.pki.names import DeviceName, parse_name
+from models.process.mqtt_client import Client
 from models.settings import Settings, host_and_port
 
 __all__ = ["Changes", "changes", "commands_of", "update"]

@@ -15,8 +15,8 @@ from models.contract.topics import kafka_topics
 from models.errors import ConfigError
 from models.ledger.codec import decode_outcome
 from models.ledger.rules.policy import Sites
+from models.process.site_file import read_sites
 from models.settings import Settings
-from models.site_file import read_sites
 from stream_processors.runtime.key_client import read_facts
 
 __all__ = ["gather"]

@@ -32,8 +32,8 @@ from infra.preview.page import query_boards, write_page
 from models.contract.face_models import face_model
 from models.errors import ConfigError
 from models.face.vision import open_vision
+from models.process.site_file import read_sites
 from models.settings import Settings
-from models.site_file import read_sites
 
 __all__ = ["demonstrate"]
 

@@ -16,8 +16,8 @@ from infra.local.secured import certify, secured
 from infra.setup.provision import provision
 from infra.sites.application import apply_without_removals
 from models.errors import ConfigError
+from models.process.site_file import read_sites
 from models.settings import Settings
-from models.site_file import read_sites
 from stream_processors.keyholder.key_file import KeyFile
 
 __all__ = ["LocalStack"]

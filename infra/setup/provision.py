@@ -14,8 +14,8 @@ from infra.setup.keys import make_keys, step_keys, write_id
 from models.contract.topics import KafkaTopic, kafka_topics
 from models.errors import ConfigError
 from models.ledger.rules.policy import Sites
+from models.process.site_file import read_sites
 from models.settings import Settings
-from models.site_file import read_sites
 from stream_processors.runtime.kafka import open_admin
 from stream_processors.runtime.pipeline_identity import check_kafka, record_id
 

@@ -10,7 +10,7 @@ from aiomqtt import Message, MqttError
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from models.mqtt_client import Client
+from models.process.mqtt_client import Client
 from models.settings import Settings, host_and_port
 from stream_processors.runtime.mqtt_batching import BatchingClient
 

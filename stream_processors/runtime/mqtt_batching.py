@@ -8,7 +8,7 @@ import select
 from collections import deque
 from typing import Any, Final
 
-from models.mqtt_client import Client
+from models.process.mqtt_client import Client
 
 __all__ = ["BatchingClient", "merge_packets"]
 

@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 from aiomqtt import MqttError
 
 from models.backoff import Backoff
-from models.mqtt_client import MqttRejected
+from models.process.mqtt_client import MqttRejected
 from models.settings import Settings
 from stream_processors.runtime.health import Health, served
 

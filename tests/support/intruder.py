@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from aiomqtt import Will
 
-from models.mqtt_client import Client
+from models.process.mqtt_client import Client
 from models.settings import Settings, host_and_port
 
 __all__ = ["Witness", "client", "connack", "connected", "cut", "is_closed", "is_refused", "witness"]

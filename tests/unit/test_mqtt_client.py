@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiomqtt import MqttError
 
-from models.mqtt_client import Client, MqttRejected
+from models.process.mqtt_client import Client, MqttRejected
 
 
 class Broker:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import ConfigError
-from models.mqtt_tls import MqttTls
+from models.process.mqtt_tls import MqttTls
 from models.settings import Settings, host_and_port
 
 

@@ -12,8 +12,8 @@ from infra.operator_settings import operator_settings
 from infra.sites.application import append_changes, until_registered
 from infra.sites.changes import Change, compare, kept, without_removals
 from infra.sites.registry import read_registry
+from models.process.site_file import read_sites
 from models.settings import Settings
-from models.site_file import read_sites
 
 __all__ = ["apply"]
 

@@ -29,7 +29,7 @@ from models.contract.messages import Dispense, Stock
 from models.contract.topics import KafkaTopic
 from models.ledger.outcomes import Answered
 from models.ledger.rules.policy import Sites, SiteSpec
-from models.mqtt_client import Client
+from models.process.mqtt_client import Client
 from models.settings import Settings, host_and_port
 from stream_processors.runtime.kafka import open_consumer, open_producer, read_to_end
 from tests.experiments.bench.bare_bridge import BARE_OUT, BARE_TOPICS

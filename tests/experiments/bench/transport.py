@@ -16,8 +16,8 @@ from infra.local.stack import LocalStack
 from infra.tables import Table
 from models.contract.codec import encode
 from models.contract.messages import Control
-from models.mqtt_client import Client
 from models.pki.control_signatures import sign_control, verified_control
+from models.process.mqtt_client import Client
 from models.settings import Settings, host_and_port
 
 __all__ = ["signatures", "table"]

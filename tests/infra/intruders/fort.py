@@ -8,8 +8,8 @@ from typing import NamedTuple
 from devices.enrolment.enrolment import IdentityFiles, install_bundle, request_certificate
 from infra.ca.authority_folder import AuthorityFolder
 from infra.local.secured import authority_of
-from models.mqtt_tls import MqttTls
 from models.pki.certificates import read_request
+from models.process.mqtt_tls import MqttTls
 from models.settings import Settings
 
 __all__ = ["Fort"]

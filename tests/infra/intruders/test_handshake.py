@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from infra.ca.authority_folder import AuthorityFolder
-from models.mqtt_tls import MqttTls
+from models.process.mqtt_tls import MqttTls
 from tests.infra.intruders.fort import Fort
 from tests.support.intruder import connack, is_refused
 

@@ -11,7 +11,7 @@ import pytest
 from infra.broker.broker_folder import permitted
 from infra.broker.live import update
 from infra.local.secured import equip, write_local_broker
-from models.mqtt_client import MqttRejected
+from models.process.mqtt_client import MqttRejected
 from tests.infra.intruders.fort import Fort
 from tests.support.intruder import client, connack, connected, is_closed, is_refused, witness
 

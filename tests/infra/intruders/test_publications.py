@@ -6,7 +6,7 @@ import contextlib
 import aiomqtt
 import pytest
 
-from models.mqtt_client import MqttRejected
+from models.process.mqtt_client import MqttRejected
 from tests.infra.intruders.fort import Fort
 from tests.support.intruder import client, cut, witness
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.mqtt_client import MqttRejected
+from models.process.mqtt_client import MqttRejected
 from tests.infra.intruders.fort import Fort
 from tests.support.intruder import client
 

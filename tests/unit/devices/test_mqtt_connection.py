@@ -4,7 +4,7 @@ from typing import Any, cast
 from aiomqtt import MqttError
 
 from devices.session.mqtt_connection import Identity, MqttConnection
-from models.mqtt_client import Client
+from models.process.mqtt_client import Client
 
 GATE = Identity(site="park", device="gate")
 

@@ -16,7 +16,7 @@ from aiomqtt import MqttError, ProtocolVersion
 from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt.reasoncodes import ReasonCode
 
-from models.mqtt_tls import MqttTls
+from models.process.mqtt_tls import MqttTls
 
 __all__ = ["Client", "MqttRejected"]
 

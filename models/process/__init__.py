@@ -1,0 +1,1 @@
+"""What dispensers, services and commands share besides the domain: MQTT client, TLS, signals, the sites file."""
