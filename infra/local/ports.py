@@ -2,7 +2,8 @@
 
 import random
 import socket
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 __all__ = ["LOOPBACK", "Ports", "is_taken"]
 
@@ -29,12 +30,31 @@ class Ports:
     egress: int = 9102
     decider: int = 9103
     sink: int = 9104
+    reservations: tuple[socket.socket, ...] = field(default=(), repr=False, compare=False)
 
     @classmethod
     def free(cls) -> "Ports":
-        """Return free ports outside the range of client ports."""
-        untaken = (port for port in random.sample(_BELOW_CLIENTS, len(_BELOW_CLIENTS)) if not is_taken(port))
-        return cls(**{field.name: next(untaken) for field in fields(cls)})
+        """Return free ports outside the range of client ports. No other stack gets them while this object lives."""
+        names = [name for name, port in vars(cls).items() if isinstance(port, int)]
+        reserved = _reserved_ports()
+        chosen = {name: next(reserved) for name in names}
+        ports = {name: reservation.getsockname()[1] for name, reservation in chosen.items()}
+        return cls(**ports, reservations=tuple(chosen.values()))
+
+
+def _reserved_ports() -> Iterator[socket.socket]:
+    """Reserve a port by binding it for UDP: a program that takes seconds to start can still listen there by TCP."""
+    for port in random.sample(_BELOW_CLIENTS, len(_BELOW_CLIENTS)):
+        reservation = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            reservation.bind((LOOPBACK, port))
+        except OSError:
+            reservation.close()
+            continue
+        if is_taken(port):
+            reservation.close()
+        else:
+            yield reservation
 
 
 def is_taken(port: int) -> bool:

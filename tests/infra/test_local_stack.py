@@ -235,3 +235,19 @@ async def test_tls_of_another_broker_is_refused(
     with pytest.raises(ConfigError, match=words):
         async with stack:
             pass
+
+
+def test_no_two_stacks_choose_the_same_free_port() -> None:
+    stacks = [Ports.free() for _ in range(50)]
+    ports = [port for stack in stacks for name, port in vars(stack).items() if name != "reservations"]
+    assert len(set(ports)) == len(ports) == 50 * 11
+
+
+def test_ports_of_a_stack_that_is_gone_can_be_chosen_again() -> None:
+    before = Ports.free()
+    port = before.mqtt
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        with pytest.raises(OSError, match="in use"):
+            other.bind((LOOPBACK, port))
+        del before
+        other.bind((LOOPBACK, port))
