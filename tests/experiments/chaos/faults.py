@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tests.experiments.chaos.pipeline import Pipeline
 from tests.experiments.chaos.proxy import TcpProxy
 
-__all__ = ["FAULTS", "Fault", "Scene", "fault", "join_and_leave_often"]
+__all__ = ["FAULTS", "Fault", "Scene", "fault"]
 
 _DOWN_S = 1.5
 """How long what was killed stays away before it is started: a supervisor's pace."""
@@ -102,16 +102,6 @@ async def _join_and_leave(scene: Scene) -> None:
     await scene.pipeline.start("decider-2")
     await asyncio.sleep(scene.seconds * 0.3)
     await scene.pipeline.stop("decider-2")
-
-
-async def join_and_leave_often(scene: Scene) -> None:
-    """As quickly as a worker starts: each time it is given partitions under load, and gives them back."""
-    scene.pipeline.add_decider("decider-2")
-    end = asyncio.get_running_loop().time() + scene.seconds
-    while asyncio.get_running_loop().time() < end:
-        await scene.pipeline.start("decider-2")
-        await asyncio.sleep(scene.rng.uniform(0.5, 1.5))
-        await scene.pipeline.stop("decider-2")
 
 
 async def _kill_one_of_two(scene: Scene) -> None:
