@@ -7,12 +7,13 @@ import pytest
 
 from infra.local.stack import LocalStack
 from models.contract.codec import encode
+from models.contract.topics import Topics
 from models.keys.key_files import PIPELINE_KEY, parse_key
 from models.ledger.codec import decode_event, decode_outcome
 from models.ledger.events import Record
-from models.ledger.outcomes import ControlChanged, Receipt
 from models.ledger.partition import Partition
 from stream_processors.decider.ledger import Unseal, opened
+from stream_processors.decider.outgoing import outgoing
 from stream_processors.runtime.key_client import open_keys
 from tests.e2e.pipeline_client import Kept, eventually, listen, records
 
@@ -29,7 +30,7 @@ async def test_a_plain_fold_of_the_recorded_events_gives_the_decisions_byte_for_
     mine = [event for event in events if event.partition == number]
     secret = parse_key((settings.secrets / PIPELINE_KEY).read_text(), PIPELINE_KEY)
     async with open_keys(settings, "decider") as keys:
-        decisions, controls = _folded(mine, secret, keys)
+        decisions, controls = _folded(mine, secret, keys, settings.topics)
     assert len(decisions) >= 3
 
     async def live() -> dict[int, list[bytes]]:
@@ -44,17 +45,20 @@ async def test_a_plain_fold_of_the_recorded_events_gives_the_decisions_byte_for_
     assert list(dict.fromkeys(published)) == list(dict.fromkeys(controls))
 
 
-def _folded(events: list[Kept], secret: bytes, keys: Unseal) -> tuple[dict[int, list[bytes]], list[bytes]]:
-    """The outcomes of each event, and every control."""
+def _folded(
+    events: list[Kept], secret: bytes, keys: Unseal, topics: Topics
+) -> tuple[dict[int, list[bytes]], list[bytes | None]]:
+    """The decisions on each event, and every control."""
     partition = Partition(secret)
     decisions: defaultdict[int, list[bytes]] = defaultdict(list)
-    controls: list[bytes] = []
+    controls: list[bytes | None] = []
     for kept in events:
         record = Record(offset=kept.offset, at=kept.at, event=opened(decode_event(kept.value), keys))
         for outcome in partition.fold(record).outcomes:
-            if isinstance(outcome, ControlChanged):
-                controls.append(encode(outcome.control))
-            elif not isinstance(outcome, Receipt):  # those have a topic of their own
+            sent = outgoing(outcome, topics, kept.partition)
+            if sent.topic == topics.controls:
+                controls.append(sent.value)
+            elif sent.topic == topics.decisions:
                 decisions[kept.offset].append(encode(outcome))
     return dict(decisions), controls
 
