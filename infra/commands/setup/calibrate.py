@@ -31,7 +31,7 @@ __all__ = ["calibrate"]
 def calibrate(
     *, people: Path, groups: Path | None, pairs: Path | None, model: str, model_id: str, most: int | None, out: Path
 ) -> None:
-    """Measure a face model on photos and write a model file with its thresholds.
+    """Measure a face model on photos, and write its file.
 
     PEOPLE holds one folder a person with photos inside; two photos of many people are needed. The photos pass detector,
     quality gate, network and templates under four keys, as on a dispenser. OUT gets report.md, report.json, picture.svg
