@@ -59,15 +59,17 @@ def vitals_of(part: str, *, ready: bool) -> Vitals:
 
 
 async def test_what_is_ready_is_well_and_what_is_not_is_a_problem(brokers: Settings) -> None:
-    await register(brokers, Sites(sites={"lake": SiteSpec(devices=("pier", "boat"))}))
-    async with open_producer(brokers) as producer:
-        await producer.send_and_wait(brokers.topics.states, encode(DeviceState(online=True)), key=b"lake/pier")
+    settings = structs.replace(brokers, namespace="lakes")  # other tests register sites in the shared one
+    await provision_topics(settings, kafka_topics(settings.topics, settings.partitions, 540))
+    await register(settings, Sites(sites={"lake": SiteSpec(devices=("pier", "boat"))}))
+    async with open_producer(settings) as producer:
+        await producer.send_and_wait(settings.topics.states, encode(DeviceState(online=True)), key=b"lake/pier")
     async with (
         a_service(vitals_of("ingress", ready=True)) as ingress,
         a_service(vitals_of("sink", ready=False)) as sink,
     ):
-        well = await read_status(structs.replace(brokers, services=ingress))
-        unwell = await read_status(structs.replace(brokers, services=f"{ingress},{sink},{LOOPBACK}:1"))
+        well = await read_status(structs.replace(settings, services=ingress))
+        unwell = await read_status(structs.replace(settings, services=f"{ingress},{sink},{LOOPBACK}:1"))
     no_keys = f"key holder does not answer at {brokers.keys}: no answer to the auditor's role (FAIRROLL_KEYS names it)"
     assert well.problems == [no_keys]
     assert unwell.problems == [

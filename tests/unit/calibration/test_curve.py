@@ -68,5 +68,5 @@ def test_curve_rises_in_scores_and_misses_and_never_in_false_matches() -> None:
 
 def test_people_who_all_look_alike_have_no_curve() -> None:
     alike = GroupScores("alike", [np.full((50, 50), BITS, np.int32)])
-    with pytest.raises(ConfigError, match=r"cannot be told apart|too few people"):
+    with pytest.raises(ConfigError, match=r"cannot be separated|too few people"):
         make_curve([alike], MATED, BITS)
