@@ -8,6 +8,9 @@ from stream_processors.runtime.mqtt import Session
 
 __all__ = ["Withdrawals"]
 
+_PERIOD_S = 0.25
+"""Below the rate at which ingress admits unknown senders (`rate_limit`): a cleared state comes back as one of those."""
+
 
 class Withdrawals:
     """Topics of states that are to be cleared on the MQTT broker.
@@ -33,3 +36,4 @@ class Withdrawals:
             while self._waiting:
                 await self._session.publish(self._waiting.pop(), b"", retain=True)
                 self._health.count("withdrawn_states")
+                await asyncio.sleep(_PERIOD_S)
