@@ -19,8 +19,8 @@ demo: setup ## a site at work, from the camera to the motor (PHOTOS=folder for y
 up: setup ## the whole pipeline on this machine, until Ctrl-C (SECURE=1: with certificates)
 	$(BIN)/fairroll up $(if $(SECURE),--secure)
 
-test: setup ## every test, against real brokers, three at a time
-	$(BIN)/pytest -n 3 --no-loadscope-reorder
+test: setup ## every test, against real brokers, four at a time
+	$(BIN)/pytest -n 4 --no-loadscope-reorder
 
 check: setup ## style, types and the borders between folders
 	$(BIN)/ruff check
