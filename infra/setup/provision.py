@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_code
@@ -16,14 +17,14 @@ from models.errors import ConfigError
 from models.ledger.rules.policy import Sites
 from models.process.site_file import read_sites
 from models.settings import Settings
-from stream_processors.runtime.kafka import open_admin
+from stream_processors.runtime.kafka import open_admin, open_consumer
 from stream_processors.runtime.pipeline_identity import check_kafka, record_id
 
 __all__ = ["provision", "provision_topics", "read_topic_settings"]
 
 _REPLICAS = 3
 """Most replicas of a topic; with fewer brokers, one per broker."""
-_VISIBLE_S = 30
+_LEADERS_S = 30
 
 
 async def provision(settings: Settings) -> list[str]:
@@ -42,9 +43,7 @@ async def provision(settings: Settings) -> list[str]:
     changes = await provision_topics(settings, topics)
     if recorded != own:
         await record_id(settings, own)
-    # a topic of this moment names no epoch, and aiokafka complains of it while its leader moves in
-    epochs = {} if f"created {settings.topics.controls}" in changes else await _epochs(settings, sites)
-    stepped = step_keys(settings.secrets, epochs)
+    stepped = step_keys(settings.secrets, await _epochs(settings, sites))
     return [f"made {key}" for key in keys] + changes + stepped
 
 
@@ -74,7 +73,7 @@ async def provision_topics(settings: Settings, topics: Sequence[KafkaTopic]) -> 
         for topic in topics:
             _check_partitions(topic, counts.get(topic.name, topic.partitions))
         missing = [topic for topic in topics if topic.name not in counts]
-        await _create(admin, missing)
+        await _create(settings, admin, missing)
         changed = await _settle(admin, [topic for topic in topics if topic.name in counts])
     return [f"created {topic.name}" for topic in missing] + [f"changed the settings of {name}" for name in changed]
 
@@ -111,8 +110,8 @@ async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
     }
 
 
-async def _create(admin: AIOKafkaAdminClient, topics: Sequence[KafkaTopic]) -> None:
-    """Create topics, and wait until clients can see them: a Faust worker ignores a topic that does not exist yet."""
+async def _create(settings: Settings, admin: AIOKafkaAdminClient, topics: Sequence[KafkaTopic]) -> None:
+    """Create topics, and wait until clients can use them: a Faust worker ignores a topic that does not exist yet."""
     if not topics:
         return
     brokers = len((await admin.describe_cluster())["brokers"])
@@ -120,16 +119,25 @@ async def _create(admin: AIOKafkaAdminClient, topics: Sequence[KafkaTopic]) -> N
     wanted = [NewTopic(topic.name, topic.partitions, copies, topic_configs=topic.config) for topic in topics]
     answer = await admin.create_topics(wanted)
     _raise_for((name, code) for name, code, *_ in answer.topic_errors)
-    await _until_visible(admin, {topic.name for topic in topics})
+    try:
+        async with asyncio.timeout(_LEADERS_S):
+            await _until_visible(admin, {topic.name for topic in topics})
+            await _until_led(settings, topics)
+    except TimeoutError:
+        raise ConfigError(f"Kafka made the topics, but has no leader for them after {_LEADERS_S} s") from None
 
 
 async def _until_visible(admin: AIOKafkaAdminClient, names: set[str]) -> None:
-    try:
-        async with asyncio.timeout(_VISIBLE_S):
-            while names - (await _partition_counts(admin)).keys():
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise ConfigError(f"Kafka made the topics, but has no leader for them after {_VISIBLE_S} s") from None
+    while names - (await _partition_counts(admin)).keys():
+        await asyncio.sleep(0.05)
+
+
+async def _until_led(settings: Settings, topics: Sequence[KafkaTopic]) -> None:
+    """Wait until the leader of each partition answers: before that it rejects records, and aiokafka logs that."""
+    async with open_consumer(settings, group=None) as consumer:
+        await consumer.end_offsets(
+            [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+        )
 
 
 async def _settle(admin: AIOKafkaAdminClient, topics: Sequence[KafkaTopic]) -> list[str]:

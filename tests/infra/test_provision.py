@@ -38,6 +38,16 @@ async def test_topics_are_made_once(brokers: Settings) -> None:
     assert await provision_topics(brokers, topics) == []
 
 
+async def test_new_topics_take_records_immediately(brokers: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    topics = [_topic(partitions=4) for _ in range(5)]
+    async with open_producer(brokers) as producer:
+        await provision_topics(brokers, topics)
+        for topic in topics:
+            for partition in range(4):
+                await producer.send_and_wait(topic.name, b"first", partition=partition)
+    assert [record.message for record in caplog.records if record.name.startswith("aiokafka")] == []
+
+
 async def test_topics_get_their_settings(brokers: Settings) -> None:
     topic = _topic()
     await provision_topics(brokers, [topic])
