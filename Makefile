@@ -9,7 +9,7 @@ KAFKA := .local/kafka/installed
 STEP := infra/local/setup-step
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: programs $(PACKAGES) $(KAFKA) ## install all that is needed: programs, .venv, Kafka
 

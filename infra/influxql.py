@@ -9,32 +9,35 @@ from models.settings import Settings
 
 __all__ = ["QueryRefused", "query", "read_series"]
 
-_PATIENCE = aiohttp.ClientTimeout(total=60)
+_TIMEOUT = aiohttp.ClientTimeout(total=60)
 
 
 class QueryRefused(aiohttp.ClientError):
-    """InfluxDB cannot answer the statement: no such database or retention policy."""
+    """InfluxDB returned an error for the statement, for example for an unknown database."""
 
 
 async def query(settings: Settings, statement: str) -> list[dict[str, Any]]:
-    """Return the rows of a statement, tags included, `time` in ns since 1970; raises aiohttp.ClientError."""
+    """Return the rows of a statement with their tags, `time` in ns since 1970. Raises as `read_series`."""
     return [
         {**series.tags, **dict(zip(series.columns, values, strict=True))}
-        for series in await _ask(settings, statement, epoch="ns")
+        for series in await _request(settings, statement, epoch="ns")
         for values in series.values
     ]
 
 
 async def read_series(settings: Settings, statement: str) -> list[Series]:
-    """Return the series of a statement, `time` in ms since 1970; raises aiohttp.ClientError."""
-    return await _ask(settings, statement, epoch="ms")
+    """Return the series of a statement, `time` in ms since 1970.
+
+    Raises aiohttp.ClientError, or TimeoutError after a minute.
+    """
+    return await _request(settings, statement, epoch="ms")
 
 
-async def _ask(settings: Settings, statement: str, *, epoch: str) -> list[Series]:
+async def _request(settings: Settings, statement: str, *, epoch: str) -> list[Series]:
     headers = {"Authorization": f"Token {settings.influx_token}"}
     parameters = {"db": settings.influx_bucket, "q": statement, "epoch": epoch}
     async with (
-        aiohttp.ClientSession(headers=headers, timeout=_PATIENCE) as http,
+        aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as http,
         http.post(f"{settings.influx_url}/query", data=parameters) as response,
     ):
         if not response.ok:

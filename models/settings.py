@@ -57,7 +57,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     metrics_hours_days: Annotated[int, Meta(ge=1)] = 730
     """How long InfluxDB keeps their hourly sums."""
     partitions: Annotated[int, Meta(ge=1, le=256)] = 4
-    """How many partitions the Kafka topics have; fixed when they are created."""
+    """Partitions of the topics that are keyed by site, and of the changelog; fixed when they are created."""
     instance: str = "1"
     """Identifies one of several ingresses or egresses: the name of a session that outlives a restart."""
     device_requests_per_s: Annotated[float, Meta(gt=0)] = 20.0

@@ -1,4 +1,4 @@
-"""The display: a port, standard output as a display, and a guard around any driver."""
+"""Displays: the interface, standard output, and a wrapper that isolates the failures of a driver."""
 
 import os
 import queue
@@ -13,7 +13,7 @@ __all__ = ["Display", "GuardedDisplay", "StandardOutput"]
 log = structlog.get_logger()
 
 _MAX_QUEUED = 100
-"""Texts that wait for a slow display; further ones are dropped."""
+"""Most queued texts; more are dropped."""
 _CLOSE_TIMEOUT_S = 2.0
 
 
@@ -26,7 +26,7 @@ class Display(Protocol):
 
 
 class StandardOutput:
-    """One line per text, unbuffered: a hanging write would hold the lock of Python's buffer when the process exits."""
+    """One line per text, by `os.write`: a buffered write that blocks would hang the exit of the interpreter."""
 
     def show(self, text: str) -> None:
         left = f"{text}\n".encode()
@@ -35,11 +35,11 @@ class StandardOutput:
 
 
 class GuardedDisplay:
-    """Runs a display in a thread. Never blocks and never raises; a failure is logged once, until it recovers."""
+    """Runs a display in a thread. `show` never blocks or raises; only the first of consecutive failures is logged."""
 
     def __init__(self, display: Display) -> None:
         self._display = display
-        self._waiting: queue.Queue[str | None] = queue.Queue(_MAX_QUEUED)
+        self._queue: queue.Queue[str | None] = queue.Queue(_MAX_QUEUED)
         self._is_failing = False
         self._thread = threading.Thread(target=self._show_all, name="display", daemon=True)
 
@@ -48,7 +48,7 @@ class GuardedDisplay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Show the queued texts, with a timeout of two seconds."""
+        """Wait up to two seconds for the queued texts to be shown."""
         self._put(None)
         self._thread.join(_CLOSE_TIMEOUT_S)
 
@@ -57,20 +57,20 @@ class GuardedDisplay:
 
     def _put(self, text: str | None) -> None:
         try:
-            self._waiting.put_nowait(text)
+            self._queue.put_nowait(text)
         except queue.Full:
-            self._failed("it hangs")
+            self._log_failure("it hangs")
 
     def _show_all(self) -> None:
-        for text in iter(self._waiting.get, None):
+        for text in iter(self._queue.get, None):
             try:
                 self._display.show(text)
             except Exception as error:  # noqa: BLE001 - a driver may raise anything, and visitors must get paper
-                self._failed(repr(error))
+                self._log_failure(repr(error))
             else:
                 self._is_failing = False
 
-    def _failed(self, why: str) -> None:
+    def _log_failure(self, reason: str) -> None:
         if not self._is_failing:
-            log.error("display failed, going on without it", error=why)
+            log.error("display failed, going on without it", error=reason)
         self._is_failing = True

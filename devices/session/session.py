@@ -231,6 +231,7 @@ class Dispenser:
             self._apply(ControlLost())
         else:
             if not self.state.memory.accepts(control):
+                # the state machine ignores it
                 log.warning("older control ignored", topic=str(message.topic), revision=control.revision)
             self._apply(ControlReceived(control))
         self.permission_changed.set()

@@ -1,4 +1,4 @@
-"""One module a dashboard."""
+"""One module for each dashboard."""
 
 from grafana.boards.city import CITY
 from grafana.boards.pipeline import PIPELINE

@@ -1,1 +1,1 @@
-"""The committed dashboards drawn without Grafana: from their JSON and what InfluxDB answers to a page. Pure."""
+"""Renders the committed dashboards without Grafana, from their JSON and the results of their queries. Pure."""

@@ -30,14 +30,14 @@ class _Config(Template):
 
 @dataclass(frozen=True)
 class Place:
-    """The folder gets `config`, `data`, `logs` and `secrets`."""
+    """The paths of one local stack, below its folder; each method creates the folder that it returns or writes to."""
 
     folder: Path
     ports: Ports
     settings: Settings
 
     def data(self, program: str) -> Path:
-        """Return the program's data folder; creates it if missing."""
+        """Return the program's data folder."""
         folder = self.folder / "data" / program
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -48,20 +48,20 @@ class Place:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{program}.log"
 
-    def config(self, template: str, **words: object) -> Path:
-        """Fill the template of that name and return the file; ports are placeholders of every template."""
+    def config(self, template: str, **values: object) -> Path:
+        """Fill in the template and return the path of the written file. The ports are available as placeholders."""
         folder = self.folder / "config"
         folder.mkdir(parents=True, exist_ok=True)
-        text = _Config((_TEMPLATES / template).read_text()).substitute(vars(self.ports) | words)
+        text = _Config((_TEMPLATES / template).read_text()).substitute(vars(self.ports) | values)
         filled = folder / template
         filled.write_text(text)
         return filled
 
 
 def memory_folder(folder: Path) -> Path:
-    """Return the folder of the key holder's sockets and file, in memory only, for the stack in `folder`."""
+    """Return the folder, in memory, for the sockets and the key file of the key holder of the stack in `folder`."""
     digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-    return Path("/dev/shm") / f"fairroll-{os.getuid()}-{digest}"  # noqa: S108 - the holder refuses it if it is another's
+    return Path("/dev/shm") / f"fairroll-{os.getuid()}-{digest}"  # noqa: S108 - the key holder refuses another user's folder
 
 
 def program(name: str) -> str:
@@ -75,5 +75,5 @@ def program(name: str) -> str:
 def kafka_classpath() -> str:
     """Return Kafka's class path; raises ConfigError if the jars are missing."""
     if not any(KAFKA_LIB.glob("kafka_*.jar")):
-        raise ConfigError(f"no Kafka in {KAFKA_LIB}: run make setup")
+        raise ConfigError(f"Kafka's jars are missing from {KAFKA_LIB}: run make setup")
     return f"{KAFKA_LIB}/*"

@@ -254,7 +254,7 @@ class Control(Struct, frozen=True, kw_only=True):
     site: Name
     mode: Mode
     revision: Revision = Revision(0, 0)
-    """A dispenser ignores a control whose revision is lower than that of one it has obeyed."""
+    """A dispenser ignores a control whose revision is lower than that of one it has received."""
     policy: str
     """The version of the site's policy: the first 12 hex digits of the SHA-256 of its JSON."""
     epoch: Epoch

@@ -1,7 +1,7 @@
-"""The last resort of a worker: exit immediately, as if killed, to be restarted by its supervisor.
+"""Ends a decider process that is frozen or stuck; its supervisor restarts it.
 
-This loses no more than kill -9: nothing, since the state is recovered from Kafka and unfinished events are redelivered.
-An orderly stop of a broken worker could take a minute, or never end.
+Nothing is lost: the state is recovered from Kafka and unfinished events are redelivered. An orderly stop of a broken
+worker could take a minute, or never end.
 """
 
 import os
@@ -21,11 +21,11 @@ EXIT_CODE: Final = 70
 """EX_SOFTWARE of sysexits.h."""
 _BEAT_S = 0.5
 _FROZEN_S = 4.0
-"""Kafka gives a worker's partitions away 6 s after its last heartbeat, which was up to 1.5 s before it froze."""
+"""Kafka reassigns partitions 6 s after the last heartbeat, which may be 1.5 s old when a worker freezes."""
 _STUCK_S = 30.0
 """Six ticks: an event comes to every partition every 5 s."""
 _RECOVERS_S = 120.0
-"""Longest pause without a row in a rebalance or recovery; a failed one shows only by never ending."""
+"""Longest time without a recovered row. A failed recovery raises no error, so only a timeout detects it."""
 
 
 def give_up(reason: str, **fields: object) -> NoReturn:
@@ -36,38 +36,37 @@ def give_up(reason: str, **fields: object) -> NoReturn:
 
 
 class Watchdog:
-    """A thread that ends the process when a partition does not move, or when the whole process was frozen.
+    """Runs a thread that ends the process when a partition makes no progress, or when the whole process was frozen.
 
-    A frozen worker (SIGSTOP, a paused machine) that wakes as a zombie holds rows that others have changed meanwhile.
-    `check` before each decision and the thread's own beat see it, whichever runs first. It judges
-    nothing before `start`.
+    A frozen worker (SIGSTOP, a paused machine) that resumes has stale rows: another worker may own its partitions. Both
+    `check`, before each decision, and the thread detect it. Call `start` first.
     """
 
     def __init__(self) -> None:
         self._beat = time.monotonic()
         self._moved: dict[int, float] = {}
-        self._pauses_since: float | None = None
+        self._paused_since: float | None = None
 
     def start(self) -> Self:
         self._beat = time.monotonic()
-        self._pauses_since = self._beat
+        self._paused_since = self._beat
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
         return self
 
     def expect(self, partitions: Collection[int]) -> None:
         """Expect events of these partitions, at least one in `_STUCK_S`."""
         self._moved = dict.fromkeys(partitions, time.monotonic())
-        self._pauses_since = None
+        self._paused_since = None
 
     def pause(self) -> None:
-        """Expect no events until the next `expect`, but a call of `recovers` every `_RECOVERS_S`."""
+        """Until the next `expect`, require a call of `recovers` at least every `_RECOVERS_S` instead of events."""
         self._moved = {}
-        self._pauses_since = time.monotonic()
+        self._paused_since = time.monotonic()
 
     def recovers(self) -> None:
         """Record that a row was recovered, so the recovery makes progress."""
-        if self._pauses_since is not None:
-            self._pauses_since = time.monotonic()
+        if self._paused_since is not None:
+            self._paused_since = time.monotonic()
 
     def moved(self, partition: int) -> None:
         """Record that an event of this partition was decided."""
@@ -80,7 +79,7 @@ class Watchdog:
 
     def stuck(self, now: float) -> str | None:
         """Return what makes no progress at `now`, monotonic seconds."""
-        if (since := self._pauses_since) is not None:
+        if (since := self._paused_since) is not None:
             return "the recovery does not end" if now - since > _RECOVERS_S else None
         late = [partition for partition, moved in dict(self._moved).items() if now - moved > _STUCK_S]
         return f"partitions {late} do not move" if late else None

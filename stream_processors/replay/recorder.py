@@ -1,4 +1,4 @@
-"""Record a range of Kafka into an archive."""
+"""Records a range of events from Kafka to an archive file."""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -19,9 +19,11 @@ __all__ = ["record"]
 async def record(
     settings: Settings, wanted: Wanted, sites: Sites, path: Path, report: Callable[[int, int], None]
 ) -> Trailer:
-    """Write the archive and return its trailer. `report` is called for each event with the count and its upper bound.
+    """Write the archive and return its trailer.
 
-    Raises ConfigError or a KafkaError, and leaves no file then.
+    `report` is called for each event with the number of events written and the most that may come.
+
+    Raises ConfigError or a KafkaError; the partial file is deleted then.
     """
     secret = pipeline_secret(settings, is_needed=wanted.with_templates)
     async with AsyncExitStack() as stack:

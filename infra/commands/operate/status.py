@@ -15,12 +15,13 @@ __all__ = ["status"]
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def status(*, as_json: bool) -> None:
-    """Show what works and what does not, on one screen.
+    """Show the state of the pipeline on one screen.
 
-    Services, brokers, consumer lag, dispensers, dead letters. Exit code 0 when all is ready, 1 when something is
-    not. Services are asked at FAIRROLL_SERVICES.
+    Services, brokers, consumer lag, dispensers, dead letters. Exit code 1 if a service, a broker or the key holder has
+    a problem; lag, offline dispensers and dead letters do not change it. FAIRROLL_SERVICES has the addresses of the
+    services' health pages.
     """
     settings = operator_settings()
     seen = asyncio.run(read_status(settings))
