@@ -59,16 +59,18 @@ async def test_influx_answers_in_influxql_what_was_written_to_version_2(brokers:
 
 
 @pytest.mark.parametrize(
-    ("bucket", "precision", "stamp"),
+    ("bucket", "precision", "a_second"),
     [("fairroll", "s", 1), ("fairroll/autogen", "ms", 1000), ("fairroll", "us", 10**6)],
 )
-async def test_bucket_and_precision_reach_influx(brokers: Settings, bucket: str, precision: str, stamp: int) -> None:
-    measurement = f"m{uuid.uuid4().hex}"
+async def test_bucket_and_precision_reach_influx(brokers: Settings, bucket: str, precision: str, a_second: int) -> None:
+    """At a time within the retention that another test may have set up."""
+    measurement, at_s = f"m{uuid.uuid4().hex}", int(time.time())
+    stamp = at_s * a_second
     async with _influx(brokers, brokers.influx_token) as client:
         await client.write_api().write(bucket, record=f"{measurement} value=1 {stamp}", write_precision=precision)
     question = {"db": "fairroll", "epoch": "ms", "q": f'SELECT value FROM "autogen"."{measurement}"'}
     answer = await _query(brokers, question, brokers.influx_token)
-    assert answer["results"][0]["series"][0]["values"] == [[1000, 1]]
+    assert answer["results"][0]["series"][0]["values"] == [[at_s * 1000, 1]]
 
 
 async def test_gateway_refuses_another_token(brokers: Settings) -> None:
