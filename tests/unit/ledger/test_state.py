@@ -7,16 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from models.contract.codec import encode
 from models.contract.messages import ButtonPressed, Dispensed, FaceSeen, LocalRation, StaffPressed
-from models.ledger.codec import decode_row
 from models.ledger.events import Record, Reported, Requested, SiteHeld, SiteResumed, Ticked
 from models.ledger.partition import Partition
 from models.ledger.rows import DispenserAccount, Entry, Settlement, device_of, is_visitor_key
 from models.ledger.state.dispenser_rows import DispenserRows
 from models.ledger.state.expiry import Expiry
 from models.ledger.state.site import Site
-from tests.support.story import MODEL, SECRET, SITE, folded, template
+from tests.support.rebuilding import folded_and_rebuilt
+from tests.support.story import MODEL, SITE, folded, template
 from tests.unit.ledger.test_fold_properties import PEOPLE, events, forgetful, numbers, streams
 
 DEVICES = ("gate", "door")
@@ -100,17 +99,8 @@ def test_sums_equal_a_recount_from_the_rows_after_any_history(records: list[Reco
 def test_a_rebuild_in_any_order_gives_the_same_sums_counts_and_order_of_expiry(
     records: list[Record], rng: random.Random
 ) -> None:
-    rows: dict[str, bytes] = {}
-    partition = Partition(SECRET)
-    for record in records:
-        decision = partition.fold(record)
-        for key in decision.removed:
-            del rows[key]
-        assert decision.row is not None
-        rows[decision.key] = encode(decision.row)
-    shuffled = rng.sample(sorted(rows.items()), len(rows))
-    site = partition.sites[SITE]
-    rebuilt = Partition(SECRET, [(key, decode_row(row)) for key, row in shuffled]).sites[SITE]
+    partition, second = folded_and_rebuilt(records, rng)
+    site, rebuilt = partition.sites[SITE], second.sites[SITE]
     views: tuple[Callable[[Site, int], object], ...] = (
         Site.expired,
         Site.count_accounts,
