@@ -16,10 +16,8 @@ import msgspec
 from models.contract.topics import Channel, Topics
 from models.pki.names import DeviceName, ServiceName, ServiceRole, parse_name
 
-__all__ = ["INGRESS_GROUP", "access_rules", "plugin_file", "role_of"]
+__all__ = ["access_rules", "plugin_file", "role_of"]
 
-INGRESS_GROUP = "ingress"
-"""The group of ingress's shared subscription."""
 _Act = Literal["publishClientSend", "publishClientReceive", "subscribeLiteral", "subscribePattern"]
 _Rule = tuple[_Act, str]
 _SERVICES: tuple[ServiceRole, ...] = ("ingress", "egress", "operator", "audit", "admin")
@@ -73,8 +71,8 @@ def _device(name: DeviceName, topics: Topics) -> Iterator[_Rule]:
 def _service(role: ServiceRole, topics: Topics) -> Iterator[_Rule]:
     match role:
         case "ingress":
-            for topic in topics.ingress_filters:
-                yield "subscribeLiteral", f"$share/{INGRESS_GROUP}/{topic}"
+            for topic, subscription in zip(topics.ingress_filters, topics.ingress_subscriptions, strict=True):
+                yield "subscribeLiteral", subscription
                 yield "publishClientReceive", topic
             yield "publishClientSend", topics.device("+", "+", "state")  # it withdraws those of removed dispensers
             yield from _read(topics.mqtt_pipeline)

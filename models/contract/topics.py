@@ -80,6 +80,11 @@ class Topics(Struct, frozen=True):
         """Every version, so that a device of another version is distinguished from a silent one."""
         return tuple(f"{self.namespace}/+/+/+/{channel}" for channel in ("request", "report", "state"))
 
+    @property
+    def ingress_subscriptions(self) -> tuple[str, ...]:
+        """The same as shared subscriptions: the broker gives each message to one ingress."""
+        return tuple(f"$share/ingress/{topic}" for topic in self.ingress_filters)
+
     def client_id(self, name: str) -> str:
         """The MQTT client id of a service or a dispenser, unique in the broker.
 

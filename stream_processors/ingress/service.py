@@ -158,7 +158,7 @@ async def _carry(settings: Settings, health: Health) -> None:
         tasks.create_task(follower.follow(), name="sites")
         tasks.create_task(withdrawals.run(), name="withdrawals")
         tasks.create_task(keep_states(states, producer, topics, follower, withdrawals, health), name="states")
-        await session.subscribe(*(f"$share/ingress/{topic}" for topic in topics.ingress_filters))
+        await session.subscribe(*topics.ingress_subscriptions)
         announce_ready(f"ingress {settings.instance} ({os.getpid()})")
         in_flight = _InFlight()
         tasks.create_task(health.watch(kafka=partial(kafka_answers, producer)), name="health")
